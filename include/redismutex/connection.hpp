@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <redismutex/connection_options.hpp>
+#include <string_view>
+
+namespace redismutex {
+
+namespace engine {
+class Session;
+}  // namespace engine
+
+/// How to reach one Redis or Valkey server. Copies share one socket, whatever the number of threads.
+///
+/// Connects on first use and reconnects by itself; the constructors do no I/O. Thread-safe. After fork() the child opens
+/// a socket of its own.
+class Connection {
+ public:
+  /// Takes a URL; empty means $REDIS_URL, else redis://localhost:6379.
+  ///
+  ///     redis://[[user]:password@]host[:port][/db]         port 6379 and database 0 by default
+  ///     rediss://…                                          the same over TLS
+  ///     unix://[[user]:password@]/path/to/socket[?db=N]
+  ///
+  /// User, password, path and host may be percent-encoded; IPv6 addresses stand in brackets. `rediss` takes `ca_file`,
+  /// `certificate_file`, `key_file`, `server_name` and `verify=no` as query parameters, see TlsOptions.
+  ///
+  /// Throws std::invalid_argument for a malformed URL; the message never shows the password.
+  explicit Connection(std::string_view url = {});
+
+  /// Throws std::invalid_argument for options that can not work, naming field, value and bound.
+  explicit Connection(ConnectionOptions options);
+
+  /// Asks the server for a sign of life.
+  ///
+  /// Throws ConnectionError (LoginError for refused credentials) when there is none within connect_timeout +
+  /// command_timeout, ServerError if the server refuses.
+  void ping() const;
+
+ private:
+  friend class RedisMutex;
+
+  std::shared_ptr<engine::Session> session_;
+};
+
+}  // namespace redismutex

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace redismutex {
+
+/// TLS towards the server, TLS 1.2 or newer.
+struct TlsOptions {
+  /// PEM file with the certificate authorities to trust; empty: the system's.
+  std::string ca_file;
+
+  /// PEM files of the client's own certificate and key, for servers that ask for one; both or neither.
+  std::string certificate_file, key_file;
+
+  /// The name to ask for (SNI) and to find in the server's certificate; empty: the host.
+  std::string server_name;
+
+  /// Whether the server's certificate must be valid and carry the right name. Without it anyone on the path can read and
+  /// change everything: for experiments only.
+  bool verify = true;
+};
+
+/// How to reach one server: everything a URL can say, and more.
+struct ConnectionOptions {
+  std::string host = "localhost";
+  std::uint16_t port = 6379;
+  int db = 0;
+
+  /// Path of a unix socket; when set, host, port and tls are not used.
+  std::string unix_socket;
+
+  /// ACL user and password; an empty username with a password is the server's `default` user.
+  std::string username, password;
+
+  std::optional<TlsOptions> tls;
+
+  /// How long to try to reach a server, login included. A connection that was lost is also re-established within this
+  /// time, or the operation that needs it throws ConnectionError.
+  std::chrono::milliseconds connect_timeout{2000};
+
+  /// How long to wait for one answer before the connection counts as broken.
+  std::chrono::milliseconds command_timeout{2000};
+
+  /// What `CLIENT LIST` on the server shows; printable ASCII without spaces.
+  std::string client_name = "redismutex";
+};
+
+/// Reads a URL as Connection does, for programs that want to change a detail before they connect.
+/// Throws std::invalid_argument for a malformed URL; the message never shows the password.
+ConnectionOptions parse_url(std::string_view url);
+
+}  // namespace redismutex

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace redismutex {
+
+/// Base of everything that this library throws, but for bad arguments: those are std::invalid_argument, thrown before
+/// anything is sent. Every message names the key or the server, and the limit that was reached.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The lock was not taken: someone else holds it (non-blocking mutex).
+struct MutexLockError : Error {
+  using Error::Error;
+};
+
+/// The lock was not taken within the block time.
+struct BlockTimeExceedError : MutexLockError {
+  using MutexLockError::MutexLockError;
+};
+
+/// The wait was ended by its stop_token. Nothing is held.
+struct LockCancelled : MutexLockError {
+  using MutexLockError::MutexLockError;
+};
+
+/// The lock was no longer ours when it was released or extended: it had expired, was deleted, or has another owner.
+struct MutexUnlockError : Error {
+  using Error::Error;
+};
+
+/// No answer: the server is unreachable, too slow, not a Redis or Valkey server, or the connection broke.
+struct ConnectionError : Error {
+  using Error::Error;
+};
+
+/// The server wants other credentials. Never contains the password.
+struct LoginError : ConnectionError {
+  using ConnectionError::ConnectionError;
+};
+
+/// The server answered, and refused the command.
+struct ServerError : Error {
+  ServerError(const std::string& message, std::string code) : Error{message}, code_{std::move(code)} {}
+
+  /// The first word of the server's error, such as OOM, NOPERM, LOADING, READONLY, MISCONF or WRONGTYPE.
+  const std::string& code() const noexcept { return code_; }
+
+ private:
+  std::string code_;
+};
+
+}  // namespace redismutex

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+namespace redismutex {
+
+namespace engine {
+class Hold;
+}  // namespace engine
+
+/// The right to be inside, until released or lost. Move-only.
+///
+/// The destructor releases, waits for the server's answer at most as long as the Connection's timeouts say, and never
+/// throws. Not thread-safe, but for valid_for(), owns_lock() and lost_token(): one thread at a time owns a Lock. A child
+/// of fork() does not hold its parent's locks: there the Lock counts as lost and its destructor sends nothing.
+class [[nodiscard]] Lock {
+ public:
+  Lock(Lock&& other) noexcept;
+  Lock& operator=(Lock&& other) noexcept;
+  ~Lock();
+
+  /// The key that is locked; empty once released.
+  const std::string& key() const noexcept;
+
+  /// The owner's id, a random UUID that is stored at the key; empty once released.
+  const std::string& value() const noexcept;
+
+  /// Whether the lock can be relied on at this moment: the same as valid_for() > 0.
+  bool owns_lock() const noexcept;
+  explicit operator bool() const noexcept { return owns_lock(); }
+
+  /// Gives the lock back, in one atomic step, only if it is still ours. Afterwards the Lock is empty, whatever happened.
+  ///
+  /// Throws MutexUnlockError if it had expired, was deleted or has another owner; ConnectionError if no answer came, in
+  /// which case the key disappears by itself within valid_for(); ServerError if the server refused.
+  void release();
+
+  /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again.
+  ///
+  /// Throws MutexUnlockError if the lock was lost, ConnectionError if no answer came within the old lease (which then is
+  /// still what valid_for() says), ServerError if the server refused, std::invalid_argument for a bad duration.
+  void extend();
+  void extend(std::chrono::milliseconds expiry);
+
+  /// The time left to rely on, 0 if none. Never more than the server grants: it is counted on CLOCK_BOOTTIME, which does
+  /// not stand still in suspend, from *before* the request was sent, less 1 % + 2 ms for clocks that run differently.
+  /// Source: redis.io distlock, "Is the Algorithm Asynchronous?" (MIN_VALIDITY).
+  std::chrono::milliseconds valid_for() const noexcept;
+
+  /// A number that rises with each acquisition of the key, for resources that reject stale writers. Empty without
+  /// Options::fencing.
+  std::optional<std::uint64_t> fencing_token() const noexcept;
+
+  /// Stops as soon as the lock can no longer be relied on: at the end of valid_for(), or when an extension is refused.
+  /// Not stopped by a release. Callbacks registered on it run in a thread of the Connection: keep them short.
+  std::stop_token lost_token() const noexcept;
+
+ private:
+  friend class RedisMutex;
+  explicit Lock(std::unique_ptr<engine::Hold> hold) noexcept;
+
+  std::unique_ptr<engine::Hold> hold_;  // none once released or moved from
+};
+
+}  // namespace redismutex

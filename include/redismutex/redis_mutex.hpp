@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <redismutex/connection.hpp>
+#include <redismutex/lock.hpp>
+#include <redismutex/options.hpp>
+#include <stop_token>
+#include <string_view>
+
+namespace redismutex {
+
+/// Takes locks by key on one server, all with the same Options. Immutable: any number of threads may share one.
+///
+/// All acquiring functions throw std::invalid_argument for an empty key or one of more than max_key_size bytes, before
+/// anything is sent; ConnectionError when the server can not be reached or gives no answer in time (LoginError when it
+/// refuses the credentials); ServerError when it refuses the command, for instance because something else than a lock is
+/// stored at the key. When they throw, nothing is held: a lock that was perhaps taken is given back in the background.
+class RedisMutex {
+ public:
+  /// The longest key, in bytes.
+  static constexpr std::size_t max_key_size = 4096;
+
+  /// Throws std::invalid_argument naming field, value and bound when a duration is not positive or too long, or when
+  /// delay >= block_time or expiry <= block_time. A non-blocking mutex uses neither block_time nor delay, so there they
+  /// are not checked. Does no I/O.
+  explicit RedisMutex(Connection connection, Options options = {});
+
+  /// Takes the lock. A blocking mutex waits up to block_time, then throws BlockTimeExceedError; a non-blocking one throws
+  /// MutexLockError at once when the lock is taken. Throws LockCancelled within a few milliseconds of `stop` firing.
+  [[nodiscard]] Lock acquire_lock(std::string_view key, std::stop_token stop = {}) const;
+
+  /// One attempt, whatever Options::blocking says: nothing when the lock is taken.
+  [[nodiscard]] std::optional<Lock> try_acquire_lock(std::string_view key) const;
+
+  /// Waits up to `limit`, whatever Options::blocking and block_time say: nothing when the lock is still taken then.
+  /// Throws std::invalid_argument for a limit that is not positive, LockCancelled when `stop` fires.
+  [[nodiscard]] std::optional<Lock> try_acquire_lock_for(std::string_view key, std::chrono::milliseconds limit,
+                                                         std::stop_token stop = {}) const;
+
+  const Options& options() const noexcept { return options_; }
+
+ private:
+  std::shared_ptr<engine::Session> session_;
+  Options options_;
+};
+
+}  // namespace redismutex

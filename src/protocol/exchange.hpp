@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "protocol/instant.hpp"
+#include "protocol/script.hpp"
+
+namespace redismutex::protocol {
+
+/// A command to send. The arguments stay valid until the state machine that made it is told what came of it.
+struct Request {
+  std::span<const std::string_view> arguments;
+  const Script* script = nullptr;  ///< what to load if the server answers that it does not know it
+};
+
+/// What the server answered.
+struct Answer {
+  enum class Type { nothing, text, integer, error, other };
+
+  Type type = Type::nothing;
+  std::string_view text;     ///< of a string, a status or an error
+  std::int64_t integer = 0;
+  Instant sent_at;           ///< read before the request left
+  Instant now;
+};
+
+/// A refusal of the server.
+struct Refusal {
+  std::string code;  ///< its first word, such as OOM or WRONGTYPE
+  std::string text;  ///< all of it
+};
+
+/// From an answer of type `error`; or, for any other one, says that it is not among those that were possible.
+Refusal refusal(const Answer& answer, std::string_view command);
+
+/// What a state machine wants next.
+struct Pause {
+  Instant until;
+};
+struct Done {};
+using Step = std::variant<Request, Pause, Done>;
+
+/// The state machines of this layer say what to send to a server and what its answers mean. They have no socket, clock,
+/// thread or randomness: whoever drives them carries out each Step and tells them what came of it.
+///
+///     Step start(now)           the first step; called once
+///     Step answered(answer)     the answer to the last Request
+///     Step unanswered()         none will come, the connection broke: whether the server carried it out is unknown
+///     Step woken(now)           the Pause is over
+///
+/// After Done the machine's outcome() says how it ended. A driver may also stop at any time before.
+
+}  // namespace redismutex::protocol
