@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <redismutex/options.hpp>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "engine/hold.hpp"
+#include "engine/session.hpp"
+#include "net/failure.hpp"
+#include "protocol/acquire.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+
+namespace redismutex::engine {
+
+/// One caller's way to one lock: with an id of its own, for one attempt or one wait.
+class Acquisition {
+ public:
+  Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options);
+
+  /// None if the lock is taken. Throws as the functions of RedisMutex do.
+  std::unique_ptr<Hold> attempt(std::stop_token stop);
+
+  /// None if the lock was taken all the time.
+  std::unique_ptr<Hold> wait(std::chrono::milliseconds limit, std::stop_token stop);
+
+  /// The message for a lock that was not taken.
+  std::string taken(std::string_view why) const;
+
+ private:
+  std::unique_ptr<Hold> run(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
+  void give_back_in_background();
+
+  const std::shared_ptr<Session> session_;
+  const protocol::Key key_;
+  const protocol::OwnerId id_;
+  const Options options_;
+};
+
+}  // namespace redismutex::engine

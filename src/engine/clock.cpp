@@ -1,0 +1,19 @@
+#include "engine/clock.hpp"
+
+#include <ctime>
+
+namespace redismutex::engine {
+
+protocol::Instant now() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_BOOTTIME, &time);
+  return protocol::Instant{std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec}};
+}
+
+net::Deadline deadline_at(protocol::Instant instant) noexcept {
+  // In this order, so that a wait can not end before the instant.
+  const protocol::Instant here = now();
+  return std::chrono::steady_clock::now() + (instant - here);
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "net/poll.hpp"
+#include "protocol/instant.hpp"
+
+namespace redismutex::engine {
+
+/// CLOCK_BOOTTIME: unlike std::chrono::steady_clock it does not stand still while a Linux machine is suspended, and the
+/// server's countdown does not either.
+protocol::Instant now() noexcept;
+
+/// The same point on the clock that waits are counted on.
+net::Deadline deadline_at(protocol::Instant instant) noexcept;
+
+}  // namespace redismutex::engine

@@ -1,0 +1,107 @@
+#include "engine/keeper.hpp"
+
+#include <poll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "engine/clock.hpp"
+
+namespace redismutex::engine {
+
+Keeper::Keeper() { register_for_fork(); }
+
+Keeper::~Keeper() {
+  unregister_for_fork();
+  {
+    const std::lock_guard lock{mutex_};
+    stopping_ = true;
+    set_alarm(now());
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
+  const std::lock_guard lock{mutex_};
+  if (!thread_.joinable()) {
+    alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
+    if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
+    thread_ = std::thread{[this] { run(); }};
+  }
+  const Ticket ticket = ++last_ticket_;
+  places_[ticket] = agenda_.emplace(due, Entry{ticket, std::move(work)});
+  set_alarm(agenda_.begin()->first);
+  return ticket;
+}
+
+void Keeper::cancel(Ticket ticket) {
+  Agenda::node_type cancelled;  // destroyed without the lock: what it captured is not ours
+  const std::lock_guard lock{mutex_};
+  if (running_ == ticket) running_.reset();
+  const auto place = places_.find(ticket);
+  if (place == places_.end()) return;
+  cancelled = agenda_.extract(place->second);
+  places_.erase(place);
+}
+
+void Keeper::set_alarm(std::optional<protocol::Instant> due) const {
+  if (!alarm_.valid()) return;
+  itimerspec setting{};
+  if (due) {
+    // A time of zero would switch the alarm off.
+    const auto at = std::max(due->time_since_epoch(), std::chrono::nanoseconds{1});
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
+    setting.it_value = {.tv_sec = seconds.count(), .tv_nsec = (at - seconds).count()};
+  }
+  ::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
+}
+
+void Keeper::run() {
+  for (;;) {
+    pollfd polled{alarm_.get(), POLLIN, 0};
+    ::poll(&polled, 1, -1);
+    run_due();
+    const std::lock_guard lock{mutex_};
+    if (stopping_) return;
+    set_alarm(agenda_.empty() ? std::nullopt : std::optional{agenda_.begin()->first});
+  }
+}
+
+void Keeper::run_due() {
+  const protocol::Instant until = now();
+  std::unique_lock lock{mutex_};
+  while (!agenda_.empty() && agenda_.begin()->first <= until) {
+    Agenda::node_type item = agenda_.extract(agenda_.begin());
+    const Ticket ticket = item.mapped().ticket;
+    places_.erase(ticket);
+    running_ = ticket;
+    lock.unlock();
+    const std::optional<protocol::Instant> again = item.mapped().work();
+    lock.lock();
+    if (again && running_) {
+      item.key() = *again;
+      places_[ticket] = agenda_.insert(std::move(item));
+    }
+    running_.reset();
+    lock.unlock();
+    item = {};
+    lock.lock();
+  }
+}
+
+void Keeper::after_fork_in_child() noexcept {
+  // The thread and its work are the parent's: std::thread must forget it without a join, and the work is left in memory,
+  // because its destructors may talk to a server.
+  new (&thread_) std::thread;
+  [[maybe_unused]] auto* left_alone = new Agenda{std::move(agenda_)};
+  agenda_.clear();
+  places_.clear();
+  running_.reset();
+  alarm_ = net::Descriptor{};
+  mutex_.unlock();
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "net/fork.hpp"
+#include "net/poll.hpp"
+#include "protocol/instant.hpp"
+
+namespace redismutex::engine {
+
+/// Runs work at given times in a thread of its own, which starts with the first piece of work. Thread-safe.
+class Keeper final : private net::ForkAware {
+ public:
+  /// Returns when to run again, or nothing when done. Called without any lock held; must not throw.
+  using Work = std::function<std::optional<protocol::Instant>()>;
+  using Ticket = std::uint64_t;
+
+  Keeper();
+
+  /// Runs what is due once more, drops the rest, and waits for the thread.
+  ~Keeper();
+
+  Ticket schedule(protocol::Instant due, Work work);
+
+  /// Does not wait for work that is running in this moment, and which will not run again.
+  void cancel(Ticket ticket);
+
+ private:
+  struct Entry {
+    Ticket ticket;
+    Work work;
+  };
+  using Agenda = std::multimap<protocol::Instant, Entry>;
+
+  void run();
+  void run_due();
+  void set_alarm(std::optional<protocol::Instant> due) const;
+
+  void before_fork() noexcept override { mutex_.lock(); }
+  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
+  void after_fork_in_child() noexcept override;
+
+  std::mutex mutex_;  // guards what follows
+  Agenda agenda_;
+  std::unordered_map<Ticket, Agenda::iterator> places_;  // in the agenda
+  Ticket last_ticket_ = 0;
+  std::optional<Ticket> running_;  // reset by cancel()
+  bool stopping_ = false;
+  net::Descriptor alarm_;  // a timer on the lease clock, which also goes off on waking from suspend
+  std::thread thread_;
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,44 @@
+#include <redismutex/errors.hpp>
+#include <redismutex/redis_mutex.hpp>
+#include <utility>
+
+#include "engine/acquisition.hpp"
+#include "engine/hold.hpp"
+#include "engine/validate.hpp"
+#include "protocol/key.hpp"
+
+namespace redismutex {
+
+static_assert(RedisMutex::max_key_size == protocol::Key::max_size);
+
+RedisMutex::RedisMutex(Connection connection, Options options)
+    : session_{std::move(connection.session_)}, options_{options} {
+  engine::validate(options_);
+}
+
+Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const {
+  engine::Acquisition acquisition{session_, protocol::Key{key}, options_};
+  if (!options_.blocking) {
+    if (auto hold = acquisition.attempt(std::move(stop))) return Lock{std::move(hold)};
+    throw MutexLockError{acquisition.taken("it is taken, and this mutex does not wait")};
+  }
+  if (auto hold = acquisition.wait(options_.block_time, std::move(stop))) return Lock{std::move(hold)};
+  throw BlockTimeExceedError{acquisition.taken("it was still taken after the block time of " +
+                                               std::to_string(options_.block_time.count()) + " ms")};
+}
+
+std::optional<Lock> RedisMutex::try_acquire_lock(std::string_view key) const {
+  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.attempt({});
+  if (!hold) return std::nullopt;
+  return Lock{std::move(hold)};
+}
+
+std::optional<Lock> RedisMutex::try_acquire_lock_for(std::string_view key, std::chrono::milliseconds limit,
+                                                     std::stop_token stop) const {
+  engine::check_duration("try_acquire_lock_for: limit", limit);
+  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.wait(limit, std::move(stop));
+  if (!hold) return std::nullopt;
+  return Lock{std::move(hold)};
+}
+
+}  // namespace redismutex

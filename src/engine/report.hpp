@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "engine/session.hpp"
+#include "net/failure.hpp"
+#include "protocol/exchange.hpp"
+#include "protocol/key.hpp"
+
+/// Where outcomes become exceptions. Every message names the server, and the key if there is one, and never a password.
+namespace redismutex::engine::report {
+
+/// "acquire lock 'key'", say, for a key of any length and content.
+std::string action(std::string_view verb, const protocol::Key& key);
+
+/// "cannot `action` on redis://…: why"
+std::string cannot(const Session& session, std::string_view action, std::string_view why);
+
+/// Throws LoginError, LockCancelled or ConnectionError.
+[[noreturn]] void raise(const Session& session, std::string_view action, const net::Failure& failure);
+
+/// Throws ServerError, or LoginError where the server wants credentials.
+[[noreturn]] void raise(const Session& session, std::string_view action, const protocol::Refusal& refusal);
+
+}  // namespace redismutex::engine::report

@@ -1,0 +1,43 @@
+#include "engine/validate.hpp"
+
+#include <stdexcept>
+#include <string>
+
+#include "protocol/lease.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+std::string in_ms(std::chrono::milliseconds duration) { return std::to_string(duration.count()) + " ms"; }
+
+}  // namespace
+
+void check_duration(std::string_view field, std::chrono::milliseconds duration) {
+  if (duration.count() <= 0) {
+    throw std::invalid_argument{std::string{field} + " is " + in_ms(duration) + ", must be more than 0"};
+  }
+  if (duration > protocol::longest_duration) {
+    throw std::invalid_argument{std::string{field} + " is " + in_ms(duration) + ", must be at most " +
+                                in_ms(protocol::longest_duration)};
+  }
+}
+
+void validate(const Options& options) {
+  check_duration("Options::expiry", options.expiry);
+  if (options.blocking) {
+    check_duration("Options::block_time", options.block_time);
+    check_duration("Options::delay", options.delay);
+    if (options.delay >= options.block_time) {
+      throw std::invalid_argument{"Options::delay is " + in_ms(options.delay) + ", must be less than block_time, " +
+                                  in_ms(options.block_time)};
+    }
+    if (options.expiry <= options.block_time) {
+      throw std::invalid_argument{"Options::expiry is " + in_ms(options.expiry) + ", must be more than block_time, " +
+                                  in_ms(options.block_time)};
+    }
+  }
+  if (options.auto_renew) throw std::invalid_argument{"Options::auto_renew is not available in this version"};
+  if (options.fencing) throw std::invalid_argument{"Options::fencing is not available in this version"};
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <chrono>
+#include <redismutex/options.hpp>
+#include <string_view>
+
+namespace redismutex::engine {
+
+/// Throws std::invalid_argument, naming field, value and bound, for a duration that is not positive or too long.
+void check_duration(std::string_view field, std::chrono::milliseconds duration);
+
+/// The same for all that Options says.
+void validate(const Options& options);
+
+}  // namespace redismutex::engine

@@ -1,0 +1,109 @@
+#include "net/dial.hpp"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "net/plain_stream.hpp"
+#include "net/tls_stream.hpp"
+
+namespace redismutex::net {
+namespace {
+
+using Dialled = std::variant<Descriptor, Failure>;
+
+Failure unreachable(int error) { return {Failure::Kind::unreachable, std::generic_category().message(error)}; }
+
+Dialled connect_to(int family, const sockaddr* address, socklen_t size, Deadline deadline, const Kick& kick) {
+  Descriptor socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket.valid()) return unreachable(errno);
+  if (::connect(socket.get(), address, size) == 0) return socket;
+  // A unix socket whose backlog is full says EAGAIN and can not be polled for: that is a refusal like any other.
+  if (errno != EINPROGRESS) return unreachable(errno);
+  switch (poll_until(socket.get(), POLLOUT, kick, deadline)) {
+    case Polled::kicked: return Failure{Failure::Kind::cancelled, "cancelled"};
+    case Polled::timed_out: return Failure{Failure::Kind::timed_out, "no answer while connecting"};
+    case Polled::ready: break;
+  }
+  int error = 0;
+  socklen_t error_size = sizeof error;
+  ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &error_size);
+  if (error != 0) return unreachable(error);
+  return socket;
+}
+
+Dialled dial_unix(const std::string& path, Deadline deadline, const Kick& kick) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);  // the length was checked with the options
+  return connect_to(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address, deadline, kick);
+}
+
+void tune_tcp(int fd) {
+  const auto set = [fd](int level, int option, int value) { ::setsockopt(fd, level, option, &value, sizeof value); };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  // A peer that vanished is noticed within half a minute even on an idle connection.
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 15);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+Dialled dial_tcp(const std::string& host, std::uint16_t port, Deadline deadline, const Kick& kick) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+  addrinfo* found = nullptr;
+  int problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (problem != 0) {
+    // AI_ADDRCONFIG hides ::1 on machines whose only IPv6 address is the loopback's.
+    hints.ai_flags = AI_NUMERICSERV;
+    problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  }
+  if (problem != 0) {
+    return Failure{Failure::Kind::unreachable, "cannot look up '" + host + "': " + ::gai_strerror(problem)};
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses{found, &::freeaddrinfo};
+
+  Dialled last = Failure{Failure::Kind::unreachable, "'" + host + "' has no address"};
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+    // An address that swallows packets must not use up the time of those after it.
+    const auto now = std::chrono::steady_clock::now();
+    const Deadline share = address->ai_next == nullptr ? deadline : now + (deadline - now) / 2;
+    last = connect_to(address->ai_family, address->ai_addr, address->ai_addrlen, share, kick);
+    if (const auto* socket = std::get_if<Descriptor>(&last)) {
+      tune_tcp(socket->get());
+      break;
+    }
+    if (std::get<Failure>(last).kind == Failure::Kind::cancelled) break;
+  }
+  return last;
+}
+
+}  // namespace
+
+std::variant<std::unique_ptr<Stream>, Failure> dial(const ConnectionOptions& options, Deadline deadline,
+                                                    const std::stop_token& stop) {
+  const Kick kick;
+  const std::stop_callback on_stop{stop, [&kick] { kick.kick(); }};
+  Dialled dialled = options.unix_socket.empty() ? dial_tcp(options.host, options.port, deadline, kick)
+                                                : dial_unix(options.unix_socket, deadline, kick);
+  if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
+  auto& socket = std::get<Descriptor>(dialled);
+  if (options.tls && options.unix_socket.empty()) {
+    return TlsStream::connect(std::move(socket), *options.tls, options.host, options.command_timeout, deadline, kick);
+  }
+  return std::make_unique<PlainStream>(std::move(socket), options.command_timeout);
+}
+
+}  // namespace redismutex::net

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+namespace redismutex::net {
+
+/// Why there is no answer.
+struct Failure {
+  enum class Kind {
+    unreachable,    ///< no connection, or it broke: trying again may help
+    timed_out,      ///< the caller's deadline passed first
+    cancelled,      ///< the caller's stop_token fired first
+    refused_login,  ///< the server wants other credentials
+    unusable,       ///< what answers is not a server that we can use: wrong protocol, certificate, database
+  };
+
+  Kind kind;
+  std::string text;  ///< for people; without credentials
+
+  /// Whether the next attempt would end the same way.
+  bool permanent() const { return kind == Kind::refused_login || kind == Kind::unusable; }
+};
+
+}  // namespace redismutex::net

@@ -1,0 +1,115 @@
+#include "net/node.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "net/dial.hpp"
+#include "net/login.hpp"
+#include "net/url.hpp"
+
+namespace redismutex::net {
+namespace {
+
+using std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::microseconds first_pause = 4ms;
+constexpr std::chrono::microseconds longest_pause = 512ms;
+
+std::chrono::microseconds jittered_pause(unsigned failures) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto longest = std::min(longest_pause, first_pause * (1U << std::min(failures, 8U)));
+  return std::chrono::microseconds{
+      std::uniform_int_distribution<std::chrono::microseconds::rep>{longest.count() / 4, longest.count()}(random)};
+}
+
+}  // namespace
+
+Node::Node(ConnectionOptions options) : options_{std::move(options)}, name_{display_name(options_)} {
+  register_for_fork();
+}
+
+Node::~Node() { unregister_for_fork(); }
+
+std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
+  std::unique_lock lock{mutex_};
+  if (link_ && !link_->broken()) return link_;
+
+  const Deadline give_up = std::min(deadline, steady_clock::now() + options_.connect_timeout);
+  const std::uint64_t attempts_before = attempts_;
+  for (;;) {
+    if (link_ && !link_->broken()) return link_;
+    // Others may have tried for us while we waited.
+    const bool tried = attempts_ > attempts_before;
+    if (tried && (last_failure_.permanent() || !reached_before_)) return last_failure_;
+    if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
+    const auto now = steady_clock::now();
+    if (now >= give_up) {
+      return tried ? last_failure_ : Failure{Failure::Kind::timed_out, "no connection within the time limit"};
+    }
+    if (dialling_) {
+      changed_.wait_until(lock, stop, give_up, [this] { return !dialling_; });
+      continue;
+    }
+    if (link_) plan_next_attempt();
+    if (now < next_attempt_) {
+      changed_.wait_until(lock, stop, std::min(give_up, next_attempt_), [this] { return dialling_ || link_; });
+      continue;
+    }
+    dialling_ = true;
+    lock.unlock();
+    const Dialled dialled = dial_once(give_up, stop);
+    lock.lock();
+    dialling_ = false;
+    changed_.notify_all();
+    // That one caller lost patience says nothing about the server: the others go on.
+    const auto* failure = std::get_if<Failure>(&dialled);
+    const bool impatient = failure != nullptr && failure->kind == Failure::Kind::timed_out && give_up == deadline;
+    if (impatient || (failure != nullptr && failure->kind == Failure::Kind::cancelled)) return *failure;
+    note(dialled);
+  }
+}
+
+/// A link broke: after one that had served callers the next attempt may come soon.
+void Node::plan_next_attempt() {
+  if (link_->has_answered(login_replies(options_) + 1)) failures_ = 0;
+  last_failure_ = link_->failure();
+  link_.reset();
+  next_attempt_ = steady_clock::now() + jittered_pause(failures_++);
+}
+
+void Node::note(const Dialled& dialled) {
+  if (const auto* link = std::get_if<std::shared_ptr<Link>>(&dialled)) {
+    link_ = *link;
+    reached_before_ = true;
+    return;
+  }
+  ++attempts_;
+  last_failure_ = std::get<Failure>(dialled);
+  next_attempt_ = steady_clock::now() + jittered_pause(failures_++);
+}
+
+Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const {
+  auto dialled = dial(options_, deadline, stop);
+  if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
+  auto link = std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout,
+                                     [](const redisReply&) {});
+  if (auto failure = log_in(*link, options_, deadline, stop)) return std::move(*failure);
+  return link;
+}
+
+void Node::after_fork_in_child() noexcept {
+  // The parent's link, with whatever locks its threads held, stays in memory for ever: only its descriptor is closed, so
+  // that the server sees the connection end when the parent does.
+  if (link_) {
+    link_->close_inherited();
+    [[maybe_unused]] auto* left_alone = new std::shared_ptr<Link>{std::move(link_)};
+  }
+  dialling_ = false;
+  next_attempt_ = {};
+  new (&changed_) std::condition_variable_any;
+  mutex_.unlock();
+}
+
+}  // namespace redismutex::net

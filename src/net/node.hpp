@@ -1,0 +1,61 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <redismutex/connection_options.hpp>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/failure.hpp"
+#include "net/fork.hpp"
+#include "net/link.hpp"
+#include "net/poll.hpp"
+
+namespace redismutex::net {
+
+/// One server: holds the live Link to it, and dials a new one when that broke. Thread-safe.
+///
+/// One thread dials while the others wait for it. A server that was never reached is reported at once; one that was lost
+/// is tried again for connect_timeout. Between attempts lies a pause that doubles each time and is drawn at random, so
+/// that the clients of a server that comes back do not all arrive in the same instant.
+class Node final : private ForkAware {
+ public:
+  explicit Node(ConnectionOptions options);
+  ~Node();
+
+  /// The live link, dialled if need be, within connect_timeout and the deadline.
+  std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
+
+  const std::string& name() const noexcept { return name_; }
+  const ConnectionOptions& options() const noexcept { return options_; }
+
+ private:
+  using Dialled = std::variant<std::shared_ptr<Link>, Failure>;
+
+  Dialled dial_once(Deadline deadline, const std::stop_token& stop) const;
+  void note(const Dialled& dialled);
+  void plan_next_attempt();
+
+  void before_fork() noexcept override { mutex_.lock(); }
+  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
+  void after_fork_in_child() noexcept override;
+
+  const ConnectionOptions options_;
+  const std::string name_;
+
+  std::mutex mutex_;  // guards what follows; never held while dialling
+  std::condition_variable_any changed_;
+  std::shared_ptr<Link> link_;
+  bool dialling_ = false;
+  bool reached_before_ = false;
+  unsigned failures_ = 0;     // in a row: dials, and links that broke before they answered anything
+  Deadline next_attempt_{};
+  std::uint64_t attempts_ = 0;
+  Failure last_failure_{};
+};
+
+}  // namespace redismutex::net

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <chrono>
+
+#include "net/poll.hpp"
+#include "net/stream.hpp"
+
+namespace redismutex::net {
+
+/// A TCP or unix socket as it is.
+class PlainStream final : public Stream {
+ public:
+  /// `timeout` bounds each blocking read and write.
+  PlainStream(Descriptor socket, std::chrono::milliseconds timeout);
+
+  Read read_now(std::span<char> buffer) override;
+  Read read_blocking(std::span<char> buffer) override;
+  bool has_buffered() override { return false; }
+  std::string write_all(std::string_view bytes) override;
+  void shut_down() noexcept override;
+  int fd() const noexcept override { return socket_.get(); }
+  void close_inherited() noexcept override { socket_ = Descriptor{}; }
+
+ private:
+  Read receive(std::span<char> buffer, int flags);
+
+  Descriptor socket_;
+};
+
+}  // namespace redismutex::net

@@ -1,0 +1,55 @@
+#include "net/poll.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace redismutex::net {
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Kick::Kick() : event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+  if (!event_.valid()) throw std::system_error{errno, std::generic_category(), "eventfd"};
+}
+
+void Kick::kick() const noexcept { ::eventfd_write(event_.get(), 1); }
+
+void Kick::clear() const noexcept {
+  eventfd_t ignored;
+  ::eventfd_read(event_.get(), &ignored);
+}
+
+Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline) {
+  for (;;) {
+    const auto left = std::chrono::nanoseconds{deadline - std::chrono::steady_clock::now()};
+    if (left.count() <= 0) return Polled::timed_out;
+    // Waits of days are cut into pieces, so that no conversion overflows.
+    const auto slice = std::min<std::chrono::nanoseconds>(left, std::chrono::hours{1});
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(slice);
+    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (slice - seconds).count()};
+    std::array<pollfd, 2> polled{{{fd, events, 0}, {kick.fd(), POLLIN, 0}}};
+    const int ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
+    if (ready < 0 && errno != EINTR) throw std::system_error{errno, std::generic_category(), "ppoll"};
+    if (ready <= 0) continue;
+    if (polled[1].revents != 0) return Polled::kicked;
+    return Polled::ready;
+  }
+}
+
+}  // namespace redismutex::net

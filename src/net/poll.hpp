@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+
+namespace redismutex::net {
+
+/// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see engine/clock.hpp).
+using Deadline = std::chrono::steady_clock::time_point;
+
+/// Closes on destruction.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) noexcept : fd_{fd} {}
+  Descriptor(Descriptor&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor();
+
+  int get() const noexcept { return fd_; }
+  bool valid() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+/// Interrupts a thread that polls. Any thread may call kick().
+class Kick {
+ public:
+  Kick();
+  void kick() const noexcept;
+  void clear() const noexcept;
+  int fd() const noexcept { return event_.get(); }
+
+ private:
+  Descriptor event_;
+};
+
+enum class Polled { ready, kicked, timed_out };
+
+/// Waits until `fd` is ready for `events` (POLLIN, POLLOUT) or in error, the kick fires, or the deadline passes.
+Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline);
+
+}  // namespace redismutex::net

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace redismutex::net {
+
+/// A connected stream of bytes. One thread may read while another writes, and any may shut it down.
+class Stream {
+ public:
+  enum class Status { ok, would_block, closed };
+  struct Read {
+    Status status;
+    std::size_t bytes = 0;
+    std::string why;  ///< for `closed`
+  };
+
+  virtual ~Stream() = default;
+
+  /// Takes what is there; `would_block` if nothing is.
+  virtual Read read_now(std::span<char> buffer) = 0;
+
+  /// Sleeps until something is there, the peer closed, or the stream's timeout passed (`would_block`).
+  virtual Read read_blocking(std::span<char> buffer) = 0;
+
+  /// Whether read_now would yield bytes that poll() on fd() does not know of.
+  virtual bool has_buffered() = 0;
+
+  /// Writes all, or returns why it could not. Waits for the peer no longer than the stream's timeout.
+  virtual std::string write_all(std::string_view bytes) = 0;
+
+  /// Ends both directions: blocked readers and writers return.
+  virtual void shut_down() noexcept = 0;
+
+  virtual int fd() const noexcept = 0;
+
+  /// Closes this process's descriptor only: the other process that has one goes on undisturbed.
+  virtual void close_inherited() noexcept = 0;
+};
+
+}  // namespace redismutex::net

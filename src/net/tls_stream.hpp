@@ -1,0 +1,55 @@
+#pragma once
+
+#include <openssl/types.h>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <redismutex/connection_options.hpp>
+#include <string>
+#include <variant>
+
+#include "net/failure.hpp"
+#include "net/poll.hpp"
+#include "net/stream.hpp"
+
+namespace redismutex::net {
+
+/// TLS over a socket. OpenSSL allows no reader beside a writer in one session, so each call takes a lock; nobody sleeps
+/// while holding it.
+class TlsStream final : public Stream {
+ public:
+  /// Shakes hands. `host` is what the certificate must carry unless the options name another. Reports an untrusted,
+  /// expired or misnamed certificate as `unusable`, with OpenSSL's own reason.
+  static std::variant<std::unique_ptr<Stream>, Failure> connect(Descriptor socket, const TlsOptions& options,
+                                                                const std::string& host,
+                                                                std::chrono::milliseconds timeout, Deadline deadline,
+                                                                const Kick& kick);
+  ~TlsStream() override;
+
+  Read read_now(std::span<char> buffer) override;
+  Read read_blocking(std::span<char> buffer) override;
+  bool has_buffered() override;
+  std::string write_all(std::string_view bytes) override;
+  void shut_down() noexcept override;
+  int fd() const noexcept override { return socket_.get(); }
+  void close_inherited() noexcept override { socket_ = Descriptor{}; }
+
+ private:
+  struct FreeSession {
+    void operator()(SSL* session) const noexcept;
+  };
+  using Session = std::unique_ptr<SSL, FreeSession>;
+
+  TlsStream(Descriptor socket, Session session, std::chrono::milliseconds timeout);
+  static std::variant<Session, Failure> make_session(const TlsOptions& options, const std::string& host, int fd);
+  static std::variant<std::monostate, Failure> shake_hands(SSL* session, int fd, const std::string& host,
+                                                           Deadline deadline, const Kick& kick);
+
+  std::mutex mutex_;  // guards session_
+  Descriptor socket_;
+  Session session_;
+  std::chrono::milliseconds timeout_;
+};
+
+}  // namespace redismutex::net

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <redismutex/connection_options.hpp>
+#include <string>
+
+namespace redismutex::net {
+
+/// Throws std::invalid_argument, naming field, value and bound, for options that can not work.
+void validate(const ConnectionOptions& options);
+
+/// How messages name the server: a URL without credentials.
+std::string display_name(const ConnectionOptions& options);
+
+}  // namespace redismutex::net
