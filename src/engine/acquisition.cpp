@@ -25,6 +25,7 @@ std::unique_ptr<Hold> Acquisition::run(std::optional<protocol::Instant> wait_unt
   protocol::Acquire machine{key_, id_, {.expiry = options_.expiry, .wait_until = wait_until, .delay = delay}};
   const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop);
   if (machine.perhaps_held()) give_back_in_background();
+  if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
   if (failure) report::raise(*session_, report::action("acquire", key_), *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(*session_, report::action("acquire", key_), *refused);

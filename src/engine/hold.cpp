@@ -73,25 +73,36 @@ void Hold::extend(std::chrono::milliseconds expiry) {
 }
 
 std::stop_token Hold::loss() const {
+  if (inherited()) {
+    std::stop_source lost;
+    lost.request_stop();
+    return lost.get_token();
+  }
   const std::lock_guard lock{mutex_};
   if (watch_) return watch_->lost.get_token();
   watch_ = std::make_shared<Watch>();
   watch_->valid_until = valid_until();
-  // A lease that was extended meanwhile is looked at again when the extension ends.
+  set_timer();
+  return watch_->lost.get_token();
+}
+
+void Hold::set_timer() const {
   watch_->timer = session_->timers().schedule(
-      valid_until(), [watch = watch_]() -> std::optional<protocol::Instant> {
+      watch_->valid_until, [watch = watch_]() -> std::optional<protocol::Instant> {
         const protocol::Instant until = watch->valid_until;
         if (now() < until) return until;
         watch->lost.request_stop();
         return std::nullopt;
       });
-  return watch_->lost.get_token();
 }
 
 void Hold::set_valid_until(protocol::Instant until) {
   valid_until_ = until;
   const std::lock_guard lock{mutex_};
-  if (watch_) watch_->valid_until = until;
+  if (!watch_) return;
+  watch_->valid_until = until;
+  session_->timers().cancel(watch_->timer);
+  set_timer();
 }
 
 void Hold::mark_lost() {

@@ -52,6 +52,7 @@ class Hold {
 
   bool inherited() const noexcept;
   void set_valid_until(protocol::Instant until);
+  void set_timer() const;
   void mark_lost();
   void stop_watching() noexcept;
 

@@ -65,7 +65,7 @@ void Keeper::run() {
     ::poll(&polled, 1, -1);
     run_due();
     const std::lock_guard lock{mutex_};
-    if (stopping_) return;
+    if (stopping_ && (agenda_.empty() || agenda_.begin()->first > now())) return;
     set_alarm(agenda_.empty() ? std::nullopt : std::optional{agenda_.begin()->first});
   }
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/report.hpp"
+#include "protocol/ping.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -52,15 +53,9 @@ net::Deadline Session::patience() const {
 }
 
 void Session::ping() {
-  constexpr std::array<std::string_view, 1> command{"PING"};
-  const Exchanged exchanged = exchange({.arguments = command}, patience(), {});
-  const auto* answered = std::get_if<Answered>(&exchanged);
-  if (answered == nullptr) {
-    const auto* unanswered = std::get_if<Unanswered>(&exchanged);
-    report::raise(*this, "ping", unanswered != nullptr ? unanswered->failure : std::get<Failure>(exchanged));
-  }
-  const protocol::Answer answer = detail::view(*answered);
-  if (answer.type != protocol::Answer::Type::text) report::raise(*this, "ping", protocol::refusal(answer, "PING"));
+  protocol::Ping machine;
+  if (const auto failure = run(machine, patience())) report::raise(*this, "ping", *failure);
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) report::raise(*this, "ping", *refused);
 }
 
 Session::Exchanged Session::exchange(const protocol::Request& request, net::Deadline deadline,
@@ -78,10 +73,16 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
   if (waited == Link::Waited::done && request.script != nullptr && is_unknown_script(call.reply())) {
     const std::array<std::string_view, 3> load{"SCRIPT", "LOAD", request.script->source};
     sent_at = now();
+    net::Call loaded;
     net::Call repeated;
-    link.send({{nullptr, load}, {&repeated, request.arguments}});
+    link.send({{&loaded, load}, {&repeated, request.arguments}});
+    const Link::Waited loading = link.wait(loaded, deadline, stop);
     waited = link.wait(repeated, deadline, stop);
-    if (waited == Link::Waited::done) return Answered{repeated.take_reply(), sent_at};
+    if (waited == Link::Waited::done) {
+      // That the server does not let us load it says more than that it does not know it.
+      const bool refused = loading == Link::Waited::done && loaded.reply().type == REDIS_REPLY_ERROR;
+      return Answered{refused ? loaded.take_reply() : repeated.take_reply(), sent_at};
+    }
   }
   switch (waited) {
     case Link::Waited::done: return Answered{call.take_reply(), sent_at};

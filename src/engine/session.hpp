@@ -78,6 +78,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
       step = machine.woken(now());
       continue;
     }
+    if (stop.stop_requested()) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
     Exchanged exchanged = exchange(std::get<protocol::Request>(step), deadline, stop);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
       step = machine.answered(detail::view(*answered));

@@ -39,7 +39,10 @@ Step Acquire::answered(const Answer& answer) {
   }
   switch (answer.type) {
     case Answer::Type::nothing: return held(answer.sent_at, answer.now);
-    case Answer::Type::text: return answer.text == id_ ? take_over_own() : wait_or_give_up(answer.now);
+    case Answer::Type::text:
+      if (answer.text == id_) return take_over_own();
+      met_others_ = true;
+      return wait_or_give_up(answer.now);
     default: return refused(answer);
   }
 }

@@ -43,6 +43,9 @@ class Acquire {
   using Outcome = std::variant<Taken, Held, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
+  /// Whether somebody else had the lock at any time.
+  bool met_others() const noexcept { return met_others_; }
+
   /// Whether the server may hold the key for us although outcome() is not Held: then it is to be released.
   bool perhaps_held() const noexcept;
 
@@ -60,6 +63,7 @@ class Acquire {
   const std::array<std::string_view, 6> extend_;
   bool extending_ = false;  // the id was found at the key: an earlier attempt took it
   bool in_doubt_ = false;   // some attempt was never answered
+  bool met_others_ = false;
   Outcome outcome_{Taken{}};
 };
 
