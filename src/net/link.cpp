@@ -189,12 +189,12 @@ bool Link::withdraw(Call& call) {
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 void Link::lead(Event& event, Deadline deadline, Reading reading) {
-  // The kernel's own timeout starts anew with each read: those that begin late could end late.
-  const Deadline late = std::chrono::steady_clock::now() + reply_timeout_ / 4;
   while (!event.set_ && !event.stopped_ && !broken_) {
-    const Deadline now = std::chrono::steady_clock::now();
-    if (now >= deadline) return;
-    if (!read_once(deadline, now < late ? reading : Reading::interruptible)) reading = Reading::interruptible;
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left.count() <= 0) return;
+    // The kernel's own timeout starts anew with each read: one that begins late would end late.
+    const bool early = left > reply_timeout_ - reply_timeout_ / 4;
+    if (!read_once(deadline, early ? reading : Reading::interruptible)) reading = Reading::interruptible;
   }
 }
 
