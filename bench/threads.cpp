@@ -46,6 +46,8 @@ struct Cost {
             .reads = std::stod(stats.at("total_reads_processed"))};
   }
 
+  double a_pair() const { return (client_seconds + server_seconds) / pairs; }
+
   void add(const Cost& before, const Cost& after, double new_pairs) {
     pairs += new_pairs;
     client_seconds += after.client_seconds - before.client_seconds;
@@ -130,6 +132,8 @@ void run_threads(Run& run, int threads) {
     }
     run.report.hold("pairs/s of " + crowd_size + " threads, " + way + ", x floor",
                     median(ratios(measured[0], measured[1])), bar);
+    // What the bar comes to where nothing else runs, and what can be told of it where something does.
+    run.report.hold("the same by processor time, client's and server's", costs[1].a_pair() / costs[0].a_pair(), bar);
   }
   run.report.add(std::move(table));
 }

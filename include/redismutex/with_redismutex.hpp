@@ -111,8 +111,8 @@ auto with_redismutex(Connection connection, std::string key, Function&& function
 template <class KeyGenerator, class Function>
   requires(!std::convertible_to<KeyGenerator, std::string>)
 auto with_redismutex(Connection connection, KeyGenerator generate_key, Function&& function, Options options = {}) {
-  return WithRedisMutex<KeyGenerator>{std::move(connection), std::move(generate_key), options}(
-      std::forward<Function>(function));
+  return WithRedisMutex<KeyGenerator>{std::move(connection), std::move(generate_key),
+                                      options}(std::forward<Function>(function));
 }
 
 }  // namespace redismutex

@@ -13,9 +13,9 @@ namespace redismutex::engine {
 Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
     : session_{std::move(session)}, key_{std::move(key)}, id_{random_owner_id()}, options_{options} {}
 
-std::unique_ptr<Hold> Acquisition::attempt(std::stop_token stop) { return run(std::nullopt, stop); }
+std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) { return run(std::nullopt, stop); }
 
-std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, std::stop_token stop) {
+std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) {
   return run(now() + limit, stop);
 }
 
@@ -41,15 +41,17 @@ void Acquisition::give_back_in_background() {
   static constexpr std::chrono::milliseconds pause{250};
   const protocol::Instant until = now() + options_.expiry;
   // The session outlives its own errands: it waits for them when it ends.
-  session_->errands().schedule(now(), [session = session_.get(), key = key_, id = id_,
-                                       until]() -> std::optional<protocol::Instant> {
-    protocol::Release machine{key, id, until};
-    const auto failure = session->run(machine, session->patience());
-    if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
-    return std::nullopt;
-  });
+  session_->errands().schedule(
+      now(), [session = session_.get(), key = key_, id = id_, until]() -> std::optional<protocol::Instant> {
+        protocol::Release machine{key, id, until};
+        const auto failure = session->run(machine, session->patience());
+        if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
+        return std::nullopt;
+      });
 }
 
-std::string Acquisition::taken(std::string_view why) const { return report::cannot(*session_, report::action("acquire", key_), why); }
+std::string Acquisition::taken(std::string_view why) const {
+  return report::cannot(*session_, report::action("acquire", key_), why);
+}
 
 }  // namespace redismutex::engine

@@ -23,10 +23,10 @@ class Acquisition {
   Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options);
 
   /// None if the lock is taken. Throws as the functions of RedisMutex do.
-  std::unique_ptr<Hold> attempt(std::stop_token stop);
+  std::unique_ptr<Hold> attempt(const std::stop_token& stop);
 
   /// None if the lock was taken all the time.
-  std::unique_ptr<Hold> wait(std::chrono::milliseconds limit, std::stop_token stop);
+  std::unique_ptr<Hold> wait(std::chrono::milliseconds limit, const std::stop_token& stop);
 
   /// The message for a lock that was not taken.
   std::string taken(std::string_view why) const;

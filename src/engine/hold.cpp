@@ -34,7 +34,9 @@ bool Hold::inherited() const noexcept { return fork_generation_ != net::fork_gen
 protocol::Instant Hold::valid_until() const noexcept { return inherited() ? long_past : valid_until_.load(); }
 
 void Hold::release() {
-  if (inherited()) throw MutexUnlockError{report::cannot(*session_, report::action("release", key_), "it is held by the parent process")};
+  if (inherited())
+    throw MutexUnlockError{
+        report::cannot(*session_, report::action("release", key_), "it is held by the parent process")};
   stop_watching();
   protocol::Release machine{key_, id_, valid_until_};
   const auto failure = session_->run(machine, session_->patience());
@@ -44,14 +46,15 @@ void Hold::release() {
     report::raise(*session_, report::action("release", key_), *refused);
   }
   if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
-    throw MutexUnlockError{report::cannot(*session_, report::action("release", key_), "it had expired, or was deleted or taken over")};
+    throw MutexUnlockError{
+        report::cannot(*session_, report::action("release", key_), "it had expired, or was deleted or taken over")};
   }
 }
 
 void Hold::extend(std::chrono::milliseconds expiry) {
   const protocol::Instant old_until = valid_until();
   const protocol::Instant started = now();
-  if (old_until <= started) {
+  if (protocol::time_left(old_until, started).count() == 0) {
     mark_lost();
     throw MutexUnlockError{report::cannot(*session_, report::action("extend", key_), "its lease has ended")};
   }
@@ -69,7 +72,8 @@ void Hold::extend(std::chrono::milliseconds expiry) {
     return;
   }
   mark_lost();
-  throw MutexUnlockError{report::cannot(*session_, report::action("extend", key_), "it had expired, or was deleted or taken over")};
+  throw MutexUnlockError{
+      report::cannot(*session_, report::action("extend", key_), "it had expired, or was deleted or taken over")};
 }
 
 std::stop_token Hold::loss() const {
@@ -87,8 +91,8 @@ std::stop_token Hold::loss() const {
 }
 
 void Hold::set_timer() const {
-  watch_->timer = session_->timers().schedule(
-      watch_->valid_until, [watch = watch_]() -> std::optional<protocol::Instant> {
+  watch_->timer =
+      session_->timers().schedule(watch_->valid_until, [watch = watch_]() -> std::optional<protocol::Instant> {
         const protocol::Instant until = watch->valid_until;
         if (now() < until) return until;
         watch->lost.request_stop();
@@ -116,8 +120,9 @@ void Hold::mark_lost() {
 }
 
 void Hold::stop_watching() noexcept {
+  if (inherited()) return;  // there the lock may be one that a thread of the parent holds for ever
   const std::lock_guard lock{mutex_};
-  if (watch_ && !inherited()) session_->timers().cancel(watch_->timer);
+  if (watch_) session_->timers().cancel(watch_->timer);
 }
 
 }  // namespace redismutex::engine

@@ -103,7 +103,7 @@ void Keeper::after_fork_in_child() noexcept {
   // The thread and its work are the parent's: std::thread must forget it without a join, and the work is left in memory,
   // because its destructors may talk to a server.
   new (&thread_) std::thread;
-  [[maybe_unused]] auto* left_alone = new Agenda{std::move(agenda_)};
+  net::leave_alone(std::move(agenda_));
   agenda_.clear();
   places_.clear();
   running_.reset();

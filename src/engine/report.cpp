@@ -10,7 +10,8 @@ namespace {
 std::string quoted(const std::string& key) {
   constexpr std::size_t longest = 80;
   std::string text = key.substr(0, longest);
-  std::replace_if(text.begin(), text.end(), [](char c) { return c >= 0 && (c < ' ' || c == '\x7f'); }, '?');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c >= 0 && (c < ' ' || c == '\x7f'); }, '?');
   return "'" + text + (key.size() > longest ? "...'" : "'");
 }
 

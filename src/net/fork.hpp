@@ -2,12 +2,20 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 namespace redismutex::net {
 
 /// How often this process and its ancestors, as far as they used this library, have forked. Who remembers the number can
 /// tell whether it has become a child since. Costs one load.
 std::uint64_t fork_generation() noexcept;
+
+/// Leaves a value in memory for ever: what belongs to the parent's threads, and may be locked by one that does not exist
+/// here, must not be destroyed.
+template <class Value>
+void leave_alone(Value value) {
+  static_cast<void>(new Value{std::move(value)});  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
+}
 
 /// Something with threads or sockets of its own that fork() copies but that a child must not use.
 ///

@@ -113,7 +113,10 @@ Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& st
 }
 
 Link::Waited Link::wait(Event& event, Deadline deadline, const std::stop_token& stop) {
-  return wait_for(event, deadline, stop, Reading::interruptible);
+  const Waited waited = wait_for(event, deadline, stop, Reading::interruptible);
+  // Whoever set it has let go of it only then, and the event may go when we return.
+  if (waited == Waited::done) await_set(event);
+  return waited;
 }
 
 Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading) {
@@ -151,8 +154,7 @@ void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
 
 void Link::sleep(Event& event, Deadline deadline) {
   std::unique_lock lock{event.mutex_};
-  event.changed_.wait_until(lock, deadline,
-                            [&] { return event.set_ || event.stopped_ || event.leads_ || broken_; });
+  event.changed_.wait_until(lock, deadline, [&] { return event.set_ || event.stopped_ || event.leads_ || broken_; });
 }
 
 void Link::set(Event& event) { interrupt(event, &Event::set_); }
@@ -233,7 +235,7 @@ void Link::take_in(std::span<const char> bytes) {
   }
   if (unfinished_ > max_reply_size || reader_->ridx > max_reply_depth) {
     fail({Failure::Kind::unusable, "a reply of more than " + std::to_string(max_reply_size) + " bytes, or more than " +
-                                          std::to_string(max_reply_depth) + " levels"});
+                                       std::to_string(max_reply_depth) + " levels"});
   }
   complete_arrived();
 }

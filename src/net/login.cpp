@@ -23,7 +23,8 @@ std::optional<Failure> judge_hello(const redisReply& reply) {
     return Failure{Failure::Kind::refused_login, "login refused: " + std::string{text}};
   }
   if (text.starts_with("NOPROTO") || text.starts_with("ERR unknown command")) {
-    return Failure{Failure::Kind::unusable, "the server is too old, Redis 7.0 or Valkey is needed: " + std::string{text}};
+    return Failure{Failure::Kind::unusable,
+                   "the server is too old, Redis 7.0 or Valkey is needed: " + std::string{text}};
   }
   if (text.starts_with("ERR max number of clients")) return Failure{Failure::Kind::unreachable, std::string{text}};
   return Failure{Failure::Kind::unusable, "the server refused HELLO: " + std::string{text}};

@@ -54,7 +54,9 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     }
     if (link_) plan_next_attempt();
     if (now < next_attempt_) {
-      changed_.wait_until(lock, stop, std::min(give_up, next_attempt_), [this] { return dialling_ || link_; });
+      // A copy: the wait reads its deadline while others may change ours.
+      const Deadline until = std::min(give_up, next_attempt_);
+      changed_.wait_until(lock, stop, until, [this] { return dialling_ || link_; });
       continue;
     }
     dialling_ = true;
@@ -104,7 +106,7 @@ void Node::after_fork_in_child() noexcept {
   // that the server sees the connection end when the parent does.
   if (link_) {
     link_->close_inherited();
-    [[maybe_unused]] auto* left_alone = new std::shared_ptr<Link>{std::move(link_)};
+    leave_alone(std::move(link_));
   }
   dialling_ = false;
   next_attempt_ = {};

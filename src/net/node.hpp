@@ -52,7 +52,7 @@ class Node final : private ForkAware {
   std::shared_ptr<Link> link_;
   bool dialling_ = false;
   bool reached_before_ = false;
-  unsigned failures_ = 0;     // in a row: dials, and links that broke before they answered anything
+  unsigned failures_ = 0;  // in a row: dials, and links that broke before they answered anything
   Deadline next_attempt_{};
   std::uint64_t attempts_ = 0;
   Failure last_failure_{};

@@ -75,12 +75,15 @@ std::string openssl_reason() {
   return text.data();
 }
 
-Failure unusable(const std::string& what) { return {Failure::Kind::unusable, "TLS: " + what + ": " + openssl_reason()}; }
+Failure unusable(const std::string& what) {
+  return {Failure::Kind::unusable, "TLS: " + what + ": " + openssl_reason()};
+}
 
 /// Empty when all files could be loaded.
 std::string load_files(SSL_CTX* context, const TlsOptions& options) {
   if (!options.ca_file.empty()) {
-    if (SSL_CTX_load_verify_file(context, options.ca_file.c_str()) != 1) return "cannot load ca_file " + options.ca_file;
+    if (SSL_CTX_load_verify_file(context, options.ca_file.c_str()) != 1)
+      return "cannot load ca_file " + options.ca_file;
   } else if (SSL_CTX_set_default_verify_paths(context) != 1) {
     return "cannot load the system's certificate authorities";
   }
@@ -96,7 +99,7 @@ std::string load_files(SSL_CTX* context, const TlsOptions& options) {
 
 bool is_ip_address(const std::string& host) {
   const std::unique_ptr<ASN1_OCTET_STRING, decltype(&ASN1_OCTET_STRING_free)> address{a2i_IPADDRESS(host.c_str()),
-                                                                                    &ASN1_OCTET_STRING_free};
+                                                                                      &ASN1_OCTET_STRING_free};
   ERR_clear_error();
   return address != nullptr;
 }
@@ -114,8 +117,8 @@ Failure handshake_failure(SSL* session, const std::string& host, int error) {
   const long verified = SSL_get_verify_result(session);
   if (verified != X509_V_OK) {
     ERR_clear_error();
-    return {Failure::Kind::unusable, "TLS: the certificate of " + host + " is not accepted: " +
-                                         X509_verify_cert_error_string(verified)};
+    return {Failure::Kind::unusable,
+            "TLS: the certificate of " + host + " is not accepted: " + X509_verify_cert_error_string(verified)};
   }
   if (error == SSL_ERROR_SYSCALL) {
     ERR_clear_error();

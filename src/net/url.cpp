@@ -121,7 +121,8 @@ void read_parameter(std::string_view name, const std::string& value, ConnectionO
     if (value != "yes" && value != "no") malformed("the parameter verify must be yes or no");
     options.tls->verify = value == "yes";
   } else {
-    malformed("unknown parameter; there are db and, with rediss, ca_file, certificate_file, key_file, server_name, verify");
+    malformed(
+        "unknown parameter; there are db and, with rediss, ca_file, certificate_file, key_file, server_name, verify");
   }
 }
 

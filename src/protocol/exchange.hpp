@@ -22,9 +22,9 @@ struct Answer {
   enum class Type { nothing, text, integer, error, other };
 
   Type type = Type::nothing;
-  std::string_view text;     ///< of a string, a status or an error
+  std::string_view text;  ///< of a string, a status or an error
   std::int64_t integer = 0;
-  Instant sent_at;           ///< read before the request left
+  Instant sent_at;  ///< read before the request left
   Instant now;
 };
 

@@ -194,6 +194,7 @@ TEST_F(ConnectionTest, FailedAttemptIsOneCommand) {
 
 // After all are gone there is no socket, descriptor or thread left, also of a lock whose loss was watched.
 TEST_F(ConnectionTest, LeavesNothingBehind) {
+  std::thread{[] {}}.join();  // with the first one the thread sanitizer starts one of its own
   server.command({"PING"});
   const auto descriptors = open_descriptors();
   const auto threads = thread_count();
@@ -208,7 +209,7 @@ TEST_F(ConnectionTest, LeavesNothingBehind) {
     EXPECT_GT(open_descriptors(), descriptors);
   }
   EXPECT_EQ(open_descriptors(), descriptors);
-  EXPECT_EQ(thread_count(), threads);
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads; }));  // the kernel may need a moment
   EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
 }
 

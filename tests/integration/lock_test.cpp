@@ -548,6 +548,24 @@ TEST_F(LockTest, ForkedChildsDestructorSendsNothing) {
   EXPECT_TRUE(lock->owns_lock());
 }
 
+// Forked while another thread is in the middle of asking the same Lock: the child is not caught by what that thread held.
+TEST_F(LockTest, ForkWhileAnotherThreadAsks) {
+  std::optional<Lock> lock = acquire(60s);
+  std::atomic<bool> done = false;
+  const std::jthread asking([&] {
+    while (!done) EXPECT_FALSE(lock->lost_token().stop_requested());
+  });
+  for (int i = 0; i < 20; ++i) {
+    const ChildProcess child([&] {
+      lock.reset();
+      return 0;
+    });
+    EXPECT_EQ(child.wait(limit / 5), exited(0));
+  }
+  done = true;
+  EXPECT_TRUE(lock->owns_lock());
+}
+
 // In the child the lock counts as lost, so that is what its lost_token() says; whether the parent ever asked for one or
 // not.
 TEST_F(LockTest, ForkedChildIsToldOfTheLoss) {

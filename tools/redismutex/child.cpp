@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cstring>
 
 #include "exit_status.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
+  result.reserve(strings.size() + 1);
   // exec() takes them without const for historical reasons only.
   for (const auto& string : strings) result.push_back(const_cast<char*>(string.c_str()));
   result.push_back(nullptr);
@@ -35,8 +37,8 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
 
 struct Pipe {
   Pipe() {
-    int ends[2];
-    checked(::pipe2(ends, O_CLOEXEC), "pipe2");
+    std::array<int, 2> ends{};
+    checked(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
     reader = Descriptor{ends[0]};
     writer = Descriptor{ends[1]};
   }
@@ -57,30 +59,34 @@ struct Pipe {
   ::_exit(exit_status::not_found);
 }
 
-}  // namespace
-
-CannotStart::CannotStart(const std::string& program, int error)
-    : std::runtime_error{program + ": " + std::strerror(error)},
-      exit_status_{error == ENOENT ? exit_status::not_found : exit_status::not_executable} {}
-
-Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& variables,
-             const Signals& signals) {
+/// Returns the child's pid once it has become the command.
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables,
+            const Signals& signals) {
   const auto arguments = pointers(command);
   const auto environment_strings = environment_with(variables);
   const auto environment = pointers(environment_strings);
   checked(::prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
   Pipe failure;
   const auto parent = ::getpid();
-  pid_ = checked(::fork(), "fork");
-  if (pid_ == 0) become(arguments.data(), environment.data(), signals, parent, failure.writer.get());
+  const auto child = checked(::fork(), "fork");
+  if (child == 0) become(arguments.data(), environment.data(), signals, parent, failure.writer.get());
 
   failure.writer.close();
   int error = 0;
   // Closed without a word by a successful exec.
-  if (::read(failure.reader.get(), &error, sizeof error) != sizeof error) return;
-  ::waitpid(pid_, nullptr, 0);
+  if (::read(failure.reader.get(), &error, sizeof error) != sizeof error) return child;
+  ::waitpid(child, nullptr, 0);
   throw CannotStart{command.front(), error};
 }
+
+}  // namespace
+
+CannotStart::CannotStart(const std::string& program, int error)
+    : std::runtime_error{program + ": " + std::strerror(error)},
+      exit_status_{error == ENOENT ? exit_status::not_found : exit_status::not_executable} {}
+
+Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& variables, const Signals& signals)
+    : pid_{start(command, variables, signals)} {}
 
 std::optional<int> Child::reap() {
   int status = 0;

@@ -49,7 +49,7 @@ class Child {
  private:
   std::vector<pid_t> family() const;
 
-  pid_t pid_ = 0;
+  pid_t pid_;
   std::optional<int> exit_status_;
 };
 

@@ -1,9 +1,8 @@
 #pragma once
 
-namespace redismutex::cli {
-
 /// The exit statuses that are our own; the first five are those of sysexits.h. Every other one is the command's.
-namespace exit_status {
+namespace redismutex::cli::exit_status {
+
 inline constexpr int usage = 64;           // EX_USAGE
 inline constexpr int unreachable = 69;     // EX_UNAVAILABLE: no server
 inline constexpr int internal_error = 70;  // EX_SOFTWARE: the server refused, or something unforeseen
@@ -14,6 +13,5 @@ inline constexpr int not_executable = 126;  // as shells do
 inline constexpr int not_found = 127;       // as shells do
 
 constexpr int ended_by_signal(int signal) { return 128 + signal; }
-}  // namespace exit_status
 
-}  // namespace redismutex::cli
+}  // namespace redismutex::cli::exit_status

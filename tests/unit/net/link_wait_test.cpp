@@ -319,7 +319,7 @@ TEST(LinkWait, APushHandlerMayFailTheLink) {
   link = &linked.link;
   Call call;
   send(linked.link, call, "PING");
-  linked.peer.send(std::string{push} + "+OK\r\n");
+  linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
   EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "on purpose");
 }
