@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <sstream>
+#include <string>
+
 #include "command.hpp"
 #include "support/server.hpp"
 
@@ -36,6 +40,21 @@ class Passthrough : public ::testing::Test {
 
   Server server_;
 };
+
+// Signals 32 and 33 are the C library's own: a program that has threads can not leave them ignored, as a shell may.
+constexpr std::uint64_t library_signals = 0x180000000;
+
+/// The same lines of /proc/PID/status without the C library's own signals.
+std::string without_library_signals(const std::string& status) {
+  std::istringstream lines{status};
+  std::ostringstream result;
+  for (std::string name; lines >> name;) {
+    std::uint64_t mask = 0;
+    lines >> std::hex >> mask;
+    result << name << ' ' << std::hex << (mask & ~library_signals) << '\n';
+  }
+  return result.str();
+}
 
 std::string all_bytes(std::size_t size) {
   std::string result(size, '\0');
@@ -81,8 +100,10 @@ TEST_F(Passthrough, OfDescriptors) {
 
 TEST_F(Passthrough, OfSignalsBlockedAndIgnored) {
   const std::string show = "$R grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status";
-  expect_no_difference(show);
-  expect_no_difference("trap '' HUP PIPE TSTP; " + show);
+  for (const std::string& before : {std::string{}, std::string{"trap '' HUP PIPE TSTP; "}}) {
+    EXPECT_EQ(without_library_signals(with(REDISMUTEX_COMMAND " run k", before + show)),
+              without_library_signals(with("env", before + show)));
+  }
 }
 
 TEST_F(Passthrough, WorksWhereTheEndOfChildrenIsIgnored) {
@@ -96,7 +117,7 @@ TEST_F(Passthrough, WorksWhereTheEndOfChildrenIsIgnored) {
         .wait(limit);
   };
   EXPECT_EQ(status_of("sh", "-c", "exit 3"), exited(3));
-  EXPECT_EQ(status_of("grep", "-qE", "^SigIgn:\\s*0+10000$"), exited(0));  // bit 16 is SIGCHLD
+  EXPECT_EQ(status_of("grep", "-qE", "^SigIgn:\\s*0+(1?8)?0*10000$"), exited(0));  // bit 16 is SIGCHLD
 }
 
 TEST_F(Passthrough, OfClosedDescriptorsThatNothingElseTakes) {
