@@ -19,10 +19,10 @@ RedisMutex::RedisMutex(Connection connection, Options options)
 Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const {
   engine::Acquisition acquisition{session_, protocol::Key{key}, options_};
   if (!options_.blocking) {
-    if (auto hold = acquisition.attempt(std::move(stop))) return Lock{std::move(hold)};
+    if (auto hold = acquisition.attempt(stop)) return Lock{std::move(hold)};
     throw MutexLockError{acquisition.taken("it is taken, and this mutex does not wait")};
   }
-  if (auto hold = acquisition.wait(options_.block_time, std::move(stop))) return Lock{std::move(hold)};
+  if (auto hold = acquisition.wait(options_.block_time, stop)) return Lock{std::move(hold)};
   throw BlockTimeExceedError{acquisition.taken("it was still taken after the block time of " +
                                                std::to_string(options_.block_time.count()) + " ms")};
 }
@@ -36,7 +36,7 @@ std::optional<Lock> RedisMutex::try_acquire_lock(std::string_view key) const {
 std::optional<Lock> RedisMutex::try_acquire_lock_for(std::string_view key, std::chrono::milliseconds limit,
                                                      std::stop_token stop) const {
   engine::check_duration("try_acquire_lock_for: limit", limit);
-  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.wait(limit, std::move(stop));
+  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.wait(limit, stop);
   if (!hold) return std::nullopt;
   return Lock{std::move(hold)};
 }

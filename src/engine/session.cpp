@@ -1,12 +1,13 @@
 #include "engine/session.hpp"
 
-#include <array>
-#include <condition_variable>
-#include <mutex>
+#include <algorithm>
+#include <functional>
 #include <string_view>
 #include <utility>
 
+#include "engine/entropy.hpp"
 #include "engine/report.hpp"
+#include "net/fork.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -41,10 +42,20 @@ protocol::Answer detail::view(const Session::Answered& answered) {
       answer.type = Type::error;
       answer.text = text_of(reply);
       break;
+    case REDIS_REPLY_ARRAY:
+      answer.type = Type::integers;
+      for (std::size_t i = 0; i < std::min(reply.elements, answer.integers.size()); ++i) {
+        if (reply.element[i]->type != REDIS_REPLY_INTEGER) answer.type = Type::other;
+        answer.integers[i] = reply.element[i]->integer;
+      }
+      break;
     default: answer.type = Type::other;
   }
   return answer;
 }
+
+Session::Session(ConnectionOptions options)
+    : node_{std::move(options), [this](const redisReply& push) { mailroom_.deliver(push); }} {}
 
 net::Deadline Session::patience() const {
   const ConnectionOptions& options = node_.options();
@@ -53,7 +64,8 @@ net::Deadline Session::patience() const {
 
 void Session::ping() {
   constexpr std::array<std::string_view, 1> command{"PING"};
-  const Exchanged exchanged = exchange({.arguments = command}, patience(), {});
+  std::shared_ptr<Link> used;
+  const Exchanged exchanged = exchange({.arguments = command}, patience(), {}, used);
   const auto* answered = std::get_if<Answered>(&exchanged);
   if (answered == nullptr) {
     const auto* unanswered = std::get_if<Unanswered>(&exchanged);
@@ -63,24 +75,25 @@ void Session::ping() {
   if (answer.type != protocol::Answer::Type::text) report::raise(*this, "ping", protocol::refusal(answer, "PING"));
 }
 
+// ---- requests -------------------------------------------------------------------------------------------------------
+
 Session::Exchanged Session::exchange(const protocol::Request& request, net::Deadline deadline,
-                                     const std::stop_token& stop) {
+                                     const std::stop_token& stop, std::shared_ptr<Link>& used) {
   auto reached = node_.link(deadline, stop);
   if (auto* failure = std::get_if<Failure>(&reached)) return std::move(*failure);
-  Link& link = *std::get<std::shared_ptr<Link>>(reached);
+  used = std::get<std::shared_ptr<Link>>(reached);
+  Link& link = *used;
 
   // The clock is read before the request leaves: the server starts its countdown later, so our deadline can only be
   // early.
   protocol::Instant sent_at = now();
   net::Call call;
-  link.send({{&call, request.arguments}});
-  Link::Waited waited = link.wait(call, deadline, stop);
+  Link::Waited waited = send_and_wait(request, link, call, deadline, stop);
   if (waited == Link::Waited::done && request.script != nullptr && is_unknown_script(call.reply())) {
-    const std::array<std::string_view, 3> load{"SCRIPT", "LOAD", request.script->source};
+    load_scripts(link);
     sent_at = now();
     net::Call repeated;
-    link.send({{nullptr, load}, {&repeated, request.arguments}});
-    waited = link.wait(repeated, deadline, stop);
+    waited = send_and_wait(request, link, repeated, deadline, stop);
     if (waited == Link::Waited::done) return Answered{repeated.take_reply(), sent_at};
   }
   switch (waited) {
@@ -92,13 +105,88 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
   return Unanswered{{Failure::Kind::timed_out, "no answer within the time limit"}};
 }
 
-std::optional<Failure> Session::pause(protocol::Instant until, net::Deadline deadline, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock{mutex};
-  never.wait_until(lock, stop, std::min(deadline_at(until), deadline), [] { return false; });
-  if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
-  return std::nullopt;
+Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link, net::Call& call,
+                                    net::Deadline deadline, const std::stop_token& stop) {
+  if (request.wants_wake_ups && subscribed_link_ != link.id()) {
+    return subscribe_and_wait(request, link, call, deadline, stop);
+  }
+  if (request.wants_invalidation && tracking_link_ != link.id()) {
+    // Where the server does not let us, the timers remain.
+    static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+    link.send({{nullptr, track}});
+    tracking_link_ = link.id();
+  }
+  if (request.wants_invalidation) {
+    static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
+    link.send({{nullptr, caching}, {&call, request.arguments}});
+  } else {
+    link.send({{&call, request.arguments}});
+  }
+  return link.wait(call, deadline, stop);
+}
+
+Link::Waited Session::subscribe_and_wait(const protocol::Request& request, Link& link, net::Call& call,
+                                         net::Deadline deadline, const std::stop_token& stop) {
+  const std::string channel = mailbox();
+  const std::array<std::string_view, 2> subscribe{"SUBSCRIBE", channel};
+  net::Call subscribed;
+  link.send({{&subscribed, subscribe}, {&call, request.arguments}});
+  const Link::Waited waited = link.wait(call, deadline, stop);
+  // It went ahead of the request, so its answer is there if the request's is.
+  if (link.wait(subscribed, deadline, stop) == Link::Waited::done) {
+    if (subscribed.reply().type != REDIS_REPLY_ERROR) {
+      subscribed_link_ = link.id();
+    } else if (!mailbox_refused_.exchange(true)) {
+      log("cannot be woken, so waiting for a lock falls back to looking every Options::delay; grant this user the "
+          "channels redismutex:* (ACL &redismutex:*), the server said: " +
+          std::string{text_of(subscribed.reply())});
+    }
+  }
+  return waited;
+}
+
+void Session::load_scripts(Link& link) {
+  for (const protocol::Script* script : protocol::scripts::all) {
+    const std::array<std::string_view, 3> load{"SCRIPT", "LOAD", script->source};
+    link.send({{nullptr, load}});
+  }
+}
+
+bool Session::post(const protocol::Request& request) {
+  const std::shared_ptr<Link> link = node_.present_link();
+  if (link) link->send({{nullptr, request.arguments}});
+  return link != nullptr;
+}
+
+std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call& call) {
+  std::shared_ptr<Link> link = node_.present_link();
+  if (link) link->send({{&call, request.arguments}});
+  return link;
+}
+
+// ---- waiting --------------------------------------------------------------------------------------------------------
+
+std::string Session::mailbox() {
+  if (mailbox_refused_) return "-";
+  const std::lock_guard lock{mailbox_mutex_};
+  // A child of fork() must not be woken for its parent.
+  if (mailbox_.empty() || mailbox_generation_ != net::fork_generation()) {
+    mailbox_ = "redismutex:wake:" + random_owner_id().text();
+    mailbox_generation_ = net::fork_generation();
+  }
+  return mailbox_;
+}
+
+std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {
+  return contended_[std::hash<std::string>{}(key.text()) % contended_.size()];
+}
+
+void Session::log(const std::string& message) const noexcept {
+  if (!node_.options().log) return;
+  try {
+    node_.options().log(server_name() + ": " + message);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): a log that can not be written is no reason to lose a lock
+  }
 }
 
 }  // namespace redismutex::engine

@@ -26,7 +26,8 @@ std::chrono::microseconds jittered_pause(unsigned failures) {
 
 }  // namespace
 
-Node::Node(ConnectionOptions options) : options_{std::move(options)}, name_{display_name(options_)} {
+Node::Node(ConnectionOptions options, Link::PushHandler on_push)
+    : options_{std::move(options)}, name_{display_name(options_)}, on_push_{std::move(on_push)} {
   register_for_fork();
 }
 
@@ -71,6 +72,11 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
   }
 }
 
+std::shared_ptr<Link> Node::present_link() {
+  const std::lock_guard lock{mutex_};
+  return link_ && !link_->broken() ? link_ : nullptr;
+}
+
 /// A link broke: after one that had served callers the next attempt may come soon.
 void Node::plan_next_attempt() {
   if (link_->has_answered(login_replies(options_) + 1)) failures_ = 0;
@@ -94,7 +100,7 @@ Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) co
   auto dialled = dial(options_, deadline, stop);
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto link = std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout,
-                                     [](const redisReply&) {});
+                                     on_push_);
   if (auto failure = log_in(*link, options_, deadline, stop)) return std::move(*failure);
   return link;
 }

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "net/link.hpp"
+#include "protocol/exchange.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+
+namespace redismutex::engine {
+
+/// Brings the server's pushes to those who wait: grants by owner id, changes of a key by key. Thread-safe.
+class Mailroom {
+ public:
+  /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
+  class Box {
+   public:
+    Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id);
+    ~Box();
+    Box(const Box&) = delete;
+    Box& operator=(const Box&) = delete;
+
+   private:
+    friend class Mailroom;
+
+    Mailroom& mailroom_;
+    const std::string& key_;
+    const std::string& id_;
+    std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
+    bool changed_ = false;
+    net::Link* link_ = nullptr;             // set while the owner waits
+    net::Event* event_ = nullptr;
+    std::list<Box*>::iterator place_;
+  };
+
+  struct Mail {
+    std::optional<protocol::Grant> grant;
+    bool changed = false;  ///< somebody changed the key
+  };
+
+  /// Waits at the link until something is in the box, which is emptied, or the wait ends otherwise.
+  Mail wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop, net::Link::Waited& how);
+
+  /// For a Link's push handler.
+  void deliver(const redisReply& push);
+
+ private:
+  void deliver_grant(std::string_view message);
+  void deliver_change(const redisReply& keys);
+  static void ring(Box& box);
+
+  std::mutex mutex_;
+  std::list<Box*> boxes_;
+};
+
+}  // namespace redismutex::engine
