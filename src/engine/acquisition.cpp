@@ -82,14 +82,7 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
                                ", are waiting for it already")};
   }
   const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
-  return held != nullptr ? lease_from(*held, id) : nullptr;
-}
-
-std::unique_ptr<Lease> Acquisition::lease_from(const Acquire::Held& held, const protocol::OwnerId& id) {
-  auto lease = std::make_unique<Lease>(*session_, key_, id, options_.expiry, held.valid_until);
-  // Handed over with a short lease only: the caller can start at once, its answer is looked at when it matters.
-  if (held.claimed) lease->extend_in_passing(options_.expiry);
-  return lease;
+  return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, options_.expiry, *held) : nullptr;
 }
 
 std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {

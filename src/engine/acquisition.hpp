@@ -34,7 +34,6 @@ class Acquisition {
  private:
   std::unique_ptr<Hold> take_turn(protocol::Instant wait_until, const std::stop_token& stop);
   std::unique_ptr<Lease> ask_server(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
-  std::unique_ptr<Lease> lease_from(const protocol::Acquire::Held& held, const protocol::OwnerId& id);
   std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
   void clean_up(const protocol::OwnerId& id, const protocol::Acquire& machine);
 

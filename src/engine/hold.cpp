@@ -20,6 +20,13 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
       expiry_{lease->expiry()},
       fork_generation_{net::fork_generation()} {
   state_->lease = std::move(lease);
+  if (!state_->lease->is_claim()) return;
+  // Whoever was handed the lock is inside with a short lease, and expects the full one. Should the extension that is under
+  // way get lost, somebody must send another.
+  const protocol::Instant here = now();
+  errand_ = session_->errands().schedule(
+      here + (state_->lease->valid_until() - here) / 4,
+      [session = session_.get(), claimed = std::weak_ptr{state_}] { return see_to_claim(*session, claimed); });
 }
 
 Hold::~Hold() {
@@ -29,6 +36,7 @@ Hold::~Hold() {
     return;
   }
   if (timer_) session_->timers().cancel(*timer_);
+  if (errand_) session_->errands().cancel(*errand_);
 }
 
 bool Hold::inherited() const noexcept { return fork_generation_ != net::fork_generation(); }
@@ -99,17 +107,39 @@ void Hold::extend(std::chrono::milliseconds expiry) {
 }
 
 std::stop_token Hold::loss() const {
+  if (inherited()) {
+    std::stop_source lost;
+    lost.request_stop();
+    return lost.get_token();
+  }
   const std::lock_guard lock{state_->mutex};
   if (!state_->lost.stop_possible()) {
     state_->lost = std::stop_source{};
-    if (inherited()) {
-      state_->lost.request_stop();
-    } else {
-      timer_ = session_->timers().schedule(state_->lease->valid_until(),
-                                           [watched = std::weak_ptr{state_}] { return look_for_loss(watched); });
-    }
+    timer_ = session_->timers().schedule(state_->lease->valid_until(),
+                                         [watched = std::weak_ptr{state_}] { return look_for_loss(watched); });
   }
   return state_->lost.get_token();
+}
+
+std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std::weak_ptr<State>& claimed) {
+  const std::shared_ptr<State> state = claimed.lock();
+  if (!state) return std::nullopt;
+  std::optional<protocol::Extend> machine;
+  protocol::Instant until;
+  std::optional<protocol::Key> key;
+  std::optional<protocol::OwnerId> id;
+  {
+    const std::lock_guard lock{state->mutex};
+    if (!state->lease || !state->lease->is_claim()) return std::nullopt;
+    until = state->lease->valid_until();
+    if (until <= now()) return std::nullopt;
+    machine.emplace(key.emplace(state->lease->key()), id.emplace(state->lease->id()), state->lease->expiry());
+  }
+  // Without the lock: this may take its time, and whoever holds the lock goes on meanwhile.
+  if (session.run(*machine, deadline_at(until))) return std::nullopt;
+  const std::lock_guard lock{state->mutex};
+  if (state->lease && state->lease->is_claim()) state->lease->conclude_extension(machine->outcome());
+  return std::nullopt;
 }
 
 std::optional<protocol::Instant> Hold::look_for_loss(const std::weak_ptr<State>& watched) {

@@ -51,6 +51,7 @@ class Hold {
   };
 
   static std::optional<protocol::Instant> look_for_loss(const std::weak_ptr<State>& watched);
+  static std::optional<protocol::Instant> see_to_claim(Session& session, const std::weak_ptr<State>& claimed);
 
   bool inherited() const noexcept;
   void report_loss() const;
@@ -62,6 +63,7 @@ class Hold {
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;
   mutable std::optional<Keeper::Ticket> timer_;  // guarded by State::mutex
+  std::optional<Keeper::Ticket> errand_;
 };
 
 }  // namespace redismutex::engine

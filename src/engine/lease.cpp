@@ -51,19 +51,28 @@ PendingExtension::State PendingExtension::look() {
 // ---- the lease ------------------------------------------------------------------------------------------------------
 
 Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
-             Instant valid_until)
+             const protocol::Acquire::Held& held)
     : session_{session},
       key_{key},
       id_{std::move(id)},
       expiry_{expiry},
-      valid_until_{valid_until},
-      asked_at_{now()} {}
+      valid_until_{held.valid_until},
+      claim_{held.claimed},
+      asked_at_{now()} {
+  // The caller can start at once: the answer is looked at when it matters.
+  if (claim_) extend_in_passing(expiry);
+}
 
 Lease::~Lease() = default;
 
 Instant Lease::valid_until() {
   settle();
   return valid_until_;
+}
+
+bool Lease::is_claim() {
+  settle();
+  return claim_;
 }
 
 void Lease::settle() {
@@ -97,11 +106,13 @@ Instant Lease::begin_extension(std::chrono::milliseconds expiry) {
 void Lease::conclude_extension(const Extend::Outcome& outcome) {
   if (const auto* extended = std::get_if<Extend::Extended>(&outcome)) {
     valid_until_ = extended->valid_until;
+    claim_ = false;
     waiting_elsewhere_ = extended->waiting;
     // Whoever waits there came before the answer: the passes since the question count.
     passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
   } else if (std::holds_alternative<Extend::Gone>(outcome)) {
     valid_until_ = long_past;
+    claim_ = false;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "net/link.hpp"
+#include "protocol/acquire.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
@@ -48,13 +49,17 @@ class PendingExtension {
 /// A time of ownership of a key, which threads of one process may pass on among themselves. Not thread-safe.
 class Lease {
  public:
+  /// As it was granted. If it was handed over with a short lease, its extension to `expiry` is sent at once.
   Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
-        protocol::Instant valid_until);
+        const protocol::Acquire::Held& held);
   ~Lease();
 
   const protocol::Key& key() const noexcept { return key_; }
   const protocol::OwnerId& id() const noexcept { return id_; }
   std::chrono::milliseconds expiry() const noexcept { return expiry_; }
+
+  /// Whether it is still the short lease that it was handed over with: its extension is sent, and not answered.
+  bool is_claim();
 
   /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
   protocol::Instant valid_until();
@@ -83,6 +88,7 @@ class Lease {
   const protocol::OwnerId id_;
   std::chrono::milliseconds expiry_;
   protocol::Instant valid_until_;
+  bool claim_;
   std::unique_ptr<PendingExtension> extension_;
   protocol::Instant asked_at_;        // when the server was last asked how many wait
   std::int64_t waiting_elsewhere_ = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/clock.hpp"
+#include "engine/entropy.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -34,6 +35,23 @@ std::optional<Message> parse(std::string_view text) {
 }
 
 }  // namespace
+
+Mailroom::Mailroom() { register_for_fork(); }
+
+Mailroom::~Mailroom() { unregister_for_fork(); }
+
+std::string Mailroom::channel() {
+  const std::lock_guard lock{mutex_};
+  if (channel_.empty()) channel_ = "redismutex:wake:" + random_owner_id().text();
+  return channel_;
+}
+
+void Mailroom::after_fork_in_child() noexcept {
+  // Those who wait are the parent's threads, and so is whoever the channel wakes.
+  boxes_.clear();
+  channel_.clear();
+  mutex_.unlock();
+}
 
 Mailroom::Box::Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id)
     : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/key.hpp"
@@ -13,8 +14,14 @@
 namespace redismutex::engine {
 
 /// Brings the server's pushes to those who wait: grants by owner id, changes of a key by key. Thread-safe.
-class Mailroom {
+class Mailroom final : private net::ForkAware {
  public:
+  Mailroom();
+  ~Mailroom();
+
+  /// The name of the channel on which the server wakes this process's waiters. A child of fork() has another.
+  std::string channel();
+
   /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
   class Box {
    public:
@@ -52,8 +59,13 @@ class Mailroom {
   void deliver_change(const redisReply& keys);
   static void ring(Box& box);
 
-  std::mutex mutex_;
+  void before_fork() noexcept override { mutex_.lock(); }
+  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
+  void after_fork_in_child() noexcept override;
+
+  std::mutex mutex_;  // guards the rest
   std::list<Box*> boxes_;
+  std::string channel_;
 };
 
 }  // namespace redismutex::engine

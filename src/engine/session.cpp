@@ -5,9 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/entropy.hpp"
 #include "engine/report.hpp"
-#include "net/fork.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -127,7 +125,7 @@ Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link
 
 Link::Waited Session::subscribe_and_wait(const protocol::Request& request, Link& link, net::Call& call,
                                          net::Deadline deadline, const std::stop_token& stop) {
-  const std::string channel = mailbox();
+  const std::string channel = mailroom_.channel();
   const std::array<std::string_view, 2> subscribe{"SUBSCRIBE", channel};
   net::Call subscribed;
   link.send({{&subscribed, subscribe}, {&call, request.arguments}});
@@ -162,19 +160,6 @@ std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call&
   std::shared_ptr<Link> link = node_.present_link();
   if (link) link->send({{&call, request.arguments}});
   return link;
-}
-
-// ---- waiting --------------------------------------------------------------------------------------------------------
-
-std::string Session::mailbox() {
-  if (mailbox_refused_) return "-";
-  const std::lock_guard lock{mailbox_mutex_};
-  // A child of fork() must not be woken for its parent.
-  if (mailbox_.empty() || mailbox_generation_ != net::fork_generation()) {
-    mailbox_ = "redismutex:wake:" + random_owner_id().text();
-    mailbox_generation_ = net::fork_generation();
-  }
-  return mailbox_;
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
@@ -65,7 +64,7 @@ class Session {
   void log(const std::string& message) const noexcept;
 
   /// The channel on which the server wakes our waiters; "-" if it does not let us have one.
-  std::string mailbox();
+  std::string mailbox() { return mailbox_refused_ ? "-" : mailroom_.channel(); }
   Mailroom& mailroom() noexcept { return mailroom_; }
 
   /// The threads of this process that want the same key.
@@ -99,9 +98,6 @@ class Session {
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
 
-  std::mutex mailbox_mutex_;  // guards the next two
-  std::string mailbox_;
-  std::uint64_t mailbox_generation_ = 0;
   std::atomic<bool> mailbox_refused_{false};
   std::atomic<std::uint64_t> subscribed_link_{0};
   std::atomic<std::uint64_t> tracking_link_{0};
