@@ -14,12 +14,12 @@ namespace {
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::microseconds first_pause = 4ms;
+constexpr std::chrono::microseconds first_pause = 1ms;
 constexpr std::chrono::microseconds longest_pause = 512ms;
 
 std::chrono::microseconds jittered_pause(unsigned failures) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const auto longest = std::min(longest_pause, first_pause * (1U << std::min(failures, 8U)));
+  const auto longest = std::min(longest_pause, first_pause * (1U << std::min(failures, 9U)));
   return std::chrono::microseconds{
       std::uniform_int_distribution<std::chrono::microseconds::rep>{longest.count() / 4, longest.count()}(random)};
 }
