@@ -40,12 +40,15 @@ class Mutex {
     // The comparison is made on doubles: the longest duration of another type may not fit into milliseconds.
     const std::chrono::duration<double, std::milli> wanted{limit};
     if (wanted >= std::chrono::duration<double, std::milli>{longest_wait}) return try_lock_within(longest_wait);
+    if (wanted.count() <= 0) return try_lock();
     return try_lock_within(std::chrono::ceil<milliseconds>(limit));
   }
 
   template <class Clock, class Duration>
   bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline) {
-    return try_lock_for(deadline - Clock::now());
+    // In doubles for the same reason: the difference of two points in time may not fit into their type.
+    using Seconds = std::chrono::duration<double>;
+    return try_lock_for(Seconds{deadline.time_since_epoch()} - Seconds{Clock::now().time_since_epoch()});
   }
 
  private:

@@ -73,6 +73,7 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
       session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box);
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
   if (machine.left_traces()) clean_up(id, machine);
+  if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
   if (failure) report::raise(*session_, report::action("acquire", key_), *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(*session_, report::action("acquire", key_), *refused);

@@ -87,6 +87,7 @@ void Hold::extend(std::chrono::milliseconds expiry) {
   {
     const std::lock_guard lock{state_->mutex};
     old_until = state_->lease->begin_extension(expiry);
+    if (timer_) watch();  // it may end sooner now
   }
   protocol::Extend machine{key, state_->lease->id(), expiry};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));
@@ -97,6 +98,7 @@ void Hold::extend(std::chrono::milliseconds expiry) {
   {
     const std::lock_guard lock{state_->mutex};
     state_->lease->conclude_extension(machine.outcome());
+    if (timer_) watch();
   }
   if (const auto* extended = std::get_if<protocol::Extend::Extended>(&machine.outcome())) {
     if (ticket_) session_->local_queues().note_inside(key, *ticket_, extended->valid_until);
@@ -115,10 +117,16 @@ std::stop_token Hold::loss() const {
   const std::lock_guard lock{state_->mutex};
   if (!state_->lost.stop_possible()) {
     state_->lost = std::stop_source{};
-    timer_ = session_->timers().schedule(state_->lease->valid_until(),
-                                         [watched = std::weak_ptr{state_}] { return look_for_loss(watched); });
+    watch();
   }
   return state_->lost.get_token();
+}
+
+/// With the state's lock held: tell of the loss when the lease as it is now ends.
+void Hold::watch() const {
+  if (timer_) session_->timers().cancel(*timer_);
+  timer_ = session_->timers().schedule(state_->lease->valid_until(),
+                                       [watched = std::weak_ptr{state_}] { return look_for_loss(watched); });
 }
 
 std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std::weak_ptr<State>& claimed) {

@@ -54,6 +54,7 @@ class Hold {
   static std::optional<protocol::Instant> see_to_claim(Session& session, const std::weak_ptr<State>& claimed);
 
   bool inherited() const noexcept;
+  void watch() const;
   void report_loss() const;
 
   const std::shared_ptr<Session> session_;

@@ -63,14 +63,21 @@ void Keeper::run() {
   for (;;) {
     pollfd polled{alarm_.get(), POLLIN, 0};
     ::poll(&polled, 1, -1);
+    const bool last = is_stopping();
     run_due();
+    if (last) return;
     const std::lock_guard lock{mutex_};
-    if (stopping_) return;
+    if (stopping_) continue;  // the alarm has been set off for that
     std::uint64_t expirations = 0;
     static_cast<void>(::read(alarm_.get(), &expirations, sizeof expirations));
     alarm_at_ = protocol::Instant::max();
     if (!agenda_.empty()) set_alarm(agenda_.begin()->first);
   }
+}
+
+bool Keeper::is_stopping() {
+  const std::lock_guard lock{mutex_};
+  return stopping_;
 }
 
 void Keeper::run_due() {
@@ -85,7 +92,7 @@ void Keeper::run_due() {
     const std::optional<protocol::Instant> again = item.mapped().work();
     lock.lock();
     if (again && running_) {
-      item.key() = *again;
+      item.key() = std::max(*again, until + std::chrono::nanoseconds{1});  // not again in this round
       places_[ticket] = agenda_.insert(std::move(item));
     }
     running_.reset();

@@ -41,6 +41,7 @@ class Keeper final : private net::ForkAware {
 
   void run();
   void run_due();
+  bool is_stopping();
   void set_alarm(protocol::Instant due);
 
   void before_fork() noexcept override { mutex_.lock(); }

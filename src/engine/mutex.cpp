@@ -41,7 +41,6 @@ bool Mutex::try_lock() {
 }
 
 bool Mutex::try_lock_within(std::chrono::milliseconds limit) {
-  if (limit.count() <= 0) return try_lock();
   auto lock = state_->mutex.try_acquire_lock_for(state_->key, limit);
   if (lock) state_->keep(std::move(*lock));
   return lock.has_value();

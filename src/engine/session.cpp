@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/report.hpp"
+#include "protocol/ping.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -61,16 +62,9 @@ net::Deadline Session::patience() const {
 }
 
 void Session::ping() {
-  constexpr std::array<std::string_view, 1> command{"PING"};
-  std::shared_ptr<Link> used;
-  const Exchanged exchanged = exchange({.arguments = command}, patience(), {}, used);
-  const auto* answered = std::get_if<Answered>(&exchanged);
-  if (answered == nullptr) {
-    const auto* unanswered = std::get_if<Unanswered>(&exchanged);
-    report::raise(*this, "ping", unanswered != nullptr ? unanswered->failure : std::get<Failure>(exchanged));
-  }
-  const protocol::Answer answer = detail::view(*answered);
-  if (answer.type != protocol::Answer::Type::text) report::raise(*this, "ping", protocol::refusal(answer, "PING"));
+  protocol::Ping machine;
+  if (const auto failure = run(machine, patience())) report::raise(*this, "ping", *failure);
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) report::raise(*this, "ping", *refused);
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------------
@@ -88,11 +82,17 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
   net::Call call;
   Link::Waited waited = send_and_wait(request, link, call, deadline, stop);
   if (waited == Link::Waited::done && request.script != nullptr && is_unknown_script(call.reply())) {
-    load_scripts(link);
+    net::Call loaded;
+    load_scripts(link, *request.script, loaded);
     sent_at = now();
     net::Call repeated;
     waited = send_and_wait(request, link, repeated, deadline, stop);
-    if (waited == Link::Waited::done) return Answered{repeated.take_reply(), sent_at};
+    const Link::Waited loading = link.wait(loaded, deadline, stop);
+    if (waited == Link::Waited::done) {
+      // That the server does not let us load it says more than that it does not know it.
+      const bool refused = loading == Link::Waited::done && loaded.reply().type == REDIS_REPLY_ERROR;
+      return Answered{refused ? loaded.take_reply() : repeated.take_reply(), sent_at};
+    }
   }
   switch (waited) {
     case Link::Waited::done: return Answered{call.take_reply(), sent_at};
@@ -143,10 +143,10 @@ Link::Waited Session::subscribe_and_wait(const protocol::Request& request, Link&
   return waited;
 }
 
-void Session::load_scripts(Link& link) {
+void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call& loaded) {
   for (const protocol::Script* script : protocol::scripts::all) {
     const std::array<std::string_view, 3> load{"SCRIPT", "LOAD", script->source};
-    link.send({{nullptr, load}});
+    link.send({{script == &wanted ? &loaded : nullptr, load}});
   }
 }
 

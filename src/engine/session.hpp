@@ -57,8 +57,8 @@ class Session {
   /// is returned. None if there is no connection.
   std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
 
-  /// For a server that said it does not know one of them: it has forgotten them all, or never had them.
-  static void load_scripts(net::Link& link);
+  /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
+  static void load_scripts(net::Link& link, const protocol::Script& wanted, net::Call& loaded);
 
   /// To the user's log, if there is one.
   void log(const std::string& message) const noexcept;
@@ -132,6 +132,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
       }
     }
     const auto& request = std::get<protocol::Request>(step);
+    if (stop.stop_requested()) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
     Exchanged exchanged = exchange(request, deadline, stop, link);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
       if constexpr (waits) {

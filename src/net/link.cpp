@@ -203,9 +203,12 @@ void Link::forget(Call& call) {
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 void Link::lead(Event& event, Deadline deadline, Reading reading) {
-  while (!event.set_ && !event.stopped_ && !broken_ && std::chrono::steady_clock::now() < deadline) {
-    // After the kernel's own timeout the rest, a moment at most, is waited for by the deadline's clock.
-    if (!read_once(deadline, reading)) reading = Reading::interruptible;
+  while (!event.set_ && !event.stopped_ && !broken_) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left.count() <= 0) return;
+    // The kernel's own timeout starts anew with each read: one that begins late would end late.
+    const bool early = left > reply_timeout_ - reply_timeout_ / 4;
+    if (!read_once(deadline, early ? reading : Reading::interruptible)) reading = Reading::interruptible;
   }
 }
 
@@ -237,6 +240,7 @@ bool Link::read_once(Deadline deadline, Reading reading) {
 
 void Link::take_in(std::span<const char> bytes) {
   redisReaderFeed(reader_.get(), bytes.data(), bytes.size());
+  unfinished_ += bytes.size();
   for (;;) {
     void* parsed = nullptr;
     if (redisReaderGetReply(reader_.get(), &parsed) != REDIS_OK) {
@@ -245,14 +249,16 @@ void Link::take_in(std::span<const char> bytes) {
     }
     if (parsed == nullptr) break;
     Reply reply{static_cast<redisReply*>(parsed)};
+    unfinished_ = reader_->len - reader_->pos;
     if (reply->type == REDIS_REPLY_PUSH && !confirms_subscription(*reply)) {
       on_push_(*reply);
     } else {
       arrived_.push_back(std::move(reply));
     }
   }
-  if (reader_->len - reader_->pos > max_reply_size) {
-    fail({Failure::Kind::unusable, "a reply of more than " + std::to_string(max_reply_size) + " bytes"});
+  if (unfinished_ > max_reply_size || reader_->ridx > max_reply_depth) {
+    fail({Failure::Kind::unusable, "a reply of more than " + std::to_string(max_reply_size) + " bytes, or more than " +
+                                          std::to_string(max_reply_depth) + " levels"});
   }
   complete_arrived();
 }

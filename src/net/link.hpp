@@ -134,8 +134,10 @@ class Link {
   /// For a child of fork(), which must not use the link: closes its copy of the descriptor, without a word to the server.
   void close_inherited() noexcept { stream_->close_inherited(); }
 
-  /// The largest reply. Ours are a few hundred bytes; more is not a server that we talk to.
+  /// The largest reply, in bytes and in levels of lists within lists. Ours are a few hundred bytes and flat; more is not a
+  /// server that we talk to.
   static constexpr std::size_t max_reply_size = 1024 * 1024;
+  static constexpr int max_reply_depth = 16;
 
  private:
   struct Sent {
@@ -201,6 +203,7 @@ class Link {
 
   // These belong to the leader.
   const std::unique_ptr<redisReader, FreeReader> reader_;
+  std::size_t unfinished_ = 0;  // bytes of the reply that is not complete yet
   std::vector<Reply> arrived_;
   std::vector<Call*> completed_;
 };

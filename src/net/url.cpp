@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view forms =
     "; expected redis://[[user]:password@]host[:port][/db], rediss://... or unix:///path[?db=N]";
 
+/// `what` never repeats text of the URL: in a malformed one the password may stand anywhere.
 [[noreturn]] void malformed(const std::string& what) { throw std::invalid_argument{"malformed URL: " + what}; }
 
 int hex_digit(char c) {
@@ -25,7 +26,6 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// `part` names the part in the error, which must not show the text itself: it may be the password.
 std::string percent_decode(std::string_view text, std::string_view part) {
   std::string decoded;
   decoded.reserve(text.size());
@@ -62,7 +62,7 @@ Number number(std::string_view text, std::string_view part, Number lowest, Numbe
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < lowest || value > highest) {
-    malformed(std::string{part} + " '" + std::string{text} + "' is not a number from " + std::to_string(lowest) + " to " +
+    malformed("the " + std::string{part} + " is not a number from " + std::to_string(lowest) + " to " +
               std::to_string(highest));
   }
   return value;
@@ -110,10 +110,10 @@ void read_parameter(std::string_view name, const std::string& value, ConnectionO
   } else if (options.tls && name == "server_name") {
     options.tls->server_name = value;
   } else if (options.tls && name == "verify") {
-    if (value != "yes" && value != "no") malformed("parameter verify is '" + value + "', not yes or no");
+    if (value != "yes" && value != "no") malformed("the parameter verify is neither yes nor no");
     options.tls->verify = value == "yes";
   } else {
-    malformed("unknown parameter '" + std::string{name} + "'");
+    malformed("unknown parameter; there are db and, with rediss, ca_file, certificate_file, key_file, server_name, verify");
   }
 }
 
@@ -121,7 +121,7 @@ void read_query(std::string_view query, ConnectionOptions& options) {
   while (!query.empty()) {
     const auto [parameter, rest, more] = split(query, '&');
     const auto [name, value, has_value] = split(parameter, '=');
-    if (!has_value) malformed("parameter '" + std::string{name} + "' has no value");
+    if (!has_value) malformed("a parameter has no value");
     read_parameter(name, percent_decode(value, "parameter"), options);
     query = rest;
   }
@@ -131,7 +131,6 @@ void read_query(std::string_view query, ConnectionOptions& options) {
 
 ConnectionOptions parse_url(std::string_view url) {
   const auto scheme_end = url.find("://");
-  // What stands before may be anything, even a password: it is not repeated.
   if (scheme_end == std::string_view::npos) malformed("no scheme" + std::string{forms});
   const std::string_view scheme = url.substr(0, scheme_end);
   auto [rest, query, has_query] = split(url.substr(scheme_end + 3), '?');
@@ -153,7 +152,7 @@ ConnectionOptions parse_url(std::string_view url) {
     read_address(address, options);
     if (!path.empty()) options.db = database(path);
   } else {
-    malformed("unknown scheme '" + std::string{scheme} + "'" + std::string{forms});
+    malformed("unknown scheme" + std::string{forms});
   }
   read_query(query, options);
   net::validate(options);

@@ -1,0 +1,70 @@
+# The commands of everyday work. Each first has scripts/setup see to what it needs, which takes no time once it is there.
+
+PREFIX ?= /usr/local
+
+build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
+ctest = ctest --preset $(1) --parallel $(shell nproc)
+cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
+shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
+
+# Spares compiling again what was compiled before, in any build directory; used where it is installed.
+ifneq ($(shell command -v ccache),)
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+endif
+
+.PHONY: help demo test test-sanitizers matrix bench format lint install clean
+.SILENT:
+
+help: ## show this list
+	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: ## see it at work, against a private server
+	scripts/setup demo
+	$(call build,release) --target redismutex_example_turns
+	scripts/demo
+
+test: ## build and run every test
+	scripts/setup test
+	$(call build,dev)
+	$(call ctest,dev)
+
+test-sanitizers: ## run unit, simulation and integration tests under the address, undefined and thread sanitizers
+	scripts/setup test
+	$(call build,asan)
+	$(call build,tsan)
+	$(call ctest,asan)
+	$(call ctest,tsan)
+
+matrix: ## run the integration tests against six versions of Redis and Valkey
+	scripts/setup test
+	$(call build,dev)
+	scripts/matrix
+
+matrix: ## run the integration tests against each of the other servers, Redis and Valkey, old and new
+	scripts/setup test
+	$(call build,dev)
+	scripts/matrix
+
+bench: ## build and run the benchmarks
+	scripts/setup bench
+	$(call build,bench)
+	build/bench/bin/redismutex_bench
+
+format: ## lay out the C++ files as .clang-format says
+	scripts/setup lint
+	$(cpp_files) | xargs clang-format-16 -i
+
+lint: ## check layout, layers, scripts, and run clang-tidy
+	scripts/setup lint
+	$(cpp_files) | xargs clang-format-16 --dry-run -Werror
+	scripts/check-layers
+	$(shell_files) | xargs shellcheck --external-sources
+	$(call build,tidy)
+
+install: ## install library and command under PREFIX (/usr/local); DESTDIR is honoured
+	scripts/setup build
+	$(call build,release)
+	cmake --install build/release --prefix "$(PREFIX)"
+
+clean: ## remove what was built; .deps/ stays
+	rm -rf build

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace redismutex::bench {
+
+/// Somebody to compare, and how to measure once: appends one or more figures.
+struct Contender {
+  std::string name;
+  std::function<void(std::vector<double>& figures)> measure;
+};
+
+struct Measured {
+  std::string name;
+  std::vector<double> figures;  ///< all
+  std::vector<double> rounds;   ///< the median of each round
+};
+
+/// Lets all take turns, so that whatever else the machine does in the meantime hits all alike: each round in the other
+/// order. One round before that is for warming up.
+std::vector<Measured> alternate(const std::vector<Contender>& contenders, int rounds);
+
+/// Round by round, how many times the other's figure is ours.
+std::vector<double> ratios(const Measured& ours, const Measured& other);
+
+}  // namespace redismutex::bench

@@ -1,0 +1,96 @@
+#include "lockers.hpp"
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "protocol/script.hpp"
+#include "raw_connection.hpp"
+
+namespace redismutex::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view some_id = "0b5c7b9e-3c1d-4a57-9d0e-6f2a8c4e1b73";
+
+class Ours final : public Locker {
+ public:
+  explicit Ours(RedisMutex mutex) : mutex_{std::move(mutex)} {}
+
+  void lock(const std::string& key) override { lock_.emplace(mutex_.acquire_lock(key)); }
+  void unlock() override {
+    lock_->release();
+    lock_.reset();
+  }
+
+ private:
+  RedisMutex mutex_;
+  std::optional<Lock> lock_;
+};
+
+class Floor final : public Locker {
+ public:
+  enum class Form { plain, with_get };
+
+  Floor(const std::string& url, Form form) : connection_{url}, form_{form} {
+    connection_.command({"SCRIPT", "LOAD", protocol::scripts::release.source});
+  }
+
+  void lock(const std::string& key) override {
+    key_ = key;
+    const RawReply reply = form_ == Form::plain
+                               ? connection_.command({"SET", key_, some_id, "NX", "PX", "7000"})
+                               : connection_.command({"SET", key_, some_id, "NX", "GET", "PX", "7000"});
+    const int when_taken_by_us = form_ == Form::plain ? REDIS_REPLY_STATUS : REDIS_REPLY_NIL;
+    if (reply->type != when_taken_by_us) throw std::runtime_error{"the lock is taken"};
+  }
+  void unlock() override {
+    const RawReply reply = connection_.command({"EVALSHA", protocol::scripts::release.sha1, "1", key_, some_id});
+    if (reply->integer != 1) throw std::runtime_error{"the lock was lost"};
+  }
+
+ private:
+  RawConnection connection_;
+  Form form_;
+  std::string key_;
+};
+
+class Seed final : public Locker {
+ public:
+  explicit Seed(const std::string& url) : connection_{url} {}
+
+  void lock(const std::string& key) override {
+    key_ = key;
+    id_ = std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+    while (connection_.command({"SET", key_, id_, "NX", "EX", "7"})->type == REDIS_REPLY_NIL) {
+      std::this_thread::sleep_for(500ms);
+    }
+  }
+  void unlock() override {
+    const RawReply owner = connection_.command({"GET", key_});
+    if (owner->type == REDIS_REPLY_STRING && owner->str == id_) connection_.command({"DEL", key_});
+  }
+
+ private:
+  RawConnection connection_;
+  std::string key_;
+  std::string id_;
+};
+
+}  // namespace
+
+std::unique_ptr<Locker> make_ours(RedisMutex mutex) { return std::make_unique<Ours>(std::move(mutex)); }
+
+std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url) {
+  if (name == "ours") return make_ours(RedisMutex{Connection{url}});
+  if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, {.block_time = 60s, .expiry = 61s}});
+  if (name == "floor") return std::make_unique<Floor>(url, Floor::Form::plain);
+  if (name == "floor-get") return std::make_unique<Floor>(url, Floor::Form::with_get);
+  if (name == "seed") return std::make_unique<Seed>(url);
+  throw std::invalid_argument{"no locker '" + name + "'"};
+}
+
+}  // namespace redismutex::bench

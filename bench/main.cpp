@@ -1,0 +1,133 @@
+// Measures the library beside what it is held to. See `redismutex_bench --help`.
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <thread>
+
+#include "lockers.hpp"
+#include "modes.hpp"
+#include "turns.hpp"
+
+namespace redismutex::bench {
+namespace {
+
+struct Wanted {
+  std::vector<std::string> modes{};
+  std::string json = REDISMUTEX_BENCH_RESULTS;
+  int threads = 64;
+  Contention contention{};
+};
+
+std::string load_average() {
+  std::string text;
+  std::getline(std::ifstream{"/proc/loadavg"}, text);
+  return text;
+}
+
+int measure(const Wanted& wanted) {
+  Run run;
+  const auto version = run.server.version();
+  run.report.fact("redismutex", REDISMUTEX_VERSION);
+  run.report.fact("server", run.server.product() + " " + std::to_string(version[0]) + "." + std::to_string(version[1]) +
+                                "." + std::to_string(version[2]));
+  run.report.fact("processors", std::to_string(std::thread::hardware_concurrency()));
+  run.report.fact("load at the start", load_average());
+
+  const std::map<std::string, std::function<void()>> modes{
+      {"pairs", [&] { run_pairs(run); }},
+      {"threads", [&] { run_threads(run, wanted.threads); }},
+      {"cost", [&] { run_cost(run); }},
+      {"scale", [&] { run_scale(run); }},
+      {"contention", [&] { run_contention(run, wanted.contention); }},
+  };
+  const std::vector<std::string> all{"pairs", "threads", "cost", "scale", "contention"};
+  for (const std::string& mode : wanted.modes.empty() ? all : wanted.modes) modes.at(mode)();
+  run.report.fact("load at the end", load_average());
+  run.report.print_bars();
+  run.report.write_json(wanted.json);
+  return EXIT_SUCCESS;
+}
+
+/// What the benchmark starts itself as, to look at one client alone.
+struct Part {
+  std::string client;
+  std::string url;
+  int pairs = 0;
+  std::string key;
+  long hold_us = 0;
+  long pause_us = 0;
+  std::string go;
+};
+
+int do_pairs(const Part& part) {
+  const auto locker = make_locker(part.client, part.url);
+  const std::string key = "bench:do-pairs";
+  for (int pair = 0; pair < part.pairs; ++pair) locker->lock_and_unlock(key);
+  return EXIT_SUCCESS;
+}
+
+int do_turns(const Part& part) {
+  take_turns({part.client, part.url, part.key, std::chrono::microseconds{part.hold_us},
+              std::chrono::microseconds{part.pause_us}, part.go});
+  return EXIT_SUCCESS;
+}
+
+int main_of(int argc, char** argv) {
+  CLI::App app{
+      "Measures redismutex against a server of its own ($REDISMUTEX_TEST_SERVER, else redis-server), always beside\n"
+      "what it is held to: the floor, hiredis doing the same two commands in the calling thread."};
+  Wanted wanted;
+  app.add_option("mode", wanted.modes, "Which parts to run; all by default")
+      ->check(CLI::IsMember({"pairs", "threads", "cost", "scale", "contention"}));
+  app.add_option("--json", wanted.json, "Where to write what was measured")->capture_default_str();
+  app.add_option("--threads", wanted.threads, "For threads: how many")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  long hold = wanted.contention.hold.count();
+  long pause = wanted.contention.pause.count();
+  long length = wanted.contention.length.count();
+  app.add_option("--processes", wanted.contention.processes, "For contention: how many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--hold-ms", hold, "For contention: time inside")->check(CLI::Range(0, 60'000))->capture_default_str();
+  app.add_option("--pause-ms", pause, "For contention: time outside")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
+  app.add_option("--seconds", length, "For contention: how long")->check(CLI::Range(1, 3600))->capture_default_str();
+
+  Part part;
+  auto* pairs_part = app.add_subcommand("do-pairs")->group("");
+  auto* turns_part = app.add_subcommand("take-turns")->group("");
+  for (auto* command : {pairs_part, turns_part}) {
+    command->add_option("client", part.client)->required();
+    command->add_option("url", part.url)->required();
+  }
+  pairs_part->add_option("pairs", part.pairs)->required();
+  turns_part->add_option("key", part.key)->required();
+  turns_part->add_option("hold", part.hold_us)->required();
+  turns_part->add_option("pause", part.pause_us)->required();
+  turns_part->add_option("go", part.go)->required();
+  CLI11_PARSE(app, argc, argv);
+
+  if (*pairs_part) return do_pairs(part);
+  if (*turns_part) return do_turns(part);
+  wanted.contention.hold = std::chrono::milliseconds{hold};
+  wanted.contention.pause = std::chrono::milliseconds{pause};
+  wanted.contention.length = std::chrono::seconds{length};
+  return measure(wanted);
+}
+
+}  // namespace
+}  // namespace redismutex::bench
+
+int main(int argc, char** argv) try {
+  return redismutex::bench::main_of(argc, argv);
+} catch (const std::exception& error) {
+  std::cerr << "redismutex_bench: " << error.what() << '\n';
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string>
+
+#include "report.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::bench {
+
+/// What all parts of a run share: the server, started for it alone, and what has come out so far.
+struct Run {
+  testing::Server server{{.tcp = true}};
+  Report report;
+
+  struct Way {
+    std::string name;
+    std::string url;
+  };
+  std::array<Way, 2> ways() const { return {{{"TCP loopback", server.tcp_url()}, {"unix socket", server.url()}}}; }
+};
+
+/// One thread takes a free lock and gives it back: latency, beside the floor's.
+void run_pairs(Run& run);
+
+/// Many threads with a key each, all over one connection: pairs a second, beside one floor connection per thread.
+void run_threads(Run& run, int threads);
+
+/// What a pair costs in counts that do not depend on what else the machine does: system calls, instructions, allocations.
+void run_cost(Run& run);
+
+/// One thread again, beside other clients that users may know.
+void run_scale(Run& run);
+
+struct Contention {
+  int processes = 8;
+  std::chrono::milliseconds hold{2};
+  std::chrono::milliseconds pause{2};
+  std::chrono::seconds length{5};
+};
+
+/// Processes take turns on one key: how well it is used, how long they wait, who gets how much.
+void run_contention(Run& run, const Contention& contention);
+
+}  // namespace redismutex::bench

@@ -1,0 +1,27 @@
+#include "statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+namespace redismutex::bench {
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size())));
+  const auto place = values.begin() + static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(rank, 1, values.size()) - 1);
+  std::nth_element(values.begin(), place, values.end());
+  return *place;
+}
+
+double jain_index(const std::vector<double>& shares) {
+  double sum = 0;
+  double sum_of_squares = 0;
+  for (const double share : shares) {
+    sum += share;
+    sum_of_squares += share * share;
+  }
+  return sum_of_squares > 0 ? sum * sum / (static_cast<double>(shares.size()) * sum_of_squares) : 0;
+}
+
+}  // namespace redismutex::bench

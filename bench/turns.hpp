@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace redismutex::bench {
+
+/// Times are nanoseconds of the monotonic clock, which all processes of a machine share.
+using Nanoseconds = long long;
+
+Nanoseconds monotonic_now();
+
+/// One process's turn inside.
+struct Turn {
+  Nanoseconds asked;
+  Nanoseconds entered;
+  Nanoseconds leaving;  ///< when it began to release
+};
+
+/// What a process of the contention benchmark does: takes a lock of its own once, prints "ready", waits for the file `go`,
+/// reads from it when to start and when to end, and takes turns. At the end it prints them, a line each. A wait that has
+/// begun in time is waited out.
+///
+/// redis_py_lock.py does the same.
+struct TurnTaking {
+  std::string client;  ///< see make_locker()
+  std::string url;
+  std::string key;
+  std::chrono::microseconds hold;
+  std::chrono::microseconds pause;
+  std::string go;
+};
+void take_turns(const TurnTaking& how);
+
+/// From what such a process printed.
+std::vector<Turn> parse_turns(const std::string& printed);
+
+}  // namespace redismutex::bench

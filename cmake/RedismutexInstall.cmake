@@ -1,0 +1,45 @@
+# What `cmake --install` lays down: headers, library, the command, and the two ways in, CMake's package and pkg-config's.
+# All paths in it are relative, so an installed tree may be moved.
+include(CMakePackageConfigHelpers)
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" "${PROJECT_BINARY_DIR}/include/"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(TARGETS redismutex EXPORT redismutexTargets)
+if(REDISMUTEX_BUILD_TOOLS)
+  install(TARGETS redismutex_command)
+endif()
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")
+set(REDISMUTEX_PRIVATE_LIBDIR "${CMAKE_INSTALL_LIBDIR}/redismutex")
+
+# Who links our static library links its dependencies too. pkg-config would list them only under --static, which nobody
+# passes, so they go where they are always seen.
+set(PC_REQUIRES "")
+set(PC_LIBS "-L\${libdir} -lredismutex")
+if(BUILD_SHARED_LIBS)
+  set(REDISMUTEX_STATIC_HIREDIS "")
+elseif(REDISMUTEX_HIREDIS_BUNDLED)
+  set(REDISMUTEX_STATIC_HIREDIS "bundled")
+  set(PC_REQUIRES "openssl")
+  string(APPEND PC_LIBS " -L\${libdir}/redismutex -l:libhiredis_ssl.a -l:libhiredis.a")
+  install(FILES "${REDISMUTEX_HIREDIS_BUNDLED}/libhiredis.a" "${REDISMUTEX_HIREDIS_BUNDLED}/libhiredis_ssl.a"
+          DESTINATION "${REDISMUTEX_PRIVATE_LIBDIR}")
+else()
+  set(REDISMUTEX_STATIC_HIREDIS "system")
+  set(PC_REQUIRES "hiredis_ssl >= 1.1, hiredis >= 1.1, openssl")
+endif()
+
+configure_package_config_file(
+  "${PROJECT_SOURCE_DIR}/cmake/redismutexConfig.cmake.in" "${PROJECT_BINARY_DIR}/redismutexConfig.cmake"
+  INSTALL_DESTINATION "${package_dir}"
+  PATH_VARS REDISMUTEX_PRIVATE_LIBDIR)
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/redismutexConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(
+  FILES "${PROJECT_BINARY_DIR}/redismutexConfig.cmake" "${PROJECT_BINARY_DIR}/redismutexConfigVersion.cmake"
+        "${PROJECT_SOURCE_DIR}/cmake/RedismutexHiredis.cmake"
+  DESTINATION "${package_dir}")
+install(EXPORT redismutexTargets NAMESPACE redismutex:: DESTINATION "${package_dir}")
+
+file(RELATIVE_PATH PC_LIBDIR_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}" "${CMAKE_INSTALL_PREFIX}")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/redismutex.pc.in" "${PROJECT_BINARY_DIR}/redismutex.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/redismutex.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

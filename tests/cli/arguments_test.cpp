@@ -1,0 +1,133 @@
+// Help shows examples first; what is wrong with the arguments is said by name and with its bound, before any server is
+// contacted ($REDIS_URL names none that exists); where the command begins, our options end.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "command.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const std::vector<std::string> nowhere{"REDIS_URL=unix:///nonexistent/redis.sock"};
+
+TEST(Help, ShowsExamplesFirst) {
+  for (const auto& arguments : {std::vector<std::string>{"--help"}, {"run", "--help"}}) {
+    const auto result = redismutex(arguments, nowhere);
+    EXPECT_EQ(result.status, exited(0));
+    EXPECT_EQ(result.err, "");
+    const auto examples = result.out.find("Examples:\n  redismutex run ");
+    const auto usage = result.out.find("Usage: redismutex run ");
+    const auto options = result.out.find("Options:");
+    EXPECT_LT(examples, usage);
+    EXPECT_LT(usage, options);
+    EXPECT_NE(options, std::string::npos);
+  }
+}
+
+TEST(Help, NamesEveryExitStatus) {
+  const auto text = redismutex({"run", "--help"}, nowhere).out;
+  for (const auto* status : {"64", "69", "70", "75", "77", "79", "126", "127"}) EXPECT_THAT(text, HasSubstr(status));
+}
+
+TEST(Version, IsThatOfTheLibrary) {
+  const auto result = redismutex({"--version"}, nowhere);
+  EXPECT_EQ(result.status, exited(0));
+  EXPECT_THAT(result.out, ::testing::MatchesRegex("redismutex [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+struct Wrong {
+  std::vector<std::string> arguments;
+  std::vector<std::string> said;
+
+  friend std::ostream& operator<<(std::ostream& out, const Wrong& wrong) {
+    for (const auto& word : wrong.arguments) out << "'" << word.substr(0, 40) << "' ";
+    return out;
+  }
+};
+
+class UsageError : public ::testing::TestWithParam<Wrong> {};
+
+TEST_P(UsageError, IsExplained) {
+  const auto result = redismutex(GetParam().arguments, nowhere);
+  EXPECT_EQ(result.status, exited(64));
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, StartsWith("redismutex: "));
+  for (const auto& text : GetParam().said) EXPECT_THAT(result.err, HasSubstr(text));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Words, UsageError,
+    ::testing::Values(Wrong{{}, {"subcommand"}},                                                        //
+                      Wrong{{"walk"}, {"walk"}},                                                        //
+                      Wrong{{"run"}, {"KEY"}},                                                          //
+                      Wrong{{"run", "k"}, {"COMMAND"}},                                                 //
+                      Wrong{{"run", "k", "--"}, {"COMMAND"}},                                           //
+                      Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                     //
+                      Wrong{{"run", std::string(5000, 'k'), "true"}, {"key", "4096"}},                  //
+                      Wrong{{"run", "--frob", "k", "true"}, {"--frob"}},                                //
+                      Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},           //
+                      Wrong{{"run", "-w"}, {"--wait"}},                                                 //
+                      Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},          //
+                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},             //
+                      Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                      //
+                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "31536000"}},          //
+                      Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                     //
+                      Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},  //
+                      Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}}));
+
+INSTANTIATE_TEST_SUITE_P(Urls, UsageError,
+                         ::testing::Values(Wrong{{"run", "--url", "", "k", "true"}, {"--url", "$REDIS_URL"}},
+                                           Wrong{{"run", "--url", "http://localhost", "k", "true"},
+                                                 {"http", "redis://"}},
+                                           Wrong{{"run", "--url", "redis://localhost:66000", "k", "true"}, {"port"}},
+                                           Wrong{{"run", "--url", "redis://localhost/x", "k", "true"}, {"database"}},
+                                           Wrong{{"run", "--url", "embedded:x", "k", "true"}, {"embedded"}}));
+
+TEST(Url, NeverAppearsInErrorsWithItsPassword) {
+  const auto result = redismutex({"run", "--url", "redis://:s3cret@localhost:66000", "k", "true"}, nowhere);
+  EXPECT_EQ(result.status, exited(64));
+  EXPECT_THAT(result.err, ::testing::Not(HasSubstr("s3cret")));
+}
+
+/// What the command `printf '<%s>' ...` is given when redismutex is given `arguments`.
+class Words : public ::testing::Test {
+ protected:
+  std::string after_run(const std::vector<std::string>& words) {
+    std::vector<std::string> arguments{"run"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    const auto result = redismutex(arguments, {"REDIS_URL=" + server_.url()});
+    EXPECT_EQ(result.status, exited(0)) << result.err;
+    return result.out;
+  }
+
+  Server server_;
+};
+
+TEST_F(Words, AfterTheKeyBelongToTheCommand) {
+  EXPECT_EQ(after_run({"k", "printf", "<%s>", "-n", "--url", "-w", "--help"}), "<-n><--url><-w><--help>");
+}
+
+TEST_F(Words, OfOurOwnEndAtADoubleDash) {
+  EXPECT_EQ(after_run({"k", "--", "printf", "<%s>", "a"}), "<a>");
+  EXPECT_EQ(after_run({"-w", "1", "k", "--", "printf", "<%s>", "a", "--", "b"}), "<a><--><b>");
+  EXPECT_EQ(after_run({"--", "-k", "printf", "<%s>", "a"}), "<a>");
+}
+
+TEST_F(Words, ArriveAsTheyAre) {
+  EXPECT_EQ(after_run({"k", "printf", "<%s>", "", "[a,b]", "{}", "a b", "\"", "run", "--x=", "\xff"}),
+            "<><[a,b]><{}><a b><\"><run><--x=><\xff>");
+}
+
+TEST_F(Words, MayJoinOptionAndValue) {
+  EXPECT_EQ(after_run({"-w0.5", "--expiry=1.5", "k", "echo", "a"}), "a\n");
+  EXPECT_EQ(after_run({"--wait=1", "k", "echo", "a"}), "a\n");
+}
+
+}  // namespace
+}  // namespace redismutex::testing

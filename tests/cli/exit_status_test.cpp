@@ -1,0 +1,119 @@
+// Every way to end has its exit status, and none leaves a lock behind.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "command.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ExitStatusTest : public ::testing::Test {
+ protected:
+  Result run(const std::vector<std::string>& words) { return run_at(server_.url(), words); }
+
+  static Result run_at(const std::string& url, const std::vector<std::string>& words) {
+    std::vector<std::string> arguments{"run"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    return redismutex(arguments, {"REDIS_URL=" + url});
+  }
+
+  void someone_else_holds(const std::string& key) { server_.command({"SET", key, "someone else", "PX", "600000"}); }
+
+  Server server_;
+};
+
+TEST_F(ExitStatusTest, IsThatOfTheCommand) {
+  for (const int status : {0, 1, 64, 79, 255}) {
+    const auto result = run({"k", "sh", "-c", "exit " + std::to_string(status)});
+    EXPECT_EQ(result.status, exited(status));
+    EXPECT_EQ(result.err, "");
+  }
+  EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+TEST_F(ExitStatusTest, Is128AndTheSignalOfACommandThatWasKilled) {
+  EXPECT_EQ(run({"k", "sh", "-c", "kill -KILL $$"}).status, exited(128 + SIGKILL));
+  EXPECT_EQ(run({"k", "sh", "-c", "kill -TERM $$"}).status, exited(128 + SIGTERM));
+  EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+TEST_F(ExitStatusTest, Is127ForACommandThatDoesNotExist) {
+  for (const std::string program : {"no-such-program", "/no/such/program"}) {
+    const auto result = redismutex({"run", "k", program}, {"REDIS_URL=" + server_.url(), "PATH=/usr/bin:/bin"});
+    EXPECT_EQ(result.status, exited(127));
+    EXPECT_THAT(result.err, HasSubstr(program + ": No such file"));
+  }
+  EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+TEST_F(ExitStatusTest, Is126ForACommandThatMayNotBeExecuted) {
+  const Notes notes;
+  notes.write("not-executable");
+  const auto result = run({"k", notes.path("not-executable")});
+  EXPECT_EQ(result.status, exited(126));
+  EXPECT_THAT(result.err, HasSubstr("not-executable: Permission denied"));
+  EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+TEST_F(ExitStatusTest, Is75ForATakenLockAtOnceOrAfterTheWait) {
+  someone_else_holds("k");
+  const Notes notes;
+  for (const auto& how : std::vector<std::vector<std::string>>{{"-n"}, {"-w", "0"}, {"-w", "0.3"}}) {
+    auto arguments = how;
+    arguments.insert(arguments.end(), {"k", "touch", notes.path("ran")});
+    const auto start = std::chrono::steady_clock::now();
+    const auto result = run(arguments);
+    const auto least = how.back() == "0.3" ? 300ms : 0ms;
+    EXPECT_GE(std::chrono::steady_clock::now() - start, least);
+    EXPECT_EQ(result.status, exited(75));
+    EXPECT_THAT(result.err, HasSubstr("'k'"));
+  }
+  EXPECT_FALSE(std::ifstream(notes.path("ran")).good());
+  EXPECT_EQ(server_.get("k"), "someone else");
+}
+
+TEST_F(ExitStatusTest, Is69WithoutAServer) {
+  server_.stop();
+  const auto result = run({"k", "true"});
+  EXPECT_EQ(result.status, exited(69));
+  EXPECT_THAT(result.err, HasSubstr(server_.socket_path()));
+}
+
+TEST_F(ExitStatusTest, Is69ForAServerThatDoesNotAnswer) {
+  server_.pause();
+  EXPECT_EQ(run({"k", "true"}).status, exited(69));
+  server_.resume();
+}
+
+TEST_F(ExitStatusTest, Is70AndNamesTheCodeWhenTheServerRefuses) {
+  Server full({.directives = {"maxmemory 1", "maxmemory-policy noeviction"}});
+  const auto result = run_at(full.url(), {"k", "true"});
+  EXPECT_EQ(result.status, exited(70));
+  EXPECT_THAT(result.err, HasSubstr("OOM"));
+}
+
+TEST_F(ExitStatusTest, Is77ForRefusedCredentialsAndTheMessageKeepsThem) {
+  const Server locked({.password = "right"});
+  for (const std::string login : {"", ":wr0ng@", "alice:wr0ng@"}) {
+    const auto result = run_at("unix://" + login + locked.socket_path(), {"k", "true"});
+    EXPECT_EQ(result.status, exited(77)) << result.err;
+    EXPECT_THAT(result.err, Not(HasSubstr("wr0ng")));
+  }
+  EXPECT_EQ(run_at(locked.url(), {"k", "true"}).status, exited(0));
+}
+
+TEST_F(ExitStatusTest, ServerNamedByOptionWinsOverTheEnvironment) {
+  const auto result = redismutex({"run", "--url", server_.url(), "k", "true"}, {"REDIS_URL=redis://localhost:1"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+}
+
+}  // namespace
+}  // namespace redismutex::testing

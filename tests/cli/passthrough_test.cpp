@@ -1,0 +1,108 @@
+// The command finds what it would find without redismutex: the same input, output, arguments, descriptors, signals and
+// environment, but for the two variables that say what is locked.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "command.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Passthrough : public ::testing::Test {
+ protected:
+  Result run(const std::string& script, const std::string& input = {}) {
+    return redismutex({"run", "k", "sh", "-c", script}, {"REDIS_URL=" + server_.url()}, input);
+  }
+
+  /// A shell line in which $R stands for nothing or for `redismutex run k`.
+  std::string with(const std::string& replacement, const std::string& line) {
+    const auto result = result_of(ChildProcess(
+        Program{.arguments = {"sh", "-c", line}, .environment = {"REDIS_URL=" + server_.url(), "R=" + replacement}}));
+    EXPECT_EQ(result.status, exited(0)) << result.err;
+    return result.out + result.err;
+  }
+
+  void expect_no_difference(const std::string& line) {
+    EXPECT_EQ(with(REDISMUTEX_COMMAND " run k", line), with("env", line));
+  }
+
+  Server server_;
+};
+
+std::string all_bytes(std::size_t size) {
+  std::string result(size, '\0');
+  unsigned state = 1;
+  for (auto& byte : result) byte = static_cast<char>((state = state * 1103515245 + 12345) >> 16);
+  return result;
+}
+
+TEST_F(Passthrough, OfInputAndOutputIsByteExact) {
+  const auto bytes = all_bytes(1'000'000);
+  const auto result = run("cat", bytes);
+  EXPECT_EQ(result.status, exited(0));
+  EXPECT_TRUE(result.out == bytes);
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(Passthrough, KeepsOutputAndErrorsApart) {
+  const auto result = run("echo out; echo err >&2");
+  EXPECT_EQ(result.out, "out\n");
+  EXPECT_EQ(result.err, "err\n");
+}
+
+TEST_F(Passthrough, AddsKeyAndValueToTheEnvironment) {
+  const auto result = redismutex({"run", "my key", "sh", "-c", "echo \"$REDISMUTEX_KEY $REDISMUTEX_VALUE $OTHER\""},
+                                 {"REDIS_URL=" + server_.url(), "OTHER=kept", "REDISMUTEX_KEY=of someone else"});
+  EXPECT_THAT(result.out, ::testing::MatchesRegex("my key [0-9a-f-]{36} kept\n"));
+}
+
+TEST_F(Passthrough, ValueIsTheOneStoredAtTheKey) {
+  Notes notes;
+  const auto process = start_redismutex(
+      {"run", "k", "sh", "-c", "echo $REDISMUTEX_VALUE > $DIR/value; until [ -e $DIR/end ]; do sleep 0.01; done"},
+      {"REDIS_URL=" + server_.url(), notes.variable()});
+  ASSERT_TRUE(notes.appears("value"));
+  EXPECT_EQ(server_.get("k").value_or("") + "\n", notes.read("value"));
+  notes.write("end");
+  EXPECT_EQ(process.wait(limit), exited(0));
+}
+
+TEST_F(Passthrough, OfDescriptors) {
+  expect_no_difference("exec 7</dev/null; $R sh -c 'for i in /proc/self/fd/*; do echo $i; done'");
+}
+
+TEST_F(Passthrough, OfSignalsBlockedAndIgnored) {
+  const std::string show = "$R grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status";
+  expect_no_difference(show);
+  expect_no_difference("trap '' HUP PIPE TSTP; " + show);
+  expect_no_difference("trap '' CHLD; " + show);
+}
+
+TEST_F(Passthrough, OfTheStatusEvenWhereTheEndOfChildrenIsIgnored) {
+  EXPECT_EQ(with(REDISMUTEX_COMMAND " run k", "trap '' CHLD; $R sh -c 'exit 3'; echo $?"), "3\n");
+}
+
+TEST_F(Passthrough, OfClosedDescriptorsThatNothingElseTakes) {
+  expect_no_difference("$R sh -c 'for i in 0 1 2; do [ -e /proc/self/fd/$i ] || echo no $i; done' <&- 2>&-");
+  // Own messages have nowhere to go then; above all not into the connection to the server.
+  EXPECT_EQ(with("", REDISMUTEX_COMMAND " run k sh -c 'readlink /proc/$PPID/fd/[02]' 0<&- 2>&-"),
+            "/dev/null\n/dev/null\n");
+}
+
+TEST_F(Passthrough, HidesAPasswordFromTheProcessList) {
+  Server locked({.password = "s3cret"});
+  const auto result = redismutex({"run", "--url", locked.url(), "k", "sh", "-c", "cat /proc/$PPID/cmdline"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  EXPECT_THAT(result.out, HasSubstr(locked.socket_path()));
+  EXPECT_THAT(result.out, Not(HasSubstr("s3cret")));
+}
+
+}  // namespace
+}  // namespace redismutex::testing

@@ -1,0 +1,80 @@
+#include "terminal.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <sstream>
+#include <stdexcept>
+
+namespace redismutex::testing {
+namespace {
+
+[[noreturn]] void become_job(const Program& program, int terminal) {
+  ::setpgid(0, 0);
+  ::tcsetpgrp(terminal, ::getpid());
+  ::signal(SIGTTOU, SIG_DFL);
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(terminal, number);
+  auto strings = program.arguments;
+  std::vector<char*> arguments;
+  for (auto& string : strings) arguments.push_back(string.data());
+  arguments.push_back(nullptr);
+  for (const auto& variable : program.environment) {
+    const auto equals = variable.find('=');
+    ::setenv(variable.substr(0, equals).c_str(), variable.substr(equals + 1).c_str(), 1);
+  }
+  ::execvp(arguments[0], arguments.data());
+  ::_exit(127);
+}
+
+/// The shell: a session leader whose terminal this is.
+[[noreturn]] void be_shell(const Program& program, const char* terminal_name, const Channel& events) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setsid();
+  const int terminal = checked(::open(terminal_name, O_RDWR | O_CLOEXEC), "open");
+  ::signal(SIGTTOU, SIG_IGN);  // it may hand the terminal over from the background
+  const auto job = checked(::fork(), "fork");
+  if (job == 0) become_job(program, terminal);
+  ::setpgid(job, job);
+  events.send(std::to_string(job));
+  for (int status = 0; ::waitpid(job, &status, WUNTRACED) == job;) {
+    std::ostringstream text;
+    if (WIFSTOPPED(status)) {
+      events.send("stopped");
+      continue;
+    }
+    text << (WIFEXITED(status) ? exited(WEXITSTATUS(status)) : killed_by(WTERMSIG(status)));
+    events.send(text.str());
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+TerminalJob::TerminalJob(const Program& program)
+    : master_(checked(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "posix_openpt")) {
+  checked(::grantpt(master_.get()), "grantpt");
+  checked(::unlockpt(master_.get()), "unlockpt");
+  const std::string terminal_name = ::ptsname(master_.get());
+  shell_.emplace([&] {
+    // A group leader, as every ChildProcess is, can not begin a session; its child can.
+    const auto shell = checked(::fork(), "fork");
+    if (shell == 0) be_shell(program, terminal_name.c_str(), events_);
+    ::waitpid(shell, nullptr, 0);
+    return 0;
+  });
+  const auto first = events_.receive(limit);
+  if (!first) throw std::runtime_error("no job in the terminal");
+  pid_ = std::stoi(*first);
+}
+
+void TerminalJob::type(std::string_view keys) const {
+  checked(::write(master_.get(), keys.data(), keys.size()), "write");
+}
+
+void TerminalJob::go_on() const { checked(::kill(-pid_, SIGCONT), "kill"); }
+
+}  // namespace redismutex::testing

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "command.hpp"
+#include "support/channel.hpp"
+#include "support/posix.hpp"
+
+namespace redismutex::testing {
+
+/// A program in the foreground of a terminal of its own, started by a little shell that does job control: what the shell
+/// sees is what a user's shell would see.
+class TerminalJob {
+ public:
+  explicit TerminalJob(const Program& program);
+
+  /// Keys as typed: "\x03" is Ctrl-C, "\x1a" is Ctrl-Z.
+  void type(std::string_view keys) const;
+
+  /// The next thing the shell sees of its job: "stopped", "exit code N" or "killed by ...". Nothing if none within limit.
+  std::optional<std::string> next_event() { return events_.receive(limit); }
+
+  /// Of the process the shell started, and of the whole job (its process group).
+  pid_t pid() const noexcept { return pid_; }
+
+  /// What `fg` does to a stopped job.
+  void go_on() const;
+
+ private:
+  Descriptor master_;
+  Channel events_;
+  std::optional<ChildProcess> shell_;
+  pid_t pid_ = 0;
+};
+
+}  // namespace redismutex::testing

@@ -1,0 +1,567 @@
+// How waits at a Link end, alone and among other threads. What goes over the wire: link_test.cpp.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <new>
+#include <random>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/link.hpp"
+#include "support/eventually.hpp"
+#include "unit/net/peer.hpp"
+
+namespace redismutex::net {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+using redismutex::testing::eventually;
+using std::chrono::steady_clock;
+using Waited = Link::Waited;
+
+/// For what must happen at once: an eternity for a machine, a moment beside `limit`.
+constexpr std::chrono::milliseconds promptly = 1s;
+
+constexpr std::string_view push = ">1\r\n+hello\r\n";
+
+/// A thread that waits at a link, and what came of it.
+class Waiter {
+ public:
+  using Body = std::function<Waited()>;
+
+  explicit Waiter(Body body) : thread_{[this, body = std::move(body)] {
+    thread_id_ = ::gettid();
+    outcome_ = body();
+  }} {}
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  ~Waiter() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Waited outcome() {
+    thread_.join();
+    return outcome_;
+  }
+
+  /// Returns when the thread sleeps, in whatever system call, or has ended.
+  void until_asleep() const {
+    EXPECT_TRUE(eventually(limit, [this] {
+      if (thread_id_ == 0) return false;
+      std::ifstream file{"/proc/self/task/" + std::to_string(thread_id_) + "/stat"};
+      std::string line;
+      std::getline(file, line);
+      const auto name_end = line.rfind(") ");
+      return name_end == std::string::npos || line[name_end + 2] == 'S';
+    }));
+  }
+
+ private:
+  std::atomic<pid_t> thread_id_{0};
+  Waited outcome_{};
+  std::thread thread_;
+};
+
+/// A thread that sends one command and waits for the answer.
+class Caller {
+ public:
+  Caller(Linked& linked, std::string word, std::stop_token stop = {}, Deadline deadline = far())
+      : word_{std::move(word)}, waiter_{[&linked, stop = std::move(stop), deadline, this] {
+          Call call;
+          send(linked.link, call, word_);
+          const Waited waited = linked.link.wait(call, deadline, stop);
+          if (waited == Waited::done) reply_ = shown(call.reply());
+          return waited;
+        }} {
+    // In turn: who comes first leads, and is asleep in the socket when the next one comes.
+    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(word_)));
+    waiter_.until_asleep();
+  }
+
+  Waited outcome() { return waiter_.outcome(); }
+  std::string reply() {
+    return outcome() == Waited::done ? reply_ : "";
+  }
+
+ private:
+  const std::string word_;
+  std::string reply_;
+  Waiter waiter_;
+};
+
+class Stopwatch {
+ public:
+  steady_clock::duration elapsed() const { return steady_clock::now() - start_; }
+
+ private:
+  steady_clock::time_point start_ = steady_clock::now();
+};
+
+// ---- deadlines ----
+
+// A deadline shorter than the reply timeout ends the wait and not the link: the late reply is dropped when it comes, and
+// the next call gets its own.
+TEST(LinkWait, ALateReplyIsDropped) {
+  Linked linked;
+  Call late, next;
+  send(linked.link, late, "LATE");
+  const Stopwatch watch;
+  EXPECT_EQ(linked.link.wait(late, steady_clock::now() + 5ms, {}), Waited::timed_out);
+  EXPECT_GE(watch.elapsed(), 5ms);
+  EXPECT_LT(watch.elapsed(), promptly);
+  EXPECT_FALSE(linked.link.broken());
+  send(linked.link, next, "NEXT");
+  linked.peer.send("+late\r\n+next\r\n");
+  ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
+  EXPECT_EQ(shown(next.reply()), "+next");
+  EXPECT_TRUE(linked.link.has_answered(2));
+}
+
+// A deadline that has passed already ends the wait at once; a reply that was read before is nevertheless delivered.
+TEST(LinkWait, APassedDeadlineEndsItUnlessTheReplyIsThere) {
+  Linked linked;
+  std::array<Call, 3> calls;
+  for (Call& call : calls) send(linked.link, call, "PING");
+  const Deadline passed = steady_clock::now() - 1s;
+  EXPECT_EQ(linked.link.wait(calls[0], passed, {}), Waited::timed_out);
+  linked.peer.send("+0\r\n+1\r\n+2\r\n");
+  ASSERT_EQ(linked.link.wait(calls[2], far(), {}), Waited::done);
+  ASSERT_EQ(linked.link.wait(calls[1], passed, {}), Waited::done);
+  EXPECT_EQ(shown(calls[1].reply()), "+1");
+}
+
+// A sleeper's deadline ends its wait while another thread goes on reading, and drops its reply.
+TEST(LinkWait, ASleepersDeadlineEndsItsWait) {
+  Linked linked;
+  Caller leader{linked, "LEADER"};
+  Caller sleeper{linked, "SLEEPER", {}, steady_clock::now() + 20ms};
+  EXPECT_EQ(sleeper.outcome(), Waited::timed_out);
+  linked.peer.send("+leader\r\n+sleeper\r\n");
+  EXPECT_EQ(leader.reply(), "+leader");
+  EXPECT_FALSE(linked.link.broken());
+}
+
+// A leader's deadline ends its wait, and the next in line reads on.
+TEST(LinkWait, ALeadersDeadlineHandsTheReadingOver) {
+  Linked linked;
+  Caller leader{linked, "LEADER", {}, steady_clock::now() + 20ms};
+  Caller sleeper{linked, "SLEEPER"};
+  EXPECT_EQ(leader.outcome(), Waited::timed_out);
+  linked.peer.send("+leader\r\n+sleeper\r\n");
+  EXPECT_EQ(sleeper.reply(), "+sleeper");
+}
+
+// ---- the command timeout ----
+
+// A reply that takes longer than the command timeout breaks the link, for all in flight and for the server.
+TEST(LinkWait, ASlowReplyBreaksTheLinkForAll) {
+  Linked linked{{.reply_timeout = 40ms}};
+  const std::stop_source never;
+  Call first, second;
+  const Stopwatch watch;
+  send(linked.link, first, "FIRST");
+  send(linked.link, second, "SECOND");
+  Waiter sleeper{[&] { return linked.link.wait(second, far(), never.get_token()); }};
+  EXPECT_EQ(linked.link.wait(first, far(), {}), Waited::broken);
+  EXPECT_GE(watch.elapsed(), 39ms);
+  EXPECT_LT(watch.elapsed(), promptly);
+  EXPECT_EQ(sleeper.outcome(), Waited::broken);
+  EXPECT_EQ(linked.link.failure().kind, Failure::Kind::unreachable);
+  EXPECT_THAT(linked.link.failure().text, HasSubstr("40 ms"));
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("FIRST")));
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("SECOND")));
+  EXPECT_EQ(linked.peer.receive(), std::nullopt);
+}
+
+// The same for a call that can be stopped, whose leader polls.
+TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
+  Linked linked{{.reply_timeout = 20ms}};
+  Call call;
+  std::stop_source never;
+  send(linked.link, call, "PING");
+  const Stopwatch watch;
+  EXPECT_EQ(linked.link.wait(call, far(), never.get_token()), Waited::broken);
+  EXPECT_GE(watch.elapsed(), 19ms);
+  EXPECT_LT(watch.elapsed(), promptly);
+  EXPECT_THAT(linked.link.failure().text, HasSubstr("20 ms"));
+}
+
+// The command timeout counts from the sending, whatever else arrives meanwhile: after a late push the reader does not sleep
+// in recv() for the stream's whole timeout. (That is so long here that it can not be overlooked.)
+TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
+  Linked linked{{.reply_timeout = 60ms,
+                 .stream_timeout = 2 * promptly,
+                 .on_push = [](const redisReply&) { std::this_thread::sleep_for(30ms); }}};  // it came late
+  Call call;
+  linked.peer.send(push);
+  const Stopwatch watch;
+  send(linked.link, call, "PING");
+  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
+  EXPECT_LT(watch.elapsed(), promptly);
+}
+
+// The same for a thread that has slept for half of the time when it is handed the reading.
+TEST(LinkWait, ASleepBeforeReadingDoesNotProlongTheCommandTimeout) {
+  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly}};
+  const Stopwatch watch;
+  Call leaders, sleepers;
+  send(linked.link, leaders, "LEADER");
+  send(linked.link, sleepers, "SLEEPER");
+  Waiter leader{[&] { return linked.link.wait(leaders, steady_clock::now() + 30ms, {}); }};
+  leader.until_asleep();
+  EXPECT_EQ(linked.link.wait(sleepers, far(), {}), Waited::broken);
+  EXPECT_LT(watch.elapsed(), promptly);
+  EXPECT_NE(leader.outcome(), Waited::done);
+}
+
+// ---- stop tokens ----
+
+// A token that has fired already ends the wait at once, and the reply is dropped.
+TEST(LinkWait, AFiredTokenEndsItAtOnce) {
+  Linked linked;
+  std::stop_source source;
+  source.request_stop();
+  Call call;
+  Event event;
+  send(linked.link, call, "PING");
+  EXPECT_EQ(linked.link.wait(call, far(), source.get_token()), Waited::stopped);
+  EXPECT_EQ(linked.link.wait(event, far(), source.get_token()), Waited::stopped);
+  EXPECT_FALSE(linked.link.broken());
+  Call next;
+  send(linked.link, next, "NEXT");
+  linked.peer.send("+dropped\r\n+next\r\n");
+  ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
+  EXPECT_EQ(shown(next.reply()), "+next");
+}
+
+// A token that fires ends the wait of a thread that leads, at once.
+TEST(LinkWait, AStopEndsALeadersWait) {
+  Linked linked;
+  std::stop_source source;
+  Caller leader{linked, "LEADER", source.get_token()};
+  const Stopwatch watch;
+  source.request_stop();
+  EXPECT_EQ(leader.outcome(), Waited::stopped);
+  EXPECT_LT(watch.elapsed(), promptly);
+  EXPECT_FALSE(linked.link.broken());
+}
+
+// The same for a thread that sleeps while another leads; the leader goes on, and both replies find their way.
+TEST(LinkWait, AStopEndsASleepersWait) {
+  Linked linked;
+  std::stop_source source;
+  Caller leader{linked, "LEADER"};
+  Caller sleeper{linked, "SLEEPER", source.get_token()};
+  Caller third{linked, "THIRD"};
+  const Stopwatch watch;
+  source.request_stop();
+  EXPECT_EQ(sleeper.outcome(), Waited::stopped);
+  EXPECT_LT(watch.elapsed(), promptly);
+  linked.peer.send("+leader\r\n+sleeper\r\n+third\r\n");
+  EXPECT_EQ(leader.reply(), "+leader");
+  EXPECT_EQ(third.reply(), "+third");
+}
+
+// A leader that is stopped hands the reading to the next.
+TEST(LinkWait, AStoppedLeaderHandsTheReadingOver) {
+  Linked linked;
+  std::stop_source source;
+  Caller leader{linked, "LEADER", source.get_token()};
+  Caller sleeper{linked, "SLEEPER"};
+  source.request_stop();
+  EXPECT_EQ(leader.outcome(), Waited::stopped);
+  linked.peer.send("+leader\r\n+sleeper\r\n");
+  EXPECT_EQ(sleeper.reply(), "+sleeper");
+}
+
+// ---- failing on purpose ----
+
+// fail() from another thread wakes the leader, asleep in recv() or in poll(), and every sleeper, call or event.
+TEST(LinkWait, FailWakesLeaderAndSleepers) {
+  for (const bool leader_polls : {false, true}) {
+    Linked linked;
+    std::stop_source never;
+    Event event;
+    Caller leader{linked, "LEADER", leader_polls ? never.get_token() : std::stop_token{}};
+    Caller first{linked, "FIRST"};
+    Caller second{linked, "SECOND", never.get_token()};
+    Waiter third{[&] { return linked.link.wait(event, far(), {}); }};
+    third.until_asleep();
+    const Stopwatch watch;
+    linked.link.fail({Failure::Kind::unusable, "on purpose"});
+    EXPECT_EQ(leader.outcome(), Waited::broken);
+    EXPECT_EQ(first.outcome(), Waited::broken);
+    EXPECT_EQ(second.outcome(), Waited::broken);
+    EXPECT_EQ(third.outcome(), Waited::broken);
+    EXPECT_LT(watch.elapsed(), promptly);
+    EXPECT_EQ(linked.link.failure().text, "on purpose");
+  }
+}
+
+// A link that fails inside a push handler breaks the very call that was reading.
+TEST(LinkWait, APushHandlerMayFailTheLink) {
+  Link* link = nullptr;
+  Linked linked{{.on_push = [&](const redisReply&) { link->fail({Failure::Kind::unusable, "on purpose"}); }}};
+  link = &linked.link;
+  Call call;
+  send(linked.link, call, "PING");
+  linked.peer.send(std::string{push} + "+OK\r\n");
+  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
+  EXPECT_EQ(linked.link.failure().text, "on purpose");
+}
+
+// ---- events ----
+
+// An event that was set before the wait ends it without any reading.
+TEST(LinkWait, AnEventSetBeforehandEndsTheWait) {
+  Linked linked;
+  Event event;
+  linked.link.set(event);
+  EXPECT_EQ(linked.link.wait(event, steady_clock::now() - 1s, {}), Waited::done);
+}
+
+// An event's deadline ends the wait, and not before it.
+TEST(LinkWait, AnEventsDeadlineEndsTheWait) {
+  Linked linked;
+  Event event;
+  const Stopwatch watch;
+  EXPECT_EQ(linked.link.wait(event, steady_clock::now() + 5ms, {}), Waited::timed_out);
+  EXPECT_GE(watch.elapsed(), 5ms);
+  EXPECT_LT(watch.elapsed(), promptly);
+}
+
+// A push handler that sets an event ends its wait: when the waiting thread itself reads the push.
+TEST(LinkWait, APushEndsTheWaitOfItsReader) {
+  Event event;
+  Link* link = nullptr;
+  Linked linked{{.on_push = [&](const redisReply&) { link->set(event); }}};
+  link = &linked.link;
+  linked.peer.send(push);
+  EXPECT_EQ(linked.link.wait(event, far(), {}), Waited::done);
+}
+
+// The same when another thread reads it: the waiter sleeps, is woken, and the reader reads on for itself.
+TEST(LinkWait, APushEndsTheWaitOfASleeper) {
+  Event event;
+  Link* link = nullptr;
+  Linked linked{{.on_push = [&](const redisReply&) { link->set(event); }}};
+  link = &linked.link;
+  Caller leader{linked, "LEADER"};
+  Waiter sleeper{[&] { return linked.link.wait(event, far(), {}); }};
+  sleeper.until_asleep();
+  linked.peer.send(push);
+  EXPECT_EQ(sleeper.outcome(), Waited::done);
+  linked.peer.send("+leader\r\n");
+  EXPECT_EQ(leader.reply(), "+leader");
+}
+
+// Any thread may set an event: its waiter leads and polls.
+TEST(LinkWait, SettingAnEventEndsTheWaitOfALeader) {
+  Linked linked;
+  Event event;
+  Waiter leader{[&] { return linked.link.wait(event, far(), {}); }};
+  leader.until_asleep();
+  Caller sleeper{linked, "SLEEPER"};
+  const Stopwatch watch;
+  linked.link.set(event);
+  EXPECT_EQ(leader.outcome(), Waited::done);
+  EXPECT_LT(watch.elapsed(), promptly);
+  linked.peer.send("+sleeper\r\n");
+  EXPECT_EQ(sleeper.reply(), "+sleeper");
+}
+
+// Any thread may set an event: its waiter sleeps.
+TEST(LinkWait, SettingAnEventEndsTheWaitOfASleeper) {
+  Linked linked;
+  Event event;
+  Caller leader{linked, "LEADER"};
+  Waiter sleeper{[&] { return linked.link.wait(event, far(), {}); }};
+  sleeper.until_asleep();
+  const Stopwatch watch;
+  linked.link.set(event);
+  EXPECT_EQ(sleeper.outcome(), Waited::done);
+  EXPECT_LT(watch.elapsed(), promptly);
+  linked.peer.send("+leader\r\n");
+  EXPECT_EQ(leader.reply(), "+leader");
+}
+
+// An event may go as soon as its wait has returned: nobody touches it any more. Each lives in a place that is wiped right
+// after the wait, and must still be clean when the thread that set it is through. (ThreadSanitizer sees more of it.)
+TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
+  constexpr int rounds = 200;
+  Linked linked;
+  alignas(Event) std::array<unsigned char, sizeof(Event)> place{};
+  std::atomic<Event*> announced{nullptr};
+  std::atomic<int> through{0};
+  std::jthread setter{[&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (Event* event = announced.exchange(nullptr)) {
+        linked.link.set(*event);
+        ++through;
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }};
+  int dirty = 0;
+  for (int round = 1; round <= rounds; ++round) {
+    auto* const event = new (place.data()) Event;
+    announced = event;
+    if (round % 2 == 0) std::this_thread::yield();  // so that either may come first, the wait or the setting
+    EXPECT_EQ(linked.link.wait(*event, far(), {}), Waited::done);
+    event->~Event();
+    place.fill(0);
+    while (through != round) std::this_thread::yield();
+    if (std::any_of(place.begin(), place.end(), [](unsigned char byte) { return byte != 0; })) ++dirty;
+  }
+  EXPECT_EQ(dirty, 0);
+}
+
+// ---- many threads ----
+
+/// Answers ECHO with its argument, until the link ends.
+class EchoServer {
+ public:
+  explicit EchoServer(Linked& linked, int pushes_every = 0) : thread_{[&linked, pushes_every] {
+    int count = 0;
+    while (const auto words = linked.peer.receive()) {
+      const std::string& text = words->at(1);
+      if (pushes_every > 0 && ++count % pushes_every == 0) linked.peer.send(push);
+      linked.peer.send("$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
+    }
+  }}, linked_{linked} {}
+  EchoServer(const EchoServer&) = delete;
+  EchoServer& operator=(const EchoServer&) = delete;
+  ~EchoServer() {
+    linked_.link.fail({Failure::Kind::unreachable, "the test is over"});
+    thread_.join();
+  }
+
+ private:
+  std::thread thread_;
+  Linked& linked_;
+};
+
+struct Echo {
+  explicit Echo(std::string text_) : text{std::move(text_)} {}
+
+  void send(Link& link) { link.send({{&call, arguments}}); }
+  bool answered_right() const { return shown(call.reply()) == "'" + text + "'"; }
+
+  const std::string text;
+  const std::array<std::string_view, 2> arguments{"ECHO", text};
+  Call call;
+};
+
+/// Runs `body` in so many threads, each with its number, and returns the sum of what they return.
+int total(int threads, const std::function<int(int)>& body) {
+  std::atomic<int> sum{0};
+  std::vector<std::thread> running;
+  for (int number = 0; number < threads; ++number) {
+    running.emplace_back([&, number] { sum += body(number); });
+  }
+  for (auto& thread : running) thread.join();
+  return sum;
+}
+
+// Each of many threads gets its own replies over one link, with the reading handed from one to the other all the time.
+TEST(LinkWait, ManyThreadsShareOneLink) {
+  constexpr int threads = 8, calls = 2000;
+  Linked linked;
+  const EchoServer server{linked};
+  const int right = total(threads, [&](int thread) {
+    int count = 0;
+    for (int i = 0; i < calls; ++i) {
+      Echo echo{std::to_string(thread) + ":" + std::to_string(i)};
+      echo.send(linked.link);
+      if (linked.link.wait(echo.call, far(), {}) == Waited::done && echo.answered_right()) ++count;
+    }
+    return count;
+  });
+  EXPECT_EQ(right, threads * calls);
+  EXPECT_TRUE(linked.link.has_answered(threads * calls));
+}
+
+// The same when waits end at any moment: short deadlines, stops from another thread, several calls a thread, pushes in
+// between and events that they set. No wait ends without a reason, and no reply goes astray.
+TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
+  constexpr int threads = 4, calls = 500;
+  std::atomic<int> pushes{0};
+  Linked linked{{.on_push = [&](const redisReply&) { ++pushes; }}};
+  std::atomic<int> wrong{0};
+  {
+    const EchoServer server{linked, 7};
+    const int done = total(threads, [&](int thread) {
+      std::minstd_rand random{static_cast<unsigned>(thread) + 1};
+      int count = 0;
+      for (int i = 0; i < calls; ++i) {
+        Echo first{std::to_string(thread) + ":" + std::to_string(i)}, second{first.text + ":second"};
+        first.send(linked.link);
+        second.send(linked.link);
+        std::stop_source stop;
+        const auto choice = random() % 4;
+        const auto moment = std::chrono::microseconds{random() % 100};
+        std::jthread stopper;
+        if (choice == 0) stopper = std::jthread{[&stop] { stop.request_stop(); }};
+        const Waited waited = linked.link.wait(first.call, choice == 1 ? steady_clock::now() + moment : far(),
+                                               choice == 2 ? std::stop_token{} : stop.get_token());
+        if (waited == Waited::done) {
+          if (!first.answered_right()) ++wrong;
+        } else if (waited != (choice == 0 ? Waited::stopped : Waited::timed_out) || choice > 1) {
+          ++wrong;
+        }
+        if (linked.link.wait(second.call, far(), {}) == Waited::done && second.answered_right()) ++count;
+      }
+      return count;
+    });
+    EXPECT_EQ(done, threads * calls);
+    EXPECT_EQ(wrong, 0);
+    EXPECT_FALSE(linked.link.broken());
+    EXPECT_TRUE(linked.link.has_answered(2 * threads * calls));
+  }
+  EXPECT_GT(pushes, 0);
+}
+
+// A link that fails amid many callers ends every call: none is left waiting, and each has its own answer or none.
+TEST(LinkWait, AFailureAmidManyCallersReachesAll) {
+  constexpr int threads = 8;
+  for (int round = 0; round < 5; ++round) {
+    Linked linked;
+    const EchoServer server{linked};
+    std::atomic<int> answered{0};
+    std::thread breaker{[&] {
+      while (answered < 50 * threads) std::this_thread::yield();
+      linked.link.fail({Failure::Kind::unreachable, "on purpose"});
+    }};
+    const int wrong = total(threads, [&](int thread) {
+      for (int i = 0;; ++i) {
+        Echo echo{std::to_string(thread) + ":" + std::to_string(i)};
+        echo.send(linked.link);
+        const Waited waited = linked.link.wait(echo.call, far(), {});
+        if (waited != Waited::done) return waited == Waited::broken ? 0 : 1;
+        if (!echo.answered_right()) return 1;
+        ++answered;
+      }
+    });
+    breaker.join();
+    EXPECT_EQ(wrong, 0);
+  }
+}
+
+}  // namespace
+}  // namespace redismutex::net

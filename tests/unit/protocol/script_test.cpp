@@ -1,0 +1,37 @@
+#include "protocol/script.hpp"
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+
+#include <array>
+#include <string>
+
+namespace redismutex::protocol {
+namespace {
+
+std::string sha1_of(std::string_view text) {
+  std::array<unsigned char, 20> digest{};
+  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha1(), nullptr);
+  std::string hex;
+  for (const unsigned char byte : digest) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  return hex;
+}
+
+// A server knows a script by the digest of what SCRIPT LOAD sent it: the embedded digest has to be that of the embedded
+// bytes, whatever compiler and build system did on the way.
+TEST(Script, DigestIsThatOfTheEmbeddedBytes) {
+  for (const Script* script : {&scripts::extend, &scripts::release}) {
+    EXPECT_EQ(script->sha1, sha1_of(script->source)) << script->name;
+  }
+}
+
+TEST(Script, IsNamedForItsFile) {
+  EXPECT_EQ(scripts::extend.name, "extend");
+  EXPECT_EQ(scripts::release.name, "release");
+}
+
+}  // namespace
+}  // namespace redismutex::protocol

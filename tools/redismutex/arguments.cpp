@@ -1,0 +1,236 @@
+#include "arguments.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <iomanip>
+#include <iostream>
+#include <redismutex/options.hpp>
+#include <redismutex/version.hpp>
+#include <sstream>
+
+#include "exit_status.hpp"
+#include "messages.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
+constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
+constexpr milliseconds longest_wait = 24h * 365;
+
+constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
+constexpr auto usage = R"(Examples:
+  redismutex run nightly-report ./report.sh
+  redismutex run -n nightly-report ./report.sh      # give up at once if it runs anywhere
+  redismutex run --help                             # more
+
+Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
+       redismutex --help | --version
+)";
+
+constexpr auto about_run = "Runs COMMAND while holding the mutex KEY.";
+constexpr auto usage_of_run = R"(Examples:
+  redismutex run nightly-report ./report.sh         # wait for as long as it takes
+  redismutex run -n nightly-report ./report.sh      # only if it is free (else exit status 75)
+  redismutex run -w 30 deploy -- make deploy        # wait for at most 30 seconds
+  redismutex run --url redis://db1:6379/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
+  redismutex run --url embedded: k ./job            # one machine, without a server of its own
+
+Usage: redismutex run [--url URL] [-n | -w SECONDS] [--expiry SECONDS] KEY [--] COMMAND [ARG...]
+)";
+constexpr auto details_of_run =
+    R"(The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and what it started (but for daemons) get
+SIGTERM, and SIGKILL before the lease can end. Signals sent to redismutex are passed on to COMMAND, which sees
+REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key).
+
+A password in --url is visible in the process list for a moment; one in $REDIS_URL never is.
+
+Exit status: that of COMMAND, 128+N if signal N ended it, or
+   64  usage error                       77  login refused
+   69  server unreachable                79  lock lost, and COMMAND stopped
+   70  internal error, or refused       126  COMMAND not executable
+   75  not acquired (-n, -w)            127  COMMAND not found)";
+
+struct SecondsRange {
+  milliseconds least;
+  milliseconds most;
+};
+
+std::string in_seconds(milliseconds duration) {
+  std::ostringstream text;
+  text << std::setprecision(12) << std::chrono::duration<double>{duration}.count();
+  return text.str();
+}
+
+/// Reads seconds with or without a fraction. Rounds up: a limit must not become none at all.
+milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range) {
+  double seconds = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [stopped_at, error] = std::from_chars(text.data(), end, seconds, std::chars_format::fixed);
+  if (error == std::errc::invalid_argument || stopped_at != end || std::isnan(seconds)) {
+    throw CLI::ValidationError(option, "'" + text + "' is not a number of seconds");
+  }
+  const std::chrono::duration<double> duration{seconds};
+  if (error == std::errc::result_out_of_range || duration > range.most) {
+    throw CLI::ValidationError(option, text + " is too much: at most " + in_seconds(range.most) + " seconds");
+  }
+  if (duration < range.least) {
+    throw CLI::ValidationError(option, text + " is too little: at least " + in_seconds(range.least) + " seconds");
+  }
+  return std::chrono::ceil<milliseconds>(duration);
+}
+
+/// The words of `redismutex run`, divided at the point from which on they are no business of ours.
+struct DividedWords {
+  std::vector<std::string> ours;  // up to and including KEY
+  std::vector<std::string> command;
+};
+
+/// CLI11 must not see the command: it would take "--" and "[a,b]" out of its arguments.
+DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) {
+  std::size_t key = 0;
+  for (; key < words.size(); ++key) {
+    const auto& word = words[key];
+    if (word == "--") {
+      ++key;
+      break;
+    }
+    if (word.size() < 2 || word[0] != '-') break;
+    const auto* const option = run.get_option_no_throw(word);
+    if (option != nullptr && option->get_items_expected_min() > 0) ++key;
+  }
+  const auto after_key = words.begin() + static_cast<std::ptrdiff_t>(std::min(key + 1, words.size()));
+  DividedWords divided{{words.begin(), after_key}, {after_key, words.end()}};
+  if (!divided.command.empty() && divided.command.front() == "--") divided.command.erase(divided.command.begin());
+  return divided;
+}
+
+std::string default_url() {
+  const char* const url = std::getenv("REDIS_URL");
+  return url != nullptr && *url != '\0' ? url : "redis://localhost:6379";
+}
+
+/// CLI11's help, with examples and a usage line of our own.
+class ExamplesFirst : public CLI::Formatter {
+ public:
+  explicit ExamplesFirst(std::string text) : text_{std::move(text)} {
+    column_width(24);
+    label("REQUIRED", "");
+  }
+
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override { return "\n" + text_; }
+
+ private:
+  std::string text_;
+};
+
+/// `redismutex run …` as CLI11 sees it.
+class RunParser {
+ public:
+  explicit RunParser(CLI::App& app) : run_{*app.add_subcommand("run", about_run)} {
+    run_.formatter(std::make_shared<ExamplesFirst>(usage_of_run));
+    run_.footer(details_of_run);
+    run_.add_option_function<std::string>(
+            "--url", [this](const std::string& url) { set_url(url); },
+            "the server: redis://, rediss://, unix://, or embedded: for a private one\n"
+            "of this user on this machine; default $REDIS_URL, else redis://localhost:6379")
+        ->type_name("URL");
+    auto* const nonblock = run_.add_flag_callback(
+        "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
+    run_.add_option_function<std::string>(
+            "-w,--wait",
+            [this](const std::string& text) {
+              arguments_.wait = parse_seconds("--wait", text, {0ms, longest_wait});
+            },
+            "wait at most so long; 0 is the same as -n; without either, for ever")
+        ->type_name("SECONDS")
+        ->excludes(nonblock);
+    run_.add_option_function<std::string>(
+            "--expiry", [this](const std::string& text) { set_expiry(text); },
+            "how long others are locked out if this machine dies; default 7")
+        ->type_name("SECONDS");
+    run_.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
+    // Here for the help only: divide() keeps the command away from CLI11.
+    run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("");
+  }
+
+  const CLI::App& app() const { return run_; }
+
+  RunArguments finish(std::vector<std::string> command) && {
+    if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
+    if (command.empty()) throw CLI::RequiredError("COMMAND");
+    if (arguments_.url.empty()) arguments_.url = default_url();
+    if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
+      throw CLI::ValidationError("--url", "'embedded:' takes nothing after the colon");
+    }
+    arguments_.command = std::move(command);
+    return std::move(arguments_);
+  }
+
+ private:
+  void set_url(const std::string& url) {
+    // An unset variable in a script must not send it to whichever server is the default.
+    if (url.empty()) throw CLI::ValidationError("--url", "is empty; leave it out to use $REDIS_URL");
+    arguments_.url = url;
+  }
+
+  void set_expiry(const std::string& text) {
+    arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
+  }
+
+  CLI::App& run_;
+  RunArguments arguments_{.url = {}, .wait = {}, .expiry = Options{}.expiry, .key = {}, .command = {}};
+};
+
+void hide_password(char* word) {
+  char* const authority = std::strstr(word, "://");
+  if (authority == nullptr) return;
+  char* const end = std::strrchr(authority, '@');
+  char* const colon = std::strchr(authority + 3, ':');
+  if (end != nullptr && colon != nullptr && colon < end) std::fill(colon + 1, end, 'x');
+}
+
+}  // namespace
+
+std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
+  CLI::App app{about, "redismutex"};
+  app.set_version_flag("--version", "redismutex " + std::string{version});
+  app.formatter(std::make_shared<ExamplesFirst>(usage));
+  RunParser run{app};
+
+  DividedWords divided{words, {}};
+  if (!words.empty() && words.front() == "run") {
+    divided = divide({words.begin() + 1, words.end()}, run.app());
+    divided.ours.insert(divided.ours.begin(), "run");
+  }
+  std::reverse(divided.ours.begin(), divided.ours.end());  // as CLI11 wants them
+
+  try {
+    app.parse(divided.ours);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("a subcommand");
+    return std::move(run).finish(std::move(divided.command));
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help() << std::flush;
+    return 0;
+  } catch (const CLI::CallForVersion& asked) {
+    std::cout << asked.what() << std::endl;
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    say(error.what());
+    say(std::string{"try: redismutex "} + (words.empty() || words.front() != "run" ? "" : "run ") + "--help");
+    return exit_status::usage;
+  }
+}
+
+void hide_passwords(char** argv) {
+  for (; *argv != nullptr; ++argv) hide_password(*argv);
+}
+
+}  // namespace redismutex::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace redismutex::cli {
+
+/// What happens when in the life of a lease. With the default expiry of 7 s: renewed every 2.3 s, after a failure again
+/// each 0.35 s; the command told to stop when 1.4 s are left, and killed when 0.5 s are left.
+struct LeaseTiming {
+  explicit constexpr LeaseTiming(std::chrono::milliseconds lease) : expiry{lease} {}
+
+  std::chrono::milliseconds expiry;
+
+  /// From one renewal to the next: two may fail before the command is in danger.
+  constexpr std::chrono::milliseconds renew_every() const { return expiry / 3; }
+
+  /// From a failed renewal to the next attempt.
+  constexpr std::chrono::milliseconds retry_every() const { return expiry / 20; }
+
+  /// With this little left of a lease that could not be renewed, the command is asked to stop (SIGTERM).
+  constexpr std::chrono::milliseconds stop_margin() const {
+    return std::min(expiry / 5, std::chrono::milliseconds{5000});
+  }
+
+  /// With this little left it is killed. A command that has lost its lock already gets this much time to stop.
+  constexpr std::chrono::milliseconds kill_margin() const {
+    return std::min(expiry / 10, std::chrono::milliseconds{500});
+  }
+
+  /// How long to wait for the server, so that a renewal without answer leaves time for others within the lease.
+  constexpr std::chrono::milliseconds answer_timeout() const {
+    return std::clamp(expiry / 5, std::chrono::milliseconds{250}, std::chrono::milliseconds{2000});
+  }
+};
+
+}  // namespace redismutex::cli
