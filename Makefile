@@ -40,11 +40,6 @@ matrix: ## run the integration tests against six versions of Redis and Valkey
 	$(call build,dev)
 	scripts/matrix
 
-matrix: ## run the integration tests against each of the other servers, Redis and Valkey, old and new
-	scripts/setup test
-	$(call build,dev)
-	scripts/matrix
-
 bench: ## build and run the benchmarks
 	scripts/setup bench
 	$(call build,bench)

@@ -1,3 +1,6 @@
+#include <sys/resource.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <latch>
@@ -21,16 +24,49 @@ constexpr int rounds = 11;
 constexpr std::chrono::milliseconds length{700};
 constexpr Bar bar{Bar::Kind::at_least, 1.8};
 
+/// What a crowd cost in all its rounds; unlike its speed this hardly depends on what else the machine does.
+struct Cost {
+  double pairs = 0;
+  double client_seconds = 0;  // of processor time
+  double server_seconds = 0;
+  double switches = 0;  // of the client's threads
+  double reads = 0;     // by the server
+
+  static Cost now(testing::Server& server) {
+    rusage own{};
+    ::getrusage(RUSAGE_SELF, &own);
+    const auto seconds = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    };
+    auto stats = server.info("stats");
+    auto cpu = server.info("cpu");
+    return {.client_seconds = seconds(own.ru_utime) + seconds(own.ru_stime),
+            .server_seconds = std::stod(cpu.at("used_cpu_user")) + std::stod(cpu.at("used_cpu_sys")),
+            .switches = static_cast<double>(own.ru_nvcsw + own.ru_nivcsw),
+            .reads = std::stod(stats.at("total_reads_processed"))};
+  }
+
+  void add(const Cost& before, const Cost& after, double new_pairs) {
+    pairs += new_pairs;
+    client_seconds += after.client_seconds - before.client_seconds;
+    server_seconds += after.server_seconds - before.server_seconds;
+    switches += after.switches - before.switches;
+    reads += after.reads - before.reads;
+  }
+};
+
 /// Pairs a second of all together, each in a thread of its own.
-double pairs_a_second(Crowd& crowd) {
+double pairs_a_second(Crowd& crowd, testing::Server& server, Cost& cost) {
   std::latch ready{static_cast<std::ptrdiff_t>(crowd.size()) + 1};
+  std::latch set{1};
   std::atomic<bool> over{false};
   std::atomic<long> pairs{0};
   std::vector<std::thread> threads;
   for (auto& locker : crowd) {
-    threads.emplace_back([&ready, &over, &pairs, &locker, key = "bench:threads:" + std::to_string(threads.size())] {
+    threads.emplace_back([&, key = "bench:threads:" + std::to_string(threads.size())] {
       long own = 0;
-      ready.arrive_and_wait();
+      ready.count_down();
+      set.wait();
       while (!over.load(std::memory_order_relaxed)) {
         locker->lock_and_unlock(key);
         ++own;
@@ -39,16 +75,20 @@ double pairs_a_second(Crowd& crowd) {
     });
   }
   ready.arrive_and_wait();
+  const Cost before = Cost::now(server);
   const auto start = Clock::now();
+  set.count_down();
   std::this_thread::sleep_for(length);
   over = true;
   for (auto& thread : threads) thread.join();
-  return static_cast<double>(pairs) / std::chrono::duration<double>{Clock::now() - start}.count();
+  const std::chrono::duration<double> elapsed = Clock::now() - start;
+  cost.add(before, Cost::now(server), static_cast<double>(pairs));
+  return static_cast<double>(pairs) / elapsed.count();
 }
 
-Contender throughput_of(std::string name, std::shared_ptr<Crowd> crowd) {
+Contender throughput_of(std::string name, Crowd& crowd, testing::Server& server, Cost& cost) {
   return {std::move(name),
-          [crowd = std::move(crowd)](std::vector<double>& figures) { figures.push_back(pairs_a_second(*crowd)); }};
+          [&](std::vector<double>& figures) { figures.push_back(pairs_a_second(crowd, server, cost)); }};
 }
 
 }  // namespace
@@ -59,25 +99,34 @@ void run_threads(Run& run, int threads) {
               crowd_size + " threads take and give back a lock each, ours over one connection, the floor over " +
                   crowd_size + "; " + std::to_string(rounds) + " rounds of " + std::to_string(length.count()) +
                   " ms, in turns",
-              {"way", "client", "pairs/s", "x floor", "p25", "p75"}};
+              {"way", "client", "pairs/s", "x floor", "p25", "p75", "client us/pair", "server us/pair", "switches/pair",
+               "server reads/pair"}};
   for (const auto& [way, url] : run.ways()) {
     run.report.say("threads over " + way);
     const RedisMutex shared{Connection{url}};
-    auto ours = std::make_shared<Crowd>();
-    auto floor = std::make_shared<Crowd>();
+    Crowd ours;
+    Crowd floor;
     for (int thread = 0; thread < threads; ++thread) {
-      ours->push_back(make_ours(shared));
-      floor->push_back(make_locker("floor", url));
+      ours.push_back(make_ours(shared));
+      floor.push_back(make_locker("floor", url));
     }
-    const auto measured = alternate({throughput_of("ours", ours), throughput_of("floor", floor)}, rounds);
-    for (const Measured& client : measured) {
-      const auto times_floor = ratios(client, measured[1]);
+    std::array<Cost, 2> costs;
+    const auto measured = alternate(
+        {throughput_of("ours", ours, run.server, costs[0]), throughput_of("floor", floor, run.server, costs[1])},
+        rounds);
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      const auto times_floor = ratios(measured[i], measured[1]);
+      const Cost& cost = costs.at(i);
       table.rows.push_back({way,
-                            client.name,
-                            {median(client.figures), 0},
+                            measured[i].name,
+                            {median(measured[i].figures), 0},
                             {median(times_floor), 2},
                             {percentile(times_floor, 0.25), 2},
-                            {percentile(times_floor, 0.75), 2}});
+                            {percentile(times_floor, 0.75), 2},
+                            {cost.client_seconds / cost.pairs * 1e6, 1},
+                            {cost.server_seconds / cost.pairs * 1e6, 1},
+                            {cost.switches / cost.pairs, 2},
+                            {cost.reads / cost.pairs, 2}});
     }
     run.report.hold("pairs/s of " + crowd_size + " threads, " + way + ", x floor",
                     median(ratios(measured[0], measured[1])), bar);

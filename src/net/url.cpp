@@ -45,6 +45,14 @@ std::string percent_decode(std::string_view text, std::string_view part) {
   return decoded;
 }
 
+/// A scheme, if it can be nothing else: of a URL whose parts are mixed up it might be a password.
+std::string shown_scheme(std::string_view scheme) {
+  constexpr std::size_t longest = 12;
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (scheme.empty() || scheme.size() > longest || !std::all_of(scheme.begin(), scheme.end(), is_letter)) return {};
+  return " '" + std::string{scheme} + "'";
+}
+
 /// Splits at the first `separator`; the second part is empty, and the flag false, when there is none.
 struct Split {
   std::string_view before, after;
@@ -110,7 +118,7 @@ void read_parameter(std::string_view name, const std::string& value, ConnectionO
   } else if (options.tls && name == "server_name") {
     options.tls->server_name = value;
   } else if (options.tls && name == "verify") {
-    if (value != "yes" && value != "no") malformed("the parameter verify is neither yes nor no");
+    if (value != "yes" && value != "no") malformed("the parameter verify must be yes or no");
     options.tls->verify = value == "yes";
   } else {
     malformed("unknown parameter; there are db and, with rediss, ca_file, certificate_file, key_file, server_name, verify");
@@ -152,7 +160,7 @@ ConnectionOptions parse_url(std::string_view url) {
     read_address(address, options);
     if (!path.empty()) options.db = database(path);
   } else {
-    malformed("unknown scheme" + std::string{forms});
+    malformed("unknown scheme" + shown_scheme(scheme) + std::string{forms});
   }
   read_query(query, options);
   net::validate(options);

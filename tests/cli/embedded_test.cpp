@@ -111,6 +111,7 @@ TEST_F(Embedded, ServerOutlivesAKilledUserAndIsStoppedByTheNext) {
   ASSERT_TRUE(process.wait(limit));
   EXPECT_TRUE(alive(server));
   EXPECT_EQ(start({"-n"}, "k", "true").wait(limit), exited(75));
+  EXPECT_TRUE(alive(server)) << "it was stopped while it kept a lock";
   EXPECT_EQ(start({}, "k", "true").wait(limit), exited(0));
   expect_nothing_left(server);
 }

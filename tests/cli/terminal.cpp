@@ -75,6 +75,13 @@ void TerminalJob::type(std::string_view keys) const {
   checked(::write(master_.get(), keys.data(), keys.size()), "write");
 }
 
+void TerminalJob::resize() const {
+  winsize size{};
+  checked(::ioctl(master_.get(), TIOCGWINSZ, &size), "ioctl");
+  ++size.ws_row;
+  checked(::ioctl(master_.get(), TIOCSWINSZ, &size), "ioctl");
+}
+
 void TerminalJob::go_on() const { checked(::kill(-pid_, SIGCONT), "kill"); }
 
 }  // namespace redismutex::testing

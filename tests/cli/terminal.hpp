@@ -21,6 +21,9 @@ class TerminalJob {
   /// Keys as typed: "\x03" is Ctrl-C, "\x1a" is Ctrl-Z.
   void type(std::string_view keys) const;
 
+  /// Gives the terminal another size, which the kernel tells the foreground group by SIGWINCH.
+  void resize() const;
+
   /// The next thing the shell sees of its job: "stopped", "exit code N" or "killed by ...". Nothing if none within limit.
   std::optional<std::string> next_event() { return events_.receive(limit); }
 

@@ -1,4 +1,4 @@
-// In a terminal: Ctrl-C reaches the command once; Ctrl-Z stops the job as the shell sees it while the lock is kept, so
+// In a terminal: what the terminal sends reaches the command once; Ctrl-Z stops the job as the shell sees it while the lock is kept, so
 // that whatever goes on later still holds it; killing the process the shell knows kills the command.
 
 #include "terminal.hpp"
@@ -37,7 +37,7 @@ class TerminalTest : public ::testing::Test {
   Server server_;
 };
 
-TEST_F(TerminalTest, CtrlCReachesTheCommandOnce) {
+TEST_F(TerminalTest, CtrlCReachesTheCommand) {
   auto job = start(
       "trap 'echo int >> $DIR/log' INT; trap 'echo usr1 >> $DIR/log; exit 3' USR1;"
       "echo x > $DIR/ready; while :; do sleep 0.01; done");
@@ -49,6 +49,19 @@ TEST_F(TerminalTest, CtrlCReachesTheCommandOnce) {
   EXPECT_EQ(job.next_event(), "exit code 3");
   EXPECT_EQ(notes_.read("log"), "int\nusr1\n");
   EXPECT_FALSE(server_.exists("k"));
+}
+
+TEST_F(TerminalTest, WhatTheTerminalSendsToTheGroupIsNotPassedOn) {
+  // A command outside the group shows what redismutex passes on, and that alone.
+  auto job = start(
+      "exec setsid sh -c '"
+      "trap \"echo winch >> $DIR/log\" WINCH; trap \"echo usr1 >> $DIR/log; end=x\" USR1;"
+      "echo x > $DIR/ready; while [ -z $end ]; do sleep 0.01; done; exit 3'");
+  ASSERT_TRUE(notes_.appears("ready"));
+  job.resize();
+  ::kill(job.pid(), SIGUSR1);
+  EXPECT_EQ(job.next_event(), "exit code 3");
+  EXPECT_EQ(notes_.read("log"), "usr1\n");
 }
 
 TEST_F(TerminalTest, CtrlCEndsACommandThatDoesNotMind) {

@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "sanitizers.hpp"
 #include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/proxy.hpp"
@@ -17,21 +18,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
-
 struct Hammer : WithServer {};
 
 // 32 threads lock and unlock keys of their own and keys that they share, over one connection that is cut every few
 // milliseconds: by the server, or by the network in the middle of whatever is on its way. What is thrown is what is
 // documented, the lock excludes, and in the end everything is free.
 TEST_F(Hammer, ThirtyTwoThreadsOnAConnectionThatIsCutAllTheTime) {
-  constexpr int threads = 32, shared_keys = 4, cuts = 300;
+  constexpr int threads = 32, shared_keys = 4, cuts = sanitized ? 100 : 200;
   Proxy proxy(server);
   const Connection unsteady = connect(proxy.url(), {.connect = limit, .command = limit});
   const RedisMutex waiting{unsteady, {.block_time = 5s, .delay = 2ms, .expiry = 6s}};
@@ -137,7 +130,7 @@ TEST(Reconnecting, TenThousandTimesLeaksNothing) {
   reconnect_each(rounds);
   EXPECT_EQ(open_descriptors(), descriptors);
   EXPECT_EQ(thread_count(), threads);
-  if (!sanitized) {  // the sanitizers have heaps of their own, and keep what was freed
+  if (!sanitized) {
     EXPECT_LT(heap_in_use(), heap + noise);
     EXPECT_LT(resident(), memory + 10 * noise);
   }

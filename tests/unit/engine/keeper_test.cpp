@@ -21,12 +21,12 @@ namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::ElementsAre;
 using protocol::Instant;
 using redismutex::testing::ChildProcess;
 using redismutex::testing::eventually;
 using redismutex::testing::exited;
 using redismutex::testing::thread_count;
+using ::testing::ElementsAre;
 
 constexpr auto limit = 10s;  // for what must happen
 
@@ -228,8 +228,8 @@ TEST(Keeper, ItsEndRunsWhatIsDue) {
   EXPECT_TRUE(alive.expired());
 }
 
-// The same for work that became due while the thread was busy with other work, which ends only when the keeper's end has
-// begun.
+// The same for work that became due while the thread was busy with other work, which ends only when the keeper's end
+// has begun.
 TEST(Keeper, ItsEndRunsWhatBecameDueWhileItWasBusy) {
   Log log;
   std::promise<void> entered;
@@ -248,6 +248,25 @@ TEST(Keeper, ItsEndRunsWhatBecameDueWhileItWasBusy) {
     ending = true;
   }
   EXPECT_THAT(log.numbers(), ElementsAre(1, 2));
+}
+
+// The end of a keeper comes, however eager its work is to run again: of two long pieces, whenever one has run
+// the other is due. Each may be running when the end begins, and runs once more.
+TEST(Keeper, ItsEndRunsWorkNoMoreThanOnce) {
+  std::atomic<bool> ending{false};
+  std::atomic<int> runs{0};
+  {
+    Keeper keeper;
+    for (int i = 0; i < 2; ++i) {
+      keeper.schedule(now(), [&]() -> std::optional<Instant> {
+        if (ending) ++runs;
+        std::this_thread::sleep_for(1ms);
+        return runs < 100 ? std::optional{now()} : std::nullopt;
+      });
+    }
+    ending = true;
+  }
+  EXPECT_LE(runs, 4);
 }
 
 // Many threads may schedule and cancel at once: what was not cancelled runs, each once.

@@ -12,8 +12,8 @@ namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
+using ::testing::HasSubstr;
 
 constexpr auto longest = protocol::longest_duration;  // 315360000000 ms
 
@@ -84,8 +84,8 @@ TEST(Validate, ChecksASingleDuration) {
   EXPECT_NO_THROW(check_duration("limit", 1ms));
   EXPECT_NO_THROW(check_duration("limit", longest));
   for (const auto value : {0ms, -1ms, longest + 1ms}) {
-    EXPECT_THAT([&] { check_duration("limit", value); },
-                ::testing::ThrowsMessage<std::invalid_argument>(HasSubstr("limit is " + std::to_string(value.count()))));
+    EXPECT_THAT([&] { check_duration("limit", value); }, ::testing::ThrowsMessage<std::invalid_argument>(
+                                                             HasSubstr("limit is " + std::to_string(value.count()))));
   }
 }
 

@@ -14,10 +14,10 @@ namespace redismutex::net {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using redismutex::testing::ChildProcess;
 using redismutex::testing::exited;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using Calls = std::vector<std::string>;
 
 class Member final : private ForkAware {

@@ -117,12 +117,17 @@ TEST(Link, DeliversALongReplyWhole) {
   EXPECT_EQ(answer_to(linked, "$100000\r\n" + text + "\r\n").reply, "'" + text + "'");
 }
 
-// However the stream is cut into reads, each call gets its reply and each push its handler, in the order of the wire. All
-// places for one cut are tried, and one byte at a time; in a reader that sleeps in recv() and one that polls.
+// However the stream is cut into reads, each call gets its reply and each push its handler, in the order of the wire.
+// All places for one cut are tried, and one byte at a time; in a reader that sleeps in recv() and one that polls.
 TEST(Link, SurvivesEveryCut) {
   constexpr auto wire =
-      ">2\r\n$1\r\na\r\n:1\r\n" "+OK\r\n" "$4\r\n\r\n\r\n\r\n" ">1\r\n*1\r\n+b\r\n" "-ERR no\r\n"
-      ">1\r\n+c\r\n" "*2\r\n$-1\r\n:7\r\n"sv;
+      ">2\r\n$1\r\na\r\n:1\r\n"
+      "+OK\r\n"
+      "$4\r\n\r\n\r\n\r\n"
+      ">1\r\n*1\r\n+b\r\n"
+      "-ERR no\r\n"
+      ">1\r\n+c\r\n"
+      "*2\r\n$-1\r\n:7\r\n"sv;
   const std::vector<std::string> replies{"+OK", "'\r\n\r\n'", "-ERR no", "[nil 7]"};
   const std::vector<std::string> pushes{"push('a' 1)", "push([+b])", "push(+c)"};
   for (const bool polls : {false, true}) {
@@ -205,7 +210,7 @@ TEST(Link, ACloseBetweenRepliesBreaksTheRest) {
   EXPECT_THAT(linked.link.failure().text, HasSubstr("closed"));
 }
 
-// Sending to a peer that has gone raises no signal, and breaks the call; so does everything that is sent later, at once.
+// Sending to a peer that has gone raises no signal, and breaks the call; everything that is sent later, too.
 TEST(Link, AWriteErrorBreaksTheCallsNowAndLater) {
   Linked linked;
   linked.peer.close();
@@ -297,7 +302,7 @@ TEST(Link, AReplyBeyondTheLimitBreaksIt) {
   for (const auto& [header, chunk] : {
            std::pair{"$2000000000\r\n"s, blob},  // promises much
            std::pair{"$9223372036854775807\r\n"s, blob},
-           std::pair{"+"s, blob},            // never ends its line
+           std::pair{"+"s, blob},             // never ends its line
            std::pair{"*1000\r\n"s, element},  // many pieces, each of a modest size
            std::pair{">1000\r\n"s, element},
        }) {

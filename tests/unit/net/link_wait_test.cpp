@@ -27,11 +27,11 @@ namespace redismutex::net {
 namespace {
 
 using namespace std::chrono_literals;
+using redismutex::testing::eventually;
+using std::chrono::steady_clock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
-using redismutex::testing::eventually;
-using std::chrono::steady_clock;
 using Waited = Link::Waited;
 
 /// For what must happen at once: an eternity for a machine, a moment beside `limit`.
@@ -44,10 +44,11 @@ class Waiter {
  public:
   using Body = std::function<Waited()>;
 
-  explicit Waiter(Body body) : thread_{[this, body = std::move(body)] {
-    thread_id_ = ::gettid();
-    outcome_ = body();
-  }} {}
+  explicit Waiter(Body body)
+      : thread_{[this, body = std::move(body)] {
+          thread_id_ = ::gettid();
+          outcome_ = body();
+        }} {}
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
   ~Waiter() {
@@ -94,9 +95,7 @@ class Caller {
   }
 
   Waited outcome() { return waiter_.outcome(); }
-  std::string reply() {
-    return outcome() == Waited::done ? reply_ : "";
-  }
+  std::string reply() { return outcome() == Waited::done ? reply_ : ""; }
 
  private:
   const std::string word_;
@@ -114,8 +113,8 @@ class Stopwatch {
 
 // ---- deadlines ----
 
-// A deadline shorter than the reply timeout ends the wait and not the link: the late reply is dropped when it comes, and
-// the next call gets its own.
+// A deadline shorter than the reply timeout ends the wait and not the link: the late reply is dropped when it comes,
+// and the next call gets its own.
 TEST(LinkWait, ALateReplyIsDropped) {
   Linked linked;
   Call late, next;
@@ -201,12 +200,12 @@ TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
   EXPECT_THAT(linked.link.failure().text, HasSubstr("20 ms"));
 }
 
-// The command timeout counts from the sending, whatever else arrives meanwhile: after a late push the reader does not sleep
-// in recv() for the stream's whole timeout. (That is so long here that it can not be overlooked.)
+// The command timeout counts from the sending, whatever else arrives meanwhile: after a late push the reader does not
+// sleep in recv() for the stream's whole timeout. (That is so long here that it can not be overlooked.)
 TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
-  Linked linked{{.reply_timeout = 60ms,
-                 .stream_timeout = 2 * promptly,
-                 .on_push = [](const redisReply&) { std::this_thread::sleep_for(30ms); }}};  // it came late
+  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly, .on_push = [](const redisReply&) {
+                   std::this_thread::sleep_for(30ms);
+                 }}};  // it came late
   Call call;
   linked.peer.send(push);
   const Stopwatch watch;
@@ -400,8 +399,8 @@ TEST(LinkWait, SettingAnEventEndsTheWaitOfASleeper) {
   EXPECT_EQ(leader.reply(), "+leader");
 }
 
-// An event may go as soon as its wait has returned: nobody touches it any more. Each lives in a place that is wiped right
-// after the wait, and must still be clean when the thread that set it is through. (ThreadSanitizer sees more of it.)
+// An event may go as soon as its wait has returned: nobody touches it any more. Each lives in a place that is wiped
+// right after the wait, and must still be clean when the thread that set it is through. (ThreadSanitizer sees more.)
 TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
   constexpr int rounds = 200;
   Linked linked;
@@ -437,14 +436,16 @@ TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
 /// Answers ECHO with its argument, until the link ends.
 class EchoServer {
  public:
-  explicit EchoServer(Linked& linked, int pushes_every = 0) : thread_{[&linked, pushes_every] {
-    int count = 0;
-    while (const auto words = linked.peer.receive()) {
-      const std::string& text = words->at(1);
-      if (pushes_every > 0 && ++count % pushes_every == 0) linked.peer.send(push);
-      linked.peer.send("$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
-    }
-  }}, linked_{linked} {}
+  explicit EchoServer(Linked& linked, int pushes_every = 0)
+      : thread_{[&linked, pushes_every] {
+          int count = 0;
+          while (const auto words = linked.peer.receive()) {
+            const std::string& text = words->at(1);
+            if (pushes_every > 0 && ++count % pushes_every == 0) linked.peer.send(push);
+            linked.peer.send("$" + std::to_string(text.size()) + "\r\n" + text + "\r\n");
+          }
+        }},
+        linked_{linked} {}
   EchoServer(const EchoServer&) = delete;
   EchoServer& operator=(const EchoServer&) = delete;
   ~EchoServer() {

@@ -19,9 +19,9 @@ using ::testing::Not;
 
 /// All that a URL can say, in one line.
 std::string fields_of(const ConnectionOptions& options) {
-  std::string fields = "host=" + options.host + " port=" + std::to_string(options.port) + " db=" +
-                       std::to_string(options.db) + " unix=" + options.unix_socket + " user=" + options.username +
-                       " password=" + options.password;
+  std::string fields = "host=" + options.host + " port=" + std::to_string(options.port) +
+                       " db=" + std::to_string(options.db) + " unix=" + options.unix_socket +
+                       " user=" + options.username + " password=" + options.password;
   if (!options.tls) return fields;
   return fields + " tls ca=" + options.tls->ca_file + " certificate=" + options.tls->certificate_file +
          " key=" + options.tls->key_file + " name=" + options.tls->server_name +
@@ -88,7 +88,8 @@ TEST(Url, IsReadIntoFields) {
       {"unix://" + longest_path, "host=localhost port=6379 db=0 unix=" + longest_path + " user= password="},
       // TLS
       {"rediss://h", "host=h port=6379 db=0 unix= user= password= tls ca= certificate= key= name= verify"},
-      {"rediss://h:1/2?verify=no", "host=h port=1 db=2 unix= user= password= tls ca= certificate= key= name= no-verify"},
+      {"rediss://h:1/2?verify=no",
+       "host=h port=1 db=2 unix= user= password= tls ca= certificate= key= name= no-verify"},
       {"rediss://h?verify=yes&ca_file=/etc/ca%26.pem&certificate_file=c.pem&key_file=k.pem&server_name=n&db=4",
        "host=h port=6379 db=4 unix= user= password= tls ca=/etc/ca&.pem certificate=c.pem key=k.pem name=n verify"},
   };
@@ -142,7 +143,7 @@ TEST(Url, AMistakeIsNamed) {
       {"redis://h/1.0", "database"},
       {"redis://h/1/2", "database"},
       {"redis://h/2147483648", "database"},
-      {"redis://h/1000001", "database '1000001' is not a number from 0 to 1000000"},
+      {"redis://h/1000001", "database is not a number from 0 to 1000000"},
       {"redis://h/99999999999999999999", "database"},
       {"unix:///s?db=", "database"},
       {"unix:///s?db=x", "database"},
@@ -178,13 +179,13 @@ TEST(Url, AMistakeIsNamed) {
       {"unix://:p@relative", "absolute path"},
       {"unix://" + longest_path + "p", "107"},
       // Parameters
-      {"redis://h?colour=blue", "unknown parameter 'colour'"},
-      {"redis://h?DB=1", "unknown parameter 'DB'"},
-      {"redis://h?db", "parameter 'db' has no value"},
+      {"redis://h?colour=blue", "unknown parameter"},
+      {"redis://h?DB=1", "unknown parameter"},
+      {"redis://h?db", "parameter has no value"},
       {"redis://h?db=1&&db=2", "no value"},
-      {"redis://h?verify=no", "unknown parameter 'verify'"},
-      {"redis://h?ca_file=/ca", "unknown parameter 'ca_file'"},
-      {"unix:///s?server_name=n", "unknown parameter 'server_name'"},
+      {"redis://h?verify=no", "unknown parameter"},
+      {"redis://h?ca_file=/ca", "unknown parameter"},
+      {"unix:///s?server_name=n", "unknown parameter"},
       {"rediss://h?verify=maybe", "yes or no"},
       {"rediss://h?verify=", "yes or no"},
       {"rediss://h?certificate_file=/c", "key_file"},
@@ -201,15 +202,32 @@ TEST(Url, AMistakeIsNamed) {
 
 // No message shows a password, or a piece of it: whatever else is wrong, and whatever the password is made of.
 TEST(Url, NoMessageShowsThePassword) {
-  const std::vector<std::string> passwords{"hunter2",   "hunter2?",    "hunter2?hunter2", "hunter2/hunter2", "hunter2:hunter2",
-                                           "hunter2@hunter2", "hunter2#hunter2", "hunter2%",  "hunter2%zz",      "hunter2%00",
-                                           "[hunter2", "]hunter2",   "hunter2&hunter2=hunter2", "?hunter2=1",
-                                           "hunter2://hunter2", "/hunter2", "%hunter2"};
-  const std::vector<std::string> frames{"redis://user:<>@h:0",   "redis://:<>@h:x",      "redis://:<>@h/x",   "rediss://u:<>@h?x",
-                                        "unix://:<>@relative",   "unix://u:<>@/s?db=x",  "redis://<>@h",      "redis://:<>@",
-                                        "redis://:<>@[::1",      "redis://:<>@::1",      "http://u:<>@h",     "u:<>@h",
-                                        "redis://:<>@h",         "redis:/:<>@h",         "redis://u:<>@h#",   "rediss://:<>@h?verify=x",
-                                        "redis://:<>@h?db=@x",  "u:<>"};
+  const std::vector<std::string> passwords{"hunter2",
+                                           "hunter2?",
+                                           "hunter2?hunter2",
+                                           "hunter2/hunter2",
+                                           "hunter2:hunter2",
+                                           "hunter2@hunter2",
+                                           "hunter2#hunter2",
+                                           "hunter2%",
+                                           "hunter2%zz",
+                                           "hunter2%00",
+                                           "[hunter2",
+                                           "]hunter2",
+                                           "hunter2&hunter2=hunter2",
+                                           "?hunter2=1",
+                                           "hunter2://hunter2",
+                                           "/hunter2",
+                                           "%hunter2"};
+  const std::vector<std::string> frames{"redis://user:<>@h:0", "redis://:<>@h:x",
+                                        "redis://:<>@h/x",     "rediss://u:<>@h?x",
+                                        "unix://:<>@relative", "unix://u:<>@/s?db=x",
+                                        "redis://<>@h",        "redis://:<>@",
+                                        "redis://:<>@[::1",    "redis://:<>@::1",
+                                        "http://u:<>@h",       "u:<>@h",
+                                        "redis://:<>@h",       "redis:/:<>@h",
+                                        "redis://u:<>@h#",     "rediss://:<>@h?verify=x",
+                                        "redis://:<>@h?db=@x", "u:<>"};
   for (const auto& frame : frames) {
     for (const auto& password : passwords) {
       const auto at = frame.find("<>");

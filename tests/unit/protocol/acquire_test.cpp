@@ -276,7 +276,28 @@ TEST(Acquire, AFreeKeyFoundAfterTheLimitIsHeld) {
 
 // ---- giving up ----
 
-// After an unanswered attempt every ending but the lock itself leaves something to give back: that attempt may arrive yet.
+// A driver whose time limit passes during a look learns whether this is a taken lock: somebody else had it before. Our
+// own id, a free key, a refusal and no answer at all are nobody else.
+TEST(Acquire, RemembersOthers) {
+  Acquire met{key, id, waiting};
+  met.start(at(0ms));
+  EXPECT_FALSE(met.met_others());
+  met.answered(text(foreign));
+  EXPECT_TRUE(met.met_others());
+  met.woken(at(300ms));
+  met.unanswered();
+  EXPECT_TRUE(met.met_others());
+
+  for (const Answer& answer : {nothing(), text(own), error("OOM command not allowed"), other()}) {
+    Acquire alone{key, id, waiting};
+    alone.start(at(0ms));
+    alone.unanswered();
+    alone.answered(answer);
+    EXPECT_FALSE(alone.met_others());
+  }
+}
+
+// After an unanswered attempt every ending but the lock itself leaves something to give back: it may arrive yet.
 TEST(Acquire, AnUnansweredAttemptIsPerhapsHeldInEveryOtherEnding) {
   Acquire taken{key, id, once};
   taken.start(at(0ms));

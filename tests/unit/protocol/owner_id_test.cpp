@@ -42,7 +42,7 @@ TEST(OwnerId, KeepsTheOrderOfTheBytes) {
   EXPECT_EQ(OwnerId{bytes_of(example)}.text(), example);
 }
 
-// Each of the 128 bits, set alone among zeros and cleared alone among ones, reaches the text; only the six fixed ones do not.
+// Each of the 128 bits, set alone among zeros and cleared alone among ones, reaches the text, but for the fixed six.
 TEST(OwnerId, KeepsTheOther122Bits) {
   int kept = 0;
   for (std::size_t bit = 0; bit < 128; ++bit) {

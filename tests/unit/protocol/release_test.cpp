@@ -61,7 +61,7 @@ TEST(Release, ALostAnswerIsAskedForAgain) {
   EXPECT_TRUE(is_released(machine));
 }
 
-// 0 after a lost answer: the attempt within the lease can only have been carried out. However late the second answer is.
+// 0 after a lost answer: the attempt within the lease can only have been carried out, however late the second answer.
 TEST(Release, ZeroAfterALostAnswerWithinTheLeaseIsReleased) {
   for (const Instant start : {at(0s), lease_end - 1ns}) {
     Release machine{key, id, lease_end};
@@ -86,9 +86,9 @@ TEST(Release, ZeroAfterALostAnswerOutsideTheLeaseIsGone) {
 // An error, and any answer that the script never has, is reported, after a lost answer too.
 TEST(Release, AnyOtherAnswerIsARefusal) {
   for (const bool answer_lost : {false, true}) {
-    for (const auto& [answer, code] : {std::pair{error("WRONGTYPE Operation against a key"), "WRONGTYPE"},
-                                       std::pair{nothing(), "UNEXPECTED"}, std::pair{text("OK"), "UNEXPECTED"},
-                                       std::pair{other(), "UNEXPECTED"}}) {
+    for (const auto& [answer, code] :
+         {std::pair{error("WRONGTYPE Operation against a key"), "WRONGTYPE"}, std::pair{nothing(), "UNEXPECTED"},
+          std::pair{text("OK"), "UNEXPECTED"}, std::pair{other(), "UNEXPECTED"}}) {
       Release machine{key, id, lease_end};
       machine.start(at(0s));
       if (answer_lost) machine.unanswered();

@@ -21,8 +21,8 @@ namespace {
 using namespace std::chrono_literals;
 using redismutex::Connection, redismutex::ConnectionOptions, redismutex::Lock, redismutex::Mutex, redismutex::Options,
     redismutex::RedisMutex, redismutex::TlsOptions, redismutex::with_redismutex, redismutex::WithRedisMutex;
-using std::chrono::milliseconds;
 using std::is_same_v;
+using std::chrono::milliseconds;
 
 // ---- Connection ----
 
@@ -54,16 +54,17 @@ static_assert(is_same_v<decltype(&redismutex::parse_url), ConnectionOptions (*)(
 
 // The members stand in the documented order, so all of them can be designated at once.
 [[maybe_unused]] ConnectionOptions all_connection_options() {
-  return {.host = "h",
-          .port = 1,
-          .db = 2,
-          .unix_socket = "/s",
-          .username = "u",
-          .password = "p",
-          .tls = TlsOptions{.ca_file = "c", .certificate_file = "f", .key_file = "k", .server_name = "n", .verify = false},
-          .connect_timeout = 1ms,
-          .command_timeout = 2s,
-          .client_name = "name"};
+  return {
+      .host = "h",
+      .port = 1,
+      .db = 2,
+      .unix_socket = "/s",
+      .username = "u",
+      .password = "p",
+      .tls = TlsOptions{.ca_file = "c", .certificate_file = "f", .key_file = "k", .server_name = "n", .verify = false},
+      .connect_timeout = 1ms,
+      .command_timeout = 2s,
+      .client_name = "name"};
 }
 
 TEST(PublicInterface, ConnectionOptionsHaveTheDocumentedDefaults) {
@@ -113,9 +114,10 @@ static_assert(!std::is_constructible_v<RedisMutex, ConnectionOptions>);
 static_assert(!std::is_constructible_v<RedisMutex, std::nullptr_t>);
 static_assert(!std::is_constructible_v<RedisMutex, int>);
 
-static_assert(is_same_v<decltype(&RedisMutex::acquire_lock), Lock (RedisMutex::*)(std::string_view, std::stop_token) const>);
-static_assert(is_same_v<decltype(&RedisMutex::try_acquire_lock),
-                        std::optional<Lock> (RedisMutex::*)(std::string_view) const>);
+static_assert(
+    is_same_v<decltype(&RedisMutex::acquire_lock), Lock (RedisMutex::*)(std::string_view, std::stop_token) const>);
+static_assert(
+    is_same_v<decltype(&RedisMutex::try_acquire_lock), std::optional<Lock> (RedisMutex::*)(std::string_view) const>);
 static_assert(is_same_v<decltype(&RedisMutex::options), const Options& (RedisMutex::*)() const noexcept>);
 static_assert(requires(const RedisMutex mutex, const std::string key, std::stop_token stop) {
   { mutex.acquire_lock("key") } -> std::same_as<Lock>;
@@ -144,7 +146,8 @@ static_assert(is_same_v<decltype(&Lock::value), const std::string& (Lock::*)() c
 static_assert(is_same_v<decltype(&Lock::owns_lock), bool (Lock::*)() const noexcept>);
 static_assert(is_same_v<decltype(&Lock::release), void (Lock::*)()>);
 static_assert(is_same_v<decltype(static_cast<void (Lock::*)()>(&Lock::extend)), void (Lock::*)()>);
-static_assert(is_same_v<decltype(static_cast<void (Lock::*)(milliseconds)>(&Lock::extend)), void (Lock::*)(milliseconds)>);
+static_assert(
+    is_same_v<decltype(static_cast<void (Lock::*)(milliseconds)>(&Lock::extend)), void (Lock::*)(milliseconds)>);
 static_assert(is_same_v<decltype(&Lock::valid_for), milliseconds (Lock::*)() const noexcept>);
 static_assert(is_same_v<decltype(&Lock::fencing_token), std::optional<std::uint64_t> (Lock::*)() const noexcept>);
 static_assert(is_same_v<decltype(&Lock::lost_token), std::stop_token (Lock::*)() const noexcept>);
@@ -166,7 +169,9 @@ concept TimedLockable = Lockable<T> && requires(T mutex) {
   { mutex.try_lock_for(std::chrono::duration<double>{0.5}) } -> std::same_as<bool>;
   { mutex.try_lock_until(std::chrono::steady_clock::now()) } -> std::same_as<bool>;
   { mutex.try_lock_until(std::chrono::system_clock::now()) } -> std::same_as<bool>;
-  { mutex.try_lock_until(std::chrono::time_point_cast<std::chrono::hours>(std::chrono::system_clock::now())) } -> std::same_as<bool>;
+  {
+    mutex.try_lock_until(std::chrono::time_point_cast<std::chrono::hours>(std::chrono::system_clock::now()))
+  } -> std::same_as<bool>;
 };
 
 static_assert(TimedLockable<Mutex>);
@@ -205,7 +210,8 @@ struct MoveOnly {
   static_assert(!std::is_invocable_v<decltype(named)&> && !std::is_invocable_v<decltype(named)&, std::string>);
   static_assert(std::copyable<decltype(named)> || std::is_copy_constructible_v<decltype(named)>);
 
-  auto with_options = with_redismutex(connection, name, [] {}, options);
+  auto with_options = with_redismutex(
+      connection, name, [] {}, options);
   static_assert(is_same_v<std::invoke_result_t<decltype(with_options)&>, void>);
   auto with_braces = with_redismutex(connection, name, [] {}, {.block_time = 10s, .delay = 500ms, .expiry = 12s});
   static_assert(is_same_v<std::invoke_result_t<decltype(with_braces)&>, void>);
@@ -219,7 +225,8 @@ struct MoveOnly {
   static_assert(is_same_v<std::invoke_result_t<decltype(reference)&, int&>, int&>);
   static_assert(!std::is_invocable_v<decltype(reference)&, int>);
 
-  auto moves = with_redismutex(connection, [](const MoveOnly&) { return "key"; }, [](MoveOnly taken) { return taken; });
+  auto moves = with_redismutex(
+      connection, [](const MoveOnly&) { return "key"; }, [](MoveOnly taken) { return taken; });
   static_assert(is_same_v<std::invoke_result_t<decltype(moves)&, MoveOnly>, MoveOnly>);
 
   auto counts = with_redismutex(connection, name, [count = 0]() mutable { return ++count; });

@@ -84,8 +84,8 @@ TEST_F(NoServer, AMutexShowsItsOptions) {
 
 // A key that is empty or too long is refused by every function that takes one, before anything is sent.
 TEST_F(NoServer, BadKeysAreRefused) {
-  for (const auto& [key, word] : {std::pair{std::string{}, "empty"},
-                                  std::pair{std::string(RedisMutex::max_key_size + 1, 'k'), "4097"}}) {
+  for (const auto& [key, word] :
+       {std::pair{std::string{}, "empty"}, std::pair{std::string(RedisMutex::max_key_size + 1, 'k'), "4097"}}) {
     const auto refused = ThrowsMessage<std::invalid_argument>(HasSubstr(word));
     const std::string& text = key;
     EXPECT_THAT([&] { (void)mutex_.acquire_lock(text); }, refused);
@@ -93,16 +93,21 @@ TEST_F(NoServer, BadKeysAreRefused) {
     EXPECT_THAT([&] { (void)mutex_.try_acquire_lock_for(text, 1s); }, refused);
     EXPECT_THAT([&] { Mutex(connection_, text); }, refused);
     EXPECT_THAT([&] { with_redismutex(connection_, text, [] {})(); }, refused);
-    EXPECT_THAT([&] { with_redismutex(connection_, [&] { return text; }, [] {})(); }, refused);
+    EXPECT_THAT(
+        [&] {
+          with_redismutex(
+              connection_, [&] { return text; }, [] {})();
+        },
+        refused);
   }
 }
 
 // A limit that is not positive, or absurdly long, is refused.
 TEST_F(NoServer, BadLimitsAreRefused) {
   for (const auto limit : {0ms, -1ms, std::chrono::milliseconds::min(), std::chrono::milliseconds::max()}) {
-    EXPECT_THAT([&] { (void)mutex_.try_acquire_lock_for("key", limit); },
-                ThrowsMessage<std::invalid_argument>(
-                    AllOf(HasSubstr("limit"), HasSubstr(std::to_string(limit.count())))));
+    EXPECT_THAT(
+        [&] { (void)mutex_.try_acquire_lock_for("key", limit); },
+        ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("limit"), HasSubstr(std::to_string(limit.count())))));
   }
 }
 
@@ -113,7 +118,12 @@ TEST_F(NoServer, BadOptionsAreRefused) {
   EXPECT_THAT([&] { RedisMutex(connection_, bad); }, refused);
   EXPECT_THAT([&] { Mutex(connection_, "key", bad); }, refused);
   EXPECT_THAT([&] { WithRedisMutex(connection_, "key", bad); }, refused);
-  EXPECT_THAT([&] { with_redismutex(connection_, "key", [] {}, bad); }, refused);
+  EXPECT_THAT(
+      [&] {
+        with_redismutex(
+            connection_, "key", [] {}, bad);
+      },
+      refused);
 }
 
 // What a key generator throws comes through, and the function is not called.
@@ -158,7 +168,8 @@ TEST(NoServerAtAll, AnAbsentServerIsNamed) {
   const testing::TempDir directory;
   const std::string path = directory.file("nobody");
   const RedisMutex mutex{Connection{"unix://:hunter2@" + path}};
-  const auto named = ThrowsMessage<ConnectionError>(AllOf(HasSubstr(path), HasSubstr("'key'"), Not(HasSubstr("hunter2"))));
+  const auto named =
+      ThrowsMessage<ConnectionError>(AllOf(HasSubstr(path), HasSubstr("'key'"), Not(HasSubstr("hunter2"))));
   const auto start = std::chrono::steady_clock::now();
   EXPECT_THAT([&] { (void)mutex.acquire_lock("key"); }, named);
   EXPECT_THAT([&] { (void)mutex.try_acquire_lock("key"); }, named);
