@@ -8,6 +8,7 @@
 #include "engine/report.hpp"
 #include "net/fork.hpp"
 #include "protocol/extend.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 
@@ -79,7 +80,7 @@ void Hold::extend() { extend(expiry_); }
 void Hold::extend(std::chrono::milliseconds expiry) {
   const protocol::Key& key = state_->lease->key();
   const std::string action = report::action("extend", key);
-  if (valid_until() <= now()) {
+  if (protocol::time_left(valid_until(), now()).count() == 0) {
     report_loss();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};
   }

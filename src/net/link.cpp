@@ -123,7 +123,10 @@ Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& st
 }
 
 Link::Waited Link::wait(Event& event, Deadline deadline, const std::stop_token& stop) {
-  return wait_for(event, deadline, stop, Reading::interruptible);
+  const Waited waited = wait_for(event, deadline, stop, Reading::interruptible);
+  // Whoever set it has let go of it only then, and the event may go when we return.
+  if (waited == Waited::done) await_set(event);
+  return waited;
 }
 
 Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading) {

@@ -55,7 +55,9 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     }
     if (link_) plan_next_attempt();
     if (now < next_attempt_) {
-      changed_.wait_until(lock, stop, std::min(give_up, next_attempt_), [this] { return dialling_ || link_; });
+      // A copy: the wait reads its deadline while others may change ours.
+      const Deadline until = std::min(give_up, next_attempt_);
+      changed_.wait_until(lock, stop, until, [this] { return dialling_ || link_; });
       continue;
     }
     dialling_ = true;

@@ -82,7 +82,10 @@ TEST(Credentials, ThatAreRefusedAreALoginError) {
     SCOPED_TRACE(what);
     const Connection connection{options};
     const RedisMutex mutex{connection};
-    const auto error = thrown<LoginError>([&] { connection.ping(); return 0; });
+    const auto error = thrown<LoginError>([&] {
+      connection.ping();
+      return 0;
+    });
     EXPECT_THAT(error.what(), AllOf(HasSubstr(server.socket_path()), Not(HasSubstr("not-the-password"))));
     thrown<LoginError>([&] { return mutex.acquire_lock("key"); });
     thrown<LoginError>([&] { return mutex.try_acquire_lock("key"); });
@@ -103,8 +106,16 @@ TEST(Credentials, ThatChangeMeanwhileAreALoginErrorAfterTheNextBreak) {
 
   server.command({"CLIENT", "KILL", "TYPE", "normal"});
   EXPECT_THAT(thrown<LoginError>([&] { return mutex.acquire_lock("key"); }).what(), Not(HasSubstr(password)));
-  EXPECT_THAT(thrown<LoginError>([&] { connection.ping(); return 0; }).what(), Not(HasSubstr(password)));
-  EXPECT_THAT(thrown<LoginError>([&] { lock.release(); return 0; }).what(), Not(HasSubstr(password)));
+  EXPECT_THAT(thrown<LoginError>([&] {
+                connection.ping();
+                return 0;
+              }).what(),
+              Not(HasSubstr(password)));
+  EXPECT_THAT(thrown<LoginError>([&] {
+                lock.release();
+                return 0;
+              }).what(),
+              Not(HasSubstr(password)));
   EXPECT_TRUE(server.exists("held"));
 
   server.command({"CONFIG", "SET", "requirepass", password});
@@ -136,11 +147,11 @@ TEST(Credentials, AreNotInTheErrorForAMalformedUrl) {
            "redis://:" + secret + "%zz@localhost",
            "redis://:%00" + secret + "@localhost",
            "redis://:#" + secret + "@localhost",
-           "redis://" + secret + "@localhost",        // a user without a password
-           "redis://:" + secret,                      // no host: the password stands where the port would
+           "redis://" + secret + "@localhost",  // a user without a password
+           "redis://:" + secret,                // no host: the password stands where the port would
            "redis://user:" + secret,
            "redis://user:" + secret + "/0",
-           "redis://:" + secret + "?@localhost",      // an unescaped '?' ends the address
+           "redis://:" + secret + "?@localhost",  // an unescaped '?' ends the address
            "redis://:" + secret + "?x@localhost",
            "redis://:1?" + secret + "@localhost",
            "redis://user:1?" + secret + "=1@localhost",
@@ -227,7 +238,10 @@ TEST(Credentials, AreNotShownByAnyFailure) {
 TEST(Credentials, AreNotShownEvenIfTheServerRepeatsThem) {
   const Server server({.directives = {"rename-command HELLO \"\""}});
   const Connection connection{as(server, "alice", password)};
-  const auto error = thrown<ConnectionError>([&] { connection.ping(); return 0; });
+  const auto error = thrown<ConnectionError>([&] {
+    connection.ping();
+    return 0;
+  });
   EXPECT_THAT(error.what(), AllOf(HasSubstr("too old"), Not(HasSubstr(password))));
 }
 

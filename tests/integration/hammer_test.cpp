@@ -105,9 +105,8 @@ TEST(Reconnecting, TenThousandTimesLeaksNothing) {
   Server server(options);
   std::vector<Connection> all;
   for (int i = 0; i < connections; ++i) {
-    all.emplace_back(with({.connect = limit, .command = limit}, {.unix_socket = server.socket_path(),
-                                                                 .username = "u" + std::to_string(i),
-                                                                 .password = "p"}));
+    all.emplace_back(with({.connect = limit, .command = limit},
+                          {.unix_socket = server.socket_path(), .username = "u" + std::to_string(i), .password = "p"}));
   }
   const auto reconnect_each = [&](int times) {
     std::vector<std::jthread> threads;

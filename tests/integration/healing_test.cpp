@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "black_hole.hpp"
+#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/process.hpp"
@@ -39,7 +40,8 @@ template <class Wait>
 long long cancelled_after_ms(Wait wait) {
   return best_ms(10, [&] {
     std::stop_source stop;
-    auto waiting = std::async(std::launch::async, [&] { thrown<LockCancelled>([&] { return wait(stop.get_token()); }); });
+    auto waiting =
+        std::async(std::launch::async, [&] { thrown<LockCancelled>([&] { return wait(stop.get_token()); }); });
     EXPECT_EQ(waiting.wait_for(20ms), std::future_status::timeout);
     const Stopwatch watch;
     stop.request_stop();
@@ -115,9 +117,15 @@ TEST_F(Healing, ServerThatRestartsEmpty) {
     auto extended = mutex.acquire_lock("extended"), released = mutex.acquire_lock("released");
     (server.*end)();
     server.start();
-    thrown<MutexUnlockError>([&] { extended.extend(); return 0; });
+    thrown<MutexUnlockError>([&] {
+      extended.extend();
+      return 0;
+    });
     EXPECT_FALSE(extended.owns_lock());
-    thrown<MutexUnlockError>([&] { released.release(); return 0; });
+    thrown<MutexUnlockError>([&] {
+      released.release();
+      return 0;
+    });
     auto lock = mutex.acquire_lock("released");
     EXPECT_EQ(server.get("released"), lock.value());
     lock.extend();
@@ -146,7 +154,12 @@ TEST_F(Healing, CallersWaitForAServerThatIsAway) {
   server.kill();
   auto acquired = std::async(std::launch::async, [&] { return waiting.acquire_lock("key"); });
   auto tried = std::async(std::launch::async, [&] { return waiting.try_acquire_lock("other key"); });
-  auto released = std::async(std::launch::async, [&] { thrown<MutexUnlockError>([&] { lock.release(); return 0; }); });
+  auto released = std::async(std::launch::async, [&] {
+    thrown<MutexUnlockError>([&] {
+      lock.release();
+      return 0;
+    });
+  });
   EXPECT_EQ(acquired.wait_for(quiet_time), std::future_status::timeout);
   server.start();
   EXPECT_TRUE(acquired.get());
@@ -181,7 +194,10 @@ TEST_F(Healing, ServerThatStaysAway) {
   };
   for (const auto& call : calls) {
     const Stopwatch watch;
-    const auto error = thrown<ConnectionError>([&] { call(); return 0; });
+    const auto error = thrown<ConnectionError>([&] {
+      call();
+      return 0;
+    });
     EXPECT_THAT(error.what(), HasSubstr(server.socket_path()));
     EXPECT_LT(watch.elapsed_ms(), short_timeouts.sum().count() + busy_machine_ms);
   }
@@ -195,7 +211,10 @@ TEST_F(Healing, ServerThatWasNeverThere) {
   const Connection never = connect(proxy.url(), long_timeouts);
   for (int i = 0; i < 3; ++i) {
     const Stopwatch watch;
-    EXPECT_THAT(thrown<ConnectionError>([&] { never.ping(); return 0; }).what(),
+    EXPECT_THAT(thrown<ConnectionError>([&] {
+                  never.ping();
+                  return 0;
+                }).what(),
                 AllOf(HasSubstr(proxy.url()), HasSubstr("Connection refused")));
     EXPECT_LT(watch.elapsed_ms(), busy_machine_ms);
   }
@@ -237,7 +256,10 @@ TEST_F(Healing, HalfOpenConnection) {
   };
   for (const auto& [call, longest] : calls) {
     const Stopwatch watch;
-    thrown<ConnectionError>([&] { call(); return 0; });
+    thrown<ConnectionError>([&] {
+      call();
+      return 0;
+    });
     EXPECT_LT(watch.elapsed_ms(), longest.count() + busy_machine_ms);
   }
   EXPECT_TRUE(extended.owns_lock()) << "no answer is no loss";
@@ -272,7 +294,10 @@ TEST_F(Healing, DialIntoABlackHoleEndsWithTheConnectTimeout) {
   const BlackHole black_hole;
   const Connection lost = connect(black_hole.url(), {.connect = 200ms, .command = 10s});
   const Stopwatch watch;
-  EXPECT_THAT(thrown<ConnectionError>([&] { lost.ping(); return 0; }).what(),
+  EXPECT_THAT(thrown<ConnectionError>([&] {
+                lost.ping();
+                return 0;
+              }).what(),
               AllOf(HasSubstr(black_hole.url()), HasSubstr("no answer")));
   EXPECT_GE(watch.elapsed_ms(), 200);
   EXPECT_LT(watch.elapsed_ms(), 200 + busy_machine_ms);
@@ -288,9 +313,8 @@ TEST_F(Healing, StopEndsTheDialling) {
     EXPECT_LE(cancelled_after_ms([&](auto stop) { return own.acquire_lock("key", stop); }), 10);
 
     std::stop_source stop;
-    auto dialling = std::async(std::launch::async, [&] {
-      thrown<LockCancelled>([&] { return own.acquire_lock("key", stop.get_token()); });
-    });
+    auto dialling = std::async(
+        std::launch::async, [&] { thrown<LockCancelled>([&] { return own.acquire_lock("key", stop.get_token()); }); });
     EXPECT_EQ(dialling.wait_for(20ms), std::future_status::timeout);
     EXPECT_LE(cancelled_after_ms([&](auto token) { return own.try_acquire_lock_for("key", limit, token); }), 10);
     stop.request_stop();
@@ -304,9 +328,8 @@ TEST_F(Healing, OneWhoStopsDiallingDoesNotStopTheOthers) {
   proxy.freeze();
   const RedisMutex own{connect(proxy.url(), long_timeouts), patient};
   std::stop_source stop;
-  auto cancelled = std::async(std::launch::async, [&] {
-    thrown<LockCancelled>([&] { return own.acquire_lock("key", stop.get_token()); });
-  });
+  auto cancelled = std::async(
+      std::launch::async, [&] { thrown<LockCancelled>([&] { return own.acquire_lock("key", stop.get_token()); }); });
   EXPECT_EQ(cancelled.wait_for(20ms), std::future_status::timeout);
   auto others = std::async(std::launch::async, [&] { return own.acquire_lock("key"); });
   EXPECT_EQ(others.wait_for(20ms), std::future_status::timeout);
@@ -339,7 +362,8 @@ TEST_F(Healing, SendingToAFullSocketKeepsTheLimits) {
 
 // The process has no file descriptor left, or only a few: an error like any other, and no harm beyond it.
 TEST_F(Healing, NoDescriptorsLeft) {
-  for (std::size_t left = 0; left < 4; ++left) {
+  // UndefinedBehaviorSanitizer looks at an exception's type with the help of a pipe.
+  for (std::size_t left = under_address_sanitizer ? 2 : 0; left < 4; ++left) {
     SCOPED_TRACE(left);
     const ChildProcess child([&] {
       const RedisMutex own{connect(server.url(), short_timeouts), non_blocking};

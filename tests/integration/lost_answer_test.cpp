@@ -202,7 +202,10 @@ TEST_F(LostAnswer, ToReleaseOfALockThatWasLost) {
   auto lock = brief.acquire_lock("key");
   EXPECT_TRUE(eventually(limit, [&] { return !lock.owns_lock(); }));
   lose_next_answer(Ending::rst);
-  thrown<MutexUnlockError>([&] { lock.release(); return 0; });
+  thrown<MutexUnlockError>([&] {
+    lock.release();
+    return 0;
+  });
 }
 
 TEST_F(LostAnswer, ToExtend) {
@@ -222,7 +225,10 @@ TEST_F(LostAnswer, ToAnExtensionThatShortens) {
   const RedisMutex impatient{connect(proxy.url(), short_timeouts), {.blocking = false, .expiry = ages}};
   auto lock = impatient.acquire_lock("key");
   proxy.swallow(Direction::replies);
-  thrown<ConnectionError>([&] { lock.extend(10s); return 0; });
+  thrown<ConnectionError>([&] {
+    lock.extend(10s);
+    return 0;
+  });
   EXPECT_LE(lock.valid_for(), 10s);
   EXPECT_LE(lock.valid_for().count(), server.pttl("key"));
   EXPECT_TRUE(lock.owns_lock());
@@ -248,9 +254,8 @@ TEST_F(LostAnswer, ToWhoWasStopped) {
   server.command({"CONFIG", "RESETSTAT"});
   server.pause();
   std::stop_source stop;
-  auto stopped = std::async(std::launch::async, [&] {
-    thrown<LockCancelled>([&] { return mutex.acquire_lock("key", stop.get_token()); });
-  });
+  auto stopped = std::async(
+      std::launch::async, [&] { thrown<LockCancelled>([&] { return mutex.acquire_lock("key", stop.get_token()); }); });
   EXPECT_EQ(stopped.wait_for(quiet_time), std::future_status::timeout);
   stop.request_stop();
   stopped.get();
@@ -331,7 +336,8 @@ TEST_F(LostAnswer, ToManyWhoCanNotWaitForever) {
   leaving->acquire_lock("key").release();
   server.pause();
   give_up_many(*leaving, 32);
-  std::this_thread::sleep_for(3 * short_timeouts.sum());  // by now one after the other is being tried for the second time
+  std::this_thread::sleep_for(3 *
+                              short_timeouts.sum());  // by now one after the other is being tried for the second time
   const Stopwatch watch;
   leaving.reset();
   EXPECT_LT(watch.elapsed_ms(), short_timeouts.sum().count() + 1000);

@@ -125,7 +125,10 @@ TEST_F(Tls, AsksForTheName) {
     });
     const Connection connection{
         with(long_timeouts, {.host = host, .port = ntohs(address.sin_port), .tls = std::move(tls)})};
-    thrown<ConnectionError>([&] { connection.ping(); return 0; });
+    thrown<ConnectionError>([&] {
+      connection.ping();
+      return 0;
+    });
     return greeting.get();
   };
   EXPECT_THAT(first_message({.server_name = "elsewhere.example"}, "127.0.0.1"), HasSubstr("elsewhere.example"));
@@ -181,9 +184,8 @@ TEST_F(Tls, TakesAnythingWithoutVerification) {
 struct TlsVersions : Tls, ::testing::WithParamInterface<const char*> {
   Server strict_server{{.tls = strict(), .directives = {"tls-protocols " + std::string{GetParam()}}}};
 };
-INSTANTIATE_TEST_SUITE_P(Each, TlsVersions, ::testing::Values("TLSv1.2", "TLSv1.3"), [](const auto& version) {
-  return version.param == std::string{"TLSv1.2"} ? "One2" : "One3";
-});
+INSTANTIATE_TEST_SUITE_P(Each, TlsVersions, ::testing::Values("TLSv1.2", "TLSv1.3"),
+                         [](const auto& version) { return version.param == std::string{"TLSv1.2"} ? "One2" : "One3"; });
 
 TEST_P(TlsVersions, ShowsTheClientsCertificate) {
   const auto& own = certificates().client();
@@ -191,8 +193,8 @@ TEST_P(TlsVersions, ShowsTheClientsCertificate) {
   tls.certificate_file = own.certificate_file;
   tls.key_file = own.key_file;
   expect_locking(Connection{options(strict_server, tls)}, strict_server);
-  expect_locking(Connection{strict_server.tls_url() + "?ca_file=" + certificates().ca_file() + "&certificate_file=" +
-                            own.certificate_file + "&key_file=" + own.key_file},
+  expect_locking(Connection{strict_server.tls_url() + "?ca_file=" + certificates().ca_file() +
+                            "&certificate_file=" + own.certificate_file + "&key_file=" + own.key_file},
                  strict_server);
 }
 
@@ -219,7 +221,10 @@ TEST_P(TlsVersions, SaysThatTheServerDoesNotTakeItsCertificate) {
 TEST_F(Tls, PlainClientAtATlsPort) {
   const Connection plain{with(long_timeouts, {.host = "localhost", .port = server.tls_port()})};
   const Stopwatch watch;
-  thrown<ConnectionError>([&] { plain.ping(); return 0; });
+  thrown<ConnectionError>([&] {
+    plain.ping();
+    return 0;
+  });
   EXPECT_LT(watch.elapsed_ms(), at_once_ms);
 }
 
@@ -228,7 +233,10 @@ TEST_F(Tls, TlsClientAtAPlainPort) {
   const Connection tls{with(timeouts, {.host = "localhost", .port = server.port(), .tls = trusting()})};
   for (int i = 0; i < 3; ++i) {
     const Stopwatch watch;
-    const auto error = thrown<ConnectionError>([&] { tls.ping(); return 0; });
+    const auto error = thrown<ConnectionError>([&] {
+      tls.ping();
+      return 0;
+    });
     EXPECT_THAT(error.what(), HasSubstr("TLS"));
     EXPECT_LT(watch.elapsed_ms(), timeouts.sum().count() + 2000);
   }
@@ -311,12 +319,12 @@ TEST_F(Tls, HandshakeThatIsCutAnywhere) {
 TEST_F(Tls, SilentHandshakeEndsInTime) {
   Proxy proxy(server.tls_port());
   proxy.freeze();
-  const RedisMutex mutex{Connection{with(long_timeouts, {.host = "localhost", .port = proxy.port(), .tls = trusting()})}};
+  const RedisMutex mutex{
+      Connection{with(long_timeouts, {.host = "localhost", .port = proxy.port(), .tls = trusting()})}};
   const auto best = best_ms(10, [&] {
     std::stop_source stop;
-    auto wait = std::async(std::launch::async, [&] {
-      thrown<LockCancelled>([&] { return mutex.acquire_lock("key", stop.get_token()); });
-    });
+    auto wait = std::async(std::launch::async,
+                           [&] { thrown<LockCancelled>([&] { return mutex.acquire_lock("key", stop.get_token()); }); });
     EXPECT_EQ(wait.wait_for(20ms), std::future_status::timeout);
     const Stopwatch watch;
     stop.request_stop();
