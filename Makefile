@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
+sanitized = redismutex_unit_tests redismutex_integration_tests url_fuzzer
 ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
@@ -30,8 +31,8 @@ test: ## build and run every test
 
 test-sanitizers: ## run unit, simulation and integration tests under the address, undefined and thread sanitizers
 	scripts/setup test
-	$(call build,asan)
-	$(call build,tsan)
+	$(call build,asan) --target $(sanitized)
+	$(call build,tsan) --target $(sanitized)
 	$(call ctest,asan)
 	$(call ctest,tsan)
 

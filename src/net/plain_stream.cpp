@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -53,6 +54,9 @@ std::string PlainStream::write_all(std::string_view bytes) {
   }
   return {};
 }
+
+// The member stays as it is: a stream that a child inherited is never destroyed.
+void PlainStream::close_inherited() noexcept { ::close(socket_.get()); }
 
 void PlainStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
 

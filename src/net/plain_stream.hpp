@@ -19,7 +19,7 @@ class PlainStream final : public Stream {
   std::string write_all(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
-  void close_inherited() noexcept override { socket_ = Descriptor{}; }
+  void close_inherited() noexcept override;
 
  private:
   Read receive(std::span<char> buffer, int flags);

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -242,6 +243,9 @@ std::string TlsStream::write_all(std::string_view bytes) {
   }
   return {};
 }
+
+// The member stays as it is: a stream that a child inherited is never destroyed.
+void TlsStream::close_inherited() noexcept { ::close(socket_.get()); }
 
 void TlsStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
 

@@ -33,7 +33,7 @@ class TlsStream final : public Stream {
   std::string write_all(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
-  void close_inherited() noexcept override { socket_ = Descriptor{}; }
+  void close_inherited() noexcept override;
 
  private:
   struct FreeSession {

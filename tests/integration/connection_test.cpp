@@ -283,6 +283,7 @@ TEST_F(ConnectionTest, KilledClientHealsUnderLoad) {
   const RedisMutex eager{connection, {.block_time = limit, .delay = 1ms, .expiry = 2 * limit}};
   ExclusionWitness witness;
   std::atomic<bool> done = false;
+  connection.ping();  // a server that was never reached would be reported at once
   std::jthread killer([&] {
     while (!done) {
       kill_clients();
