@@ -13,21 +13,22 @@ using namespace std::string_view_literals;
 
 std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
 
-/// What the answer to HELLO says about us, or the server.
+/// What the answer to HELLO says about us, or the server. The server's own text may repeat the password: only the first
+/// word of it is shown.
 std::optional<Failure> judge_hello(const redisReply& reply) {
   if (reply.type == REDIS_REPLY_MAP) return std::nullopt;
   if (reply.type != REDIS_REPLY_ERROR) return Failure{Failure::Kind::unusable, "not a Redis or Valkey server"};
   const std::string_view text = text_of(reply);
   if (text.starts_with("NOAUTH")) return Failure{Failure::Kind::refused_login, "the server wants a password"};
   if (text.starts_with("WRONGPASS") || text.starts_with("NOPERM")) {
-    return Failure{Failure::Kind::refused_login, "login refused: " + std::string{text}};
+    return Failure{Failure::Kind::refused_login, "login refused: " + std::string{text.substr(0, text.find(' '))}};
   }
   if (text.starts_with("NOPROTO") || text.starts_with("ERR unknown command")) {
     return Failure{Failure::Kind::unusable,
-                   "the server is too old, Redis 7.0 or Valkey is needed: " + std::string{text}};
+                   "the server is too old, Redis 7.0 or Valkey is needed: it does not know HELLO 3"};
   }
   if (text.starts_with("ERR max number of clients")) return Failure{Failure::Kind::unreachable, std::string{text}};
-  return Failure{Failure::Kind::unusable, "the server refused HELLO: " + std::string{text}};
+  return Failure{Failure::Kind::unusable, "the server refused HELLO with " + std::string{text.substr(0, text.find(' '))}};
 }
 
 }  // namespace
