@@ -1,5 +1,6 @@
-# redismutex_embed_lua(TARGET FILE.lua...): compiles the files into TARGET as constants of the type Script that
-# src/protocol/script.hpp declares, each named for its file. The bytes are the file's own, and the digest is of them.
+# redismutex_embed_lua(TARGET FILE.lua... [INCLUDED FILE.lua...]): compiles the files into TARGET as constants of the type Script that
+# src/protocol/script.hpp declares, each named for its file. The bytes are the file's own, and the digest is of them; where
+# a line says `-- @include other.lua`, they are the other file's.
 #
 # The same file is the generator: `cmake -DOUTPUT=... -DSCRIPTS=... -P EmbedLua.cmake`, run when a script has changed.
 
@@ -8,8 +9,13 @@ if(CMAKE_SCRIPT_MODE_FILE)
   string(APPEND code "namespace redismutex::protocol::scripts {\n")
   foreach(script IN LISTS SCRIPTS)
     get_filename_component(name "${script}" NAME_WE)
-    file(SHA1 "${script}" sha1)
+    get_filename_component(folder "${script}" DIRECTORY)
     file(READ "${script}" source)
+    if(source MATCHES "-- @include ([a-z_]+\\.lua)\n")
+      file(READ "${folder}/${CMAKE_MATCH_1}" included)
+      string(REPLACE "-- @include ${CMAKE_MATCH_1}\n" "${included}" source "${source}")
+    endif()
+    string(SHA1 sha1 "${source}")
     # A compiler may change neither of these in a raw string unnoticed: the server would know the script by another digest.
     if(source MATCHES "\r" OR source MATCHES "\\)lua\"")
       message(FATAL_ERROR "${script}: carriage returns and the characters )lua\" cannot be embedded")
@@ -24,13 +30,16 @@ endif()
 set(REDISMUTEX_EMBED_LUA "${CMAKE_CURRENT_LIST_FILE}")
 
 function(redismutex_embed_lua target)
-  set(scripts ${ARGN})
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "INCLUDED")
+  set(scripts ${arg_UNPARSED_ARGUMENTS})
+  set(included ${arg_INCLUDED})
   list(TRANSFORM scripts PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+  list(TRANSFORM included PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
   set(output "${CMAKE_CURRENT_BINARY_DIR}/lua_scripts.cpp")
   add_custom_command(
     OUTPUT "${output}"
     COMMAND "${CMAKE_COMMAND}" "-DOUTPUT=${output}" "-DSCRIPTS=${scripts}" -P "${REDISMUTEX_EMBED_LUA}"
-    DEPENDS ${scripts} "${REDISMUTEX_EMBED_LUA}"
+    DEPENDS ${scripts} ${included} "${REDISMUTEX_EMBED_LUA}"
     COMMENT "Embedding Lua scripts"
     VERBATIM)
   target_sources(${target} PRIVATE "${output}")

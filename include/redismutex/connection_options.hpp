@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +48,10 @@ struct ConnectionOptions {
 
   /// What `CLIENT LIST` on the server shows; printable ASCII without spaces.
   std::string client_name = "redismutex";
+
+  /// Is told what the connection can not do although it works, and what to do about it: one sentence, now and then.
+  /// Called by any thread, without any lock held; what it throws is ignored.
+  std::function<void(std::string_view message)> log;
 };
 
 /// Reads a URL as Connection does, for programs that want to change a detail before they connect.

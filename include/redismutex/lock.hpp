@@ -27,7 +27,8 @@ class [[nodiscard]] Lock {
   /// The key that is locked; empty once released.
   const std::string& key() const noexcept;
 
-  /// The owner's id, a random UUID that is stored at the key; empty once released.
+  /// The owner's id, a random UUID that is stored at the key; empty once released. Threads of one process that pass a lock
+  /// on among themselves (Options::local_handoffs) use the same one after the other.
   const std::string& value() const noexcept;
 
   /// Whether the lock can be relied on at this moment: the same as valid_for() > 0.

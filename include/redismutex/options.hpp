@@ -19,6 +19,14 @@ struct Options {
   /// nobody for ever. More than block_time.
   std::chrono::milliseconds expiry{7000};
 
+  /// How many may wait for one key at the server, this process's included (a process counts once, however many of its
+  /// threads wait); who comes later gets a MutexLockError at once.
+  int max_waiters = 10000;
+
+  /// Threads of this process that want the same key pass the lock on among themselves, without the network; as often in
+  /// a row as this while another process waits too. 0: each thread waits at the server by itself.
+  int local_handoffs = 16;
+
   /// Keep the lease alive for as long as the Lock lives. Not available yet: std::invalid_argument.
   bool auto_renew = false;
 

@@ -1,5 +1,6 @@
 #include "engine/acquisition.hpp"
 
+#include <redismutex/errors.hpp>
 #include <utility>
 #include <variant>
 
@@ -9,45 +10,104 @@
 #include "protocol/release.hpp"
 
 namespace redismutex::engine {
+namespace {
+
+using protocol::Acquire;
+using Turn = LocalQueues::Turn;
+
+}  // namespace
 
 Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
-    : session_{std::move(session)}, key_{std::move(key)}, id_{random_owner_id()}, options_{options} {}
+    : session_{std::move(session)}, key_{std::move(key)}, options_{options} {}
 
-std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) { return run(std::nullopt, stop); }
-
-std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) {
-  return run(now() + limit, stop);
+std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) {
+  return hold(ask_server(std::nullopt, stop), std::nullopt);
 }
 
-std::unique_ptr<Hold> Acquisition::run(std::optional<protocol::Instant> wait_until, const std::stop_token& stop) {
-  // A non-blocking mutex may have any delay, and still be asked to wait.
-  const auto delay = options_.delay.count() > 0 ? options_.delay : Options{}.delay;
-  protocol::Acquire machine{key_, id_, {.expiry = options_.expiry, .wait_until = wait_until, .delay = delay}};
-  const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop);
-  if (machine.perhaps_held()) give_back_in_background();
+std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) {
+  const protocol::Instant until = now() + limit;
+  return options_.local_handoffs > 0 ? take_turn(until, stop) : hold(ask_server(until, stop), std::nullopt);
+}
+
+/// First the line of this process's own threads, then the server.
+std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const std::stop_token& stop) {
+  LocalQueues& queues = session_->local_queues();
+  Turn turn = queues.enter(key_, deadline_at(wait_until), stop);
+  if (turn.kind == Turn::Kind::timed_out) return nullptr;
+  if (turn.kind == Turn::Kind::stopped) {
+    report::raise(*session_, report::action("acquire", key_), {net::Failure::Kind::cancelled, "cancelled"});
+  }
+  try {
+    std::unique_ptr<Lease> lease = std::move(turn.lease);
+    if (lease && lease->valid_until() <= now()) lease.reset();
+    if (lease && lease->expiry() != options_.expiry) lease->extend_in_passing(options_.expiry);
+    if (!lease) lease = ask_server(wait_until, stop);
+    if (lease) {
+      queues.note_inside(key_, turn.ticket, lease->valid_until());
+      return hold(std::move(lease), turn.ticket);
+    }
+  } catch (...) {
+    queues.leave(key_, turn.ticket);
+    throw;
+  }
+  queues.leave(key_, turn.ticket);
+  return nullptr;
+}
+
+std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> wait_until,
+                                               const std::stop_token& stop) {
+  const protocol::OwnerId id = random_owner_id();
+  std::atomic<bool>& contended = session_->contended(key_);
+  const std::string mailbox = session_->mailbox();
+  Acquire machine{key_,
+                  id,
+                  {.expiry = options_.expiry,
+                   .wait_until = wait_until,
+                   // A non-blocking mutex may have any delay, and still be asked to wait.
+                   .delay = options_.delay.count() > 0 ? options_.delay : Options{}.delay,
+                   .max_waiters = options_.max_waiters,
+                   .mailbox = mailbox,
+                   .expect_queue = contended.load(std::memory_order_relaxed)}};
+  Mailroom::Box box{session_->mailroom(), key_, id};
+  const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box);
+  if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
+  if (machine.left_traces()) clean_up(id, machine);
   if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
   if (failure) report::raise(*session_, report::action("acquire", key_), *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(*session_, report::action("acquire", key_), *refused);
   }
-  const auto* held = std::get_if<protocol::Acquire::Held>(&machine.outcome());
-  if (held == nullptr) return nullptr;
-  return std::make_unique<Hold>(session_, key_, id_, options_.expiry, held->valid_until);
+  if (std::holds_alternative<Acquire::Full>(machine.outcome())) {
+    throw MutexLockError{
+        taken("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
+  }
+  const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
+  return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, options_.expiry, *held) : nullptr;
 }
 
-/// The server may have set the key although we were not told: without this everybody would wait for it to expire. Tried
-/// until it would have.
-void Acquisition::give_back_in_background() {
+std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {
+  if (!lease) return nullptr;
+  return std::make_unique<Hold>(session_, std::move(lease), ticket, options_.local_handoffs);
+}
+
+/// The server may have set the key, or keep a place in the queue, for an id that nobody uses any more: the others would
+/// wait for it to expire. Released right behind our last command; where that fails, in the background until it would
+/// have expired.
+void Acquisition::clean_up(const protocol::OwnerId& id, const Acquire& machine) {
   static constexpr std::chrono::milliseconds pause{250};
   const protocol::Instant until = now() + options_.expiry;
+  if (!machine.in_doubt()) {
+    protocol::Release release{key_, id, until};
+    if (session_->post(std::get<protocol::Request>(release.start(now())))) return;
+  }
   // The session outlives its own errands: it waits for them when it ends.
-  session_->errands().schedule(
-      now(), [session = session_.get(), key = key_, id = id_, until]() -> std::optional<protocol::Instant> {
-        protocol::Release machine{key, id, until};
-        const auto failure = session->run(machine, session->patience());
-        if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
-        return std::nullopt;
-      });
+  session_->errands().schedule(now(),
+                               [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
+                                 protocol::Release release{key, id, until};
+                                 const auto failure = session->run(release, session->patience());
+                                 if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
+                                 return std::nullopt;
+                               });
 }
 
 std::string Acquisition::taken(std::string_view why) const {

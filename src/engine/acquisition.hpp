@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "engine/hold.hpp"
+#include "engine/local_queues.hpp"
 #include "engine/session.hpp"
-#include "net/failure.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
@@ -32,12 +32,13 @@ class Acquisition {
   std::string taken(std::string_view why) const;
 
  private:
-  std::unique_ptr<Hold> run(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
-  void give_back_in_background();
+  std::unique_ptr<Hold> take_turn(protocol::Instant wait_until, const std::stop_token& stop);
+  std::unique_ptr<Lease> ask_server(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
+  std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
+  void clean_up(const protocol::OwnerId& id, const protocol::Acquire& machine);
 
   const std::shared_ptr<Session> session_;
   const protocol::Key key_;
-  const protocol::OwnerId id_;
   const Options options_;
 };
 

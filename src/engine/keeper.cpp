@@ -19,7 +19,7 @@ Keeper::~Keeper() {
   {
     const std::lock_guard lock{mutex_};
     stopping_ = true;
-    set_alarm(now());
+    if (alarm_.valid()) set_alarm(now());
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -47,15 +47,15 @@ void Keeper::cancel(Ticket ticket) {
   places_.erase(place);
 }
 
-void Keeper::set_alarm(std::optional<protocol::Instant> due) const {
-  if (!alarm_.valid()) return;
-  itimerspec setting{};
-  if (due) {
-    // A time of zero would switch the alarm off.
-    const auto at = std::max(due->time_since_epoch(), std::chrono::nanoseconds{1});
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
-    setting.it_value = {.tv_sec = seconds.count(), .tv_nsec = (at - seconds).count()};
-  }
+/// An alarm that is set already and goes off earlier stays: each time the thread wakes it sets the next.
+void Keeper::set_alarm(protocol::Instant due) {
+  if (due >= alarm_at_) return;
+  alarm_at_ = due;
+  // A time of zero would switch the alarm off.
+  const auto at = std::max(due.time_since_epoch(), std::chrono::nanoseconds{1});
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
+  const itimerspec setting{.it_interval = {},
+                           .it_value = {.tv_sec = seconds.count(), .tv_nsec = (at - seconds).count()}};
   ::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
 }
 
@@ -68,7 +68,10 @@ void Keeper::run() {
     if (last) return;
     const std::lock_guard lock{mutex_};
     if (stopping_) continue;  // the alarm has been set off for that
-    set_alarm(agenda_.empty() ? std::nullopt : std::optional{agenda_.begin()->first});
+    std::uint64_t expirations = 0;
+    static_cast<void>(::read(alarm_.get(), &expirations, sizeof expirations));
+    alarm_at_ = protocol::Instant::max();
+    if (!agenda_.empty()) set_alarm(agenda_.begin()->first);
   }
 }
 
@@ -108,6 +111,7 @@ void Keeper::after_fork_in_child() noexcept {
   places_.clear();
   running_.reset();
   alarm_ = net::Descriptor{};
+  alarm_at_ = protocol::Instant::max();
   mutex_.unlock();
 }
 

@@ -42,7 +42,7 @@ class Keeper final : private net::ForkAware {
   void run();
   void run_due();
   bool is_stopping();
-  void set_alarm(std::optional<protocol::Instant> due) const;
+  void set_alarm(protocol::Instant due);
 
   void before_fork() noexcept override { mutex_.lock(); }
   void after_fork_in_parent() noexcept override { mutex_.unlock(); }
@@ -54,6 +54,7 @@ class Keeper final : private net::ForkAware {
   Ticket last_ticket_ = 0;
   std::optional<Ticket> running_;  // reset by cancel()
   bool stopping_ = false;
+  protocol::Instant alarm_at_ = protocol::Instant::max();
   net::Descriptor alarm_;  // a timer on the lease clock, which also goes off on waking from suspend
   std::thread thread_;
 };

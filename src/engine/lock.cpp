@@ -37,9 +37,9 @@ Lock::~Lock() {
   if (hold_) release_quietly(std::move(hold_));
 }
 
-const std::string& Lock::key() const noexcept { return hold_ ? hold_->key().text() : nothing; }
+const std::string& Lock::key() const noexcept { return hold_ ? hold_->key() : nothing; }
 
-const std::string& Lock::value() const noexcept { return hold_ ? hold_->id().text() : nothing; }
+const std::string& Lock::value() const noexcept { return hold_ ? hold_->value() : nothing; }
 
 bool Lock::owns_lock() const noexcept { return valid_for() > std::chrono::milliseconds{0}; }
 
@@ -55,7 +55,7 @@ void Lock::release() {
 
 void Lock::extend() {
   if (!hold_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
-  hold_->extend(hold_->expiry());
+  hold_->extend();
 }
 
 void Lock::extend(std::chrono::milliseconds expiry) {

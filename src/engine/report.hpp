@@ -11,6 +11,9 @@
 /// Where outcomes become exceptions. Every message names the server, and the key if there is one, and never a password.
 namespace redismutex::engine::report {
 
+/// Why a lock can not be released or extended.
+constexpr std::string_view was_lost = "it had expired, or was deleted or taken over";
+
 /// "acquire lock 'key'", say, for a key of any length and content.
 std::string action(std::string_view verb, const protocol::Key& key);
 

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
@@ -8,18 +12,22 @@
 
 #include "engine/clock.hpp"
 #include "engine/keeper.hpp"
+#include "engine/local_queues.hpp"
+#include "engine/mailroom.hpp"
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
+#include "net/poll.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/key.hpp"
 
 namespace redismutex::engine {
 
 /// What all copies of a Connection share: the server, and the threads for what happens while no caller is there.
 class Session {
  public:
-  explicit Session(ConnectionOptions options) : node_{std::move(options)} {}
+  explicit Session(ConnectionOptions options);
 
   /// What came of one request.
   struct Answered {
@@ -31,14 +39,39 @@ class Session {
   };
   using Exchanged = std::variant<Answered, Unanswered, net::Failure>;
 
-  /// Sends one request and waits for its answer; loads a script that the server does not know. The Failure means that no
-  /// connection could be had, so nothing was sent.
-  Exchanged exchange(const protocol::Request& request, net::Deadline deadline, const std::stop_token& stop);
+  /// Sends one request and waits for its answer; subscribes, or loads a script, where that is missing. The Failure means
+  /// that no connection could be had, so nothing was sent. `link` is where it went.
+  Exchanged exchange(const protocol::Request& request, net::Deadline deadline, const std::stop_token& stop,
+                     std::shared_ptr<net::Link>& link);
 
   /// Drives a state machine of the protocol layer until it is done, or gives up with the reason. The machine then may
   /// have an effect that nobody was told of.
   template <class Machine>
-  std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {});
+  std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
+                                  Mailroom::Box* box = nullptr);
+
+  /// Sends a request whose answer nobody waits for. Whether there was a connection to send it on.
+  bool post(const protocol::Request& request);
+
+  /// The same, for an answer that is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that
+  /// is returned. None if there is no connection.
+  std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
+
+  /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
+  static void load_scripts(net::Link& link, const protocol::Script& wanted, net::Call& loaded);
+
+  /// To the user's log, if there is one.
+  void log(const std::string& message) const noexcept;
+
+  /// The channel on which the server wakes our waiters; "-" if it does not let us have one.
+  std::string mailbox() { return mailbox_refused_ ? "-" : mailroom_.channel(); }
+  Mailroom& mailroom() noexcept { return mailroom_; }
+
+  /// The threads of this process that want the same key.
+  LocalQueues& local_queues() noexcept { return local_queues_; }
+
+  /// Whether the key was taken the last time that one of us wanted it. A hint: keys may share one.
+  std::atomic<bool>& contended(const protocol::Key& key) noexcept;
 
   /// Throws ConnectionError or ServerError when the server gives no sign of life.
   void ping();
@@ -55,9 +88,21 @@ class Session {
   Keeper& errands() noexcept { return errands_; }
 
  private:
-  std::optional<net::Failure> pause(protocol::Instant until, net::Deadline deadline, const std::stop_token& stop);
+  net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
+                                  net::Deadline deadline, const std::stop_token& stop);
+  net::Link::Waited subscribe_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
+                                       net::Deadline deadline, const std::stop_token& stop);
 
+  Mailroom mailroom_;
   net::Node node_;
+  LocalQueues local_queues_;
+  std::array<std::atomic<bool>, 256> contended_{};
+
+  std::atomic<bool> mailbox_refused_{false};
+  std::atomic<std::uint64_t> subscribed_link_{0};
+  std::atomic<std::uint64_t> tracking_link_{0};
+
+  // Last, so that the threads end before what they use.
   Keeper timers_;
   Keeper errands_;
 };
@@ -68,19 +113,34 @@ protocol::Answer view(const Session::Answered& answered);
 }  // namespace detail
 
 template <class Machine>
-std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadline, const std::stop_token& stop) {
+std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadline, const std::stop_token& stop,
+                                         Mailroom::Box* box) {
+  constexpr bool waits = requires(const protocol::Grant& grant) { machine.granted(grant, now()); };
   std::optional<net::Failure> broke;  // the reason to report when the repetitions run out of time
+  std::shared_ptr<net::Link> link;
   protocol::Step step = machine.start(now());
   for (;;) {
     if (std::holds_alternative<protocol::Done>(step)) return std::nullopt;
-    if (const auto* rest = std::get_if<protocol::Pause>(&step)) {
-      if (auto failure = pause(rest->until, deadline, stop)) return failure;
-      step = machine.woken(now());
-      continue;
+    if constexpr (waits) {
+      if (const auto* rest = std::get_if<protocol::Pause>(&step)) {
+        net::Link::Waited how{};
+        const Mailroom::Mail mail =
+            mailroom_.wait(*box, *link, std::min(deadline_at(rest->until), deadline), stop, how);
+        if (how == net::Link::Waited::stopped) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
+        step = mail.grant ? machine.granted(*mail.grant, now()) : machine.woken(now());
+        continue;
+      }
     }
+    const auto& request = std::get<protocol::Request>(step);
     if (stop.stop_requested()) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
-    Exchanged exchanged = exchange(std::get<protocol::Request>(step), deadline, stop);
+    Exchanged exchanged = exchange(request, deadline, stop, link);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
+      if constexpr (waits) {
+        if (request.wants_wake_ups && mailbox_refused_) {
+          step = machine.without_mailbox();
+          continue;
+        }
+      }
       step = machine.answered(detail::view(*answered));
     } else if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();

@@ -36,6 +36,14 @@ void validate(const Options& options) {
                                   in_ms(options.block_time)};
     }
   }
+  if (options.max_waiters < 1 || options.max_waiters > 1'000'000) {
+    throw std::invalid_argument{"Options::max_waiters is " + std::to_string(options.max_waiters) +
+                                ", must be from 1 to 1000000"};
+  }
+  if (options.local_handoffs < 0 || options.local_handoffs > 1'000'000) {
+    throw std::invalid_argument{"Options::local_handoffs is " + std::to_string(options.local_handoffs) +
+                                ", must be from 0 to 1000000"};
+  }
   if (options.auto_renew) throw std::invalid_argument{"Options::auto_renew is not available in this version"};
   if (options.fencing) throw std::invalid_argument{"Options::fencing is not available in this version"};
 }

@@ -39,6 +39,15 @@ class Formatted {
   std::size_t size_ = 0;
 };
 
+std::uint64_t next_link_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
+bool confirms_subscription(const redisReply& push) {
+  return push.elements > 0 && std::string_view{push.element[0]->str, push.element[0]->len} == "subscribe";
+}
+
 }  // namespace
 
 void Link::Sleepers::add(Event& event) {
@@ -57,7 +66,8 @@ void Link::Sleepers::remove(Event& event) {
 }
 
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
-    : stream_{std::move(stream)},
+    : id_{next_link_id()},
+      stream_{std::move(stream)},
       reply_timeout_{reply_timeout},
       on_push_{std::move(on_push)},
       reader_{redisReaderCreate()} {
@@ -188,6 +198,10 @@ bool Link::withdraw(Call& call) {
   return true;
 }
 
+void Link::forget(Call& call) {
+  if (!withdraw(call)) await_set(call);
+}
+
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 void Link::lead(Event& event, Deadline deadline, Reading reading) {
@@ -198,6 +212,17 @@ void Link::lead(Event& event, Deadline deadline, Reading reading) {
     const bool early = left > reply_timeout_ - reply_timeout_ / 4;
     if (!read_once(deadline, early ? reading : Reading::interruptible)) reading = Reading::interruptible;
   }
+}
+
+void Link::take_in_arrived() {
+  {
+    const std::lock_guard lock{mutex_};
+    if (reading_ || failure_) return;
+    reading_ = true;
+  }
+  read_once(Deadline::min(), Reading::at_once);
+  const std::lock_guard lock{mutex_};
+  hand_over_reading();
 }
 
 bool Link::read_once(Deadline deadline, Reading reading) {
@@ -227,7 +252,7 @@ void Link::take_in(std::span<const char> bytes) {
     if (parsed == nullptr) break;
     Reply reply{static_cast<redisReply*>(parsed)};
     unfinished_ = reader_->len - reader_->pos;
-    if (reply->type == REDIS_REPLY_PUSH) {
+    if (reply->type == REDIS_REPLY_PUSH && !confirms_subscription(*reply)) {
       on_push_(*reply);
     } else {
       arrived_.push_back(std::move(reply));

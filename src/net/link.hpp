@@ -72,7 +72,8 @@ class Call : public Event {
 /// - Readers take turns: of the threads that wait, one leads: it reads the socket and completes the others' calls as
 ///   their replies come in; when what it waits for itself has come, it hands the reading to another sleeper. A thread
 ///   that is alone sends and receives with one system call each, and is never woken by another.
-/// - Waiting for a push is the same wait as waiting for a reply.
+/// - Waiting for a push is the same wait as waiting for a reply. (The push that confirms a SUBSCRIBE is its reply, because
+///   in RESP3 nothing else answers it, but a refusal does come as a reply.)
 ///
 /// A Link lives from a connected stream to the first failure and is never revived. The failure reaches every call in
 /// flight: what became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more.
@@ -95,6 +96,15 @@ class Link {
   /// Sends commands, one right behind the other. Whether that worked is learnt by waiting for the calls.
   void send(std::initializer_list<Outgoing> commands);
 
+  /// Takes in what has arrived, without waiting; nothing to do if another thread is at it. For calls that nobody waits for.
+  void take_in_arrived();
+
+  /// Whether the call's reply is there. To be asked after take_in_arrived(), for instance.
+  bool has_reply(const Call& call) const noexcept { return call.set_ && call.reply_; }
+
+  /// Drops the reply of a call that nobody waits for, whenever it comes; afterwards the call may go.
+  void forget(Call& call);
+
   enum class Waited {
     done,       ///< the event is set, the call has its reply
     broken,     ///< the link failed: what became of the command is unknown
@@ -108,6 +118,9 @@ class Link {
   void set(Event& event);
 
   bool broken() const noexcept { return broken_; }
+
+  /// Different for each link of this process.
+  std::uint64_t id() const noexcept { return id_; }
 
   /// What broke the link.
   Failure failure() const;
@@ -149,6 +162,7 @@ class Link {
   enum class Reading {
     blocking,       ///< asleep in recv(): one system call a reply, and only the socket ends it
     interruptible,  ///< asleep in poll() first
+    at_once,        ///< only what is there
   };
 
   Waited wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading);
@@ -168,6 +182,7 @@ class Link {
     void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
   };
 
+  const std::uint64_t id_;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
   const PushHandler on_push_;

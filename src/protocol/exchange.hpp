@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -14,17 +16,20 @@ namespace redismutex::protocol {
 /// A command to send. The arguments stay valid until the state machine that made it is told what came of it.
 struct Request {
   std::span<const std::string_view> arguments;
-  const Script* script = nullptr;  ///< what to load if the server answers that it does not know it
+  const Script* script = nullptr;   ///< what to load if the server answers that it does not know it
+  bool wants_wake_ups = false;      ///< subscribe to our channel first, on a connection that has not done so yet
+  bool wants_invalidation = false;  ///< have the server tell us once when the key that this reads is changed
 };
 
 /// What the server answered.
 struct Answer {
-  enum class Type { nothing, text, integer, error, other };
+  enum class Type { nothing, text, integer, integers, error, other };
 
   Type type = Type::nothing;
   std::string_view text;  ///< of a string, a status or an error
   std::int64_t integer = 0;
-  Instant sent_at;  ///< read before the request left
+  std::array<std::int64_t, 8> integers{};  ///< the first ones of a list
+  Instant sent_at;                         ///< read before the request left
   Instant now;
 };
 
@@ -37,7 +42,14 @@ struct Refusal {
 /// From an answer of type `error`; or, for any other one, says that it is not among those that were possible.
 Refusal refusal(const Answer& answer, std::string_view command);
 
-/// What a state machine wants next.
+/// The lock was handed to a waiter.
+struct Grant {
+  std::chrono::milliseconds claim;       ///< the lease it comes with
+  std::chrono::microseconds granted_at;  ///< the server's time
+  Instant arrived;                       ///< ours, when the message was read from the socket
+};
+
+/// What a state machine wants next. A Pause may be cut short by a wake-up.
 struct Pause {
   Instant until;
 };
@@ -50,7 +62,12 @@ using Step = std::variant<Request, Pause, Done>;
 ///     Step start(now)           the first step; called once
 ///     Step answered(answer)     the answer to the last Request
 ///     Step unanswered()         none will come, the connection broke: whether the server carried it out is unknown
-///     Step woken(now)           the Pause is over
+///     Step woken(now)           the Pause is over: its time has come, the key was changed, or the connection was lost
+///
+/// Acquire, the one that waits for others, also has
+///
+///     Step granted(grant, now)  the Pause was ended by the server: the lock is ours
+///     Step without_mailbox()    the server does not let us have a channel: nothing will wake us
 ///
 /// After Done the machine's outcome() says how it ended. A driver may also stop at any time before.
 

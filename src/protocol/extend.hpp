@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -28,6 +29,7 @@ class Extend {
 
   struct Extended {
     Instant valid_until;
+    std::int64_t waiting;  ///< how many are in the server's queue
   };
   struct Gone {};  ///< it was not ours any more
   using Outcome = std::variant<Gone, Extended, Refusal>;
@@ -36,7 +38,7 @@ class Extend {
  private:
   const std::chrono::milliseconds expiry_;
   const std::string expiry_ms_;
-  const std::array<std::string_view, 6> arguments_;
+  const std::array<std::string_view, 7> arguments_;
   Outcome outcome_{Gone{}};
 };
 

@@ -3,7 +3,8 @@
 namespace redismutex::protocol {
 
 Release::Release(const Key& key, const OwnerId& id, Instant valid_until)
-    : valid_until_{valid_until}, arguments_{"EVALSHA", scripts::release.sha1, "1", key.text(), id.text()} {}
+    : valid_until_{valid_until},
+      arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text()} {}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < valid_until_;

@@ -31,7 +31,7 @@ class Release {
 
  private:
   const Instant valid_until_;
-  const std::array<std::string_view, 5> arguments_;
+  const std::array<std::string_view, 6> arguments_;
   bool started_in_lease_ = false;
   bool in_doubt_ = false;  // an earlier attempt was never answered
   Outcome outcome_{Gone{}};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string_view>
 
 namespace redismutex::protocol {
@@ -12,10 +13,13 @@ struct Script {
   std::string_view source;
 };
 
-/// Generated from the files at build time.
+/// Generated from the files at build time; `queue.lua` stands in front of those that change the queue.
 namespace scripts {
-extern const Script release;
+extern const Script acquire;
 extern const Script extend;
+extern const Script release;
+
+inline constexpr std::array<const Script*, 3> all{&acquire, &extend, &release};
 }  // namespace scripts
 
 }  // namespace redismutex::protocol

@@ -1,15 +1,27 @@
--- Gives a lock back, if it is still the caller's.
+-- Gives a lock back, if it is still the caller's, to the first in line or to nobody; or takes the caller out of the line.
 --
--- KEYS[1]  the user's key
--- ARGV[1]  the owner's id
--- reply    1: it was the caller's, and is free now
---          0: it was not: expired, deleted or taken over; nothing was changed
+-- KEYS     see queue.lua
+-- ARGV[1]  the owner's, or waiter's, id
+-- reply    1: it was the caller's, and is not any more
+--          0: it was not: expired, deleted, taken over, or never held; if the caller had a place in the queue, it has none
+--             any more
 -- error    WRONGTYPE: something else than a lock is stored at the key
 --
 -- Repeatable: a second run finds the key gone, or another owner in it, and changes nothing. A caller that repeats a
 -- release whose answer was lost must therefore take 0 for success if the first attempt was made within the lease.
--- The only write is DEL, which a server that is out of memory still allows.
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+-- The first write is never one that a server out of memory refuses.
+local is_owner = redis.call('GET', KEYS[1]) == ARGV[1]
+if is_owner and not redis.call('HGET', KEYS[2], 'first') then
   return redis.call('DEL', KEYS[1])
+end
+
+-- @include queue.lua
+
+if is_owner then
+  hand_over()
+  return 1
+end
+if redis.call('HEXISTS', queue, 'who:' .. ARGV[1]) == 1 then
+  leave(ARGV[1])
 end
 return 0

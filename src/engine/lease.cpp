@@ -1,0 +1,141 @@
+#include "engine/lease.hpp"
+
+#include <algorithm>
+#include <redismutex/errors.hpp>
+#include <utility>
+#include <variant>
+
+#include "engine/clock.hpp"
+#include "engine/report.hpp"
+#include "engine/session.hpp"
+#include "protocol/lease.hpp"
+#include "protocol/release.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Extend;
+using protocol::Instant;
+
+constexpr Instant long_past{};
+
+// While threads pass a lease on, the server is asked this often whether somebody waits there; that also keeps it fresh.
+constexpr std::chrono::milliseconds between_questions{1};
+
+}  // namespace
+
+// ---- extensions that nobody waits for -------------------------------------------------------------------------------
+
+std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const protocol::Key& key,
+                                                         const protocol::OwnerId& id,
+                                                         std::chrono::milliseconds expiry) {
+  std::unique_ptr<PendingExtension> made{new PendingExtension{key, id, expiry}};
+  made->sent_at_ = now();
+  const protocol::Step step = made->machine_.start(made->sent_at_);
+  made->link_ = session.post(std::get<protocol::Request>(step), made->call_);
+  return made->link_ ? std::move(made) : nullptr;
+}
+
+PendingExtension::~PendingExtension() {
+  if (link_) link_->forget(call_);
+}
+
+PendingExtension::State PendingExtension::look() {
+  if (!link_->has_reply(call_)) link_->take_in_arrived();
+  if (!link_->has_reply(call_)) return link_->broken() ? State::void_ : State::pending;
+  // A refusal leaves the lease as it was.
+  machine_.answered(detail::view({call_.take_reply(), sent_at_}));
+  return std::holds_alternative<protocol::Refusal>(machine_.outcome()) ? State::void_ : State::answered;
+}
+
+// ---- the lease ------------------------------------------------------------------------------------------------------
+
+Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
+             const protocol::Acquire::Held& held)
+    : session_{session},
+      key_{key},
+      id_{std::move(id)},
+      expiry_{expiry},
+      valid_until_{held.valid_until},
+      claim_{held.claimed},
+      asked_at_{now()} {
+  // The caller can start at once: the answer is looked at when it matters.
+  if (claim_) extend_in_passing(expiry);
+}
+
+Lease::~Lease() = default;
+
+Instant Lease::valid_until() {
+  settle();
+  return valid_until_;
+}
+
+bool Lease::is_claim() {
+  settle();
+  return claim_;
+}
+
+void Lease::settle() {
+  if (!extension_) return;
+  const PendingExtension::State state = extension_->look();
+  if (state == PendingExtension::State::pending) return;
+  if (state == PendingExtension::State::answered) conclude_extension(extension_->outcome());
+  extension_.reset();
+}
+
+/// A shorter lease may take effect on the server although its answer never comes: count on the shorter from now on.
+void Lease::shorten(Instant now, std::chrono::milliseconds expiry) {
+  valid_until_ = std::min(valid_until_, protocol::valid_until(now, expiry));
+}
+
+void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
+  asked_at_ = now();
+  shorten(asked_at_, expiry);
+  expiry_ = expiry;
+  extension_ = PendingExtension::send(session_, key_, id_, expiry);
+}
+
+Instant Lease::begin_extension(std::chrono::milliseconds expiry) {
+  const Instant old_until = valid_until();
+  asked_at_ = now();
+  shorten(asked_at_, expiry);
+  extension_.reset();
+  return old_until;
+}
+
+void Lease::conclude_extension(const Extend::Outcome& outcome) {
+  if (const auto* extended = std::get_if<Extend::Extended>(&outcome)) {
+    valid_until_ = extended->valid_until;
+    claim_ = false;
+    waiting_elsewhere_ = extended->waiting;
+    // Whoever waits there came before the answer: the passes since the question count.
+    passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
+  } else if (std::holds_alternative<Extend::Gone>(outcome)) {
+    valid_until_ = long_past;
+    claim_ = false;
+  }
+}
+
+void Lease::release() {
+  protocol::Release machine{key_, id_, valid_until_};
+  const auto failure = session_.run(machine, session_.patience());
+  if (failure) report::raise(session_, report::action("release", key_), *failure);
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    report::raise(session_, report::action("release", key_), *refused);
+  }
+  if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
+    throw MutexUnlockError{report::cannot(session_, report::action("release", key_), report::was_lost)};
+  }
+}
+
+bool Lease::may_be_passed(int most) {
+  const Instant here = now();
+  // Not worth passing on when the next one could hardly start.
+  if (valid_until() < here + std::min<std::chrono::nanoseconds>(expiry_ / 10, std::chrono::milliseconds{20}))
+    return false;
+  if (waiting_elsewhere_ > 0) return passes_ < most;
+  if (!extension_ && here - asked_at_ >= between_questions) extend_in_passing(expiry_);
+  return true;
+}
+
+}  // namespace redismutex::engine

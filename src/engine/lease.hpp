@@ -1,0 +1,98 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "net/link.hpp"
+#include "protocol/acquire.hpp"
+#include "protocol/extend.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+
+namespace redismutex::engine {
+
+class Session;
+
+/// An extension that was sent and that nobody waits for: its answer is looked at when somebody wants to know.
+class PendingExtension {
+ public:
+  /// `key` and `id` must outlive it. None if there is no connection.
+  static std::unique_ptr<PendingExtension> send(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
+                                                std::chrono::milliseconds expiry);
+
+  /// Forgets the answer if it has not come.
+  ~PendingExtension();
+  PendingExtension(const PendingExtension&) = delete;
+  PendingExtension& operator=(const PendingExtension&) = delete;
+
+  enum class State { pending, answered, void_ };
+
+  /// Reads what has arrived, without waiting. `void_`: no answer will come.
+  State look();
+
+  /// Once answered.
+  const protocol::Extend::Outcome& outcome() const noexcept { return machine_.outcome(); }
+
+ private:
+  PendingExtension(const protocol::Key& key, const protocol::OwnerId& id, std::chrono::milliseconds expiry)
+      : machine_{key, id, expiry} {}
+
+  protocol::Extend machine_;
+  std::shared_ptr<net::Link> link_;
+  net::Call call_;
+  protocol::Instant sent_at_;
+};
+
+/// A time of ownership of a key, which threads of one process may pass on among themselves. Not thread-safe.
+class Lease {
+ public:
+  /// As it was granted. If it was handed over with a short lease, its extension to `expiry` is sent at once.
+  Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
+        const protocol::Acquire::Held& held);
+  ~Lease();
+
+  const protocol::Key& key() const noexcept { return key_; }
+  const protocol::OwnerId& id() const noexcept { return id_; }
+  std::chrono::milliseconds expiry() const noexcept { return expiry_; }
+
+  /// Whether it is still the short lease that it was handed over with: its extension is sent, and not answered.
+  bool is_claim();
+
+  /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
+  protocol::Instant valid_until();
+
+  /// Sends an extension and goes on. From now on the lease is one of `expiry`.
+  void extend_in_passing(std::chrono::milliseconds expiry);
+
+  /// The two halves of an extension that is waited for, by somebody who does not hold up this lease's other users
+  /// meanwhile. The first returns the present end, the second takes in how it went.
+  protocol::Instant begin_extension(std::chrono::milliseconds expiry);
+  void conclude_extension(const protocol::Extend::Outcome& outcome);
+
+  /// Gives the key back on the server. Throws as Lock::release does.
+  void release();
+
+  /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
+  bool may_be_passed(int most);
+  void note_pass() noexcept { ++passes_; }
+
+ private:
+  void settle();
+  void shorten(protocol::Instant now, std::chrono::milliseconds expiry);
+
+  Session& session_;
+  const protocol::Key key_;
+  const protocol::OwnerId id_;
+  std::chrono::milliseconds expiry_;
+  protocol::Instant valid_until_;
+  bool claim_;
+  std::unique_ptr<PendingExtension> extension_;
+  protocol::Instant asked_at_;  // when the server was last asked how many wait
+  std::int64_t waiting_elsewhere_ = 0;
+  int passes_ = 0;  // since others are known to wait
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <unordered_map>
+
+#include "engine/lease.hpp"
+#include "net/fork.hpp"
+#include "net/poll.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+
+namespace redismutex::engine {
+
+/// The threads of this process that want the same key, in the order of their arrival: only the first of each line waits
+/// at the server, or is inside; the lease then passes from thread to thread. Thread-safe.
+///
+/// Source: Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012.
+class LocalQueues final : private net::ForkAware {
+ public:
+  LocalQueues();
+  ~LocalQueues();
+
+  /// Identifies who is first in a line, or inside.
+  using Ticket = std::uint64_t;
+
+  struct Turn {
+    enum class Kind {
+      first,   ///< go to the server
+      handed,  ///< be inside: here is the lease
+      timed_out,
+      stopped,
+    };
+    Kind kind;
+    Ticket ticket = 0;
+    std::unique_ptr<Lease> lease = nullptr;
+  };
+
+  /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass().
+  Turn enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop);
+
+  /// The thread is inside, at the most until then: a thread that never comes back does not hold up the line for longer.
+  void note_inside(const protocol::Key& key, Ticket ticket, protocol::Instant until);
+
+  /// Whether anybody is behind the ticket.
+  bool has_next(const protocol::Key& key, Ticket ticket);
+
+  /// Gives the lease to the next thread; gives it back if there is none, or the ticket is no longer the first.
+  std::unique_ptr<Lease> pass(const protocol::Key& key, Ticket ticket, std::unique_ptr<Lease> lease);
+
+  /// Without a lease to pass: the next thread goes to the server.
+  void leave(const protocol::Key& key, Ticket ticket);
+
+ private:
+  struct Waiter {
+    std::condition_variable_any changed;
+    std::optional<Turn> turn;
+    bool poked = false;  // its place, or what it waits for, is another than when it fell asleep
+  };
+  struct Line {
+    Ticket first = 0;
+    std::optional<protocol::Instant> until;  // of the one inside
+    std::list<Waiter*> waiters;
+  };
+  struct Shard {
+    std::mutex mutex;  // guards the rest
+    std::unordered_map<std::string, Line> lines;
+    Ticket last_ticket = 0;
+  };
+
+  Shard& shard_of(const protocol::Key& key);
+  Turn wait(Shard& shard, const std::string& key, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
+            const std::stop_token& stop);
+  static void promote(Shard& shard, Line& line, Turn turn);
+  static void poke_next(Line& line);
+
+  void before_fork() noexcept override;
+  void after_fork_in_parent() noexcept override;
+  void after_fork_in_child() noexcept override;
+
+  std::array<Shard, 16> shards_;
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "net/fork.hpp"
+#include "net/link.hpp"
+#include "protocol/exchange.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+
+namespace redismutex::engine {
+
+/// Brings the server's pushes to those who wait: grants by owner id, changes of a key by key. Thread-safe.
+class Mailroom final : private net::ForkAware {
+ public:
+  Mailroom();
+  ~Mailroom();
+
+  /// The name of the channel on which the server wakes this process's waiters. A child of fork() has another.
+  std::string channel();
+
+  /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
+  class Box {
+   public:
+    Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id);
+    ~Box();
+    Box(const Box&) = delete;
+    Box& operator=(const Box&) = delete;
+
+   private:
+    friend class Mailroom;
+
+    Mailroom& mailroom_;
+    const std::string& key_;
+    const std::string& id_;
+    std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
+    bool changed_ = false;
+    net::Link* link_ = nullptr;  // set while the owner waits
+    net::Event* event_ = nullptr;
+    std::list<Box*>::iterator place_;
+  };
+
+  struct Mail {
+    std::optional<protocol::Grant> grant;
+    bool changed = false;  ///< somebody changed the key
+  };
+
+  /// Waits at the link until something is in the box, which is emptied, or the wait ends otherwise.
+  Mail wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop, net::Link::Waited& how);
+
+  /// For a Link's push handler.
+  void deliver(const redisReply& push);
+
+ private:
+  void deliver_grant(std::string_view message);
+  void deliver_change(const redisReply& keys);
+  static void ring(Box& box);
+
+  void before_fork() noexcept override { mutex_.lock(); }
+  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
+  void after_fork_in_child() noexcept override;
+
+  std::mutex mutex_;  // guards the rest
+  std::list<Box*> boxes_;
+  std::string channel_;
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "sim/history.hpp"
+
+namespace redismutex::sim {
+
+/// How long things may take for clients that nothing disturbed.
+struct Bounds {
+  std::chrono::nanoseconds message;  ///< from one end of a connection to the other, and until somebody reads it
+  std::chrono::nanoseconds news;     ///< until somebody who gets the lock on the server knows it
+  std::chrono::nanoseconds idle;     ///< for how long a lock is free although somebody waits for it
+  std::chrono::nanoseconds delay;    ///< how often waiters look by themselves
+  std::chrono::nanoseconds claim;    ///< what a waiter that was handed a lock has to show up
+  std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
+};
+
+struct Verdict {
+  std::vector<std::string> violations;
+  std::size_t acquired = 0;  ///< how many were inside
+  std::size_t waited = 0;    ///< how many of them after a time in the queue
+};
+
+/// Reads what happened, and says what should not have. The events may come in any order.
+Verdict check(History history, const Bounds& bounds);
+
+}  // namespace redismutex::sim

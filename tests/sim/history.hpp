@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace redismutex::sim {
+
+/// What happened in a run, as a checker reads it. Times are those of one clock that the clients can not see, in nanoseconds
+/// since the beginning of the run.
+struct Event {
+  enum class Kind {
+    // Told by clients:
+    want,       ///< begins to acquire; `until`: its limit, 0 for one attempt
+    inside,     ///< has the lock and starts to rely on it; `until`: valid_until
+    lease,      ///< the lease now ends at `until`
+    release,    ///< relies on it no more; the request leaves
+    released,   ///< was told that it was the owner's until then
+    gone,       ///< was told that it was not
+    unclear,    ///< was told nothing
+    ended,      ///< stopped acquiring without having got the lock; `note` says why
+    dead,       ///< will do nothing any more
+    disturbed,  ///< until `until` its connection, its process or a thread of it does not work as usual
+    settled,    ///< what was disturbed without an end works again
+
+    // Told by the server, where that can be had:
+    owner,     ///< the key has this value now, and will have it until `until` at the latest
+    free,      ///< the key is gone
+    queued,    ///< has a place in the queue, and counts as alive until `until`
+    unqueued,  ///< has none any more
+    disaster,  ///< the key, or each for an empty one, was changed by someone who honours nothing
+  };
+
+  std::chrono::nanoseconds time{0};
+  Kind kind = Kind::want;
+  int client = 0;  ///< 0 for the server
+  std::string key = {};
+  std::string id = {};
+  std::chrono::nanoseconds until{0};
+  std::string note = {};
+};
+
+using History = std::vector<Event>;
+
+/// One line: time, kind, client, key, id, until, note; "-" for what is empty.
+std::ostream& operator<<(std::ostream& out, const Event& event);
+std::istream& operator>>(std::istream& in, Event& event);
+
+}  // namespace redismutex::sim

@@ -1,0 +1,46 @@
+#include "sim/keyspace.hpp"
+
+#include <utility>
+
+namespace redismutex::sim {
+
+Keyspace::Entry* Keyspace::find(const std::string& key) {
+  const auto place = entries_.find(key);
+  if (place == entries_.end()) return nullptr;
+  // A key lives through the millisecond that its expiry names: keyIsExpired() in Redis's db.c.
+  if (!place->second.expires_at_ms || now_ms_ <= *place->second.expires_at_ms) return &place->second;
+  entries_.erase(place);
+  on_change_(key, true);
+  return nullptr;
+}
+
+const Keyspace::Entry* Keyspace::peek(const std::string& key) const {
+  const auto place = entries_.find(key);
+  return place == entries_.end() ? nullptr : &place->second;
+}
+
+void Keyspace::set(const std::string& key, Entry entry) {
+  entries_[key] = std::move(entry);
+  changed(key);
+}
+
+bool Keyspace::erase(const std::string& key) {
+  if (find(key) == nullptr) return false;
+  entries_.erase(key);
+  changed(key);
+  return true;
+}
+
+void Keyspace::clear() {
+  const auto all = keys();
+  entries_.clear();
+  for (const std::string& key : all) changed(key);
+}
+
+std::vector<std::string> Keyspace::keys() const {
+  std::vector<std::string> names;
+  for (const auto& entry : entries_) names.push_back(entry.first);
+  return names;
+}
+
+}  // namespace redismutex::sim

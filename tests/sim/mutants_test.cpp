@@ -1,0 +1,45 @@
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <string>
+
+#include "sim/simulation.hpp"
+
+// The simulator is itself tested: with each of these mistakes built in, a few seeds show it. A mistake that is not found is a
+// hole in the profiles or in the checker.
+namespace redismutex::sim {
+namespace {
+
+struct Hidden {
+  Mutant mutant;
+  const char* profile = nullptr;  ///< the only one in which it is likely to do harm
+};
+
+class Mutants : public ::testing::TestWithParam<Hidden> {};
+
+TEST_P(Mutants, AreFound) {
+  constexpr std::uint64_t most_seeds = 300;
+  LuaHost lua;
+  for (std::uint64_t seed = 0; seed < most_seeds; ++seed) {
+    const auto [mutant, name] = GetParam();
+    const Profile& where = name == nullptr ? profile(seed) : profile(std::string_view{name});
+    const Setting setting{.seed = seed, .profile = &where, .mutant = mutant};
+    const Result result = simulate(lua, setting);
+    if (result.violations.empty()) continue;
+    std::cout << "found by seed " << seed << " (" << where.name << "): " << result.violations.front() << '\n';
+    return;
+  }
+  FAIL() << "not found by " << most_seeds << " seeds";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Mutants,
+                         ::testing::Values(Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival},
+                                           Hidden{Mutant::release_without_comparing}, Hidden{Mutant::no_refresh},
+                                           Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
+                                           Hidden{Mutant::enqueues_every_time}, Hidden{Mutant::cancel_keeps_grant},
+                                           Hidden{Mutant::last_in_first_out}, Hidden{Mutant::never_extends_claim},
+                                           Hidden{Mutant::extend_without_comparing, "amnesia"}),
+                         [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });
+
+}  // namespace
+}  // namespace redismutex::sim

@@ -1,0 +1,59 @@
+#include "sim/profile.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace redismutex::sim {
+
+using namespace std::chrono_literals;
+
+const std::vector<Profile>& profiles() {
+  static const std::vector<Profile> all{
+      // No trouble: whoever waits is served in order and in time.
+      {.name = "calm"},
+      {.name = "crowd", .processes = 16, .threads = 3, .rounds = 6, .keys = 1},
+      // Delays of every length, everywhere.
+      {.name = "slow",
+       .latency = 20ms,
+       .late_messages = 10'000,
+       .late_reads = 10'000,
+       .pauses = 10'000,
+       .clock_drift = 9000,
+       .process_pauses = 5s},
+      {.name = "cuts", .late_messages = 1'000, .pauses = 1'000, .cuts = 500ms},
+      {.name = "deaths", .threads = 1, .deaths = 1s},
+      {.name = "strangers", .processes = 4, .strangers = 2, .deaths = 5s},
+      // The server forgets.
+      {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
+      {.name = "clock", .clock_steps = 2s},
+      // An old or a strict server.
+      {.name = "no_mailbox", .pauses = 1'000, .conduct = {.refuses_channels = true, .refuses_tracking = true}},
+      {.name = "everything",
+       .processes = 8,
+       .keys = 3,
+       .strangers = 1,
+       .latency = 2ms,
+       .late_messages = 2'000,
+       .late_reads = 2'000,
+       .pauses = 2'000,
+       .clock_drift = 9000,
+       .process_pauses = 5s,
+       .cuts = 1s,
+       .deaths = 3s,
+       .script_flushes = 2s,
+       .restarts = 30s,
+       .deletions = 10s},
+  };
+  return all;
+}
+
+const Profile& profile(std::string_view name) {
+  for (const Profile& each : profiles()) {
+    if (each.name == name) return each;
+  }
+  throw std::invalid_argument{"no profile is called " + std::string{name}};
+}
+
+const Profile& profile(std::uint64_t seed) { return profiles()[seed % profiles().size()]; }
+
+}  // namespace redismutex::sim

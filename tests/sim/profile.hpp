@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+#include "sim/agenda.hpp"
+#include "sim/server.hpp"
+
+namespace redismutex::sim {
+
+/// What kinds of trouble a simulation has, and how much. The rest is drawn from the seed.
+struct Profile {
+  std::string_view name;
+
+  // Who takes part:
+  int processes = 6;
+  int threads = 2;    ///< at most, in each
+  int rounds = 12;    ///< of each thread
+  int keys = 2;       ///< at most
+  int strangers = 0;  ///< clients of the plain SET NX pattern on the same keys
+
+  // The network and the machines. What is longer than `latency` counts as a disturbance. The rates are per million.
+  Time latency = std::chrono::microseconds{400};
+  std::uint64_t late_messages = 0;
+  std::uint64_t late_reads = 0;  ///< between the arrival of a message and its being read
+  std::uint64_t pauses = 0;      ///< of a thread, at each point where it may be paused
+  Time longest_pause = std::chrono::seconds{3};
+  std::int64_t clock_drift = 5000;  ///< of the clients' clocks against the server's, in millionths
+
+  // Once in about this time; never if zero:
+  Time process_pauses{0};
+  Time cuts{0};  ///< of some connection: reset, or gone silent in one direction or both, known to both ends or to one
+  Time deaths{0};
+  Time script_flushes{0};
+  Time restarts{0};
+  Time deletions{0};
+  Time clock_steps{0};
+
+  Server::Conduct conduct = {};
+};
+
+/// For GoogleTest's messages.
+inline void PrintTo(const Profile& profile, std::ostream* out) { *out << profile.name; }
+
+/// The one with that name, or the one whose turn it is.
+const Profile& profile(std::string_view name);
+const Profile& profile(std::uint64_t seed);
+const std::vector<Profile>& profiles();
+
+}  // namespace redismutex::sim

@@ -1,0 +1,401 @@
+#include "sim/server.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "sim/sha1.hpp"
+
+namespace redismutex::sim {
+namespace {
+
+constexpr const char* wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
+constexpr const char* not_an_integer = "ERR value is not an integer or out of range";
+
+std::string upper(std::string text) {
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
+std::optional<std::int64_t> integer(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+const std::string* as_text(const Keyspace::Entry* entry) {
+  return entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value);
+}
+
+}  // namespace
+
+Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
+    : lua_{lua},
+      conduct_{conduct},
+      surroundings_{std::move(surroundings)},
+      keyspace_{[this](const std::string& key, bool expired) { notice_change(key, expired); }} {}
+
+// ---- connections ----------------------------------------------------------------------------------------------------
+
+void Server::disconnect(Connection connection) {
+  clients_.erase(connection);
+  for (auto& entry : tracked_) entry.second.erase(connection);
+}
+
+void Server::execute(Connection connection, const Arguments& command) {
+  caller_ = connection;
+  no_reply_ = false;
+  keyspace_.set_now(surroundings_.now_us() / 1000);
+  Value reply = perform(command, false);
+  Client& client = clients_[connection];
+  if (command.empty() || upper(command.front()) != "CLIENT") client.caching = false;
+  caller_ = 0;
+  for (Value& value : std::exchange(before_reply_, {})) surroundings_.deliver(connection, std::move(value));
+  if (!no_reply_) surroundings_.deliver(connection, std::move(reply));
+  for (Value& value : std::exchange(after_reply_, {})) surroundings_.deliver(connection, std::move(value));
+}
+
+void Server::push(Connection connection, Value value) {
+  if (connection != caller_) return surroundings_.deliver(connection, std::move(value));
+  after_reply_.push_back(std::move(value));
+}
+
+void Server::notice_change(const std::string& key, bool expired) {
+  surroundings_.on_change(key, expired);
+  const auto place = tracked_.find(key);
+  if (place == tracked_.end()) return;
+  const auto told = std::move(place->second);
+  tracked_.erase(place);
+  for (const Connection connection : told) {
+    if (connection == caller_ && clients_[connection].noloop && !expired) continue;
+    push(connection, Value::push({Value::bulk("invalidate"), Value::array({Value::bulk(key)})}));
+  }
+}
+
+void Server::expire_if_due(const std::string& key) {
+  keyspace_.set_now(surroundings_.now_us() / 1000);
+  keyspace_.find(key);
+}
+
+void Server::forget_everything() {
+  forget_scripts();
+  tracked_.clear();
+  keyspace_.clear();
+}
+
+std::size_t Server::receivers(const std::string& channel) const {
+  return static_cast<std::size_t>(std::count_if(
+      clients_.begin(), clients_.end(), [&](const auto& client) { return client.second.channels.contains(channel); }));
+}
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
+  static const std::map<std::string, Command, std::less<>> all{
+      {"PING", {.arity = -1, .run = &Server::ping}},
+      {"GET", {.arity = 2, .reads = true, .run = &Server::get}},
+      {"SET", {.arity = -3, .run = &Server::set}},
+      {"DEL", {.arity = -2, .run = &Server::del}},
+      {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
+      {"PEXPIRE", {.arity = 3, .run = &Server::pexpire}},
+      {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
+      {"HGET", {.arity = 3, .reads = true, .run = &Server::hget}},
+      {"HMGET", {.arity = -3, .reads = true, .run = &Server::hmget}},
+      {"HSET", {.arity = -4, .run = &Server::hset}},
+      {"HDEL", {.arity = -3, .run = &Server::hdel}},
+      {"HEXISTS", {.arity = 3, .reads = true, .run = &Server::hexists}},
+      {"HLEN", {.arity = 2, .reads = true, .run = &Server::hlen}},
+      {"TIME", {.arity = 1, .run = &Server::time}},
+      {"PUBLISH", {.arity = 3, .run = &Server::publish}},
+      {"SUBSCRIBE", {.arity = -2, .in_scripts = false, .run = &Server::subscribe}},
+      {"CLIENT", {.arity = -2, .in_scripts = false, .run = &Server::client}},
+      {"SCRIPT", {.arity = -2, .in_scripts = false, .run = &Server::script}},
+      {"EVAL", {.arity = -3, .in_scripts = false, .run = &Server::eval}},
+      {"EVALSHA", {.arity = -3, .in_scripts = false, .run = &Server::evalsha}},
+      {"FLUSHALL", {.arity = -1, .run = &Server::flushall}},
+  };
+  return all;
+}
+
+Value Server::complain(std::string text) {
+  complaints_.push_back(text);
+  return Value::error(std::move(text));
+}
+
+Value Server::perform(const Arguments& arguments, bool in_script) {
+  const auto place = arguments.empty() ? commands().end() : commands().find(upper(arguments.front()));
+  if (place == commands().end()) {
+    return complain("ERR unknown command '" + (arguments.empty() ? std::string{} : arguments.front()) + "'");
+  }
+  const Command& command = place->second;
+  const auto count = static_cast<int>(arguments.size());
+  if (command.arity >= 0 ? count != command.arity : count < -command.arity) {
+    return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
+  }
+  if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
+  if (command.reads) {
+    const Client& client = clients_[caller_];
+    if (client.tracking && client.caching) tracked_[arguments[1]].insert(caller_);
+  }
+  return (this->*command.run)(arguments);
+}
+
+Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"); }
+
+Value Server::get(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::nil();
+  const std::string* text = as_text(entry);
+  return text == nullptr ? Value::error(wrong_type) : Value::bulk(*text);
+}
+
+Value Server::set(const Arguments& arguments) {
+  bool only_new = false, only_old = false, returns_old = false;
+  std::optional<std::int64_t> expiry;
+  for (std::size_t i = 3; i < arguments.size(); ++i) {
+    const std::string option = upper(arguments[i]);
+    if (option == "NX") {
+      only_new = true;
+    } else if (option == "XX") {
+      only_old = true;
+    } else if (option == "GET") {
+      returns_old = true;
+    } else if (option == "PX" && i + 1 < arguments.size()) {
+      expiry = integer(arguments[++i]);
+      if (!expiry) return Value::error(not_an_integer);
+      if (*expiry <= 0) return Value::error("ERR invalid expire time in 'set' command");
+    } else {
+      return complain("ERR syntax error");
+    }
+  }
+  if (only_new && only_old) return complain("ERR syntax error");
+  const Keyspace::Entry* old = keyspace_.find(arguments[1]);
+  if (returns_old && old != nullptr && as_text(old) == nullptr) return Value::error(wrong_type);
+  const Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
+  if ((only_new && old != nullptr) || (only_old && old == nullptr)) return before;
+  Keyspace::Entry entry{.value = arguments[2]};
+  if (expiry) entry.expires_at_ms = keyspace_.now_ms() + *expiry;
+  keyspace_.set(arguments[1], std::move(entry));
+  return returns_old ? before : Value::status("OK");
+}
+
+Value Server::del(const Arguments& arguments) {
+  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
+                                     [this](const std::string& key) { return keyspace_.erase(key); }));
+}
+
+Value Server::exists(const Arguments& arguments) {
+  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
+                                     [this](const std::string& key) { return keyspace_.find(key) != nullptr; }));
+}
+
+Value Server::pexpire(const Arguments& arguments) {
+  const auto expiry = integer(arguments[2]);
+  if (!expiry) return Value::error(not_an_integer);
+  Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(0);
+  if (*expiry <= 0) {
+    keyspace_.erase(arguments[1]);
+  } else {
+    entry->expires_at_ms = keyspace_.now_ms() + *expiry;
+    keyspace_.changed(arguments[1]);
+  }
+  return Value::number(1);
+}
+
+Value Server::pttl(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(-2);
+  return Value::number(entry->expires_at_ms ? std::max<std::int64_t>(*entry->expires_at_ms - keyspace_.now_ms(), 0)
+                                            : -1);
+}
+
+// ---- hashes ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct FoundHash {
+  Keyspace::Hash* hash;  // none if there is no such key
+  bool wrong_type;
+};
+
+FoundHash hash_at(Keyspace& keyspace, const std::string& key) {
+  Keyspace::Entry* entry = keyspace.find(key);
+  if (entry == nullptr) return {nullptr, false};
+  auto* hash = std::get_if<Keyspace::Hash>(&entry->value);
+  return {hash, hash == nullptr};
+}
+
+Value field(const Keyspace::Hash* hash, const std::string& name) {
+  if (hash == nullptr) return Value::nil();
+  const auto place = hash->find(name);
+  return place == hash->end() ? Value::nil() : Value::bulk(place->second);
+}
+
+}  // namespace
+
+Value Server::hget(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  return is_other ? Value::error(wrong_type) : field(hash, arguments[2]);
+}
+
+Value Server::hmget(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  Value values = Value::array({});
+  for (std::size_t i = 2; i < arguments.size(); ++i) values.elements.push_back(field(hash, arguments[i]));
+  return values;
+}
+
+Value Server::hset(const Arguments& arguments) {
+  if (arguments.size() % 2 != 0) return complain("ERR wrong number of arguments for 'hset' command");
+  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  if (hash == nullptr) {
+    keyspace_.set(arguments[1], {.value = Keyspace::Hash{}});
+    hash = hash_at(keyspace_, arguments[1]).hash;
+  }
+  std::int64_t added = 0;
+  for (std::size_t i = 2; i < arguments.size(); i += 2) {
+    if (hash->insert_or_assign(arguments[i], arguments[i + 1]).second) ++added;
+  }
+  keyspace_.changed(arguments[1]);
+  return Value::number(added);
+}
+
+Value Server::hdel(const Arguments& arguments) {
+  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  if (hash == nullptr) return Value::number(0);
+  std::size_t removed = 0;
+  for (std::size_t i = 2; i < arguments.size(); ++i) removed += hash->erase(arguments[i]);
+  if (hash->empty()) {
+    keyspace_.erase(arguments[1]);
+  } else if (removed > 0) {
+    keyspace_.changed(arguments[1]);
+  }
+  return Value::number(static_cast<std::int64_t>(removed));
+}
+
+Value Server::hexists(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  return Value::number(hash != nullptr && hash->contains(arguments[2]) ? 1 : 0);
+}
+
+Value Server::hlen(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  return Value::number(hash == nullptr ? 0 : static_cast<std::int64_t>(hash->size()));
+}
+
+// ---- time, channels, tracking ---------------------------------------------------------------------------------------
+
+Value Server::time(const Arguments& /*arguments*/) {
+  const std::int64_t now = surroundings_.now_us();
+  return Value::array({Value::bulk(std::to_string(now / 1'000'000)), Value::bulk(std::to_string(now % 1'000'000))});
+}
+
+Value Server::publish(const Arguments& arguments) {
+  if (conduct_.refuses_channels) return Value::error("NOPERM No permissions to access a channel");
+  std::int64_t reached = 0;
+  for (const auto& [connection, client] : clients_) {
+    if (!client.channels.contains(arguments[1])) continue;
+    ++reached;
+    Value message = Value::push({Value::bulk("message"), Value::bulk(arguments[1]), Value::bulk(arguments[2])});
+    if (connection == caller_ && conduct_.messages_before_reply) {
+      before_reply_.push_back(std::move(message));
+    } else {
+      push(connection, std::move(message));
+    }
+  }
+  return Value::number(reached);
+}
+
+Value Server::subscribe(const Arguments& arguments) {
+  if (conduct_.refuses_channels) return Value::error("NOPERM No permissions to access a channel");
+  Client& client = clients_[caller_];
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    client.channels.insert(arguments[i]);
+    after_reply_.push_back(Value::push({Value::bulk("subscribe"), Value::bulk(arguments[i]),
+                                        Value::number(static_cast<std::int64_t>(client.channels.size()))}));
+  }
+  no_reply_ = true;
+  return Value::nil();
+}
+
+Value Server::client(const Arguments& arguments) {
+  const std::string what = upper(arguments[1]);
+  Client& client = clients_[caller_];
+  if (what == "CACHING" && arguments.size() == 3 && upper(arguments[2]) == "YES") {
+    if (!client.tracking) {
+      return Value::error(
+          "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
+          "OPTOUT mode enabled");
+    }
+    client.caching = true;
+    return Value::status("OK");
+  }
+  if (what == "TRACKING" && arguments.size() >= 4 && upper(arguments[2]) == "ON" && upper(arguments[3]) == "OPTIN" &&
+      (arguments.size() == 4 || (arguments.size() == 5 && upper(arguments[4]) == "NOLOOP"))) {
+    if (conduct_.refuses_tracking) return Value::error("NOPERM User has no permissions to run this command");
+    client.tracking = true;
+    client.noloop = arguments.size() == 5;
+    return Value::status("OK");
+  }
+  return complain("ERR unknown subcommand or wrong number of arguments for 'client'");
+}
+
+// ---- scripts --------------------------------------------------------------------------------------------------------
+
+Server::Scripts::iterator Server::keep(const std::string& source) {
+  std::string text = surroundings_.rewrite_script ? surroundings_.rewrite_script(source) : source;
+  return scripts_.insert_or_assign(sha1(source), std::move(text)).first;
+}
+
+Value Server::script(const Arguments& arguments) {
+  const std::string what = upper(arguments[1]);
+  if (what == "LOAD" && arguments.size() == 3) {
+    return Value::bulk(keep(arguments[2])->first);
+  }
+  if (what == "FLUSH" && arguments.size() == 2) {
+    forget_scripts();
+    return Value::status("OK");
+  }
+  return complain("ERR unknown subcommand or wrong number of arguments for 'script'");
+}
+
+Value Server::eval(const Arguments& arguments) { return evaluate(keep(arguments[1])->second, arguments); }
+
+Value Server::evalsha(const Arguments& arguments) {
+  const auto place = scripts_.find(arguments[1]);
+  if (place == scripts_.end()) return Value::error("NOSCRIPT No matching script. Please use EVAL.");
+  return evaluate(place->second, arguments);
+}
+
+Value Server::evaluate(const std::string& source, const Arguments& arguments) {
+  const auto key_count = integer(arguments[2]);
+  if (!key_count) return Value::error(not_an_integer);
+  if (*key_count < 0) return Value::error("ERR Number of keys can't be negative");
+  if (static_cast<std::size_t>(*key_count) > arguments.size() - 3) {
+    return Value::error("ERR Number of keys can't be greater than number of args");
+  }
+  const auto keys_end = arguments.begin() + 3 + *key_count;
+  return lua_.run(source, {arguments.begin() + 3, keys_end}, {keys_end, arguments.end()},
+                  [this](const Arguments& command) { return perform(command, true); });
+}
+
+Value Server::flushall(const Arguments& /*arguments*/) {
+  tracked_.clear();
+  keyspace_.clear();
+  for (const auto& [connection, client] : clients_) {
+    if (client.tracking) push(connection, Value::push({Value::bulk("invalidate"), Value::nil()}));
+  }
+  return Value::status("OK");
+}
+
+}  // namespace redismutex::sim

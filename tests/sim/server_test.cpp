@@ -1,0 +1,308 @@
+#include "sim/server.hpp"
+
+#include <gtest/gtest.h>
+#include <hiredis/hiredis.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "protocol/script.hpp"
+#include "sim/random.hpp"
+#include "sim/sha1.hpp"
+#include "support/server.hpp"
+
+// The simulated server is worth as much as it is like a real one: the same commands, drawn at random, get the same answers
+// and the same pushes from both.
+namespace redismutex::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using Command = std::vector<std::string>;
+
+constexpr int connections = 3;
+
+/// What one command led to: its answer, and what was pushed to each connection. In which order a connection gets its own
+/// pushes and its answer is the server's business.
+struct Effect {
+  Value reply;
+  std::map<int, std::vector<Value>> pushes;
+};
+
+std::string shown(const Value& value) {
+  std::string text = "(" + std::to_string(static_cast<int>(value.kind)) + ")" + value.text;
+  if (value.kind == Value::Kind::integer) text += std::to_string(value.integer);
+  for (const Value& element : value.elements) text += " " + shown(element);
+  return text;
+}
+
+/// The two servers look at their clocks at slightly different times.
+bool alike(std::int64_t a, std::int64_t b) {
+  if (a > 1'000'000'000'000 && b > 1'000'000'000'000) return std::abs(a - b) < 5'000'000;
+  return a == b || (a > 1000 && b > 1000 && std::abs(a - b) < 1000);
+}
+
+std::string first_word(const std::string& text) { return text.substr(0, text.find(' ')); }
+
+bool alike(const Value& a, const Value& b) {
+  if (a.kind != b.kind || a.elements.size() != b.elements.size() || !alike(a.integer, b.integer)) return false;
+  if (a.kind == Value::Kind::error ? first_word(a.text) != first_word(b.text) : a.text != b.text) return false;
+  for (std::size_t i = 0; i < a.elements.size(); ++i) {
+    if (!alike(a.elements[i], b.elements[i])) return false;
+  }
+  return true;
+}
+
+/// A message of queue.lua's ends with the server's time.
+void forget_times(std::vector<Value>& pushes) {
+  for (Value& push : pushes) {
+    if (push.elements.size() != 3 || push.elements[0].text != "message") continue;
+    std::string& text = push.elements[2].text;
+    if (const auto last = text.rfind(' '); last != std::string::npos && text.size() - last > 12) text.resize(last);
+  }
+}
+
+// ---- the real one ---------------------------------------------------------------------------------------------------
+
+Value from(const redisReply& reply) {
+  const std::string text = reply.str == nullptr ? std::string{} : std::string{reply.str, reply.len};
+  std::vector<Value> elements;
+  for (std::size_t i = 0; i < reply.elements; ++i) elements.push_back(from(*reply.element[i]));
+  switch (reply.type) {
+    case REDIS_REPLY_INTEGER: return Value::number(reply.integer);
+    case REDIS_REPLY_STRING: return Value::bulk(text);
+    case REDIS_REPLY_STATUS: return Value::status(text);
+    case REDIS_REPLY_ERROR: return Value::error(text);
+    case REDIS_REPLY_ARRAY: return Value::array(std::move(elements));
+    case REDIS_REPLY_PUSH: return Value::push(std::move(elements));
+    default: return Value::nil();
+  }
+}
+
+class RealConnection {
+ public:
+  explicit RealConnection(const std::string& path) : context_{redisConnectUnix(path.c_str())} {
+    context_->privdata = this;
+    redisSetPushCallback(context_.get(), [](void* self, void* reply) {
+      static_cast<RealConnection*>(self)->pushes_.push_back(from(*static_cast<redisReply*>(reply)));
+      freeReplyObject(reply);
+    });
+    command({"HELLO", "3"});
+  }
+
+  /// The PING behind it marks the end of what it leads to on this connection. `caching` is for this one command, so it goes
+  /// right ahead of it.
+  Value command(const Command& command, bool caching = false) {
+    if (caching) append({"CLIENT", "CACHING", "YES"});
+    append(command);
+    append({"PING"});
+    Value reply, next = read();
+    while (next.text != "PONG") {
+      reply = std::move(next);
+      next = read();
+    }
+    return reply;
+  }
+
+  std::vector<Value> take_pushes() {
+    append({"PING"});
+    read();
+    return std::exchange(pushes_, {});
+  }
+
+ private:
+  void append(const Command& command) {
+    std::vector<const char*> texts;
+    std::vector<std::size_t> sizes;
+    for (const std::string& argument : command) {
+      texts.push_back(argument.data());
+      sizes.push_back(argument.size());
+    }
+    redisAppendCommandArgv(context_.get(), static_cast<int>(texts.size()), texts.data(), sizes.data());
+  }
+
+  Value read() {
+    void* reply = nullptr;
+    if (redisGetReply(context_.get(), &reply) != REDIS_OK) throw std::runtime_error{context_->errstr};
+    Value value = from(*static_cast<redisReply*>(reply));
+    freeReplyObject(reply);
+    return value;
+  }
+
+  struct Free {
+    void operator()(redisContext* context) const { redisFree(context); }
+  };
+  std::unique_ptr<redisContext, Free> context_;
+  std::vector<Value> pushes_;
+};
+
+// ---- both -----------------------------------------------------------------------------------------------------------
+
+class Both {
+ public:
+  Both() {
+    for (int i = 0; i < connections; ++i) {
+      real_.push_back(std::make_unique<RealConnection>(server_.socket_path()));
+      simulated_.connect();
+    }
+  }
+
+  Effect on_real(int connection, const Command& command, bool caching) {
+    Effect effect{.reply = real_[static_cast<std::size_t>(connection)]->command(command, caching), .pushes = {}};
+    for (int i = 0; i < connections; ++i) effect.pushes[i] = real_[static_cast<std::size_t>(i)]->take_pushes();
+    return effect;
+  }
+
+  Effect on_simulated(int connection, const Command& command, bool caching) {
+    const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+    now_us_ = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
+    effect_ = {};
+    for (int i = 0; i < connections; ++i) effect_.pushes[i];
+    if (caching) simulated_.execute(connection + 1, {"CLIENT", "CACHING", "YES"});
+    effect_.reply = {};
+    simulated_.execute(connection + 1, command);
+    return effect_;
+  }
+
+ private:
+  testing::Server server_;
+  std::vector<std::unique_ptr<RealConnection>> real_;
+  LuaHost lua_;
+  std::int64_t now_us_ = 0;
+  Effect effect_;
+  Server simulated_{lua_,
+                    {},
+                    {.now_us = [this] { return now_us_; },
+                     .deliver =
+                         [this](Server::Connection connection, Value value) {
+                           if (value.kind == Value::Kind::push) {
+                             effect_.pushes[connection - 1].push_back(std::move(value));
+                           } else {
+                             effect_.reply = std::move(value);
+                           }
+                         }}};
+};
+
+// ---- what is asked --------------------------------------------------------------------------------------------------
+
+class Questions {
+ public:
+  explicit Questions(std::uint64_t seed) : random_{seed} {}
+
+  Command draw() {
+    switch (random_.below(25)) {
+      case 0: return {"GET", key()};
+      case 1: return {"SET", key(), id()};
+      case 2: return {"SET", key(), id(), "NX", "GET", "PX", "100000"};
+      case 3: return {"SET", key(), id(), "NX", "PX", "100000"};
+      case 4: return {"SET", key(), id(), "px", one_of({"1", "0", "-5", "x", "100000"})};
+      case 5: return {"SET", key(), id(), one_of({"XX", "GET", "NX", "nonsense"})};
+      case 6: return {"DEL", key(), key()};
+      case 7: return {"EXISTS", key(), key()};
+      case 8: return {"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})};
+      case 9: return {"PTTL", key()};
+      case 10: return {"HSET", key(), field(), id(), field(), id()};
+      case 11: return {"HSET", key(), field(), id(), field()};
+      case 12: return {"HDEL", key(), field(), field()};
+      case 13: return {"HGET", key(), field()};
+      case 14: return {"HMGET", key(), field(), field()};
+      case 15: return {one_of({"HEXISTS", "HGET"}), key(), field()};
+      case 16: return {"HLEN", key()};
+      case 17: return {"PUBLISH", channel(), "text"};
+      case 18: return {"SUBSCRIBE", channel()};
+      case 19: return {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+      case 20:
+        return random_.chance(300'000)   ? Command{"SCRIPT", "FLUSH"}
+               : random_.chance(100'000) ? Command{"FLUSHALL"}
+                                         : Command{"GET", key(), key()};
+      case 21: return {"EVAL", one_of(snippets), "1", key(), id(), field()};
+      default: return lock_script();
+    }
+  }
+
+  int connection() { return static_cast<int>(random_.below(connections)); }
+  bool chance(std::uint64_t per_million) { return random_.chance(per_million); }
+
+ private:
+  using Choice = std::vector<std::string>;
+  inline static const Choice snippets{"return redis.call('SET', KEYS[1], ARGV[1])",
+                                      "return redis.call('GET', KEYS[1])",
+                                      "return {1, 2.9, 'three', {4}, false, 5}",
+                                      "return redis.call('HGET', KEYS[1], ARGV[2]) == false",
+                                      "return redis.pcall('GET', KEYS[1], 'two')",
+                                      "return redis.call('HSET', KEYS[1], ARGV[2], 12345678901)",
+                                      "return {redis.call('PTTL', KEYS[1]) > 0, redis.call('EXISTS', KEYS[1])}",
+                                      "undeclared = 1",
+                                      "return undeclared",
+                                      "return redis.call('HMGET', KEYS[1], ARGV[2], 'f')",
+                                      "local r = redis.pcall('HLEN', KEYS[1]) return type(r)",
+                                      "return redis.call('PEXPIRE', KEYS[1], 2 * '30000')",
+                                      "return redis.call('PUBLISH', 'c0', ARGV[1])",
+                                      "return redis.call('SUBSCRIBE', 'c0')",
+                                      "return redis.status_reply",
+                                      "return {ok = 'fine'}",
+                                      "return {err = 'My own'}",
+                                      "return redis.call('DEL', false)"};
+
+  const std::string& one_of(const Choice& choice) { return choice[random_.below(choice.size())]; }
+  std::string key() { return one_of({"k0", "k1", "redismutex:{k0}"}); }
+  std::string id() { return one_of({"a", "b", "c", "d"}); }
+  std::string field() { return one_of({"f", "g", "first"}); }
+  std::string channel() { return one_of({"c0", "c1"}); }
+
+  Command lock_script() {
+    const protocol::Script& script = *protocol::scripts::all[random_.below(protocol::scripts::all.size())];
+    if (random_.chance(200'000)) return {"SCRIPT", "LOAD", std::string{script.source}};
+    Command command{"EVALSHA", std::string{script.sha1}, "2", "k0", "redismutex:{k0}", id()};
+    if (script.name == "extend") command.push_back(one_of({"100000", "50000"}));
+    if (script.name == "acquire")
+      command.insert(command.end(), {"100000", one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"3", "100"})});
+    return command;
+  }
+
+  Random random_;
+};
+
+TEST(SimulatedServer, AnswersAsARealOneDoes) {
+  Both both;
+  Questions questions{std::random_device{}()};
+  const auto compare = [&](int connection, const Command& command) {
+    const bool caching = questions.chance(500'000);
+    Effect real = both.on_real(connection, command, caching);
+    Effect simulated = both.on_simulated(connection, command, caching);
+    std::string text;
+    for (const std::string& argument : command) text += argument.substr(0, 60) + " ";
+    EXPECT_TRUE(alike(real.reply, simulated.reply))
+        << text << "\n real:      " << shown(real.reply) << "\n simulated: " << shown(simulated.reply);
+    for (int i = 0; i < connections; ++i) {
+      forget_times(real.pushes[i]);
+      forget_times(simulated.pushes[i]);
+      EXPECT_TRUE(alike(Value::push(real.pushes[i]), Value::push(simulated.pushes[i])))
+          << text << "from " << connection << ", pushed to " << i
+          << "\n real:      " << shown(Value::push(real.pushes[i]))
+          << "\n simulated: " << shown(Value::push(simulated.pushes[i]));
+    }
+  };
+  for (int i = 0; i < 10'000 && !::testing::Test::HasFailure(); ++i) {
+    const Command command = questions.draw();
+    compare(questions.connection(), command);
+    if (command.size() < 5 || command[4] != "1") continue;
+    // What expires in a millisecond is waited for, and looked at: that is when a server notices.
+    std::this_thread::sleep_for(3ms);
+    compare(0, {"EXISTS", command[1]});
+  }
+}
+
+TEST(SimulatedServer, KnowsAScriptByItsDigest) {
+  for (const protocol::Script* script : protocol::scripts::all) EXPECT_EQ(sha1(script->source), script->sha1);
+}
+
+}  // namespace
+}  // namespace redismutex::sim

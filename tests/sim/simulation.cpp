@@ -1,0 +1,168 @@
+#include "sim/simulation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+
+#include "sim/checker.hpp"
+#include "sim/process.hpp"
+#include "sim/worker.hpp"
+#include "sim/world.hpp"
+
+namespace redismutex::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr Time longest_run = 2h;
+constexpr int most_steps_at_once = 100'000;
+
+class Simulation {
+ public:
+  Simulation(LuaHost& lua, const Setting& setting)
+      : world_{lua, *setting.profile, setting.seed, setting.mutant, setting.tracing}, habits_{draw_habits()} {}
+
+  Result run() {
+    populate();
+    plan_troubles();
+    Result result;
+    if (!run_until([this] { return idle(); }, longest_run)) result.violations.emplace_back("does not come to an end");
+    over_ = true;
+    // Whatever somebody left behind unintentionally has gone by then.
+    const Time window = 3 * habits_.delay + 1s;
+    const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s;
+    run_until([] { return false; }, settled);
+    for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
+    for (const std::string& complaint : world_.server().complaints()) {
+      result.violations.push_back("no server would take this: " + complaint);
+    }
+    const bool woken = !world_.profile.conduct.refuses_channels;
+    const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
+    const Time message = world_.profile.latency + 100us;
+    const Bounds bounds{.message = message,
+                        // A look at the key may have to be answered first, and a question in the queue's terms follow.
+                        .news = 5 * message + (woken ? Time{0} : delay),
+                        // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
+                        .idle = 4 * message + delay + (woken ? Time{0} : window),
+                        .delay = delay,
+                        .claim = woken ? Time{1s} : window,
+                        .expiry = 2 * habits_.expiry};
+    result.history = world_.take_history();
+    Verdict verdict = check(result.history, bounds);
+    for (std::string& violation : verdict.violations) result.violations.push_back(std::move(violation));
+    result.acquired = verdict.acquired;
+    result.waited = verdict.waited;
+    return result;
+  }
+
+ private:
+  Habits draw_habits() {
+    constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
+    constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
+    constexpr std::array<Time, 3> stays{200us, 5ms, 100ms};
+    Random& random = world_.random;
+    const milliseconds expiry = expiries[random.below(expiries.size())];
+    return {.expiry = expiry,
+            // The public interface accepts none that is longer than the lease.
+            .delay = std::min(delays[random.below(delays.size())], expiry / 2),
+            .longest_stay = stays[random.below(stays.size())],
+            .longest_think = random.between(1ms, 200ms)};
+  }
+
+  void populate() {
+    const auto keys = world_.random.between(1, world_.profile.keys);
+    for (std::int64_t i = 0; i < keys; ++i) world_.keys.emplace_back("key" + std::to_string(i));
+    for (int i = 0; i < world_.profile.processes; ++i) add_process();
+    for (int i = 0; i < world_.profile.strangers; ++i) {
+      Process& process = processes_.emplace_back(world_, ++last_process_, 1);
+      process.spawn(strangers_.emplace_back(process, habits_).run());
+    }
+  }
+
+  void add_process() {
+    const int threads = static_cast<int>(world_.random.between(1, world_.profile.threads));
+    Process& process = processes_.emplace_back(world_, ++last_process_, threads);
+    for (int thread = 0; thread < threads; ++thread) {
+      process.spawn(workers_.emplace_back(process, thread, habits_).run());
+    }
+  }
+
+  bool idle() const {
+    return std::all_of(processes_.begin(), processes_.end(), [](const Process& each) { return each.idle(); });
+  }
+
+  template <class Condition>
+  bool run_until(Condition condition, Time end) {
+    Time at{0};
+    int steps = 0;
+    while (!condition()) {
+      if (!world_.agenda.step(end)) return false;
+      steps = world_.now() == at ? steps + 1 : 0;
+      at = world_.now();
+      if (steps > most_steps_at_once) return false;
+    }
+    return true;
+  }
+
+  // ---- trouble ------------------------------------------------------------------------------------------------------
+
+  void plan_troubles() {
+    const Profile& what = world_.profile;
+    every(what.process_pauses, [this] {
+      any_process().pause(world_.chance(500'000) ? world_.random.between(1ms, 50ms) : world_.random.between(1ms, 5s));
+    });
+    every(what.cuts, [this] { any_process().cut(); });
+    every(what.deaths, [this] {
+      Process& victim = any_process();
+      if (!victim.alive() || ++deaths_ > world_.profile.processes) return;
+      victim.die(world_.chance(300'000));
+      add_process();
+    });
+    every(what.script_flushes, [this] { world_.forget_scripts(); });
+    every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
+    every(what.deletions, [this] {
+      if (world_.chance(200'000)) return world_.delete_all_by_hand();
+      world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);
+    });
+    every(what.clock_steps, [this] { world_.step_server_clock(world_.random.between(-10s, 10s)); });
+  }
+
+  void every(Time mean, const std::function<void()>& trouble) {
+    if (mean == Time{0}) return;
+    world_.agenda.after(world_.random.between(Time{0}, 2 * mean), [this, mean, trouble] {
+      if (over_) return;
+      trouble();
+      every(mean, trouble);
+    });
+  }
+
+  Process& any_process() {
+    return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));
+  }
+
+  World world_;
+  const Habits habits_;
+  std::list<Worker> workers_;
+  std::list<Stranger> strangers_;
+  std::list<Process> processes_;
+  int last_process_ = 0;
+  int deaths_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace
+
+Result simulate(LuaHost& lua, const Setting& setting) { return Simulation{lua, setting}.run(); }
+
+std::string replay(const Setting& setting) {
+  std::string command = "REDISMUTEX_SIM_PROFILE=" + std::string{setting.profile->name} +
+                        " REDISMUTEX_SIM_SEED=" + std::to_string(setting.seed);
+  if (setting.mutant != Mutant::none) command += std::string{" REDISMUTEX_SIM_MUTANT="} + name(setting.mutant);
+  return command + " ./redismutex_sim_tests --gtest_filter=Simulation.Replay";
+}
+
+}  // namespace redismutex::sim

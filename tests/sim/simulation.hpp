@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/history.hpp"
+#include "sim/lua_host.hpp"
+#include "sim/mutant.hpp"
+#include "sim/profile.hpp"
+
+namespace redismutex::sim {
+
+struct Result {
+  std::vector<std::string> violations;
+  std::size_t acquired = 0;
+  std::size_t waited = 0;
+  History history = {};
+};
+
+struct Setting {
+  std::uint64_t seed = 0;
+  const Profile* profile = nullptr;
+  Mutant mutant = Mutant::none;
+  bool tracing = false;
+};
+
+/// Runs one simulation to its end and checks what happened. The same setting gives the same result.
+Result simulate(LuaHost& lua, const Setting& setting);
+
+/// The command that runs it again, and shows what happens.
+std::string replay(const Setting& setting);
+
+}  // namespace redismutex::sim

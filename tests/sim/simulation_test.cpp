@@ -1,0 +1,70 @@
+#include "sim/simulation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+namespace redismutex::sim {
+namespace {
+
+/// The seeds of a run: so many from the first on. More, or others, by the environment.
+std::uint64_t number(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+std::string listed(const Result& result) {
+  std::string text;
+  for (std::size_t i = 0; i < result.violations.size() && i < 10; ++i) text += "\n  " + result.violations[i];
+  return text;
+}
+
+class Profiles : public ::testing::TestWithParam<Profile> {};
+
+// Whatever the network, the machines and the server do to them: many clients of one lock keep every promise.
+TEST_P(Profiles, KeepEveryPromise) {
+  const std::uint64_t first = number("REDISMUTEX_SIM_FIRST", 0), count = number("REDISMUTEX_SIM_SEEDS", 150);
+  LuaHost lua;
+  std::size_t acquired = 0, waited = 0;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const Setting setting{.seed = seed, .profile = &profile(GetParam().name)};
+    const Result result = simulate(lua, setting);
+    acquired += result.acquired;
+    waited += result.waited;
+    EXPECT_TRUE(result.violations.empty()) << listed(result) << "\nTo see it again:\n  " << replay(setting);
+  }
+  std::cout << acquired << " acquisitions, " << waited << " of them after a time in line\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Profiles, ::testing::ValuesIn(profiles()),
+                         [](const auto& each) { return std::string{each.param.name}; });
+
+// The same seed gives the same run, to the nanosecond: or a failure could not be looked at again.
+TEST(Simulation, ASeedReplaysExactly) {
+  LuaHost lua;
+  const Profile& all = profile("everything");
+  const auto one = simulate(lua, {.seed = 9, .profile = &all}).history;
+  const auto other = simulate(lua, {.seed = 9, .profile = &all}).history;
+  ASSERT_EQ(one.size(), other.size());
+  for (std::size_t i = 0; i < one.size(); ++i) ASSERT_TRUE(one[i].time == other[i].time && one[i].id == other[i].id);
+}
+
+// Shows one run, chosen by the environment.
+TEST(Simulation, Replay) {
+  const char* seed = std::getenv("REDISMUTEX_SIM_SEED");
+  if (seed == nullptr) GTEST_SKIP() << "for replaying: set REDISMUTEX_SIM_SEED";
+  const char* name = std::getenv("REDISMUTEX_SIM_PROFILE");
+  Setting setting{.seed = std::strtoull(seed, nullptr, 10),
+                  .profile = &profile(name == nullptr ? std::string_view{"everything"} : name),
+                  .tracing = true};
+  if (const char* wanted = std::getenv("REDISMUTEX_SIM_MUTANT")) setting.mutant = mutant_named(wanted);
+  LuaHost lua;
+  const Result result = simulate(lua, setting);
+  EXPECT_TRUE(result.violations.empty()) << listed(result);
+}
+
+}  // namespace
+}  // namespace redismutex::sim

@@ -1,0 +1,232 @@
+#include "sim/world.hpp"
+
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "sim/link.hpp"
+
+namespace redismutex::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
+
+/// The fields of a queue's hash that say who waits: "who:<id>".
+constexpr std::string_view who = "who:";
+
+/// "seen window expiry mailbox", as queue.lua writes it.
+struct Waiter {
+  std::int64_t seen_ms = 0;
+  std::int64_t window_ms = 0;
+  std::string mailbox = {};
+
+  explicit Waiter(const std::string& who) {
+    std::int64_t expiry_ms = 0;
+    std::istringstream{who} >> seen_ms >> window_ms >> expiry_ms >> mailbox;
+  }
+};
+
+}  // namespace
+
+World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake, bool tracing)
+    : profile{what},
+      mutant{mistake},
+      random{seed},
+      tracing_{tracing},
+      server_{lua,
+              what.conduct,
+              {.now_us = [this] { return server_now_us(); },
+               .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
+               .on_change = [this](const std::string& key, bool /*expired*/) { touched_.insert(key); },
+               .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }}} {}
+
+// ---- the record -----------------------------------------------------------------------------------------------------
+
+void World::record(Event event) {
+  event.time = now();
+  if (tracing_) {
+    std::ostringstream line;
+    line << event;
+    note(line.str());
+  }
+  history_.push_back(std::move(event));
+}
+
+void World::note(const std::string& text) const {
+  if (!tracing_) return;
+  std::cout << std::setw(15) << std::fixed << std::setprecision(6) << std::chrono::duration<double>{now()}.count()
+            << "  " << text << '\n';
+}
+
+/// After a command: what it did to the locks.
+void World::watch(const std::vector<std::string>& command) {
+  const auto touched = std::exchange(touched_, {});
+  for (const protocol::Key& key : keys) {
+    if (touched.contains(key.text())) watch_owner(key, command);
+    if (touched.contains(key.queue())) watch_queue(key);
+  }
+}
+
+void World::watch_owner(const protocol::Key& key, const std::vector<std::string>& command) {
+  const Keyspace::Entry* entry = server_.keyspace().peek(key.text());
+  if (entry == nullptr) {
+    if (owners_.erase(key.text()) > 0) record({.kind = Event::Kind::free, .key = key.text()});
+    return;
+  }
+  const auto* value = std::get_if<std::string>(&entry->value);
+  const std::string id = value == nullptr ? "?" : *value;
+  Event event{.kind = Event::Kind::owner,
+              .key = key.text(),
+              .id = id,
+              .until = entry->expires_at_ms ? true_time(*entry->expires_at_ms) : never};
+  std::string& known = owners_[key.text()];
+  const auto& queue = queues_[key.queue()];
+  const auto place = queue.find(std::string{who} + id);
+  const bool asks_itself = command.size() > 5 && command[5] == id;
+  if (known != id && place != queue.end() && !asks_itself) {
+    const Waiter waiter{place->second};
+    event.note = "handed";
+    if (server_now_us() / 1000 > waiter.seen_ms + waiter.window_ms) event.note = "handed-to-stale";
+    if (waiter.mailbox != "-" && server_.receivers(waiter.mailbox) == 0) event.note = "handed-to-unreachable";
+  }
+  known = id;
+  record(std::move(event));
+  plan_expiry(key.text());
+}
+
+/// Goes through both lists at once: they are sorted, and mostly the same.
+void World::watch_queue(const protocol::Key& key) {
+  static const Keyspace::Hash nobody;
+  const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
+  const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
+  const Keyspace::Hash& present = hash == nullptr ? nobody : *hash;
+  Keyspace::Hash& known = queues_[key.queue()];
+  auto is = present.lower_bound(std::string{who});
+  auto was = known.begin();
+  const auto note_place = [&](const std::string& field, const std::string& waits) {
+    const Waiter waiter{waits};
+    record({.kind = Event::Kind::queued,
+            .key = key.text(),
+            .id = field.substr(who.size()),
+            .until = true_time(waiter.seen_ms + waiter.window_ms)});
+  };
+  while (is != present.end() || was != known.end()) {
+    if (was == known.end() || (is != present.end() && is->first < was->first)) {
+      note_place(is->first, is->second);
+      known.insert(was, *is);
+      ++is;
+    } else if (is == present.end() || was->first < is->first) {
+      record({.kind = Event::Kind::unqueued, .key = key.text(), .id = was->first.substr(who.size())});
+      was = known.erase(was);
+    } else {
+      if (was->second != is->second) {
+        note_place(is->first, is->second);
+        was->second = is->second;
+      }
+      ++is;
+      ++was;
+    }
+  }
+  plan_expiry(key.queue());
+}
+
+// ---- the server -----------------------------------------------------------------------------------------------------
+
+std::int64_t World::server_now_us() const {
+  return server_epoch_us + std::chrono::duration_cast<std::chrono::microseconds>(now() + server_clock_ahead_).count();
+}
+
+Time World::true_time(std::int64_t server_ms) const {
+  return std::chrono::milliseconds{server_ms} - std::chrono::microseconds{server_epoch_us} - server_clock_ahead_;
+}
+
+Server::Connection World::connect(const std::shared_ptr<Link>& link) {
+  const Server::Connection connection = server_.connect();
+  links_[connection] = link;
+  return connection;
+}
+
+void World::disconnect(Server::Connection connection) {
+  links_.erase(connection);
+  server_.disconnect(connection);
+}
+
+void World::execute(Server::Connection connection, const std::vector<std::string>& command) {
+  if (!up_ || !links_.contains(connection)) return;
+  server_.execute(connection, command);
+  watch(command);
+}
+
+void World::deliver(Server::Connection connection, Value value) {
+  const auto place = links_.find(connection);
+  if (place == links_.end()) return;
+  if (const auto link = place->second.lock()) link->server_sends(std::move(value));
+}
+
+/// A server deletes what has expired when it comes to it: mostly soon, sometimes late.
+void World::plan_expiry(const std::string& key) {
+  const Keyspace::Entry* entry = server_.keyspace().peek(key);
+  if (entry == nullptr || !entry->expires_at_ms || !expiry_planned_.insert(key).second) return;
+  const Time lag = chance(50'000) ? random.between(1s, 10s) : random.between(2ms, 300ms);
+  agenda.at(std::max(now(), true_time(*entry->expires_at_ms)) + lag, [this, key] {
+    expiry_planned_.erase(key);
+    server_.expire_if_due(key);
+    watch({});
+    plan_expiry(key);
+  });
+}
+
+void World::step_server_clock(Time by) {
+  record({.kind = Event::Kind::disaster, .note = "clock-step"});
+  server_clock_ahead_ += by;
+  for (const protocol::Key& key : keys) {
+    server_.expire_if_due(key.text());
+    server_.expire_if_due(key.queue());
+  }
+  watch({});
+}
+
+void World::restart_server(Time down) {
+  record({.kind = Event::Kind::disaster, .note = "restart"});
+  up_ = false;
+  server_.forget_everything();
+  watch({});
+  for (const auto& [connection, weak] : std::exchange(links_, {})) {
+    server_.disconnect(connection);
+    if (const auto link = weak.lock()) link->reset_by_server();
+  }
+  agenda.after(down, [this] { up_ = true; });
+}
+
+void World::forget_scripts() {
+  record({.kind = Event::Kind::disaster, .note = "SCRIPT-FLUSH"});
+  server_.forget_scripts();
+}
+
+void World::delete_by_hand(const protocol::Key& key) {
+  record({.kind = Event::Kind::disaster, .key = key.text(), .note = "DEL"});
+  const Server::Connection connection = server_.connect();
+  server_.execute(connection, {"DEL", key.text()});
+  server_.disconnect(connection);
+  watch({});
+}
+
+void World::delete_all_by_hand() {
+  record({.kind = Event::Kind::disaster, .note = "FLUSHALL"});
+  const Server::Connection connection = server_.connect();
+  server_.execute(connection, {"FLUSHALL"});
+  server_.disconnect(connection);
+  watch({});
+}
+
+std::vector<std::string> World::keys_left() {
+  for (const std::string& key : server_.keyspace().keys()) server_.expire_if_due(key);
+  watch({});
+  return server_.keyspace().keys();
+}
+
+}  // namespace redismutex::sim

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocol/key.hpp"
+#include "sim/agenda.hpp"
+#include "sim/history.hpp"
+#include "sim/lua_host.hpp"
+#include "sim/mutant.hpp"
+#include "sim/profile.hpp"
+#include "sim/random.hpp"
+#include "sim/server.hpp"
+
+namespace redismutex::sim {
+
+class Link;
+
+/// What one simulation consists of besides its clients: time, chance, the server and the network to it, and the record.
+class World {
+ public:
+  World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake, bool tracing);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  const Profile& profile;
+  const Mutant mutant;
+  Agenda agenda;
+  Random random;
+  std::vector<protocol::Key> keys;
+
+  Time now() const noexcept { return agenda.now(); }
+  bool chance(std::uint64_t per_million) { return random.chance(per_million); }
+
+  // The record.
+  History take_history() { return std::move(history_); }
+  void record(Event event);
+  void note(const std::string& text) const;  // for whoever reads the trace
+
+  // The server.
+  const Server& server() const noexcept { return server_; }
+  bool server_is_up() const noexcept { return up_; }
+  Server::Connection connect(const std::shared_ptr<Link>& link);
+  void disconnect(Server::Connection connection);
+  void execute(Server::Connection connection, const std::vector<std::string>& command);
+  void step_server_clock(Time by);
+  void restart_server(Time down);
+  void forget_scripts();
+  void delete_by_hand(const protocol::Key& key);
+  void delete_all_by_hand();
+  std::vector<std::string> keys_left();
+
+ private:
+  std::int64_t server_now_us() const;
+  Time true_time(std::int64_t server_ms) const;
+  void deliver(Server::Connection connection, Value value);
+  void watch(const std::vector<std::string>& command);
+  void watch_owner(const protocol::Key& key, const std::vector<std::string>& command);
+  void watch_queue(const protocol::Key& key);
+  void plan_expiry(const std::string& key);
+
+  const bool tracing_;
+  History history_;
+  Time server_clock_ahead_{0};
+  bool up_ = true;
+  std::set<std::string> touched_;
+  std::set<std::string> expiry_planned_;
+  std::map<std::string, std::string> owners_;
+  std::map<std::string, Keyspace::Hash> queues_;  // the fields "who:..."
+  std::map<Server::Connection, std::weak_ptr<Link>> links_;
+  Server server_;
+};
+
+}  // namespace redismutex::sim
