@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <redismutex/observer.hpp>
 #include <string>
 #include <string_view>
 
@@ -49,9 +51,12 @@ struct ConnectionOptions {
   /// What `CLIENT LIST` on the server shows; printable ASCII without spaces.
   std::string client_name = "redismutex";
 
-  /// Is told what the connection can not do although it works, and what to do about it: one sentence, now and then.
-  /// Called by any thread, without any lock held; what it throws is ignored.
+  /// Is told what a person should know: what the server does not let us do or is set up for, and what to do about it. One
+  /// sentence, now and then. Called by any thread, with no lock of this library held; what it throws is ignored.
   std::function<void(std::string_view message)> log;
+
+  /// Is told what happens, for metrics.
+  std::shared_ptr<Observer> observer;
 };
 
 /// Reads a URL as Connection does, for programs that want to change a detail before they connect.

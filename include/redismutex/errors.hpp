@@ -42,12 +42,33 @@ struct LoginError : ConnectionError {
   using ConnectionError::ConnectionError;
 };
 
+/// A request was sent and no answer came: whether the server carried it out is unknown. What that means for the lock is in
+/// the message.
+struct OutcomeUnknownError : ConnectionError {
+  using ConnectionError::ConnectionError;
+};
+
 /// The server answered, and refused the command.
 struct ServerError : Error {
+  enum class Reason {
+    out_of_memory,  ///< OOM: the server has reached its maxmemory
+    no_replicas,    ///< NOREPLICAS: fewer replicas than min-replicas-to-write
+    not_saving,     ///< MISCONF: the server can not write its snapshots
+    read_only,      ///< READONLY: this is a replica
+    loading,        ///< LOADING: it has just been started
+    busy,           ///< BUSY: a script of somebody's has been running for long
+    no_permission,  ///< NOPERM: the user lacks the right
+    wrong_type,     ///< WRONGTYPE: something else than a lock is stored at the key
+    other,
+  };
+
   ServerError(const std::string& message, std::string code) : Error{message}, code_{std::move(code)} {}
 
-  /// The first word of the server's error, such as OOM, NOPERM, LOADING, READONLY, MISCONF or WRONGTYPE.
+  /// The first word of the server's error.
   const std::string& code() const noexcept { return code_; }
+
+  /// The same, of those that callers may want to treat in different ways.
+  Reason reason() const noexcept;
 
  private:
   std::string code_;

@@ -27,10 +27,16 @@ struct Options {
   /// a row as this while another process waits too. 0: each thread waits at the server by itself.
   int local_handoffs = 16;
 
-  /// Keep the lease alive for as long as the Lock lives. Not available yet: std::invalid_argument.
+  /// Keep the lease alive for as long as the Lock lives: a thread of the Connection starts it anew every third of `expiry`, and
+  /// tries again as long as the lease lasts when it can not. `expiry` then says how soon a dead owner's lock is free.
   bool auto_renew = false;
 
-  /// Mint a fencing token with each acquisition. Not available yet: std::invalid_argument.
+  /// With auto_renew: the longest that one Lock may be held, so that a process which hangs does not keep it for ever. Its
+  /// lease then ends, and lost_token() fires. 0: no limit; else at least `expiry`.
+  std::chrono::milliseconds max_hold{0};
+
+  /// Mint a fencing token with each acquisition, see Lock::fencing_token(). All who lock a key should agree on it. Costs no
+  /// round trip, and the server a little more.
   bool fencing = false;
 };
 

@@ -7,6 +7,7 @@
 #include <redismutex/errors.hpp>
 #include <redismutex/lock.hpp>
 #include <redismutex/mutex.hpp>
+#include <redismutex/observer.hpp>
 #include <redismutex/options.hpp>
 #include <redismutex/redis_mutex.hpp>
 #include <redismutex/version.hpp>

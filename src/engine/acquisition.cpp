@@ -1,6 +1,7 @@
 #include "engine/acquisition.hpp"
 
 #include <redismutex/errors.hpp>
+#include <redismutex/observer.hpp>
 #include <utility>
 #include <variant>
 
@@ -18,21 +19,21 @@ using Turn = LocalQueues::Turn;
 }  // namespace
 
 Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
-    : session_{std::move(session)}, key_{std::move(key)}, options_{options} {}
+    : session_{std::move(session)}, key_{std::move(key)}, options_{options}, started_{now()} {}
 
 std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) {
   return hold(ask_server(std::nullopt, stop), std::nullopt);
 }
 
 std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) {
-  const protocol::Instant until = now() + limit;
+  const protocol::Instant until = started_ + limit;
   return options_.local_handoffs > 0 ? take_turn(until, stop) : hold(ask_server(until, stop), std::nullopt);
 }
 
 /// First the line of this process's own threads, then the server.
 std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const std::stop_token& stop) {
   LocalQueues& queues = session_->local_queues();
-  Turn turn = queues.enter(key_, deadline_at(wait_until), stop);
+  Turn turn = queues.enter(key_, deadline_at(wait_until), stop, [this] { note_contention(); });
   if (turn.kind == Turn::Kind::timed_out) return nullptr;
   if (turn.kind == Turn::Kind::stopped) {
     report::raise(*session_, report::action("acquire", key_), {net::Failure::Kind::cancelled, "cancelled"});
@@ -40,6 +41,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
   try {
     std::unique_ptr<Lease> lease = std::move(turn.lease);
     if (lease && lease->valid_until() <= now()) lease.reset();
+    if (lease && options_.fencing && lease->token() == 0) give_up(std::move(lease));
     if (lease && lease->expiry() != options_.expiry) lease->extend_in_passing(options_.expiry);
     if (!lease) lease = ask_server(wait_until, stop);
     if (lease) {
@@ -66,12 +68,14 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
                    // A non-blocking mutex may have any delay, and still be asked to wait.
                    .delay = options_.delay.count() > 0 ? options_.delay : Options{}.delay,
                    .max_waiters = options_.max_waiters,
+                   .fencing = options_.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
                    .mailbox = mailbox,
                    .expect_queue = contended.load(std::memory_order_relaxed)}};
   Mailroom::Box box{session_->mailroom(), key_, id};
-  const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box);
+  const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box,
+                                     [this] { note_contention(); });
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
-  if (machine.left_traces()) clean_up(id, machine);
+  if (machine.left_traces()) clean_up(id);
   if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
   if (failure) report::raise(*session_, report::action("acquire", key_), *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
@@ -86,28 +90,39 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
 }
 
 std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {
+  session_->survey();
   if (!lease) return nullptr;
-  return std::make_unique<Hold>(session_, std::move(lease), ticket, options_.local_handoffs);
+  auto made = std::make_unique<Hold>(session_, std::move(lease), ticket, options_);
+  if (Observer* observer = session_->observer()) observer->acquired(key_.text(), now() - started_);
+  return made;
+}
+
+void Acquisition::note_contention() {
+  if (std::exchange(contention_noted_, true)) return;
+  if (Observer* observer = session_->observer()) observer->contended(key_.text());
+}
+
+/// A lease without a fencing token, from a thread that did not want one.
+void Acquisition::give_up(std::unique_ptr<Lease> lease) {
+  try {
+    lease->release();
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it is not ours any more, or will not be for long
+  }
 }
 
 /// The server may have set the key, or keep a place in the queue, for an id that nobody uses any more: the others would
-/// wait for it to expire. Released right behind our last command; where that fails, in the background until it would
-/// have expired.
-void Acquisition::clean_up(const protocol::OwnerId& id, const Acquire& machine) {
+/// wait for it to expire. Released in the background, and tried until it would have expired.
+void Acquisition::clean_up(const protocol::OwnerId& id) {
   static constexpr std::chrono::milliseconds pause{250};
   const protocol::Instant until = now() + options_.expiry;
-  if (!machine.in_doubt()) {
-    protocol::Release release{key_, id, until};
-    if (session_->post(std::get<protocol::Request>(release.start(now())))) return;
-  }
   // The session outlives its own errands: it waits for them when it ends.
-  session_->errands().schedule(now(),
-                               [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
-                                 protocol::Release release{key, id, until};
-                                 const auto failure = session->run(release, session->patience());
-                                 if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
-                                 return std::nullopt;
-                               });
+  session_->errands().schedule(
+      now(), [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
+        protocol::Release release{key, id, until, 0};
+        const auto failure = session->run(release, session->patience());
+        if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
+        return std::nullopt;
+      });
 }
 
 std::string Acquisition::taken(std::string_view why) const {

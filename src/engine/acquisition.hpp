@@ -35,11 +35,15 @@ class Acquisition {
   std::unique_ptr<Hold> take_turn(protocol::Instant wait_until, const std::stop_token& stop);
   std::unique_ptr<Lease> ask_server(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
   std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
-  void clean_up(const protocol::OwnerId& id, const protocol::Acquire& machine);
+  void note_contention();
+  static void give_up(std::unique_ptr<Lease> lease);
+  void clean_up(const protocol::OwnerId& id);
 
   const std::shared_ptr<Session> session_;
   const protocol::Key key_;
   const Options options_;
+  const protocol::Instant started_;
+  bool contention_noted_ = false;
 };
 
 }  // namespace redismutex::engine

@@ -1,6 +1,7 @@
 #include "engine/hold.hpp"
 
 #include <redismutex/errors.hpp>
+#include <redismutex/observer.hpp>
 #include <utility>
 #include <variant>
 
@@ -13,55 +14,76 @@
 namespace redismutex::engine {
 
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
-           int local_handoffs)
+           const Options& options)
     : session_{std::move(session)},
-      state_{std::make_shared<State>()},
+      tenure_{std::make_shared<Tenure>(*session_, std::move(lease), ticket)},
       ticket_{ticket},
-      local_handoffs_{local_handoffs},
-      expiry_{lease->expiry()},
+      local_handoffs_{options.local_handoffs},
+      expiry_{options.expiry},
       fork_generation_{net::fork_generation()} {
-  state_->lease = std::move(lease);
-  if (!state_->lease->is_claim()) return;
-  // Whoever was handed the lock is inside with a short lease, and expects the full one. Should the extension that is under
-  // way get lost, somebody must send another.
-  const protocol::Instant here = now();
-  errand_ = session_->errands().schedule(
-      here + (state_->lease->valid_until() - here) / 4,
-      [session = session_.get(), claimed = std::weak_ptr{state_}] { return see_to_claim(*session, claimed); });
+  if (options.auto_renew) {
+    look_after({.renew_to = expiry_,
+                .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
+                                                                : protocol::Instant::max()});
+  } else if (tenure_->is_claim()) {
+    // Whoever was handed the lock is inside with a short lease, and expects the full one. Should the extension that is
+    // under way get lost, somebody must send another.
+    const protocol::Instant here = now();
+    errand_ = session_->errands().schedule(
+        here + (tenure_->valid_until() - here) / 4,
+        [session = session_.get(), claimed = std::weak_ptr{tenure_}, expiry = expiry_] {
+          return see_to_claim(*session, claimed, expiry);
+        });
+  }
 }
 
 Hold::~Hold() {
   if (inherited()) {
     // What it refers to belongs to the parent's threads, and may be locked for ever here.
-    static_cast<void>(state_->lease.release());
+    tenure_->abandon();
     return;
   }
-  if (timer_) session_->timers().cancel(*timer_);
-  if (errand_) session_->errands().cancel(*errand_);
+  end();
 }
 
 bool Hold::inherited() const noexcept { return fork_generation_ != net::fork_generation(); }
 
-protocol::Instant Hold::valid_until() const {
-  if (inherited()) return {};
-  const std::lock_guard lock{state_->mutex};
-  return state_->lease->valid_until();
+std::optional<std::uint64_t> Hold::fencing_token() const noexcept {
+  return tenure_->token() != 0 ? std::optional{tenure_->token()} : std::nullopt;
 }
+
+protocol::Instant Hold::valid_until() const { return inherited() ? protocol::Instant{} : tenure_->valid_until(); }
+
+// ---- the end --------------------------------------------------------------------------------------------------------
 
 void Hold::release() {
   if (inherited()) {
     throw MutexUnlockError{
-        report::cannot(*session_, report::action("release", state_->lease->key()), "it is held by the parent process")};
+        report::cannot(*session_, report::action("release", tenure_->key()), "it is held by the parent process")};
   }
-  std::unique_ptr<Lease> lease;
-  {
-    const std::lock_guard lock{state_->mutex};
-    lease = std::move(state_->lease);
+  const auto held_for = now() - tenure_->began();
+  try {
+    give_back(end());
+  } catch (const MutexUnlockError&) {
+    tenure_->was_gone();
+    throw;
   }
-  if (!ticket_) return lease->release();
+  if (Observer* observer = session_->observer()) observer->released(key(), held_for);
+}
 
+std::unique_ptr<Lease> Hold::end() {
+  if (errand_) session_->errands().cancel(*std::exchange(errand_, std::nullopt));
+  {
+    const std::lock_guard lock{mutex_};
+    if (care_) session_->caretaker().forget(*std::exchange(care_, std::nullopt));
+  }
+  return tenure_->end();
+}
+
+void Hold::give_back(std::unique_ptr<Lease> lease) {
+  if (!ticket_) return lease->release();
   LocalQueues& queues = session_->local_queues();
-  const protocol::Key key = lease->key();
+  const protocol::Key& key = tenure_->key();
   if (queues.has_next(key, *ticket_) && lease->may_be_passed(local_handoffs_)) {
     lease = queues.pass(key, *ticket_, std::move(lease));
     if (!lease) return;
@@ -75,104 +97,75 @@ void Hold::release() {
   lease->release();
 }
 
+// ---- extension ------------------------------------------------------------------------------------------------------
+
 void Hold::extend() { extend(expiry_); }
 
 void Hold::extend(std::chrono::milliseconds expiry) {
-  const protocol::Key& key = state_->lease->key();
-  const std::string action = report::action("extend", key);
+  const std::string action = report::action("extend", tenure_->key());
   if (protocol::time_left(valid_until(), now()).count() == 0) {
-    report_loss();
+    if (!inherited()) tenure_->lose();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};
   }
-  protocol::Instant old_until;
-  {
-    const std::lock_guard lock{state_->mutex};
-    old_until = state_->lease->begin_extension(expiry);
-    if (timer_) watch();  // it may end sooner now
-  }
-  protocol::Extend machine{key, state_->lease->id(), expiry};
+  const protocol::Extend::Terms terms{.expiry = expiry,
+                                      .longer = protocol::Longer::goes,
+                                      .token = tenure_->token(),
+                                      .tracking = is_watched() ? protocol::Tracking::on : protocol::Tracking::off};
+  const protocol::Instant old_until = tenure_->begin_extension(terms).value_or(protocol::Instant{});
+  protocol::Extend machine{tenure_->key(), tenure_->id(), terms};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));
+  if (failure && machine.in_doubt()) {
+    report::raise_unknown(*session_, action, *failure, "valid_for() says what can be relied on");
+  }
   if (failure) report::raise(*session_, action, *failure);
+  tenure_->conclude_extension(machine);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(*session_, action, *refused);
   }
-  {
-    const std::lock_guard lock{state_->mutex};
-    state_->lease->conclude_extension(machine.outcome());
-    if (timer_) watch();
-  }
-  if (const auto* extended = std::get_if<protocol::Extend::Extended>(&machine.outcome())) {
-    if (ticket_) session_->local_queues().note_inside(key, *ticket_, extended->valid_until);
+  if (std::holds_alternative<protocol::Extend::Extended>(machine.outcome())) {
+    if (Observer* observer = session_->observer()) {
+      observer->renewed(key(), protocol::time_left(tenure_->valid_until(), now()));
+    }
     return;
   }
-  report_loss();
+  tenure_->lose();
   throw MutexUnlockError{report::cannot(*session_, action, report::was_lost)};
 }
 
-std::stop_token Hold::loss() const {
+std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
+                                                    std::chrono::milliseconds expiry) {
+  const std::shared_ptr<Tenure> tenure = claimed.lock();
+  if (!tenure || !tenure->is_claim()) return std::nullopt;
+  const protocol::Instant until = tenure->valid_until();
+  if (until <= now()) return std::nullopt;
+  protocol::Extend machine{tenure->key(), tenure->id(), {.expiry = expiry, .token = tenure->token()}};
+  // This may take its time, and whoever holds the lock goes on meanwhile.
+  if (session.run(machine, deadline_at(until))) return std::nullopt;
+  if (tenure->is_claim()) tenure->conclude_extension(machine);
+  return std::nullopt;
+}
+
+// ---- loss -----------------------------------------------------------------------------------------------------------
+
+void Hold::look_after(Caretaker::Care care) {
+  const std::lock_guard lock{mutex_};
+  if (!care_) care_ = session_->caretaker().take(tenure_, care);
+}
+
+bool Hold::is_watched() const {
+  const std::lock_guard lock{mutex_};
+  return care_.has_value();
+}
+
+std::stop_token Hold::loss() {
   if (inherited()) {
     std::stop_source lost;
     lost.request_stop();
     return lost.get_token();
   }
-  const std::lock_guard lock{state_->mutex};
-  if (!state_->lost.stop_possible()) {
-    state_->lost = std::stop_source{};
-    watch();
-  }
-  return state_->lost.get_token();
-}
-
-/// With the state's lock held: tell of the loss when the lease as it is now ends.
-void Hold::watch() const {
-  if (timer_) session_->timers().cancel(*timer_);
-  timer_ = session_->timers().schedule(state_->lease->valid_until(),
-                                       [watched = std::weak_ptr{state_}] { return look_for_loss(watched); });
-}
-
-std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std::weak_ptr<State>& claimed) {
-  const std::shared_ptr<State> state = claimed.lock();
-  if (!state) return std::nullopt;
-  std::optional<protocol::Extend> machine;
-  protocol::Instant until;
-  std::optional<protocol::Key> key;
-  std::optional<protocol::OwnerId> id;
-  {
-    const std::lock_guard lock{state->mutex};
-    if (!state->lease || !state->lease->is_claim()) return std::nullopt;
-    until = state->lease->valid_until();
-    if (until <= now()) return std::nullopt;
-    machine.emplace(key.emplace(state->lease->key()), id.emplace(state->lease->id()), state->lease->expiry());
-  }
-  // Without the lock: this may take its time, and whoever holds the lock goes on meanwhile.
-  if (session.run(*machine, deadline_at(until))) return std::nullopt;
-  const std::lock_guard lock{state->mutex};
-  if (state->lease && state->lease->is_claim()) state->lease->conclude_extension(machine->outcome());
-  return std::nullopt;
-}
-
-std::optional<protocol::Instant> Hold::look_for_loss(const std::weak_ptr<State>& watched) {
-  const std::shared_ptr<State> state = watched.lock();
-  if (!state) return std::nullopt;
-  std::stop_source lost{std::nostopstate};
-  {
-    const std::lock_guard lock{state->mutex};
-    if (!state->lease) return std::nullopt;  // released
-    const protocol::Instant until = state->lease->valid_until();
-    if (now() < until) return until;
-    lost = state->lost;
-  }
-  lost.request_stop();
-  return std::nullopt;
-}
-
-void Hold::report_loss() const {
-  std::stop_source lost{std::nostopstate};
-  {
-    const std::lock_guard lock{state_->mutex};
-    lost = state_->lost;
-  }
-  lost.request_stop();
+  // Whoever asks wants to know at once: the server is to report when the key is changed.
+  look_after({});
+  return tenure_->lost_token();
 }
 
 }  // namespace redismutex::engine

@@ -5,11 +5,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <redismutex/options.hpp>
 #include <stop_token>
 
+#include "engine/caretaker.hpp"
+#include "engine/keeper.hpp"
 #include "engine/lease.hpp"
 #include "engine/local_queues.hpp"
 #include "engine/session.hpp"
+#include "engine/tenure.hpp"
 #include "protocol/instant.hpp"
 
 namespace redismutex::engine {
@@ -21,21 +25,22 @@ class Hold {
  public:
   /// `ticket`: of the holder in its process's own line for the key; none if it went past it.
   Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
-       int local_handoffs);
+       const Options& options);
 
-  /// Lets the next thread of this process go to the server; does not release: see release().
+  /// Does not release: see release().
   ~Hold();
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
-  const std::string& key() const noexcept { return state_->lease->key().text(); }
-  const std::string& value() const noexcept { return state_->lease->id().text(); }
+  const std::string& key() const noexcept { return tenure_->key().text(); }
+  const std::string& value() const noexcept { return tenure_->id().text(); }
+  std::optional<std::uint64_t> fencing_token() const noexcept;
 
   /// Until when the lock can be relied on; a time long past for a lock that was lost, or that is the parent's.
   protocol::Instant valid_until() const;
 
   /// Stops when the lock can no longer be relied on, unless it was released before.
-  std::stop_token loss() const;
+  std::stop_token loss();
 
   /// As the functions of Lock with the same names. Without argument: the lease that the lock was taken with.
   void release();
@@ -43,28 +48,25 @@ class Hold {
   void extend(std::chrono::milliseconds expiry);
 
  private:
-  /// What the timer that tells of the loss looks at, too.
-  struct State {
-    std::mutex mutex;  // guards the rest
-    std::unique_ptr<Lease> lease;
-    std::stop_source lost{std::nostopstate};
-  };
-
-  static std::optional<protocol::Instant> look_for_loss(const std::weak_ptr<State>& watched);
-  static std::optional<protocol::Instant> see_to_claim(Session& session, const std::weak_ptr<State>& claimed);
+  static std::optional<protocol::Instant> see_to_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
+                                                       std::chrono::milliseconds expiry);
 
   bool inherited() const noexcept;
-  void watch() const;
-  void report_loss() const;
+  void look_after(Caretaker::Care care);
+  bool is_watched() const;
+  std::unique_ptr<Lease> end();
+  void give_back(std::unique_ptr<Lease> lease);
 
   const std::shared_ptr<Session> session_;
-  const std::shared_ptr<State> state_;
+  const std::shared_ptr<Tenure> tenure_;
   const std::optional<LocalQueues::Ticket> ticket_;
   const int local_handoffs_;
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;
-  mutable std::optional<Keeper::Ticket> timer_;  // guarded by State::mutex
   std::optional<Keeper::Ticket> errand_;
+
+  mutable std::mutex mutex_;  // guards care_
+  std::optional<Caretaker::Ticket> care_;
 };
 
 }  // namespace redismutex::engine

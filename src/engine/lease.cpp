@@ -28,8 +28,8 @@ constexpr std::chrono::milliseconds between_questions{1};
 
 std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const protocol::Key& key,
                                                          const protocol::OwnerId& id,
-                                                         std::chrono::milliseconds expiry) {
-  std::unique_ptr<PendingExtension> made{new PendingExtension{key, id, expiry}};
+                                                         const Extend::Terms& terms) {
+  std::unique_ptr<PendingExtension> made{new PendingExtension{key, id, terms}};
   made->sent_at_ = now();
   const protocol::Step step = made->machine_.start(made->sent_at_);
   made->link_ = session.post(std::get<protocol::Request>(step), made->call_);
@@ -56,6 +56,7 @@ Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, s
       key_{key},
       id_{std::move(id)},
       expiry_{expiry},
+      token_{held.token},
       valid_until_{held.valid_until},
       claim_{held.claimed},
       asked_at_{now()} {
@@ -79,63 +80,80 @@ void Lease::settle() {
   if (!extension_) return;
   const PendingExtension::State state = extension_->look();
   if (state == PendingExtension::State::pending) return;
-  if (state == PendingExtension::State::answered) conclude_extension(extension_->outcome());
+  if (state == PendingExtension::State::answered) conclude_extension(extension_->machine());
   extension_.reset();
-}
-
-/// A shorter lease may take effect on the server although its answer never comes: count on the shorter from now on.
-void Lease::shorten(Instant now, std::chrono::milliseconds expiry) {
-  valid_until_ = std::min(valid_until_, protocol::valid_until(now, expiry));
 }
 
 void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
   asked_at_ = now();
-  shorten(asked_at_, expiry);
   expiry_ = expiry;
-  extension_ = PendingExtension::send(session_, key_, id_, expiry);
+  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_});
 }
 
-Instant Lease::begin_extension(std::chrono::milliseconds expiry) {
+Instant Lease::begin_extension(const Extend::Terms& terms) {
   const Instant old_until = valid_until();
-  asked_at_ = now();
-  shorten(asked_at_, expiry);
-  extension_.reset();
+  if (terms.longer == protocol::Longer::goes) {
+    shortest_expected_ = std::min(shortest_expected_, terms.expiry);
+    valid_until_ = std::min(valid_until_, protocol::valid_until(now(), terms.expiry));
+  }
   return old_until;
 }
 
-void Lease::conclude_extension(const Extend::Outcome& outcome) {
-  if (const auto* extended = std::get_if<Extend::Extended>(&outcome)) {
-    valid_until_ = extended->valid_until;
-    claim_ = false;
-    waiting_elsewhere_ = extended->waiting;
-    // Whoever waits there came before the answer: the passes since the question count.
-    passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
-  } else if (std::holds_alternative<Extend::Gone>(outcome)) {
-    valid_until_ = long_past;
-    claim_ = false;
+void Lease::conclude_extension(const Extend& machine) {
+  const Extend::Terms& terms = machine.terms();
+  const bool exact = terms.longer == protocol::Longer::goes;
+  if (exact && !machine.in_doubt()) shortest_expected_ = std::chrono::milliseconds::max();
+  if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
+    if (exact) valid_until_ = protocol::valid_until(extended->sent_at, terms.expiry);
+    conclude_renewal(terms.expiry, *extended);
+  } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
+    note_gone();
   }
 }
 
+void Lease::conclude_renewal(std::chrono::milliseconds expiry, const Extend::Extended& extended) {
+  const Instant until = protocol::valid_until(extended.sent_at, std::min(expiry, shortest_expected_));
+  valid_until_ = std::max(valid_until_, until);
+  claim_ = false;
+  waiting_elsewhere_ = extended.waiting;
+  // Whoever waits there came before the answer: the passes since the question count.
+  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
+}
+
+void Lease::note_gone() noexcept {
+  valid_until_ = long_past;
+  claim_ = false;
+}
+
 void Lease::release() {
-  protocol::Release machine{key_, id_, valid_until_};
+  const std::string action = report::action("release", key_);
+  protocol::Release machine{key_, id_, valid_until_, token_};
   const auto failure = session_.run(machine, session_.patience());
-  if (failure) report::raise(session_, report::action("release", key_), *failure);
+  if (failure && machine.in_doubt()) {
+    report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
+  }
+  if (failure) report::raise(session_, action, *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
-    report::raise(session_, report::action("release", key_), *refused);
+    report::raise(session_, action, *refused);
   }
   if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
-    throw MutexUnlockError{report::cannot(session_, report::action("release", key_), report::was_lost)};
+    throw MutexUnlockError{report::cannot(session_, action, report::was_lost)};
   }
 }
 
 bool Lease::may_be_passed(int most) {
   const Instant here = now();
-  // Not worth passing on when the next one could hardly start.
-  if (valid_until() < here + std::min<std::chrono::nanoseconds>(expiry_ / 10, std::chrono::milliseconds{20}))
-    return false;
-  if (waiting_elsewhere_ > 0) return passes_ < most;
-  if (!extension_ && here - asked_at_ >= between_questions) extend_in_passing(expiry_);
+  const auto left = valid_until() - here;
+  if (left < expiry_ / 10) return false;  // the next one could hardly start
+  if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
+  const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
+  if (!extension_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
   return true;
+}
+
+void Lease::note_pass() noexcept {
+  ++passes_;
+  if (token_ != 0) ++token_;
 }
 
 }  // namespace redismutex::engine

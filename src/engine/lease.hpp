@@ -21,7 +21,7 @@ class PendingExtension {
  public:
   /// `key` and `id` must outlive it. None if there is no connection.
   static std::unique_ptr<PendingExtension> send(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
-                                                std::chrono::milliseconds expiry);
+                                                const protocol::Extend::Terms& terms);
 
   /// Forgets the answer if it has not come.
   ~PendingExtension();
@@ -34,11 +34,11 @@ class PendingExtension {
   State look();
 
   /// Once answered.
-  const protocol::Extend::Outcome& outcome() const noexcept { return machine_.outcome(); }
+  const protocol::Extend& machine() const noexcept { return machine_; }
 
  private:
-  PendingExtension(const protocol::Key& key, const protocol::OwnerId& id, std::chrono::milliseconds expiry)
-      : machine_{key, id, expiry} {}
+  PendingExtension(const protocol::Key& key, const protocol::OwnerId& id, const protocol::Extend::Terms& terms)
+      : machine_{key, id, terms} {}
 
   protocol::Extend machine_;
   std::shared_ptr<net::Link> link_;
@@ -53,10 +53,15 @@ class Lease {
   Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
         const protocol::Acquire::Held& held);
   ~Lease();
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
 
   const protocol::Key& key() const noexcept { return key_; }
   const protocol::OwnerId& id() const noexcept { return id_; }
   std::chrono::milliseconds expiry() const noexcept { return expiry_; }
+
+  /// The fencing token of the thread that is inside; 0: none was wanted.
+  std::uint64_t token() const noexcept { return token_; }
 
   /// Whether it is still the short lease that it was handed over with: its extension is sent, and not answered.
   bool is_claim();
@@ -68,27 +73,36 @@ class Lease {
   void extend_in_passing(std::chrono::milliseconds expiry);
 
   /// The two halves of an extension that is waited for, by somebody who does not hold up this lease's other users
-  /// meanwhile. The first returns the present end, the second takes in how it went.
-  protocol::Instant begin_extension(std::chrono::milliseconds expiry);
-  void conclude_extension(const protocol::Extend::Outcome& outcome);
+  /// meanwhile. The first returns the present end, the second takes in how it went; it is not called if nobody knows.
+  protocol::Instant begin_extension(const protocol::Extend::Terms& terms);
+  void conclude_extension(const protocol::Extend& machine);
+
+  /// The same for one that never shortens, and so needs no first half.
+  void conclude_renewal(std::chrono::milliseconds expiry, const protocol::Extend::Extended& extended);
+  void note_gone() noexcept;
 
   /// Gives the key back on the server. Throws as Lock::release does.
   void release();
 
   /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
   bool may_be_passed(int most);
-  void note_pass() noexcept { ++passes_; }
+
+  /// It goes to another thread, with the next fencing token. (The server mints by a clock of microseconds, and a pass takes
+  /// longer than one: the tokens that are counted up here stay below its next.)
+  void note_pass() noexcept;
 
  private:
   void settle();
-  void shorten(protocol::Instant now, std::chrono::milliseconds expiry);
 
   Session& session_;
   const protocol::Key key_;
   const protocol::OwnerId id_;
   std::chrono::milliseconds expiry_;
+  std::uint64_t token_;
   protocol::Instant valid_until_;
   bool claim_;
+  // A shorter lease may take effect on the server at any time after it was asked for, until its answer has come.
+  std::chrono::milliseconds shortest_expected_ = std::chrono::milliseconds::max();
   std::unique_ptr<PendingExtension> extension_;
   protocol::Instant asked_at_;  // when the server was last asked how many wait
   std::int64_t waiting_elsewhere_ = 0;

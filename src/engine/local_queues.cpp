@@ -16,20 +16,25 @@ LocalQueues::Shard& LocalQueues::shard_of(const protocol::Key& key) {
   return shards_[std::hash<std::string>{}(key.text()) % shards_.size()];
 }
 
-LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop) {
+LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,
+                                     const std::function<void()>& on_wait) {
   Shard& shard = shard_of(key);
   std::unique_lock lock{shard.mutex};
   const auto [place, opened] = shard.lines.try_emplace(key.text());
-  if (!opened) return wait(shard, key.text(), lock, deadline, stop);
+  if (!opened) return wait(shard, place->second, lock, deadline, stop, on_wait);
   place->second.first = ++shard.last_ticket;
   return {.kind = Turn::Kind::first, .ticket = place->second.first};
 }
 
-LocalQueues::Turn LocalQueues::wait(Shard& shard, const std::string& key, std::unique_lock<std::mutex>& lock,
-                                    net::Deadline deadline, const std::stop_token& stop) {
-  Line& line = shard.lines.at(key);  // it exists as long as somebody waits in it
+/// A line exists as long as somebody waits in it.
+LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock,
+                                    net::Deadline deadline, const std::stop_token& stop,
+                                    const std::function<void()>& on_wait) {
   Waiter self;
   const auto place = line.waiters.insert(line.waiters.end(), &self);
+  lock.unlock();
+  on_wait();
+  lock.lock();
   for (;;) {
     // The one behind the one inside watches the end of that lease.
     const bool watches = line.waiters.front() == &self && line.until;

@@ -3,6 +3,7 @@
 #include <array>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -43,8 +44,10 @@ class LocalQueues final : private net::ForkAware {
     std::unique_ptr<Lease> lease = nullptr;
   };
 
-  /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass().
-  Turn enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop);
+  /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass(). `on_wait` is
+  /// called, without any lock held, if somebody else is there.
+  Turn enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,
+             const std::function<void()>& on_wait);
 
   /// The thread is inside, at the most until then: a thread that never comes back does not hold up the line for longer.
   void note_inside(const protocol::Key& key, Ticket ticket, protocol::Instant until);
@@ -76,8 +79,8 @@ class LocalQueues final : private net::ForkAware {
   };
 
   Shard& shard_of(const protocol::Key& key);
-  Turn wait(Shard& shard, const std::string& key, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
-            const std::stop_token& stop);
+  Turn wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
+            const std::stop_token& stop, const std::function<void()>& on_wait);
   static void promote(Shard& shard, Line& line, Turn turn);
   static void poke_next(Line& line);
 

@@ -64,7 +64,9 @@ void Lock::extend(std::chrono::milliseconds expiry) {
   hold_->extend(expiry);
 }
 
-std::optional<std::uint64_t> Lock::fencing_token() const noexcept { return std::nullopt; }
+std::optional<std::uint64_t> Lock::fencing_token() const noexcept {
+  return hold_ ? hold_->fencing_token() : std::nullopt;
+}
 
 std::stop_token Lock::lost_token() const noexcept { return hold_ ? hold_->loss() : std::stop_token{}; }
 

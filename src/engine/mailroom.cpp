@@ -1,6 +1,6 @@
 #include "engine/mailroom.hpp"
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -11,27 +11,29 @@
 namespace redismutex::engine {
 namespace {
 
-std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
-
-/// "id claim now", as lua/queue.lua sends it.
+/// "id claim now token", as lua/queue.lua sends it.
 struct Message {
   std::string_view id;
   std::int64_t claim_ms = 0;
   std::int64_t now_us = 0;
+  std::int64_t token = 0;
 };
 
 std::optional<Message> parse(std::string_view text) {
-  const auto first = text.find(' ');
-  const auto second = text.find(' ', first + 1);
-  if (first == std::string_view::npos || second == std::string_view::npos) return std::nullopt;
-  Message message{.id = text.substr(0, first)};
-  const auto number = [](std::string_view digits, std::int64_t& value) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc{} && end == digits.data() + digits.size();
+  const auto next_word = [&text] {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    return word;
   };
-  if (!number(text.substr(first + 1, second - first - 1), message.claim_ms)) return std::nullopt;
-  if (!number(text.substr(second + 1), message.now_us)) return std::nullopt;
-  return message;
+  const auto next_number = [&next_word](std::int64_t& value) {
+    const std::string_view digits = next_word();
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc{} && end == digits.data() + digits.size() && value >= 0;
+  };
+  Message message{.id = next_word()};
+  const bool complete =
+      next_number(message.claim_ms) && next_number(message.now_us) && next_number(message.token) && text.empty();
+  return complete ? std::optional{message} : std::nullopt;
 }
 
 }  // namespace
@@ -81,14 +83,7 @@ Mailroom::Mail Mailroom::wait(Box& box, net::Link& link, net::Deadline deadline,
   return {.grant = std::exchange(box.grant_, std::nullopt), .changed = std::exchange(box.changed_, false)};
 }
 
-void Mailroom::deliver(const redisReply& push) {
-  if (push.elements < 2) return;
-  const std::string_view kind = text_of(*push.element[0]);
-  if (kind == "message" && push.elements == 3) deliver_grant(text_of(*push.element[2]));
-  if (kind == "invalidate") deliver_change(*push.element[1]);
-}
-
-void Mailroom::deliver_grant(std::string_view message) {
+void Mailroom::deliver(std::string_view message) {
   const std::optional<Message> parsed = parse(message);
   if (!parsed) return;
   const std::lock_guard lock{mutex_};
@@ -96,20 +91,23 @@ void Mailroom::deliver_grant(std::string_view message) {
     if (box->id_ != parsed->id) continue;
     box->grant_ = protocol::Grant{.claim = std::chrono::milliseconds{parsed->claim_ms},
                                   .granted_at = std::chrono::microseconds{parsed->now_us},
+                                  .token = static_cast<std::uint64_t>(parsed->token),
                                   .arrived = now()};
     ring(*box);
   }
 }
 
-void Mailroom::deliver_change(const redisReply& keys) {
+void Mailroom::key_changed(std::string_view key) {
+  note_change([key](const Box& box) { return box.key_ == key; });
+}
+
+void Mailroom::all_changed() {
+  note_change([](const Box&) { return true; });
+}
+
+template <class Concerns>
+void Mailroom::note_change(Concerns concerns) {
   const std::lock_guard lock{mutex_};
-  const auto concerns = [&keys](const Box& box) {
-    if (keys.type != REDIS_REPLY_ARRAY) return true;  // null: all keys, after FLUSHALL
-    for (std::size_t i = 0; i < keys.elements; ++i) {
-      if (text_of(*keys.element[i]) == box.key_) return true;
-    }
-    return false;
-  };
   for (Box* box : boxes_) {
     if (!concerns(*box)) continue;
     box->changed_ = true;

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "net/fork.hpp"
 #include "net/link.hpp"
@@ -51,12 +52,14 @@ class Mailroom final : private net::ForkAware {
   /// Waits at the link until something is in the box, which is emptied, or the wait ends otherwise.
   Mail wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop, net::Link::Waited& how);
 
-  /// For a Link's push handler.
-  void deliver(const redisReply& push);
+  /// For the handler of the server's pushes: a message on our channel, and somebody's change of a key, or of all of them.
+  void deliver(std::string_view message);
+  void key_changed(std::string_view key);
+  void all_changed();
 
  private:
-  void deliver_grant(std::string_view message);
-  void deliver_change(const redisReply& keys);
+  template <class Concerns>
+  void note_change(Concerns concerns);
   static void ring(Box& box);
 
   void before_fork() noexcept override { mutex_.lock(); }

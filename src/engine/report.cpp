@@ -1,6 +1,7 @@
 #include "engine/report.hpp"
 
 #include <algorithm>
+#include <array>
 #include <redismutex/errors.hpp>
 
 namespace redismutex::engine::report {
@@ -13,6 +14,28 @@ std::string quoted(const std::string& key) {
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c >= 0 && (c < ' ' || c == '\x7f'); }, '?');
   return "'" + text + (key.size() > longest ? "...'" : "'");
+}
+
+struct Known {
+  std::string_view code;
+  ServerError::Reason reason;
+  std::string_view remedy;
+};
+
+const Known& known(std::string_view code) {
+  using Reason = ServerError::Reason;
+  static constexpr std::array<Known, 9> all{{
+      {"OOM", Reason::out_of_memory, "the server's maxmemory is used up"},
+      {"NOREPLICAS", Reason::no_replicas, "fewer replicas are connected than its min-replicas-to-write"},
+      {"MISCONF", Reason::not_saving, "look into the server's log: its disk may be full"},
+      {"READONLY", Reason::read_only, "this is a replica: connect to the primary"},
+      {"LOADING", Reason::loading, "the server was just started: try again"},
+      {"BUSY", Reason::busy, "a script has been running on the server for long: SCRIPT KILL ends it"},
+      {"NOPERM", Reason::no_permission, "this user lacks a right: see README, \"Reaching a server\""},
+      {"WRONGTYPE", Reason::wrong_type, "something else than a lock is stored at this key"},
+      {"", Reason::other, ""},
+  }};
+  return *std::find_if(all.begin(), all.end() - 1, [code](const Known& entry) { return entry.code == code; });
 }
 
 }  // namespace
@@ -34,10 +57,22 @@ void raise(const Session& session, std::string_view action, const net::Failure& 
   }
 }
 
+void raise_unknown(const Session& session, std::string_view action, const net::Failure& failure,
+                   std::string_view consequence) {
+  if (failure.kind == net::Failure::Kind::cancelled) raise(session, action, failure);
+  throw OutcomeUnknownError{cannot(session, action, failure.text) + "; " + std::string{consequence}};
+}
+
 void raise(const Session& session, std::string_view action, const protocol::Refusal& refusal) {
-  const std::string message = cannot(session, action, refusal.text);
+  const std::string_view remedy = known(refusal.code).remedy;
+  const std::string message =
+      cannot(session, action, refusal.text) + (remedy.empty() ? "" : " (" + std::string{remedy} + ")");
   if (refusal.code == "NOAUTH") throw LoginError{message};
   throw ServerError{message, refusal.code};
 }
 
 }  // namespace redismutex::engine::report
+
+redismutex::ServerError::Reason redismutex::ServerError::reason() const noexcept {
+  return engine::report::known(code_).reason;
+}

@@ -23,6 +23,10 @@ std::string cannot(const Session& session, std::string_view action, std::string_
 /// Throws LoginError, LockCancelled or ConnectionError.
 [[noreturn]] void raise(const Session& session, std::string_view action, const net::Failure& failure);
 
+/// Throws OutcomeUnknownError, or LockCancelled. `consequence`: what is known all the same.
+[[noreturn]] void raise_unknown(const Session& session, std::string_view action, const net::Failure& failure,
+                                std::string_view consequence);
+
 /// Throws ServerError, or LoginError where the server wants credentials.
 [[noreturn]] void raise(const Session& session, std::string_view action, const protocol::Refusal& refusal);
 

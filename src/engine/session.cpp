@@ -7,6 +7,7 @@
 
 #include "engine/report.hpp"
 #include "protocol/ping.hpp"
+#include "protocol/survey.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -34,6 +35,7 @@ protocol::Answer detail::view(const Session::Answered& answered) {
       break;
     case REDIS_REPLY_STRING:
     case REDIS_REPLY_STATUS:
+    case REDIS_REPLY_VERB:
       answer.type = Type::text;
       answer.text = text_of(reply);
       break;
@@ -43,9 +45,10 @@ protocol::Answer detail::view(const Session::Answered& answered) {
       break;
     case REDIS_REPLY_ARRAY:
       answer.type = Type::integers;
-      for (std::size_t i = 0; i < std::min(reply.elements, answer.integers.size()); ++i) {
+      answer.integers.reserve(reply.elements);
+      for (std::size_t i = 0; i < reply.elements; ++i) {
         if (reply.element[i]->type != REDIS_REPLY_INTEGER) answer.type = Type::other;
-        answer.integers[i] = reply.element[i]->integer;
+        answer.integers.push_back(reply.element[i]->integer);
       }
       break;
     default: answer.type = Type::other;
@@ -54,7 +57,24 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), [this](const redisReply& push) { mailroom_.deliver(push); }} {}
+    : node_{std::move(options), [this](const redisReply& push) { take_push(push); }}, caretaker_{*this} {}
+
+void Session::take_push(const redisReply& push) {
+  if (push.elements < 2) return;
+  const std::string_view kind = text_of(*push.element[0]);
+  if (kind == "message" && push.elements == 3) mailroom_.deliver(text_of(*push.element[2]));
+  if (kind != "invalidate") return;
+  const redisReply& keys = *push.element[1];
+  if (keys.type != REDIS_REPLY_ARRAY) {  // null: all of them, as after FLUSHALL
+    mailroom_.all_changed();
+    caretaker_.all_changed();
+    return;
+  }
+  for (std::size_t i = 0; i < keys.elements; ++i) {
+    mailroom_.key_changed(text_of(*keys.element[i]));
+    caretaker_.key_changed(text_of(*keys.element[i]));
+  }
+}
 
 net::Deadline Session::patience() const {
   const ConnectionOptions& options = node_.options();
@@ -105,42 +125,45 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
 
 Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link, net::Call& call,
                                     net::Deadline deadline, const std::stop_token& stop) {
-  if (request.wants_wake_ups && subscribed_link_ != link.id()) {
-    return subscribe_and_wait(request, link, call, deadline, stop);
-  }
-  if (request.wants_invalidation && tracking_link_ != link.id()) {
-    // Where the server does not let us, the timers remain.
-    static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
-    link.send({{nullptr, track}});
-    tracking_link_ = link.id();
-  }
-  if (request.wants_invalidation) {
-    static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
-    link.send({{nullptr, caching}, {&call, request.arguments}});
-  } else {
-    link.send({{&call, request.arguments}});
-  }
+  const bool wants_pushes = request.wants_wake_ups || request.wants_invalidation;
+  if (wants_pushes && pushing_link_ != link.id()) open_pushes(link, deadline, stop);
+  send(request, link, &call);
   return link.wait(call, deadline, stop);
 }
 
-Link::Waited Session::subscribe_and_wait(const protocol::Request& request, Link& link, net::Call& call,
-                                         net::Deadline deadline, const std::stop_token& stop) {
+void Session::send(const protocol::Request& request, Link& link, net::Call* call) const {
+  if (request.wants_invalidation && !tracking_refused_) {
+    static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
+    link.send({{nullptr, caching}, {call, request.arguments}});
+  } else {
+    link.send({{call, request.arguments}});
+  }
+}
+
+/// What the server does not let us have is said once: without it the timers remain.
+void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_token& stop) {
   const std::string channel = mailroom_.channel();
   const std::array<std::string_view, 2> subscribe{"SUBSCRIBE", channel};
+  static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
   net::Call subscribed;
-  link.send({{&subscribed, subscribe}, {&call, request.arguments}});
-  const Link::Waited waited = link.wait(call, deadline, stop);
-  // It went ahead of the request, so its answer is there if the request's is.
-  if (link.wait(subscribed, deadline, stop) == Link::Waited::done) {
-    if (subscribed.reply().type != REDIS_REPLY_ERROR) {
-      subscribed_link_ = link.id();
-    } else if (!mailbox_refused_.exchange(true)) {
-      log("cannot be woken, so waiting for a lock falls back to looking every Options::delay; grant this user the "
-          "channels redismutex:* (ACL &redismutex:*), the server said: " +
-          std::string{text_of(subscribed.reply())});
-    }
-  }
-  return waited;
+  net::Call tracked;
+  link.send({{&subscribed, subscribe}, {&tracked, track}});
+  // Both are on the wire, so both are waited for, or withdrawn, before this frame goes.
+  const Link::Waited first = link.wait(subscribed, deadline, stop);
+  const Link::Waited second = link.wait(tracked, deadline, stop);
+  if (first != Link::Waited::done || second != Link::Waited::done) return;
+  pushing_link_ = link.id();
+  note_refusal(subscribed.reply(), mailbox_refused_,
+               "cannot be woken, so a wait for a lock looks at the server every Options::delay instead; let this user "
+               "have the channels redismutex:* (ACL &redismutex:* +subscribe)");
+  note_refusal(tracked.reply(), tracking_refused_,
+               "cannot be told of changes to a key, so locks that others delete are noticed late; let this user have "
+               "the commands (ACL +client|tracking +client|caching)");
+}
+
+void Session::note_refusal(const redisReply& reply, std::atomic<bool>& refused, std::string_view consequence) {
+  if (reply.type != REDIS_REPLY_ERROR || refused.exchange(true)) return;
+  log(std::string{consequence} + "; the server said: " + std::string{text_of(reply)});
 }
 
 void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call& loaded) {
@@ -150,20 +173,28 @@ void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call
   }
 }
 
-bool Session::post(const protocol::Request& request) {
-  const std::shared_ptr<Link> link = node_.present_link();
-  if (link) link->send({{nullptr, request.arguments}});
-  return link != nullptr;
-}
-
 std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call& call) {
   std::shared_ptr<Link> link = node_.present_link();
-  if (link) link->send({{&call, request.arguments}});
+  if (link) send(request, *link, &call);
   return link;
+}
+
+std::variant<std::shared_ptr<Link>, Failure> Session::link(net::Deadline deadline, const std::stop_token& stop) {
+  return node_.link(deadline, stop);
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {
   return contended_[std::hash<std::string>{}(key.text()) % contended_.size()];
+}
+
+void Session::survey() {
+  if (!node_.options().log || surveyed_.exchange(true)) return;
+  errands_.schedule(now(), [this]() -> std::optional<protocol::Instant> {
+    protocol::Survey machine;
+    if (run(machine, patience())) return std::nullopt;  // whoever wants a lock finds out, too
+    for (const std::string& warning : machine.warnings()) log(warning);
+    return std::nullopt;
+  });
 }
 
 void Session::log(const std::string& message) const noexcept {

@@ -3,13 +3,16 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <redismutex/connection_options.hpp>
+#include <redismutex/observer.hpp>
 #include <stop_token>
 #include <string>
 #include <variant>
 
+#include "engine/caretaker.hpp"
 #include "engine/clock.hpp"
 #include "engine/keeper.hpp"
 #include "engine/local_queues.hpp"
@@ -45,20 +48,24 @@ class Session {
                      std::shared_ptr<net::Link>& link);
 
   /// Drives a state machine of the protocol layer until it is done, or gives up with the reason. The machine then may
-  /// have an effect that nobody was told of.
+  /// have an effect that nobody was told of. One that waits for others needs a box for their messages, and calls `on_wait`
+  /// each time it has to.
   template <class Machine>
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
-                                  Mailroom::Box* box = nullptr);
+                                  Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
 
-  /// Sends a request whose answer nobody waits for. Whether there was a connection to send it on.
-  bool post(const protocol::Request& request);
-
-  /// The same, for an answer that is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that
-  /// is returned. None if there is no connection.
+  /// Sends a request whose answer is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that is
+  /// returned. None if there is no connection.
   std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
+
+  /// The live connection, see net::Node::link.
+  std::variant<std::shared_ptr<net::Link>, net::Failure> link(net::Deadline deadline, const std::stop_token& stop);
 
   /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
   static void load_scripts(net::Link& link, const protocol::Script& wanted, net::Call& loaded);
+
+  /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
+  void survey();
 
   /// To the user's log, if there is one.
   void log(const std::string& message) const noexcept;
@@ -87,24 +94,34 @@ class Session {
   /// For what may take its time, such as giving back a lock in the background while the server is away.
   Keeper& errands() noexcept { return errands_; }
 
+  /// For locks that are held for long.
+  Caretaker& caretaker() noexcept { return caretaker_; }
+
+  /// None if nobody wants to be told.
+  Observer* observer() const noexcept { return node_.options().observer.get(); }
+
  private:
+  void take_push(const redisReply& push);
   net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
                                   net::Deadline deadline, const std::stop_token& stop);
-  net::Link::Waited subscribe_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
-                                       net::Deadline deadline, const std::stop_token& stop);
+  void send(const protocol::Request& request, net::Link& link, net::Call* call) const;
+  void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
+  void note_refusal(const redisReply& reply, std::atomic<bool>& refused, std::string_view consequence);
 
   Mailroom mailroom_;
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
 
+  std::atomic<bool> surveyed_{false};
   std::atomic<bool> mailbox_refused_{false};
-  std::atomic<std::uint64_t> subscribed_link_{0};
-  std::atomic<std::uint64_t> tracking_link_{0};
+  std::atomic<bool> tracking_refused_{false};
+  std::atomic<std::uint64_t> pushing_link_{0};  // the one on which we have asked for pushes
 
   // Last, so that the threads end before what they use.
   Keeper timers_;
   Keeper errands_;
+  Caretaker caretaker_;
 };
 
 namespace detail {
@@ -114,7 +131,7 @@ protocol::Answer view(const Session::Answered& answered);
 
 template <class Machine>
 std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadline, const std::stop_token& stop,
-                                         Mailroom::Box* box) {
+                                         Mailroom::Box* box, const std::function<void()>& on_wait) {
   constexpr bool waits = requires(const protocol::Grant& grant) { machine.granted(grant, now()); };
   std::optional<net::Failure> broke;  // the reason to report when the repetitions run out of time
   std::shared_ptr<net::Link> link;
@@ -123,6 +140,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     if (std::holds_alternative<protocol::Done>(step)) return std::nullopt;
     if constexpr (waits) {
       if (const auto* rest = std::get_if<protocol::Pause>(&step)) {
+        on_wait();
         net::Link::Waited how{};
         const Mailroom::Mail mail =
             mailroom_.wait(*box, *link, std::min(deadline_at(rest->until), deadline), stop, how);

@@ -44,8 +44,13 @@ void validate(const Options& options) {
     throw std::invalid_argument{"Options::local_handoffs is " + std::to_string(options.local_handoffs) +
                                 ", must be from 0 to 1000000"};
   }
-  if (options.auto_renew) throw std::invalid_argument{"Options::auto_renew is not available in this version"};
-  if (options.fencing) throw std::invalid_argument{"Options::fencing is not available in this version"};
+  if (options.max_hold.count() == 0) return;
+  check_duration("Options::max_hold", options.max_hold);
+  if (!options.auto_renew) throw std::invalid_argument{"Options::max_hold is set, which needs auto_renew"};
+  if (options.max_hold < options.expiry) {
+    throw std::invalid_argument{"Options::max_hold is " + in_ms(options.max_hold) + ", must be at least expiry, " +
+                                in_ms(options.expiry)};
+  }
 }
 
 }  // namespace redismutex::engine

@@ -24,14 +24,18 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
       id_{id.text()},
       expiry_ms_{std::to_string(terms.expiry.count())},
       window_ms_{std::to_string(liveness_window(terms.delay).count())},
-      max_waiters_{std::to_string(terms.max_waiters)},
+      max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
       set_{"SET", key.text(), id_, "NX", "GET", "PX", expiry_ms_},
-      extend_{"EVALSHA", scripts::extend.sha1, "2", key.text(), key.queue(), id_, expiry_ms_},
-      line_up_{"EVALSHA",  scripts::acquire.sha1, "2",        key.text(),  key.queue(), id_,
-               expiry_ms_, terms_.mailbox,        window_ms_, max_waiters_},
+      line_up_{"EVALSHA",     scripts::acquire.sha1, "2",
+               key.text(),    key.queue(),           id_,
+               expiry_ms_,    terms_.mailbox,        window_ms_,
+               max_waiters_,  terms.fencing == Fencing::with_token ? "1" : "0"},
       look_{"GET", key.text()} {}
 
-Step Acquire::start(Instant /*now*/) { return terms_.expect_queue && terms_.wait_until ? line_up() : set(); }
+Step Acquire::start(Instant /*now*/) {
+  const bool short_way = terms_.fencing == Fencing::without_token && !(terms_.expect_queue && terms_.wait_until);
+  return short_way ? set() : line_up();
+}
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
@@ -40,16 +44,10 @@ Step Acquire::set() {
   return Request{.arguments = set_};
 }
 
-/// Our id was found at the key: the lease began when the earlier attempt arrived, which nobody knows. Start it anew.
-Step Acquire::extend_own() {
-  state_ = State::extending;
-  return Request{.arguments = extend_, .script = &scripts::extend};
-}
-
 Step Acquire::line_up() {
   state_ = State::queueing;
   lined_up_ = true;
-  return Request{.arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = terms_.mailbox != "-"};
+  return Request{.arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = terms_.mailbox != "-" && terms_.wait_until};
 }
 
 Step Acquire::look() {
@@ -63,35 +61,37 @@ Step Acquire::look() {
 Step Acquire::answered(const Answer& answer) {
   switch (state_) {
     case State::setting: return answered_set(answer);
-    case State::extending: return answered_extend(answer);
     case State::queueing: return answered_line_up(answer);
     default: return answered_look(answer);
   }
 }
 
 Step Acquire::answered_set(const Answer& answer) {
-  if (answer.type == Answer::Type::nothing) return held(answer.sent_at, answer.now);
+  if (answer.type == Answer::Type::nothing) return held(answer, 0);
   if (answer.type != Answer::Type::text) return refused(answer);
-  if (answer.text == id_) return extend_own();
+  // Our own id: an earlier attempt got through. Its lease began when it arrived, which nobody knows: start it anew.
+  if (answer.text == id_) return line_up();
   met_others_ = true;
   return terms_.wait_until ? line_up() : Done{};
 }
 
-Step Acquire::answered_extend(const Answer& answer) {
-  if (answer.type != Answer::Type::integer) return refused(answer);
-  return answer.integer > 0 ? held(answer.sent_at, answer.now) : set();
-}
-
 Step Acquire::answered_line_up(const Answer& answer) {
-  if (answer.type != Answer::Type::integers) return refused(answer);
-  const auto [state, server_time, pttl, waiting, first, unused1, unused2, unused3] = answer.integers;
-  if (state == 0) return held(answer.sent_at, answer.now);
+  enum { held_now, in_line, no_place };
+  if (answer.type != Answer::Type::integers || answer.integers.size() < 3) return refused(answer);
+  const std::int64_t state = answer.integers[0];
+  if (state == held_now) return held(answer, static_cast<std::uint64_t>(answer.integers[2]));
   met_others_ = true;
-  if (state == 2) {
+  if (state == no_place) {
     lined_up_ = false;
-    outcome_ = Full{};
+    if (terms_.wait_until) outcome_ = Full{};
     return Done{};
   }
+  if (state != in_line || answer.integers.size() < 5 || !terms_.wait_until) return refused(answer);
+  return placed(answer);
+}
+
+Step Acquire::placed(const Answer& answer) {
+  const std::int64_t server_time = answer.integers[1], pttl = answer.integers[2], first = answer.integers[4];
   asked_at_ = answer.sent_at;
   server_time_ = microseconds{server_time};
   next_refresh_ = answer.now + terms_.delay;
@@ -114,11 +114,9 @@ Step Acquire::answered_look(const Answer& answer) {
 
 Step Acquire::unanswered() {
   watching_ = false;
-  if (state_ == State::setting || state_ == State::extending) {
-    in_doubt_ = true;
-    return set();
-  }
-  return line_up();
+  if (state_ != State::setting) return line_up();
+  in_doubt_ = true;
+  return set();
 }
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
@@ -156,32 +154,32 @@ Step Acquire::granted(const Grant& grant, Instant now) {
   const Instant granted_at = std::min(asked_at_ + (grant.granted_at - server_time_), grant.arrived);
   const Instant until = valid_until(granted_at, grant.claim);
   if (now >= until) return line_up();  // it lay unread for too long: that is no lock any more
-  outcome_ = Held{.valid_until = until, .claimed = true};
+  outcome_ = Held{.valid_until = until, .token = grant.token, .claimed = true};
   return Done{};
 }
 
 // ---- endings --------------------------------------------------------------------------------------------------------
 
-Step Acquire::held(Instant sent_at, Instant now) {
-  const Instant until = valid_until(sent_at, terms_.expiry);
-  if (now >= until) {
+Step Acquire::held(const Answer& answer, std::uint64_t token) {
+  const Instant until = valid_until(answer.sent_at, terms_.expiry);
+  if (answer.now >= until) {
     // The answer took longer than the lease: that is no lock any more.
     in_doubt_ = true;
-    if (!terms_.wait_until || time_is_up(now)) return Done{};
+    if (!terms_.wait_until || time_is_up(answer.now)) return Done{};
     return line_up();
   }
-  outcome_ = Held{.valid_until = until};
+  outcome_ = Held{.valid_until = until, .token = token};
   return Done{};
 }
 
 Step Acquire::refused(const Answer& answer) {
-  static constexpr std::array<std::string_view, 5> commands{"SET", "extend.lua", "acquire.lua", "", "GET"};
+  static constexpr std::array<std::string_view, 4> commands{"SET", "acquire.lua", "", "GET"};
   outcome_ = refusal(answer, commands[static_cast<std::size_t>(state_)]);
   return Done{};
 }
 
 bool Acquire::left_traces() const noexcept {
-  return !std::holds_alternative<Held>(outcome_) && (in_doubt_ || lined_up_ || state_ == State::extending);
+  return !std::holds_alternative<Held>(outcome_) && (in_doubt_ || lined_up_);
 }
 
 }  // namespace redismutex::protocol

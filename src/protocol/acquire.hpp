@@ -15,12 +15,15 @@
 
 namespace redismutex::protocol {
 
+enum class Fencing { without_token, with_token };
+
 /// How a lock is to be taken.
 struct Terms {
   std::chrono::milliseconds expiry;
   std::optional<Instant> wait_until;  ///< none: one attempt, and no place in the queue
   std::chrono::milliseconds delay;    ///< how often a waiter looks by itself, should all else fail
   int max_waiters = 10000;
+  Fencing fencing = Fencing::without_token;
   std::string_view mailbox = "-";  ///< the channel that wakes us; "-" where there is none
   bool expect_queue = false;       ///< the lock was taken the last time: do not try the short way first
 };
@@ -29,7 +32,8 @@ struct Terms {
 ///
 /// The short way asks and takes in one command: `SET key id NX GET PX expiry`. GET makes it safe to repeat after a lost
 /// answer, because a lock that the first attempt took is recognised by its id; and it makes a key of another type an
-/// error rather than a lock that never gets free. (NX with GET needs Redis 7.0 or Valkey.)
+/// error rather than a lock that never gets free. (NX with GET needs Redis 7.0 or Valkey.) With a fencing token it is a
+/// script, lua/acquire.lua, which is as repeatable.
 ///
 /// A lock that is taken is waited for in a queue on the server, see lua/acquire.lua. Who holds it hands it over, and the
 /// server wakes us with a Grant. That message is only a hint: a waiter that missed it finds out when it looks by itself,
@@ -51,7 +55,8 @@ class Acquire {
 
   struct Held {
     Instant valid_until;
-    bool claimed = false;  ///< handed over with a short lease: extend it at once
+    std::uint64_t token = 0;  ///< the fencing token; 0: none was wanted
+    bool claimed = false;     ///< handed over with a short lease: extend it at once
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that we may not
@@ -68,18 +73,17 @@ class Acquire {
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
-  enum class State { setting, extending, queueing, waiting, looking };
+  enum class State { setting, queueing, waiting, looking };
 
   Step set();
-  Step extend_own();
   Step line_up();
   Step look();
   Step answered_set(const Answer& answer);
-  Step answered_extend(const Answer& answer);
   Step answered_line_up(const Answer& answer);
+  Step placed(const Answer& answer);
   Step answered_look(const Answer& answer);
   Step wait(Instant now);
-  Step held(Instant sent_at, Instant now);
+  Step held(const Answer& answer, std::uint64_t token);
   Step refused(const Answer& answer);
   bool time_is_up(Instant now) const;
 
@@ -89,8 +93,7 @@ class Acquire {
   const std::string window_ms_;
   const std::string max_waiters_;
   const std::array<std::string_view, 7> set_;
-  const std::array<std::string_view, 7> extend_;
-  std::array<std::string_view, 10> line_up_;
+  std::array<std::string_view, 11> line_up_;
   const std::array<std::string_view, 2> look_;
 
   State state_ = State::setting;

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
+#include <vector>
 
 #include "protocol/instant.hpp"
 #include "protocol/script.hpp"
@@ -28,8 +29,8 @@ struct Answer {
   Type type = Type::nothing;
   std::string_view text;  ///< of a string, a status or an error
   std::int64_t integer = 0;
-  std::array<std::int64_t, 8> integers{};  ///< the first ones of a list
-  Instant sent_at;                         ///< read before the request left
+  std::vector<std::int64_t> integers;  ///< of a list
+  Instant sent_at;                     ///< read before the request left
   Instant now;
 };
 
@@ -46,6 +47,7 @@ Refusal refusal(const Answer& answer, std::string_view command);
 struct Grant {
   std::chrono::milliseconds claim;       ///< the lease it comes with
   std::chrono::microseconds granted_at;  ///< the server's time
+  std::uint64_t token;                   ///< the fencing token; 0: none was wanted
   Instant arrived;                       ///< ours, when the message was read from the socket
 };
 

@@ -3,9 +3,11 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
@@ -14,11 +16,27 @@
 
 namespace redismutex::protocol {
 
+/// Whether the server is to tell us once when somebody changes the key.
+enum class Tracking { off, on };
+
+/// What becomes of a lease that is longer than the new one.
+enum class Longer {
+  stays,    ///< so that a request which arrives late, behind another one, does no harm
+  goes,
+};
+
 /// Starts a lease anew, if the lock is still the owner's. Never takes a lost lock again.
 class Extend {
  public:
+  struct Terms {
+    std::chrono::milliseconds expiry;
+    Longer longer = Longer::stays;
+    std::uint64_t token = 0;  ///< the highest fencing token that was used under this id; 0: none
+    Tracking tracking = Tracking::off;
+  };
+
   /// `key` and `id` must outlive the machine.
-  Extend(const Key& key, const OwnerId& id, std::chrono::milliseconds expiry);
+  Extend(const Key& key, const OwnerId& id, const Terms& terms);
   Extend(const Extend&) = delete;
   Extend& operator=(const Extend&) = delete;
 
@@ -28,18 +46,62 @@ class Extend {
   Step woken(Instant now);
 
   struct Extended {
-    Instant valid_until;
+    Instant sent_at;       ///< the new lease counts from then
     std::int64_t waiting;  ///< how many are in the server's queue
   };
   struct Gone {};  ///< it was not ours any more
   using Outcome = std::variant<Gone, Extended, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
+  const Terms& terms() const noexcept { return terms_; }
+
+  /// Whether an attempt was never answered: it may still take effect, behind whatever was sent since.
+  bool in_doubt() const noexcept { return in_doubt_; }
+
  private:
-  const std::chrono::milliseconds expiry_;
+  const Terms terms_;
   const std::string expiry_ms_;
-  const std::array<std::string_view, 7> arguments_;
+  const std::string token_;
+  const std::array<std::string_view, 10> arguments_;
+  bool in_doubt_ = false;
   Outcome outcome_{Gone{}};
+};
+
+/// The same for many leases in one command, and for leases that are only to be looked at. Shortens none.
+class ExtendMany {
+ public:
+  struct Item {
+    const Key* key;
+    const OwnerId* id;
+    std::chrono::milliseconds expiry;  ///< 0: leave the lease as it is
+    std::uint64_t token;               ///< the highest fencing token that was used under this id; 0: none
+  };
+
+  /// What the items point to must outlive the machine.
+  ExtendMany(std::vector<Item> items, Tracking tracking);
+  ExtendMany(const ExtendMany&) = delete;
+  ExtendMany& operator=(const ExtendMany&) = delete;
+
+  Step start(Instant now);
+  Step answered(const Answer& answer);
+  Step unanswered();
+  Step woken(Instant now);
+
+  /// Of the item with the same index.
+  struct Looked {};  ///< still ours; the lease is as it was
+  using Fate = std::variant<Extend::Gone, Extend::Extended, Looked>;
+  using Outcome = std::variant<std::vector<Fate>, Refusal>;
+  const Outcome& outcome() const noexcept { return outcome_; }
+
+ private:
+  Request request() const;
+
+  const std::vector<Item> items_;
+  const Tracking tracking_;
+  const std::string key_count_;
+  std::vector<std::string> numbers_;
+  std::vector<std::string_view> arguments_;
+  Outcome outcome_;
 };
 
 }  // namespace redismutex::protocol

@@ -2,9 +2,10 @@
 
 namespace redismutex::protocol {
 
-Release::Release(const Key& key, const OwnerId& id, Instant valid_until)
+Release::Release(const Key& key, const OwnerId& id, Instant valid_until, std::uint64_t token)
     : valid_until_{valid_until},
-      arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text()} {}
+      token_{std::to_string(token)},
+      arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text(), token_} {}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < valid_until_;

@@ -1,12 +1,16 @@
--- The queue of those who wait for a lock: what the scripts that change it have in common, included by each.
+-- The queue of those who wait for a lock, and the floor of its fencing tokens: what the scripts have in common, included by
+-- each that may change the queue.
 --
 -- KEYS[1]  the user's key
--- KEYS[2]  the hash beside it, which exists only while somebody waits: a doubly linked list of the waiters' ids
+-- KEYS[2]  the hash beside it, which exists only while somebody waits or a floor is to be remembered. The waiters form a
+--          doubly linked list of ids:
 --            first, last            the ids at its ends
 --            ahead:<id> behind:<id> the neighbours; absent at the ends
---            who:<id>               "seen window expiry mailbox": when the waiter last showed up (ms), for how long it counts
---                                   as alive after that (ms), the lease it wants (ms), and the channel that wakes it ("-":
---                                   none, it looks by itself)
+--            who:<id>               "seen window expiry fencing mailbox": when the waiter last showed up (ms), for how long it
+--                                   counts as alive after that (ms), the lease it wants (ms), whether it wants a token (1 or
+--                                   0), and the channel that wakes it ("-": none, it looks by itself)
+--          and
+--            floor                  the highest fencing token that was given out
 --
 -- Three fields a waiter, so HLEN tells their number. Every change is O(1), whatever the length.
 
@@ -17,6 +21,9 @@ local CLAIM_MS = 1000
 
 -- So many waiters whose connection is gone keep their place for the time being; those beyond have to line up again.
 local MAX_SKIPPED = 16
+
+-- For how long the floor outlives the lock. Not for ever: once the clock has passed it, tokens rise without it.
+local LINGER_MS = 60000
 
 local function time_us()
   local time = redis.call('TIME')
@@ -29,6 +36,36 @@ end
 
 local function waiters()
   return math.floor(redis.call('HLEN', queue) / 3)
+end
+
+-- Garbage collection, for a hash that nobody is left to remove.
+local function keep(ms)
+  if redis.call('PTTL', queue) < ms then
+    redis.call('PEXPIRE', queue, whole(ms))
+  end
+end
+
+local function floor()
+  return tonumber(redis.call('HGET', queue, 'floor')) or 0
+end
+
+-- Remembers that `token` was given out. Never a script's first write: a server that is out of memory refuses those.
+local function raise_floor(token)
+  if token > floor() then
+    redis.call('HSET', queue, 'floor', whole(token))
+  end
+end
+
+-- A token above all before it: above the floor, should the clock have been set back, and above the clock, should the floor be
+-- lost. `spent`: the highest one that was used without the server's knowing.
+local function next_token(now_us, spent)
+  return math.max(now_us, floor() + 1, spent + 1)
+end
+
+local function note_token(token, expiry_ms)
+  raise_floor(token)
+  keep(expiry_ms + LINGER_MS)
+  return token
 end
 
 local function leave(id)
@@ -50,35 +87,33 @@ local function leave(id)
 end
 
 -- Gives the key, which is free or the caller's to give, to the first waiter that is alive; frees it if there is none.
--- Returns who got it. `caller`, if it is in line itself, needs no waking and gets a full lease. To the others goes a
--- message, and a short lease that they have to extend.
-local function hand_over(caller)
+-- Returns who got it, and with which token (0: it wants none). `caller`, if it is in line itself, needs no waking and gets
+-- a full lease. To the others goes a message, and a short lease that they have to extend. `spent`: see mint().
+local function hand_over(caller, spent)
   local id = redis.call('HGET', queue, 'first')
   local now_us = id and time_us()
   local skipped = 0
   while id do
     local found = redis.call('HMGET', queue, 'who:' .. id, 'behind:' .. id)
-    local seen, window, expiry, mailbox = string.match(found[1], '^(%d+) (%d+) (%d+) (.*)$')
-    if id == caller then
-      leave(id)
-      redis.call('SET', key, id, 'PX', expiry)
-      return id
-    elseif now_us / 1000 - seen > tonumber(window) then
+    local seen, window, expiry, fencing, mailbox = string.match(found[1], '^(%d+) (%d+) (%d+) ([01]) (.*)$')
+    local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
+    if id ~= caller and now_us / 1000 - seen > tonumber(window) then
       leave(id)
     else
-      local claim = math.min(tonumber(expiry), CLAIM_MS)
+      local token = fencing == '1' and next_token(now_us, spent) or 0
       local reached = 1
-      if mailbox == '-' then
-        claim = math.min(tonumber(expiry), tonumber(window))
-      else
+      if id == caller then
+        claim = tonumber(expiry)
+      elseif mailbox ~= '-' then
         -- Before any write: there is no rollback, and the caller may lack the right to publish.
-        reached = redis.pcall('PUBLISH', mailbox, id .. ' ' .. claim .. ' ' .. whole(now_us))
+        reached = redis.pcall('PUBLISH', mailbox, table.concat({id, claim, whole(now_us), whole(token)}, ' '))
         if type(reached) == 'table' then break end
       end
       if reached > 0 then
         leave(id)
         redis.call('SET', key, id, 'PX', claim)
-        return id
+        if token > 0 then note_token(token, tonumber(expiry)) end
+        return id, token
       end
       skipped = skipped + 1
       if skipped > MAX_SKIPPED then leave(id) end
@@ -86,5 +121,5 @@ local function hand_over(caller)
     id = found[2]
   end
   redis.call('DEL', key)
-  return nil
+  return nil, 0
 end

@@ -1,0 +1,283 @@
+#include "engine/caretaker.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <random>
+#include <redismutex/observer.hpp>
+#include <variant>
+
+#include "engine/clock.hpp"
+#include "engine/session.hpp"
+#include "protocol/lease.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Instant;
+using std::chrono::milliseconds;
+
+constexpr Instant never = Instant::max();
+
+// A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
+constexpr milliseconds first_visit_after{5};
+
+// The most wards in one command: the server does nothing else meanwhile, which is some 5 µs for each.
+constexpr std::size_t most_visits = 256;
+
+constexpr milliseconds first_retry{20};
+constexpr milliseconds longest_retry{500};
+
+double random_between(double low, double high) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return std::uniform_real_distribution<double>{low, high}(random);
+}
+
+std::chrono::nanoseconds times(std::chrono::nanoseconds duration, double factor) {
+  return std::chrono::nanoseconds{static_cast<std::chrono::nanoseconds::rep>(static_cast<double>(duration.count()) * factor)};
+}
+
+/// How much too early a renewal may be, to go along with others.
+std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nanoseconds{renew_to} / 30; }
+
+}  // namespace
+
+Caretaker::Caretaker(Session& session) : session_{session} { register_for_fork(); }
+
+Caretaker::~Caretaker() {
+  unregister_for_fork();
+  {
+    const std::lock_guard lock{mutex_};
+    stopping_.request_stop();
+    wake();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const Care& care) {
+  const std::lock_guard lock{mutex_};
+  const Ticket ticket = ++last_ticket_;
+  Ward& ward =
+      wards_.emplace(ticket, Ward{.tenure = tenure, .key = tenure->key().text(), .care = care, .due = never}).first->second;
+  by_key_.emplace(ward.key, ticket);
+  set_due(ticket, ward, now() + first_visit_after);
+  if (!thread_.joinable()) thread_ = std::thread{[this] { run(); }};
+  if (ward.due < next_look_) wake();
+  return ticket;
+}
+
+void Caretaker::forget(Ticket ticket) {
+  const std::lock_guard lock{mutex_};
+  const auto place = wards_.find(ticket);
+  if (place == wards_.end()) return;
+  set_due(ticket, place->second, never);
+  const auto [first, last] = by_key_.equal_range(place->second.key);
+  by_key_.erase(std::find_if(first, last, [ticket](const auto& entry) { return entry.second == ticket; }));
+  wards_.erase(place);
+}
+
+void Caretaker::key_changed(std::string_view key) {
+  const std::lock_guard lock{mutex_};
+  const auto [first, last] = by_key_.equal_range(key);
+  if (first == last) return;
+  for (auto entry = first; entry != last; ++entry) set_due(entry->second, wards_.at(entry->second), now());
+  wake();
+}
+
+void Caretaker::all_changed() {
+  const std::lock_guard lock{mutex_};
+  if (wards_.empty()) return;
+  make_all_due();
+  wake();
+}
+
+void Caretaker::make_all_due() {
+  const Instant here = now();
+  for (auto& [ticket, ward] : wards_) set_due(ticket, ward, here);
+}
+
+void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
+  if (ward.due != never) agenda_.erase({ward.due, ticket});
+  ward.due = due;
+  if (due != never) agenda_.emplace(due, ticket);
+}
+
+/// With the lock held.
+void Caretaker::wake() {
+  next_look_ = Instant{};
+  if (interruption_ != nullptr) attended_->set(*interruption_);
+  changed_.notify_one();
+}
+
+// ---- the thread -----------------------------------------------------------------------------------------------------
+
+void Caretaker::run() {
+  std::unique_lock lock{mutex_};
+  while (!stopping_.stop_requested()) {
+    Visits visits = gather(now());
+    if (visits.empty()) {
+      rest(lock);
+      continue;
+    }
+    lock.unlock();
+    visit(std::move(visits));
+    lock.lock();
+  }
+}
+
+/// With the lock held: what is due now, or so soon that it can go along.
+Caretaker::Visits Caretaker::gather(Instant now) {
+  Visits visits;
+  if (agenda_.empty() || agenda_.begin()->first > now) return visits;
+  for (const auto& [due, ticket] : agenda_) {
+    const Ward& ward = wards_.at(ticket);
+    if (due > now + longest_retry || visits.size() == most_visits) break;
+    if (due > now + slack(ward.care.renew_to)) continue;
+    visits.push_back({.ticket = ticket, .tenure = ward.tenure.lock(), .care = ward.care, .renew_to = {}});
+  }
+  for (const Visit& visit : visits) set_due(visit.ticket, wards_.at(visit.ticket), never);
+  return visits;
+}
+
+/// Without the lock, because a tenure has one of its own, under which it may come to us: decides what to do for each, and
+/// drops those for which there is nothing left to do.
+void Caretaker::prepare(Visits& visits, Instant now) {
+  std::erase_if(visits, [&](Visit& visit) {
+    if (!visit.tenure) return true;
+    const Instant until = visit.tenure->valid_until();
+    if (until <= now) {
+      report_loss(visit.tenure);
+      return true;
+    }
+    const Instant wanted = std::min(now + visit.care.renew_to, visit.care.no_longer_than);
+    if (visit.care.renew_to.count() > 0 && wanted > until) visit.renew_to = std::chrono::floor<milliseconds>(wanted - now);
+    return false;
+  });
+}
+
+void Caretaker::visit(Visits visits) {
+  prepare(visits, now());
+  if (visits.empty()) return;
+  std::vector<protocol::ExtendMany::Item> items;
+  items.reserve(visits.size());
+  net::Deadline deadline = session_.patience();
+  for (const Visit& visit : visits) {
+    items.push_back({&visit.tenure->key(), &visit.tenure->id(), visit.renew_to, visit.tenure->token()});
+    if (visit.renew_to.count() > 0) deadline = std::min(deadline, deadline_at(visit.tenure->valid_until()));
+  }
+  protocol::ExtendMany machine{std::move(items), protocol::Tracking::on};
+  if (session_.run(machine, deadline, stopping_.get_token())) return retry(visits);
+  if (const auto* refusal = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    // Most of what a server refuses for now it will do a little later, and the leases are not lost yet.
+    if (failures_ == 0) session_.log("locks could not be renewed and will be tried again; the server said: " + refusal->text);
+    return retry(visits);
+  }
+  take_in(visits, machine);
+}
+
+void Caretaker::take_in(const Visits& visits, const protocol::ExtendMany& machine) {
+  const auto& fates = std::get<std::vector<protocol::ExtendMany::Fate>>(machine.outcome());
+  Observer* const observer = session_.observer();
+  for (std::size_t i = 0; i < visits.size(); ++i) {
+    Tenure& tenure = *visits[i].tenure;
+    if (const auto* extended = std::get_if<protocol::Extend::Extended>(&fates[i])) {
+      tenure.conclude_renewal(visits[i].renew_to, *extended);
+      if (observer != nullptr) observer->renewed(tenure.key().text(), protocol::time_left(tenure.valid_until(), now()));
+    } else if (std::holds_alternative<protocol::Extend::Gone>(fates[i])) {
+      tenure.note_gone();
+      report_loss(visits[i].tenure);
+    }
+  }
+  // The next round, for all of them at the same time.
+  const double share = random_between(0.28, 1.0 / 3);
+  const Instant here = now();
+  const std::lock_guard lock{mutex_};
+  failures_ = 0;
+  for (std::size_t i = 0; i < visits.size(); ++i) {
+    const Visit& visit = visits[i];
+    const auto place = wards_.find(visit.ticket);
+    if (place == wards_.end() || std::holds_alternative<protocol::Extend::Gone>(fates[i])) continue;
+    if (place->second.due != never) continue;  // its key was changed meanwhile
+    if (visit.renew_to.count() > 0) {
+      set_due(visit.ticket, place->second, here + times(visit.care.renew_to, share));
+    } else if (visit.care.renew_to.count() > 0) {
+      set_due(visit.ticket, place->second, visit.care.no_longer_than);  // to tell of the end
+    }
+  }
+}
+
+/// In the thread of the timers, because callbacks may take longer than the other wards can wait.
+void Caretaker::report_loss(const std::shared_ptr<Tenure>& tenure) {
+  session_.timers().schedule(now(), [tenure]() -> std::optional<Instant> {
+    tenure->lose();
+    return std::nullopt;
+  });
+}
+
+void Caretaker::retry(const Visits& visits) {
+  const std::lock_guard lock{mutex_};
+  const auto pause = std::min<std::chrono::nanoseconds>(longest_retry, first_retry * (1U << std::min(failures_++, 5U)));
+  const Instant again = now() + times(pause, random_between(0.5, 1.0));
+  for (const Visit& visit : visits) {
+    const auto place = wards_.find(visit.ticket);
+    if (place != wards_.end()) set_due(visit.ticket, place->second, again);
+  }
+}
+
+// ---- between visits -------------------------------------------------------------------------------------------------
+
+/// Until something is due. Stays at the connection, because the server may have something to tell.
+void Caretaker::rest(std::unique_lock<std::mutex>& lock) {
+  const Instant until = agenda_.empty() ? never : agenda_.begin()->first;
+  next_look_ = until;
+  if (wards_.empty()) return idle(lock);
+  lock.unlock();
+  const auto reached = session_.link(deadline_at(std::min(until, now() + longest_retry)), stopping_.get_token());
+  lock.lock();
+  if (const auto* link = std::get_if<std::shared_ptr<net::Link>>(&reached)) return attend(lock, *link, until);
+  const Instant retry_at = now() + longest_retry;
+  changed_.wait_until(lock, deadline_at(std::min(until, retry_at)),
+                      [this] { return stopping_.stop_requested() || next_look_ == Instant{}; });
+}
+
+/// A program that takes one lock after the other need not wake us for each.
+void Caretaker::idle(std::unique_lock<std::mutex>& lock) {
+  const auto has_work = [this] { return stopping_.stop_requested() || !wards_.empty(); };
+  next_look_ = now() + first_visit_after;
+  changed_.wait_until(lock, deadline_at(next_look_), [this] { return stopping_.stop_requested(); });
+  next_look_ = never;
+  changed_.wait(lock, has_work);
+}
+
+void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr<net::Link>& link, Instant until) {
+  if (link->id() != link_id_) {
+    // The server tracks for a connection, and forgets with it.
+    link_id_ = link->id();
+    return make_all_due();
+  }
+  if (next_look_ != until) return;  // woken meanwhile
+  net::Event interruption;
+  attended_ = link.get();
+  interruption_ = &interruption;
+  lock.unlock();
+  link->wait(interruption, until == never ? net::Deadline::max() : deadline_at(until), {});
+  lock.lock();
+  interruption_ = nullptr;
+  attended_ = nullptr;
+}
+
+void Caretaker::after_fork_in_child() noexcept {
+  // The thread and the locks are the parent's.
+  new (&thread_) std::thread;
+  new (&changed_) std::condition_variable;
+  net::leave_alone(std::move(wards_));
+  wards_.clear();
+  agenda_.clear();
+  by_key_.clear();
+  next_look_ = never;
+  link_id_ = 0;
+  attended_ = nullptr;
+  interruption_ = nullptr;
+  mutex_.unlock();
+}
+
+}  // namespace redismutex::engine

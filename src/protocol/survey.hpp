@@ -1,0 +1,29 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/exchange.hpp"
+#include "protocol/instant.hpp"
+
+namespace redismutex::protocol {
+
+/// Looks whether the server is set up so that it can lose a lock which it has granted.
+class Survey {
+ public:
+  Step start(Instant now);
+  Step answered(const Answer& answer);
+  Step unanswered();
+  Step woken(Instant now);
+
+  /// What is wrong, and what to do about it: a sentence each.
+  const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
+ private:
+  const std::array<std::string_view, 4> arguments_{"INFO", "memory", "persistence", "replication"};
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace redismutex::protocol
