@@ -149,9 +149,11 @@ Step Acquire::without_mailbox() {
 
 Step Acquire::granted(const Grant& grant, Instant now) {
   // The server read its clock for the grant that much later than for its last answer, and for that later than we read
-  // ours: so the grant was made at the earliest then, and its lease ends at the earliest when we say. (That it can not
-  // have been made after it arrived bounds the harm of a server clock that jumped.)
-  const Instant granted_at = std::min(asked_at_ + (grant.granted_at - server_time_), grant.arrived);
+  // ours: so the grant was made at the earliest then, and its lease ends at the earliest when we say. A hundredth is off
+  // for the drift between the two clocks, and that it can not have been made after it arrived bounds the harm of a
+  // server's clock that jumped.
+  const microseconds later = grant.granted_at - server_time_;
+  const Instant granted_at = std::min(asked_at_ + later - std::chrono::abs(later) / 100, grant.arrived);
   const Instant until = valid_until(granted_at, grant.claim);
   if (now >= until) return line_up();  // it lay unread for too long: that is no lock any more
   outcome_ = Held{.valid_until = until, .token = grant.token, .claimed = true};
