@@ -73,6 +73,12 @@ TEST(Validate, NamesFieldValueAndBound) {
   }
 }
 
+// What is not there yet is refused, never ignored.
+TEST(Validate, RefusesWhatIsNotAvailable) {
+  EXPECT_EQ(complaint_about({.auto_renew = true}), "Options::auto_renew is not available in this version");
+  EXPECT_EQ(complaint_about({.fencing = true}), "Options::fencing is not available in this version");
+}
+
 // A non-blocking mutex uses neither block time nor delay, so any will do.
 TEST(Validate, DoesNotCheckWhatANonBlockingMutexDoesNotUse) {
   for (const auto value : {0ms, -1ms, milliseconds::min(), milliseconds::max()}) {
