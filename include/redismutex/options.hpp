@@ -16,7 +16,7 @@ struct Options {
   std::chrono::milliseconds delay{500};
 
   /// The lease: after this time without release or extend() the server frees the lock, so that a dead owner blocks
-  /// nobody for ever. More than block_time.
+  /// nobody for ever. More than block_time, and at least 4 ms: 1 % + 2 ms of it are not relied on (Lock::valid_for).
   std::chrono::milliseconds expiry{7000};
 
   /// How many may wait for one key at the server, this process's included (a process counts once, however many of its

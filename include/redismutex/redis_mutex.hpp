@@ -21,9 +21,9 @@ class RedisMutex {
   /// The longest key, in bytes.
   static constexpr std::size_t max_key_size = 4096;
 
-  /// Throws std::invalid_argument naming field, value and bound when a duration is not positive or too long, or when
-  /// delay >= block_time or expiry <= block_time. A non-blocking mutex uses neither block_time nor delay, so there they
-  /// are not checked. Does no I/O.
+  /// Throws std::invalid_argument naming field, value and bound when a duration is not positive or too long, when
+  /// delay >= block_time or expiry <= block_time, or when expiry is less than 4 ms. A non-blocking mutex uses neither
+  /// block_time nor delay, so there they are not checked. Does no I/O.
   explicit RedisMutex(Connection connection, Options options = {});
 
   /// Takes the lock. A blocking mutex waits up to block_time, then throws BlockTimeExceedError; a non-blocking one throws

@@ -59,7 +59,7 @@ void Lock::extend() {
 }
 
 void Lock::extend(std::chrono::milliseconds expiry) {
-  engine::check_duration("extend: expiry", expiry);
+  engine::check_expiry("extend: expiry", expiry);
   if (!hold_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
   hold_->extend(expiry);
 }

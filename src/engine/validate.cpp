@@ -8,6 +8,15 @@
 namespace redismutex::engine {
 namespace {
 
+using namespace std::chrono_literals;
+
+constexpr bool can_be_held(std::chrono::milliseconds expiry) {
+  return protocol::time_left(protocol::valid_until({}, expiry), {}) > 0ms;
+}
+
+constexpr auto shortest_expiry = 4ms;  // the drift leaves nothing of a shorter one
+static_assert(can_be_held(shortest_expiry) && !can_be_held(shortest_expiry - 1ms));
+
 std::string in_ms(std::chrono::milliseconds duration) { return std::to_string(duration.count()) + " ms"; }
 
 }  // namespace
@@ -22,8 +31,16 @@ void check_duration(std::string_view field, std::chrono::milliseconds duration) 
   }
 }
 
+void check_expiry(std::string_view field, std::chrono::milliseconds expiry) {
+  if (expiry < shortest_expiry) {
+    throw std::invalid_argument{std::string{field} + " is " + in_ms(expiry) + ", must be at least " +
+                                in_ms(shortest_expiry) + ": 1 % + 2 ms are taken off for clock drift"};
+  }
+  check_duration(field, expiry);
+}
+
 void validate(const Options& options) {
-  check_duration("Options::expiry", options.expiry);
+  check_expiry("Options::expiry", options.expiry);
   if (options.blocking) {
     check_duration("Options::block_time", options.block_time);
     check_duration("Options::delay", options.delay);

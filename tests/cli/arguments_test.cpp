@@ -63,9 +63,10 @@ TEST_P(UsageError, IsExplained) {
 
 INSTANTIATE_TEST_SUITE_P(
     Words, UsageError,
-    ::testing::Values(Wrong{{}, {"subcommand"}},                                                        //
-                      Wrong{{"walk"}, {"walk"}},                                                        //
-                      Wrong{{"run"}, {"KEY"}},                                                          //
+    ::testing::Values(Wrong{{}, {"subcommand 'run'", "try: redismutex --help"}},                        //
+                      Wrong{{"walk", "k", "true"}, {"'run'", "'walk'"}},                                //
+                      Wrong{{"-n", "k", "true"}, {"'run'", "'-n'"}},                                    //
+                      Wrong{{"run"}, {"KEY", "try: redismutex run --help"}},                            //
                       Wrong{{"run", "k"}, {"COMMAND"}},                                                 //
                       Wrong{{"run", "k", "--"}, {"COMMAND"}},                                           //
                       Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                     //
@@ -88,6 +89,24 @@ INSTANTIATE_TEST_SUITE_P(Urls, UsageError,
                                            Wrong{{"run", "--url", "redis://localhost:66000", "k", "true"}, {"port"}},
                                            Wrong{{"run", "--url", "redis://localhost/x", "k", "true"}, {"database"}},
                                            Wrong{{"run", "--url", "embedded:x", "k", "true"}, {"embedded"}}));
+
+TEST(Url, IsSaidToComeFromWhereItComesFrom) {
+  const auto by_environment = redismutex({"run", "k", "true"}, {"REDIS_URL=localhost"});
+  EXPECT_EQ(by_environment.status, exited(64));
+  EXPECT_THAT(by_environment.err, AllOf(HasSubstr("$REDIS_URL: malformed URL"), HasSubstr("try: ")));
+  const auto by_option = redismutex({"run", "--url", "localhost", "k", "true"}, {"REDIS_URL=redis://localhost"});
+  EXPECT_EQ(by_option.status, exited(64));
+  EXPECT_THAT(by_option.err, HasSubstr("--url: malformed URL"));
+}
+
+// A key may hold anything; what is said about it is one line that does nothing to a terminal.
+TEST(Messages, ShowNoControlCharacters) {
+  Server server;
+  server.command({"SET", "a\n\x1b[2Jb", "someone else", "PX", "600000"});
+  const auto result = redismutex({"run", "-n", "a\n\x1b[2Jb", "true"}, {"REDIS_URL=" + server.url()});
+  EXPECT_EQ(result.status, exited(75));
+  EXPECT_EQ(result.err, "redismutex: the lock 'a??[2Jb' is taken\n");
+}
 
 TEST(Url, NeverAppearsInErrorsWithItsPassword) {
   const auto result = redismutex({"run", "--url", "redis://:s3cret@localhost:66000", "k", "true"}, nowhere);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "command.hpp"
@@ -12,6 +13,7 @@ namespace redismutex::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -49,7 +51,7 @@ TEST_F(ExitStatusTest, Is127ForACommandThatDoesNotExist) {
   for (const std::string program : {"no-such-program", "/no/such/program"}) {
     const auto result = redismutex({"run", "k", program}, {"REDIS_URL=" + server_.url(), "PATH=/usr/bin:/bin"});
     EXPECT_EQ(result.status, exited(127));
-    EXPECT_THAT(result.err, HasSubstr(program + ": No such file"));
+    EXPECT_THAT(result.err, HasSubstr("cannot run '" + program + "': No such file"));
   }
   EXPECT_EQ(server_.keys(), std::vector<std::string>{});
 }
@@ -59,8 +61,26 @@ TEST_F(ExitStatusTest, Is126ForACommandThatMayNotBeExecuted) {
   notes.write("not-executable");
   const auto result = run({"k", notes.path("not-executable")});
   EXPECT_EQ(result.status, exited(126));
-  EXPECT_THAT(result.err, HasSubstr("not-executable: Permission denied"));
+  EXPECT_THAT(result.err, HasSubstr("not-executable': Permission denied"));
   EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+// As in bash: the script is there, so "No such file" about it would mislead.
+TEST_F(ExitStatusTest, Is126ForAScriptWithoutItsInterpreter) {
+  const Notes notes;
+  notes.write("script", "#!/no/such/interpreter\n");
+  std::filesystem::permissions(notes.path("script"), std::filesystem::perms::owner_all);
+  const auto result = run({"k", notes.path("script")});
+  EXPECT_EQ(result.status, exited(126));
+  EXPECT_THAT(result.err, HasSubstr("script': the interpreter"));
+  EXPECT_EQ(server_.keys(), std::vector<std::string>{});
+}
+
+// Our options after KEY are taken for the command, and the message says so.
+TEST_F(ExitStatusTest, Is127AndExplainsOptionsThatComeTooLate) {
+  const auto result = run({"k", "-n", "true"});
+  EXPECT_EQ(result.status, exited(127));
+  EXPECT_THAT(result.err, HasSubstr("'-n': No such file or directory (options of redismutex itself go before KEY)"));
 }
 
 TEST_F(ExitStatusTest, Is75ForATakenLockAtOnceOrAfterTheWait) {
@@ -74,7 +94,7 @@ TEST_F(ExitStatusTest, Is75ForATakenLockAtOnceOrAfterTheWait) {
     const auto least = how.back() == "0.3" ? 300ms : 0ms;
     EXPECT_GE(std::chrono::steady_clock::now() - start, least);
     EXPECT_EQ(result.status, exited(75));
-    EXPECT_THAT(result.err, HasSubstr("'k'"));
+    EXPECT_THAT(result.err, HasSubstr(least > 0ms ? "'k' was still taken after the wait" : "'k' is taken"));
   }
   EXPECT_FALSE(std::ifstream(notes.path("ran")).good());
   EXPECT_EQ(server_.get("k"), "someone else");
@@ -84,7 +104,10 @@ TEST_F(ExitStatusTest, Is69WithoutAServer) {
   server_.stop();
   const auto result = run({"k", "true"});
   EXPECT_EQ(result.status, exited(69));
-  EXPECT_THAT(result.err, HasSubstr(server_.socket_path()));
+  EXPECT_THAT(result.err, AllOf(HasSubstr(server_.socket_path()), HasSubstr("$REDIS_URL; --url names another")));
+  const auto named = redismutex({"run", "--url", server_.url(), "k", "true"});
+  EXPECT_EQ(named.status, exited(69));
+  EXPECT_THAT(named.err, Not(HasSubstr("$REDIS_URL")));
 }
 
 TEST_F(ExitStatusTest, Is69ForAServerThatDoesNotAnswer) {
@@ -105,7 +128,7 @@ TEST_F(ExitStatusTest, Is77ForRefusedCredentialsAndTheMessageKeepsThem) {
   for (const std::string login : {"", ":wr0ng@", "alice:wr0ng@"}) {
     const auto result = run_at("unix://" + login + locked.socket_path(), {"k", "true"});
     EXPECT_EQ(result.status, exited(77)) << result.err;
-    EXPECT_THAT(result.err, Not(HasSubstr("wr0ng")));
+    EXPECT_THAT(result.err, AllOf(Not(HasSubstr("wr0ng")), HasSubstr("redis://USER:PASSWORD@HOST")));
   }
   EXPECT_EQ(run_at(locked.url(), {"k", "true"}).status, exited(0));
 }

@@ -71,6 +71,15 @@ TEST_F(Passthrough, OfInputAndOutputIsByteExact) {
   EXPECT_EQ(result.err, "");
 }
 
+// What the command does not read is left for whoever comes after it.
+TEST_F(Passthrough, LeavesInputToOthers) {
+  const auto result = result_of(ChildProcess(Program{.arguments = {"sh", "-c", REDISMUTEX_COMMAND " run k true; cat"},
+                                                     .environment = {"REDIS_URL=" + server_.url()},
+                                                     .input = "first\nsecond\n"}));
+  EXPECT_EQ(result.out, "first\nsecond\n");
+  EXPECT_EQ(result.err, "");
+}
+
 TEST_F(Passthrough, KeepsOutputAndErrorsApart) {
   const auto result = run("echo out; echo err >&2");
   EXPECT_EQ(result.out, "out\n");

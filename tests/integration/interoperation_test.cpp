@@ -154,6 +154,28 @@ TEST_F(Interoperation, WeAreKeptOutByPlainSet) {
   EXPECT_TRUE(mutex.try_acquire_lock("key"));
 }
 
+// The release that everyone uses with that pattern. Source: redis.io SET, "Patterns".
+constexpr auto compare_and_delete =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end";
+
+// Their lock is gone and we are in: their release finds our value, and leaves it.
+TEST_F(Interoperation, ThePatternsReleaseDoesNotFreeOurs) {
+  auto lock = mutex.acquire_lock("key");
+  EXPECT_EQ(server.command({"EVAL", compare_and_delete, "1", "key", "theirs"}).integer, 0);
+  EXPECT_EQ(server.get("key"), lock.value());
+  EXPECT_NO_THROW(lock.release());
+}
+
+TEST_F(Interoperation, OurReleaseDoesNotFreeAPlainSet) {
+  auto lock = mutex.acquire_lock("key");
+  server.command({"DEL", "key"});
+  EXPECT_EQ(server.command({"SET", "key", "theirs", "NX", "EX", "30"}).text, "OK");
+  EXPECT_THROW(lock.extend(), MutexUnlockError);
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+  EXPECT_EQ(server.get("key"), "theirs");
+  EXPECT_EQ(server.command({"EVAL", compare_and_delete, "1", "key", "theirs"}).integer, 1);
+}
+
 // Their lease ends, nobody tells anybody, and we are in.
 TEST_F(Interoperation, WeGetInWhenTheirLeaseEnds) {
   EXPECT_EQ(server.command({"SET", "key", "theirs", "NX", "PX", "100"}).text, "OK");

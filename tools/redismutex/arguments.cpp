@@ -25,6 +25,9 @@ constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew
 constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
 constexpr milliseconds longest_wait = 24h * 365;
 
+constexpr auto help_flag = "-h,--help";
+constexpr auto about_help = "show this help";
+
 constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
 constexpr auto usage = R"(Examples:
   redismutex run nightly-report ./report.sh
@@ -112,12 +115,14 @@ DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) 
   return divided;
 }
 
-std::string default_url() {
+void take_default_url(RunArguments& arguments) {
   const char* const url = std::getenv("REDIS_URL");
-  return url != nullptr && *url != '\0' ? url : "redis://localhost:6379";
+  const bool is_set = url != nullptr && *url != '\0';
+  arguments.url = is_set ? url : "redis://localhost:6379";
+  arguments.url_source = is_set ? UrlSource::environment : UrlSource::fallback;
 }
 
-/// CLI11's help, with examples and a usage line of our own.
+/// CLI11's help, with examples and a usage line of our own, which also says what excludes what.
 class ExamplesFirst : public CLI::Formatter {
  public:
   explicit ExamplesFirst(std::string text) : text_{std::move(text)} {
@@ -126,6 +131,10 @@ class ExamplesFirst : public CLI::Formatter {
   }
 
   std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override { return "\n" + text_; }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
 
  private:
   std::string text_;
@@ -137,6 +146,7 @@ class RunParser {
   explicit RunParser(CLI::App& app) : run_{*app.add_subcommand("run", about_run)} {
     run_.formatter(std::make_shared<ExamplesFirst>(usage_of_run));
     run_.footer(details_of_run);
+    run_.set_help_flag(help_flag, about_help);
     run_.add_option_function<std::string>(
             "--url", [this](const std::string& url) { set_url(url); },
             "the server: redis://, rediss://, unix://, or embedded: for a private one\n"
@@ -158,7 +168,7 @@ class RunParser {
         ->type_name("SECONDS");
     run_.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
     // Here for the help only: divide() keeps the command away from CLI11.
-    run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("");
+    run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("...");
   }
 
   const CLI::App& app() const { return run_; }
@@ -166,7 +176,7 @@ class RunParser {
   RunArguments finish(std::vector<std::string> command) && {
     if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
     if (command.empty()) throw CLI::RequiredError("COMMAND");
-    if (arguments_.url.empty()) arguments_.url = default_url();
+    if (arguments_.url.empty()) take_default_url(arguments_);
     if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
       throw CLI::ValidationError("--url", "'embedded:' takes nothing after the colon");
     }
@@ -186,7 +196,8 @@ class RunParser {
   }
 
   CLI::App& run_;
-  RunArguments arguments_{.url = {}, .wait = {}, .expiry = Options{}.expiry, .key = {}, .command = {}};
+  RunArguments arguments_{
+      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = Options{}.expiry, .key = {}, .command = {}};
 };
 
 void hide_password(char* word) {
@@ -201,20 +212,25 @@ void hide_password(char* word) {
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};
-  app.set_version_flag("--version", "redismutex " + std::string{version});
+  app.set_help_flag(help_flag, about_help);
+  app.set_version_flag("--version", "redismutex " + std::string{version}, "show the version");
   app.formatter(std::make_shared<ExamplesFirst>(usage));
   RunParser run{app};
 
+  const bool runs = !words.empty() && words.front() == "run";
   DividedWords divided{words, {}};
-  if (!words.empty() && words.front() == "run") {
+  if (runs) {
     divided = divide({words.begin() + 1, words.end()}, run.app());
     divided.ours.insert(divided.ours.begin(), "run");
   }
   std::reverse(divided.ours.begin(), divided.ours.end());  // as CLI11 wants them
 
   try {
+    if (!runs && !words.empty() && app.get_option_no_throw(words.front()) == nullptr) {
+      throw CLI::ValidationError("expected the subcommand 'run', not '" + words.front() + "'");
+    }
     app.parse(divided.ours);
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("a subcommand");
+    if (!runs) throw CLI::RequiredError("the subcommand 'run'");
     return std::move(run).finish(std::move(divided.command));
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help() << std::flush;
@@ -224,7 +240,7 @@ std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> wo
     return 0;
   } catch (const CLI::ParseError& error) {
     say(error.what());
-    say(std::string{"try: redismutex "} + (words.empty() || words.front() != "run" ? "" : "run ") + "--help");
+    say(std::string{"try: redismutex "} + (runs ? "run " : "") + "--help");
     return exit_status::usage;
   }
 }

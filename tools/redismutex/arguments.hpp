@@ -12,9 +12,13 @@ namespace redismutex::cli {
 /// The URL that stands for an EmbeddedServer.
 inline constexpr std::string_view embedded_url = "embedded:";
 
+/// Where the URL comes from; the last one is nobody's choice.
+enum class UrlSource { option, environment, fallback };
+
 /// What the user asked `redismutex run` to do.
 struct RunArguments {
-  std::string url;                                // as for Connection, or embedded_url
+  std::string url;  // as for Connection, or embedded_url
+  UrlSource url_source;
   std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
   std::chrono::milliseconds expiry;
   std::string key;

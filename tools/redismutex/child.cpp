@@ -59,6 +59,16 @@ struct Pipe {
   ::_exit(exit_status::not_found);
 }
 
+/// What exec()'s `error` means to the user.
+CannotStart cannot_start(const std::string& program, int error) {
+  if (error != ENOENT) return {program, std::strerror(error), exit_status::not_executable};
+  if (program.find('/') != std::string::npos && ::access(program.c_str(), F_OK) == 0) {
+    return {program, "the interpreter that its first line names does not exist", exit_status::not_executable};
+  }
+  const std::string advice = program.starts_with('-') ? " (options of redismutex itself go before KEY)" : "";
+  return {program, std::strerror(error) + advice, exit_status::not_found};
+}
+
 /// Returns the child's pid once it has become the command.
 pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables,
             const Signals& signals) {
@@ -76,14 +86,13 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   // Closed without a word by a successful exec.
   if (::read(failure.reader.get(), &error, sizeof error) != sizeof error) return child;
   ::waitpid(child, nullptr, 0);
-  throw CannotStart{command.front(), error};
+  throw cannot_start(command.front(), error);
 }
 
 }  // namespace
 
-CannotStart::CannotStart(const std::string& program, int error)
-    : std::runtime_error{program + ": " + std::strerror(error)},
-      exit_status_{error == ENOENT ? exit_status::not_found : exit_status::not_executable} {}
+CannotStart::CannotStart(const std::string& program, const std::string& reason, int exit_status)
+    : std::runtime_error{"cannot run '" + program + "': " + reason}, exit_status_{exit_status} {}
 
 Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& variables, const Signals& signals)
     : pid_{start(command, variables, signals)} {}

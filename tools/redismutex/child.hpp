@@ -11,10 +11,10 @@
 
 namespace redismutex::cli {
 
-/// The command could not be started: no such program, or it may not be executed.
+/// The command could not be started: no such program, or it can not be executed.
 class CannotStart : public std::runtime_error {
  public:
-  CannotStart(const std::string& program, int error);
+  CannotStart(const std::string& program, const std::string& reason, int exit_status);
 
   /// As shells do: 127 if there is no such program, else 126.
   int exit_status() const noexcept { return exit_status_; }

@@ -16,6 +16,9 @@ namespace redismutex::cli {
 inline void say(std::string_view text, std::chrono::milliseconds patience = std::chrono::seconds{1}) {
   auto line = "redismutex: " + std::string{text};
   line.resize(std::min<std::size_t>(line.size(), PIPE_BUF - 1));  // what a writable pipe takes without waiting
+  // A key may hold anything, but a message is one line and does nothing to a terminal.
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
   line += '\n';
   pollfd out{STDERR_FILENO, POLLOUT, 0};
   if (::poll(&out, 1, static_cast<int>(patience.count())) <= 0) return;

@@ -72,10 +72,19 @@ int run_under(Lock& lock, const RunArguments& arguments, LeaseTiming timing, Sig
   return outcome.stopped ? exit_status::lock_lost : release(lock, outcome.exit_status);
 }
 
+ConnectionOptions read_url(const RunArguments& arguments) {
+  try {
+    return parse_url(arguments.url);
+  } catch (const std::invalid_argument& error) {
+    const auto* const source = arguments.url_source == UrlSource::environment ? "$REDIS_URL" : "--url";
+    throw std::invalid_argument{std::string{source} + ": " + error.what()};
+  }
+}
+
 int run(const RunArguments& arguments, const Signals& signals) {
   std::optional<EmbeddedServer> embedded;  // outlives what is connected to it
   const auto server =
-      arguments.url == embedded_url ? embedded.emplace(signals).connection_options() : parse_url(arguments.url);
+      arguments.url == embedded_url ? embedded.emplace(signals).connection_options() : read_url(arguments);
   const LeaseTiming timing{arguments.expiry};
   const auto mutex = make_mutex(server, timing);
   SignalReader reader{signals};
@@ -86,15 +95,28 @@ int run(const RunArguments& arguments, const Signals& signals) {
     // Whoever stood still since (Ctrl-Z, a suspended machine) may come too late with the lock to start anything.
   } while (lock && lock->valid_for() <= timing.stop_margin());
   if (!lock) {
-    say("the lock '" + arguments.key + "' is taken");
+    say("the lock '" + arguments.key + "' " + (arguments.wait > 0ms ? "was still taken after the wait" : "is taken"));
     return exit_status::not_acquired;
   }
   return run_under(*lock, arguments, timing, reader, signals);
 }
 
-int said(const std::exception& error, int status) {
+int said(const std::exception& error, int status, std::string_view advice = {}) {
   say(error.what());
+  if (!advice.empty()) say(advice);
   return status;
+}
+
+/// What to do about a server that is not reached, for those who may not know why it is this one.
+std::string_view advice_on(UrlSource source) {
+  switch (source) {
+    case UrlSource::option: return {};
+    case UrlSource::environment: return "that server is the one in $REDIS_URL; --url names another";
+    case UrlSource::fallback:
+      return "no server was named, so this is the default; name yours by --url or $REDIS_URL, "
+             "or, for this machine alone, try: redismutex run --url embedded: ...";
+  }
+  return {};
 }
 
 }  // namespace
@@ -105,11 +127,11 @@ int run_command(const RunArguments& arguments, const Signals& signals) noexcept 
   } catch (const EndedBySignal& end) {
     return exit_status::ended_by_signal(end.signal);
   } catch (const std::invalid_argument& error) {
-    return said(error, exit_status::usage);
+    return said(error, exit_status::usage, "try: redismutex run --help");
   } catch (const LoginError& error) {
-    return said(error, exit_status::login_refused);
+    return said(error, exit_status::login_refused, "put the login into $REDIS_URL: redis://USER:PASSWORD@HOST");
   } catch (const ConnectionError& error) {
-    return said(error, exit_status::unreachable);
+    return said(error, exit_status::unreachable, advice_on(arguments.url_source));
   } catch (const NoEmbeddedServer& error) {
     return said(error, exit_status::unreachable);
   } catch (const CannotStart& error) {

@@ -13,7 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 constexpr auto longest = protocol::longest_duration;  // 315360000000 ms
 
@@ -31,10 +33,10 @@ std::string complaint_about(const Options& options) {
 TEST(Validate, AcceptsWhatCanWork) {
   for (const Options& options : {
            Options{},
-           Options{.block_time = 2ms, .delay = 1ms, .expiry = 3ms},
+           Options{.block_time = 2ms, .delay = 1ms, .expiry = 4ms},
            Options{.block_time = 5000ms, .delay = 4999ms, .expiry = 5001ms},
            Options{.block_time = longest - 1ms, .delay = longest - 2ms, .expiry = longest},
-           Options{.blocking = false, .expiry = 1ms},
+           Options{.blocking = false, .expiry = 4ms},
            Options{.blocking = false, .expiry = longest},
        }) {
     EXPECT_EQ(complaint_about(options), "");
@@ -48,8 +50,8 @@ TEST(Validate, NamesFieldValueAndBound) {
     std::vector<std::string> words;
   };
   const std::vector<Bad> table{
-      {{.expiry = 0ms}, {"expiry is 0 ms", "more than 0"}},
-      {{.expiry = -7ms}, {"expiry is -7 ms", "more than 0"}},
+      {{.expiry = 0ms}, {"expiry is 0 ms", "at least 4 ms"}},
+      {{.expiry = -7ms}, {"expiry is -7 ms", "at least 4 ms"}},
       {{.expiry = milliseconds::min()}, {"expiry is -9223372036854775808 ms"}},
       {{.expiry = longest + 1ms}, {"expiry is 315360000001 ms", "at most 315360000000 ms"}},
       {{.expiry = milliseconds::max()}, {"expiry is 9223372036854775807 ms", "at most"}},
@@ -64,11 +66,17 @@ TEST(Validate, NamesFieldValueAndBound) {
       {{.delay = 6000ms}, {"delay is 6000 ms", "less than block_time", "5000 ms"}},
       {{.delay = milliseconds::max()}, {"delay"}},
       {{.expiry = 5000ms}, {"expiry is 5000 ms", "more than block_time", "5000 ms"}},
-      {{.expiry = 1ms}, {"expiry is 1 ms", "more than block_time", "5000 ms"}},
+      {{.expiry = 4ms}, {"expiry is 4 ms", "more than block_time", "5000 ms"}},
   };
   for (const auto& [options, words] : table) {
     for (const auto& word : words) EXPECT_THAT(complaint_about(options), HasSubstr(word));
   }
+}
+
+// What is not there yet is refused, never ignored.
+TEST(Validate, RefusesWhatIsNotAvailable) {
+  EXPECT_EQ(complaint_about({.auto_renew = true}), "Options::auto_renew is not available in this version");
+  EXPECT_EQ(complaint_about({.fencing = true}), "Options::fencing is not available in this version");
 }
 
 // A non-blocking mutex uses neither block time nor delay, so any will do.
@@ -79,13 +87,25 @@ TEST(Validate, DoesNotCheckWhatANonBlockingMutexDoesNotUse) {
   EXPECT_EQ(complaint_about({.blocking = false, .block_time = 100s, .delay = 200s, .expiry = 10ms}), "");
 }
 
+// A lease of which the drift leaves nothing could never be held, and is refused, for a new lock and for an extension.
+TEST(Validate, RefusesALeaseThatCouldNeverBeHeld) {
+  for (const auto expiry : {1ms, 2ms, 3ms}) {
+    ASSERT_EQ(protocol::time_left(protocol::valid_until({}, expiry), {}), 0ms);
+    const auto refused = ThrowsMessage<std::invalid_argument>(
+        AllOf(HasSubstr("expiry is " + std::to_string(expiry.count()) + " ms"), HasSubstr("at least 4 ms")));
+    EXPECT_THAT([&] { validate({.blocking = false, .expiry = expiry}); }, refused);
+    EXPECT_THAT([&] { check_expiry("extend: expiry", expiry); }, refused);
+  }
+  EXPECT_NO_THROW(check_expiry("extend: expiry", 4ms));
+}
+
 // A single duration is judged by the same bounds, under the name that the caller gives it.
 TEST(Validate, ChecksASingleDuration) {
   EXPECT_NO_THROW(check_duration("limit", 1ms));
   EXPECT_NO_THROW(check_duration("limit", longest));
   for (const auto value : {0ms, -1ms, longest + 1ms}) {
-    EXPECT_THAT([&] { check_duration("limit", value); }, ::testing::ThrowsMessage<std::invalid_argument>(
-                                                             HasSubstr("limit is " + std::to_string(value.count()))));
+    EXPECT_THAT([&] { check_duration("limit", value); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("limit is " + std::to_string(value.count()))));
   }
 }
 

@@ -75,11 +75,11 @@ TEST_F(NoServer, MakingThingsSendsNothing) {
 
 // The options that a mutex was given are those that it shows.
 TEST_F(NoServer, AMutexShowsItsOptions) {
-  const RedisMutex mutex{connection_, {.blocking = false, .block_time = 1ms, .delay = 2ms, .expiry = 3ms}};
+  const RedisMutex mutex{connection_, {.blocking = false, .block_time = 1ms, .delay = 2ms, .expiry = 4ms}};
   EXPECT_FALSE(mutex.options().blocking);
   EXPECT_EQ(mutex.options().block_time, 1ms);
   EXPECT_EQ(mutex.options().delay, 2ms);
-  EXPECT_EQ(mutex.options().expiry, 3ms);
+  EXPECT_EQ(mutex.options().expiry, 4ms);
 }
 
 // A key that is empty or too long is refused by every function that takes one, before anything is sent.
