@@ -44,10 +44,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
     if (lease && options_.fencing && lease->token() == 0) give_up(std::move(lease));
     if (lease && lease->expiry() != options_.expiry) lease->extend_in_passing(options_.expiry);
     if (!lease) lease = ask_server(wait_until, stop);
-    if (lease) {
-      queues.note_inside(key_, turn.ticket, lease->valid_until());
-      return hold(std::move(lease), turn.ticket);
-    }
+    if (lease) return hold(std::move(lease), turn.ticket);
   } catch (...) {
     queues.leave(key_, turn.ticket);
     throw;

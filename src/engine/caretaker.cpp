@@ -8,6 +8,7 @@
 
 #include "engine/clock.hpp"
 #include "engine/session.hpp"
+#include "engine/tenure.hpp"
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {

@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/tenure.hpp"
 #include "net/fork.hpp"
 #include "net/link.hpp"
 #include "protocol/extend.hpp"
@@ -23,6 +22,7 @@
 namespace redismutex::engine {
 
 class Session;
+class Tenure;
 
 /// Looks after locks that are held while their owners are busy, in a thread of its own that starts on first need: starts
 /// their leases anew, and has the server tell at once when one of the keys is changed by somebody else. Thread-safe.

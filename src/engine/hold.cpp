@@ -21,8 +21,9 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
       local_handoffs_{options.local_handoffs},
       expiry_{options.expiry},
       fork_generation_{net::fork_generation()} {
+  if (ticket_) session_->local_queues().note_inside(tenure_->key(), *ticket_, tenure_);
   if (options.auto_renew) {
-    look_after({.renew_to = expiry_,
+    tenure_->look_after({.renew_to = expiry_,
                 .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
                                                                 : protocol::Instant::max()});
   } else if (tenure_->is_claim()) {
@@ -73,10 +74,6 @@ void Hold::release() {
 
 std::unique_ptr<Lease> Hold::end() {
   if (errand_) session_->errands().cancel(*std::exchange(errand_, std::nullopt));
-  {
-    const std::lock_guard lock{mutex_};
-    if (care_) session_->caretaker().forget(*std::exchange(care_, std::nullopt));
-  }
   return tenure_->end();
 }
 
@@ -110,7 +107,7 @@ void Hold::extend(std::chrono::milliseconds expiry) {
   const protocol::Extend::Terms terms{.expiry = expiry,
                                       .longer = protocol::Longer::goes,
                                       .token = tenure_->token(),
-                                      .tracking = is_watched() ? protocol::Tracking::on : protocol::Tracking::off};
+                                      .tracking = tenure_->is_looked_after() ? protocol::Tracking::on : protocol::Tracking::off};
   const protocol::Instant old_until = tenure_->begin_extension(terms).value_or(protocol::Instant{});
   protocol::Extend machine{tenure_->key(), tenure_->id(), terms};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));
@@ -147,16 +144,6 @@ std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std:
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
 
-void Hold::look_after(Caretaker::Care care) {
-  const std::lock_guard lock{mutex_};
-  if (!care_) care_ = session_->caretaker().take(tenure_, care);
-}
-
-bool Hold::is_watched() const {
-  const std::lock_guard lock{mutex_};
-  return care_.has_value();
-}
-
 std::stop_token Hold::loss() {
   if (inherited()) {
     std::stop_source lost;
@@ -164,7 +151,7 @@ std::stop_token Hold::loss() {
     return lost.get_token();
   }
   // Whoever asks wants to know at once: the server is to report when the key is changed.
-  look_after({});
+  tenure_->look_after({});
   return tenure_->lost_token();
 }
 

@@ -3,12 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <redismutex/options.hpp>
 #include <stop_token>
 
-#include "engine/caretaker.hpp"
 #include "engine/keeper.hpp"
 #include "engine/lease.hpp"
 #include "engine/local_queues.hpp"
@@ -52,8 +50,6 @@ class Hold {
                                                        std::chrono::milliseconds expiry);
 
   bool inherited() const noexcept;
-  void look_after(Caretaker::Care care);
-  bool is_watched() const;
   std::unique_ptr<Lease> end();
   void give_back(std::unique_ptr<Lease> lease);
 
@@ -64,9 +60,6 @@ class Hold {
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;
   std::optional<Keeper::Ticket> errand_;
-
-  mutable std::mutex mutex_;  // guards care_
-  std::optional<Caretaker::Ticket> care_;
 };
 
 }  // namespace redismutex::engine

@@ -5,8 +5,16 @@
 #include <utility>
 
 #include "engine/clock.hpp"
+#include "engine/tenure.hpp"
 
 namespace redismutex::engine {
+namespace {
+
+// Whoever is next has the server watch the key of the one inside, because somebody might delete it; but only after this
+// time, because usually its turn comes sooner.
+constexpr std::chrono::milliseconds before_watching{20};
+
+}  // namespace
 
 LocalQueues::LocalQueues() { register_for_fork(); }
 
@@ -37,8 +45,11 @@ LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<s
   lock.lock();
   for (;;) {
     // The one behind the one inside watches the end of that lease.
-    const bool watches = line.waiters.front() == &self && line.until;
-    const net::Deadline until = watches ? std::min(deadline, deadline_at(*line.until)) : deadline;
+    const bool is_next = line.waiters.front() == &self && line.until;
+    const bool watches = is_next && self.looked_at != line.first;
+    net::Deadline until = deadline;
+    if (is_next) until = std::min(until, deadline_at(*line.until));
+    if (watches) until = std::min(until, deadline_at(line.since + before_watching));
     self.poked = false;
     self.changed.wait_until(lock, stop, until, [&self] { return self.turn || self.poked; });
     if (self.turn) return std::move(*self.turn);
@@ -48,12 +59,23 @@ LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<s
       poke_next(line);
       return {.kind = stopped ? Turn::Kind::stopped : Turn::Kind::timed_out};
     }
-    if (line.waiters.front() == &self && line.until && now() >= *line.until) {
+    if (line.waiters.front() != &self || !line.until) continue;
+    const protocol::Instant here = now();
+    if (here >= *line.until) {
       line.until.reset();
       promote(shard, line, {.kind = Turn::Kind::first});
       return std::move(*self.turn);
     }
+    if (self.looked_at != line.first && here >= line.since + before_watching) look_after(line, self, lock);
   }
+}
+
+void LocalQueues::look_after(Line& line, Waiter& self, std::unique_lock<std::mutex>& lock) {
+  self.looked_at = line.first;
+  const std::shared_ptr<Tenure> inside = line.inside.lock();
+  lock.unlock();
+  if (inside) inside->look_after({});
+  lock.lock();
 }
 
 void LocalQueues::promote(Shard& shard, Line& line, Turn turn) {
@@ -71,7 +93,19 @@ void LocalQueues::poke_next(Line& line) {
   line.waiters.front()->changed.notify_one();
 }
 
-void LocalQueues::note_inside(const protocol::Key& key, Ticket ticket, protocol::Instant until) {
+void LocalQueues::note_inside(const protocol::Key& key, Ticket ticket, const std::shared_ptr<Tenure>& tenure) {
+  Shard& shard = shard_of(key);
+  const protocol::Instant until = tenure->valid_until();
+  const std::lock_guard lock{shard.mutex};
+  const auto place = shard.lines.find(key.text());
+  if (place == shard.lines.end() || place->second.first != ticket) return;
+  place->second.until = until;
+  place->second.since = now();
+  place->second.inside = tenure;
+  poke_next(place->second);
+}
+
+void LocalQueues::note_until(const protocol::Key& key, Ticket ticket, protocol::Instant until) {
   Shard& shard = shard_of(key);
   const std::lock_guard lock{shard.mutex};
   const auto place = shard.lines.find(key.text());
@@ -95,6 +129,8 @@ std::unique_ptr<Lease> LocalQueues::pass(const protocol::Key& key, Ticket ticket
   if (place == shard.lines.end() || place->second.first != ticket || place->second.waiters.empty()) return lease;
   lease->note_pass();
   place->second.until = until;
+  place->second.since = now();
+  place->second.inside.reset();
   promote(shard, place->second, {.kind = Turn::Kind::handed, .lease = std::move(lease)});
   return nullptr;
 }

@@ -20,6 +20,8 @@
 
 namespace redismutex::engine {
 
+class Tenure;
+
 /// The threads of this process that want the same key, in the order of their arrival: only the first of each line waits
 /// at the server, or is inside; the lease then passes from thread to thread. Thread-safe.
 ///
@@ -50,7 +52,8 @@ class LocalQueues final : private net::ForkAware {
              const std::function<void()>& on_wait);
 
   /// The thread is inside, at the most until then: a thread that never comes back does not hold up the line for longer.
-  void note_inside(const protocol::Key& key, Ticket ticket, protocol::Instant until);
+  void note_inside(const protocol::Key& key, Ticket ticket, const std::shared_ptr<Tenure>& tenure);
+  void note_until(const protocol::Key& key, Ticket ticket, protocol::Instant until);
 
   /// Whether anybody is behind the ticket.
   bool has_next(const protocol::Key& key, Ticket ticket);
@@ -65,11 +68,14 @@ class LocalQueues final : private net::ForkAware {
   struct Waiter {
     std::condition_variable_any changed;
     std::optional<Turn> turn;
-    bool poked = false;  // its place, or what it waits for, is another than when it fell asleep
+    bool poked = false;    // its place, or what it waits for, is another than when it fell asleep
+    Ticket looked_at = 0;  // the one inside whose key it has had watched
   };
   struct Line {
     Ticket first = 0;
     std::optional<protocol::Instant> until;  // of the one inside
+    protocol::Instant since;                 // when that one came in
+    std::weak_ptr<Tenure> inside;
     std::list<Waiter*> waiters;
   };
   struct Shard {
@@ -81,6 +87,7 @@ class LocalQueues final : private net::ForkAware {
   Shard& shard_of(const protocol::Key& key);
   Turn wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
             const std::stop_token& stop, const std::function<void()>& on_wait);
+  static void look_after(Line& line, Waiter& self, std::unique_lock<std::mutex>& lock);
   static void promote(Shard& shard, Line& line, Turn turn);
   static void poke_next(Line& line);
 

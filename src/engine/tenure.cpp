@@ -69,13 +69,24 @@ void Tenure::note_gone() {
 /// With the lock held: whoever counts on the end of the lease hears of the new one.
 void Tenure::note_extension() {
   if (timer_) watch_the_end();
-  if (ticket_) session_.local_queues().note_inside(key_, *ticket_, lease_->valid_until());
+  if (ticket_) session_.local_queues().note_until(key_, *ticket_, lease_->valid_until());
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
+void Tenure::look_after(const Caretaker::Care& care) {
+  const std::lock_guard lock{mutex_};
+  if (lease_ && !care_) care_ = session_.caretaker().take(shared_from_this(), care);
+}
+
+bool Tenure::is_looked_after() {
+  const std::lock_guard lock{mutex_};
+  return care_.has_value();
+}
+
 std::unique_ptr<Lease> Tenure::end() {
   const std::lock_guard lock{mutex_};
+  if (care_) session_.caretaker().forget(*std::exchange(care_, std::nullopt));
   if (timer_) session_.timers().cancel(*std::exchange(timer_, std::nullopt));
   return std::move(lease_);
 }

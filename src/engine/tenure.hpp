@@ -9,6 +9,7 @@
 #include <redismutex/observer.hpp>
 #include <stop_token>
 
+#include "engine/caretaker.hpp"
 #include "engine/keeper.hpp"
 #include "engine/lease.hpp"
 #include "engine/local_queues.hpp"
@@ -48,6 +49,10 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   void conclude_renewal(std::chrono::milliseconds expiry, const protocol::Extend::Extended& extended);
   void note_gone();
 
+  /// Has the caretaker look after it until it ends. Later calls change nothing.
+  void look_after(const Caretaker::Care& care);
+  bool is_looked_after();
+
   /// Takes the lease, to give it back or pass it on: from now on nobody is told of a loss. Once only.
   std::unique_ptr<Lease> end();
 
@@ -83,6 +88,7 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   bool lost_ = false;             // it was told
   std::stop_source lost_source_{std::nostopstate};  // made when somebody asks
   std::optional<Keeper::Ticket> timer_;
+  std::optional<Caretaker::Ticket> care_;
 };
 
 }  // namespace redismutex::engine
