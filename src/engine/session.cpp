@@ -1,5 +1,6 @@
 #include "engine/session.hpp"
 
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <mutex>
@@ -49,7 +50,8 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 
 net::Deadline Session::patience() const {
   const ConnectionOptions& options = node_.options();
-  return std::chrono::steady_clock::now() + options.connect_timeout + options.command_timeout;
+  return std::min(farewell_.load(),
+                  std::chrono::steady_clock::now() + options.connect_timeout + options.command_timeout);
 }
 
 void Session::ping() {

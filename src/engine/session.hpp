@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
@@ -20,6 +21,9 @@ namespace redismutex::engine {
 class Session {
  public:
   explicit Session(ConnectionOptions options) : node_{std::move(options)} {}
+
+  /// Does what errands are due, all of them together within the patience of one operation.
+  ~Session() { farewell_ = patience(); }
 
   /// What came of one request.
   struct Answered {
@@ -57,6 +61,7 @@ class Session {
  private:
   std::optional<net::Failure> pause(protocol::Instant until, net::Deadline deadline, const std::stop_token& stop);
 
+  std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   net::Node node_;
   Keeper timers_;
   Keeper errands_;

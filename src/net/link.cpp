@@ -65,7 +65,10 @@ Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeo
   reader_->maxelements = 1024;
 }
 
-Link::~Link() = default;
+Link::~Link() {
+  // More than closing: a process that was forked while this link was being dialled has a copy of its descriptor.
+  stream_->shut_down();
+}
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
@@ -78,20 +81,39 @@ void Link::send(std::initializer_list<Outgoing> commands) {
       if (command.call != nullptr) wake(*command.call, &Event::set_);
       continue;
     }
+    const std::size_t before = outgoing_.size();
     outgoing_.append(Formatted{command.arguments}.bytes());
+    queued_bytes_ += outgoing_.size() - before;
+    if (command.call != nullptr) command.call->ends_at_ = queued_bytes_;
     in_flight_.push_back({command.call, overdue_at});
   }
-  if (writing_ || failure_) return;
-
-  writing_ = true;
-  while (!outgoing_.empty()) {
-    std::swap(outgoing_, sending_);
+  if (!writing_) write(lock);
+  if (outgoing_.size() > max_unsent_size) {
     lock.unlock();
-    std::string problem = stream_->write_all(sending_);
-    sending_.clear();
-    if (!problem.empty()) fail({Failure::Kind::unreachable, std::move(problem)});
+    fail({Failure::Kind::unreachable, "the server takes no more data"});
+  }
+}
+
+/// Sends what the server takes now. What is left goes out with the next command, or by the leader when the server takes
+/// it, whichever comes first.
+void Link::write(std::unique_lock<std::mutex>& lock) {
+  writing_ = true;
+  Stream::Status status = Stream::Status::ok;
+  while (status == Stream::Status::ok && !failure_ && !deaf_) {
+    if (sending_.empty()) std::swap(outgoing_, sending_);
+    if (sending_.empty()) break;
+    lock.unlock();
+    const Stream::Written written = stream_->write_now(sending_);
+    sending_.erase(0, written.bytes);
+    sent_bytes_ += written.bytes;
+    status = written.status;
     lock.lock();
   }
+  // The server has closed. Why, it may have said before: who waits for an answer reads that, and then the end.
+  if (status == Stream::Status::closed) deaf_ = true;
+  const bool stuck = status == Stream::Status::would_block;
+  const bool was_stuck = stuck_.exchange(stuck);
+  if (stuck && !was_stuck && leader_ != nullptr) kick_.kick();  // it is to look out for that too
   writing_ = false;
 }
 
@@ -102,8 +124,7 @@ Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& st
   const Waited waited = wait_for(call, std::min(deadline, call.overdue_at_), stop,
                                  only_the_socket_ends_it ? Reading::blocking : Reading::interruptible);
   if (waited == Waited::timed_out && deadline >= call.overdue_at_) {
-    fail({Failure::Kind::unreachable,
-          "no answer within the command timeout of " + std::to_string(reply_timeout_.count()) + " ms"});
+    fail_overdue();
   } else if ((waited == Waited::timed_out || waited == Waited::stopped) && withdraw(call)) {
     return waited;
   }
@@ -194,19 +215,27 @@ void Link::lead(Event& event, Deadline deadline, Reading reading) {
   while (!event.set_ && !event.stopped_ && !broken_) {
     const auto left = deadline - std::chrono::steady_clock::now();
     if (left.count() <= 0) return;
-    // The kernel's own timeout starts anew with each read: one that begins late would end late.
-    const bool early = left > reply_timeout_ - reply_timeout_ / 4;
-    if (!read_once(deadline, early ? reading : Reading::interruptible)) reading = Reading::interruptible;
+    // The kernel's own timeout starts anew with each read: one that begins late would end late. And an answer comes only
+    // to what was sent, which may be left to us.
+    const bool may_block = left > reply_timeout_ - reply_timeout_ / 4 && sent_bytes_ >= event.ends_at_;
+    if (!read_once(deadline, may_block ? reading : Reading::interruptible)) reading = Reading::interruptible;
   }
 }
 
 bool Link::read_once(Deadline deadline, Reading reading) {
   std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
-  if (reading == Reading::interruptible && !stream_->has_buffered()) {
-    switch (poll_until(stream_->fd(), POLLIN, kick_, deadline)) {
+  const bool stuck = stuck_;
+  if ((reading == Reading::interruptible || stuck) && !stream_->has_buffered()) {
+    const short events = stuck ? POLLIN | POLLOUT : POLLIN;
+    switch (poll_until(stream_->fd(), events, kick_, deadline)) {
       case Polled::kicked: kick_.clear(); return true;
-      case Polled::timed_out: return true;
+      case Polled::timed_out: fail_if_overdue(); return true;
       case Polled::ready: break;
+    }
+    if (stuck) {
+      std::unique_lock lock{mutex_};
+      if (!writing_) write(lock);
+      reading = Reading::interruptible;
     }
   }
   Stream::Read read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
@@ -298,6 +327,23 @@ void Link::fail(Failure failure) {
   for (const Sent& sent : lost) {
     if (sent.call != nullptr) wake(*sent.call, &Event::set_);
   }
+}
+
+void Link::fail_overdue() {
+  const std::string timeout = std::to_string(reply_timeout_.count()) + " ms";
+  fail({Failure::Kind::unreachable, (stuck_ ? "the server takes no more data: no answer within the command timeout of "
+                                            : "no answer within the command timeout of ") +
+                                        timeout});
+}
+
+/// Nothing has come until now. If somebody should have had an answer who did not wait that long, nobody else needs to.
+void Link::fail_if_overdue() {
+  bool overdue = false;
+  {
+    const std::lock_guard lock{mutex_};
+    overdue = !in_flight_.empty() && in_flight_.front().overdue_at <= std::chrono::steady_clock::now();
+  }
+  if (overdue) fail_overdue();
 }
 
 Failure Link::failure() const {

@@ -50,6 +50,9 @@ class Event {
   Event* previous_ = nullptr;
   Event* next_ = nullptr;
   bool asleep_ = false;
+
+  // How many bytes the link must have sent before there can be an answer.
+  std::uint64_t ends_at_ = 0;
 };
 
 /// One command in flight and the place for its answer.
@@ -126,6 +129,9 @@ class Link {
   static constexpr std::size_t max_reply_size = 1024 * 1024;
   static constexpr int max_reply_depth = 16;
 
+  /// How much may wait for a server that does not read, in bytes.
+  static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
+
  private:
   struct Sent {
     Call* call;
@@ -156,6 +162,7 @@ class Link {
   void sleep(Event& event, Deadline deadline);
   void lead(Event& event, Deadline deadline, Reading reading);
   bool read_once(Deadline deadline, Reading reading);
+  void write(std::unique_lock<std::mutex>& lock);
   void take_in(std::span<const char> bytes);
   void complete_arrived();
   void hand_over_reading();
@@ -163,6 +170,8 @@ class Link {
   void interrupt(Event& event, std::atomic<bool> Event::*why);
   static void wake(Event& event, std::atomic<bool> Event::*why);
   static void await_set(Event& event);
+  void fail_overdue();
+  void fail_if_overdue();
 
   struct FreeReader {
     void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
@@ -174,14 +183,18 @@ class Link {
   const Kick kick_;  // wakes a leader that polls
   std::atomic<bool> broken_{false};
   std::atomic<std::uint64_t> replies_{0};
+  std::atomic<std::uint64_t> sent_bytes_{0};
+  std::atomic<bool> stuck_{false};  // the server takes no more for now
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Failure> failure_;
   std::string outgoing_;
-  bool writing_ = false;        // somebody sends
-  std::deque<Sent> in_flight_;  // in the order of the commands on the wire
-  bool reading_ = false;        // somebody leads, or was just told to
-  Event* leader_ = nullptr;     // who does
+  std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
+  bool writing_ = false;            // somebody sends
+  bool deaf_ = false;               // the server has closed: what it said before is still to be read
+  std::deque<Sent> in_flight_;      // in the order of the commands on the wire
+  bool reading_ = false;            // somebody leads, or was just told to
+  Event* leader_ = nullptr;         // who does
   Sleepers sleepers_;
 
   std::string sending_;  // belongs to the one who set writing_

@@ -28,7 +28,8 @@ std::optional<Failure> judge_hello(const redisReply& reply) {
                    "the server is too old, Redis 7.0 or Valkey is needed: it does not know HELLO 3"};
   }
   if (text.starts_with("ERR max number of clients")) return Failure{Failure::Kind::unreachable, std::string{text}};
-  return Failure{Failure::Kind::unusable, "the server refused HELLO with " + std::string{text.substr(0, text.find(' '))}};
+  return Failure{Failure::Kind::unusable,
+                 "the server refused HELLO with " + std::string{text.substr(0, text.find(' '))}};
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ class Sliced final : public Stream {
   Read read_now(std::span<char> buffer) override { return sliced(buffer, &Stream::read_now); }
   Read read_blocking(std::span<char> buffer) override { return sliced(buffer, &Stream::read_blocking); }
   bool has_buffered() override { return whole_->has_buffered(); }
-  std::string write_all(std::string_view bytes) override { return whole_->write_all(bytes); }
+  Written write_now(std::string_view bytes) override { return whole_->write_now(bytes); }
   void shut_down() noexcept override { whole_->shut_down(); }
   int fd() const noexcept override { return whole_->fd(); }
   void close_inherited() noexcept override { whole_->close_inherited(); }
@@ -83,9 +83,12 @@ TEST(Link, WritesLongArgumentsWhole) {
   Linked linked;
   const std::string key(2'000'000, 'k');
   const std::array command{"EVAL"sv, std::string_view{key}};
-  std::thread writer{[&] { linked.link.send({{nullptr, command}}); }};
+  Call call;
+  linked.link.send({{&call, command}});
+  std::thread reader{[&] { EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done); }};
   EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("EVAL", key)));
-  writer.join();
+  linked.peer.send("+OK\r\n");
+  reader.join();
 }
 
 // ---- in ----
@@ -217,19 +220,40 @@ TEST(Link, AWriteErrorBreaksTheCallsNowAndLater) {
   for (int i = 0; i < 3; ++i) {
     Call call;
     send(linked.link, call, "PING");
-    EXPECT_TRUE(linked.link.broken());
     EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
+    EXPECT_TRUE(linked.link.broken());
   }
   EXPECT_EQ(linked.link.failure().kind, Failure::Kind::unreachable);
 }
 
-// A peer that reads nothing breaks the link when the stream's time is up.
+// A server that refuses us says why and closes, and our next command may find it closed: what it said is heard all the
+// same, for the call in flight at that time.
+TEST(Link, WhatAPeerSaidBeforeItClosedIsHeard) {
+  Linked linked;
+  Call first, second;
+  send(linked.link, first, "FIRST");
+  linked.peer.receive();
+  linked.peer.send("-ERR max number of clients reached\r\n");
+  linked.peer.close();
+  send(linked.link, second, "SECOND");
+  ASSERT_EQ(linked.link.wait(first, far(), {}), Waited::done);
+  EXPECT_EQ(shown(first.reply()), "-ERR max number of clients reached");
+  EXPECT_EQ(linked.link.wait(second, far(), {}), Waited::broken);
+}
+
+// A peer that reads nothing breaks the link when the command's time is up, and so does one that lets too much wait.
 TEST(Link, APeerThatTakesNoDataBreaksIt) {
-  Linked linked{{.reply_timeout = 20ms}};
+  Linked slow{{.reply_timeout = 20ms}};
   Call call;
-  send(linked.link, call, std::string(2'000'000, 'x'));
-  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
-  EXPECT_THAT(linked.link.failure().text, HasSubstr("takes no more data"));
+  send(slow.link, call, std::string(2'000'000, 'x'));
+  EXPECT_EQ(slow.link.wait(call, far(), {}), Waited::broken);
+  EXPECT_THAT(slow.link.failure().text, HasSubstr("takes no more data"));
+
+  Linked flooded;
+  std::array<Call, 2> calls;
+  for (Call& each : calls) send(flooded.link, each, std::string(Link::max_unsent_size, 'x'));
+  for (Call& each : calls) EXPECT_EQ(flooded.link.wait(each, far(), {}), Waited::broken);
+  EXPECT_THAT(flooded.link.failure().text, HasSubstr("takes no more data"));
 }
 
 // After a failure nothing more is written: the peer sees what was sent before, and then the end.
@@ -253,7 +277,7 @@ TEST(Link, AnInheritedSocketIsClosedWithoutAWord) {
   const Descriptor parents{::dup(linked.socket)};
   linked.link.close_inherited();
   PlainStream parent{Descriptor{::dup(parents.get())}, limit};
-  EXPECT_EQ(parent.write_all("*1\r\n$4\r\nPING\r\n"), "");
+  EXPECT_EQ(parent.write_now("*1\r\n$4\r\nPING\r\n").status, Stream::Status::ok);
   EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("PING")));
 }
 
