@@ -20,7 +20,7 @@ namespace redismutex::engine {
 /// What all copies of a Connection share: the server, and the threads for what happens while no caller is there.
 class Session {
  public:
-  explicit Session(ConnectionOptions options) : node_{std::move(options)} {}
+  explicit Session(ConnectionOptions options) : node_{std::move(options), [](const redisReply&) {}} {}
 
   /// Does what errands are due, all of them together within the patience of one operation.
   ~Session() { farewell_ = patience(); }

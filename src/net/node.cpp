@@ -14,21 +14,22 @@ namespace {
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::microseconds first_pause = 4ms;
+constexpr std::chrono::microseconds first_pause = 1ms;
 constexpr std::chrono::microseconds longest_pause = 512ms;
 
 /// Never so long that a caller with all of connect_timeout before it could not try.
 std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::milliseconds connect_timeout) {
   thread_local std::minstd_rand random{std::random_device{}()};
   const auto longest = std::min(
-      {longest_pause, std::chrono::microseconds{connect_timeout} / 4, first_pause * (1U << std::min(failures, 8U))});
+      {longest_pause, std::chrono::microseconds{connect_timeout} / 4, first_pause * (1U << std::min(failures, 9U))});
   return std::chrono::microseconds{
       std::uniform_int_distribution<std::chrono::microseconds::rep>{longest.count() / 4, longest.count()}(random)};
 }
 
 }  // namespace
 
-Node::Node(ConnectionOptions options) : options_{std::move(options)}, name_{display_name(options_)} {
+Node::Node(ConnectionOptions options, Link::PushHandler on_push)
+    : options_{std::move(options)}, name_{display_name(options_)}, on_push_{std::move(on_push)} {
   register_for_fork();
 }
 
@@ -77,6 +78,11 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
   }
 }
 
+std::shared_ptr<Link> Node::present_link() {
+  const std::lock_guard lock{mutex_};
+  return link_ && !link_->broken() ? link_ : nullptr;
+}
+
 /// A link broke: after one that had served callers the next attempt may come soon.
 void Node::plan_next_attempt() {
   if (link_->has_answered(login_replies(options_) + 1)) failures_ = 0;
@@ -99,8 +105,8 @@ void Node::note(const Dialled& dialled) {
 Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const try {
   auto dialled = dial(options_, deadline, stop);
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
-  auto link = std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout,
-                                     [](const redisReply&) {});
+  auto link =
+      std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
   if (auto failure = log_in(*link, options_, deadline, stop)) return std::move(*failure);
   return link;
 } catch (const std::exception& error) {  // no file descriptors, no memory

@@ -24,11 +24,15 @@ namespace redismutex::net {
 /// that the clients of a server that comes back do not all arrive in the same instant.
 class Node final : private ForkAware {
  public:
-  explicit Node(ConnectionOptions options);
+  /// `on_push`: for every link, see Link.
+  Node(ConnectionOptions options, Link::PushHandler on_push);
   ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
+
+  /// The live link, if there is one.
+  std::shared_ptr<Link> present_link();
 
   const std::string& name() const noexcept { return name_; }
   const ConnectionOptions& options() const noexcept { return options_; }
@@ -46,6 +50,7 @@ class Node final : private ForkAware {
 
   const ConnectionOptions options_;
   const std::string name_;
+  const Link::PushHandler on_push_;
 
   std::mutex mutex_;  // guards what follows; never held while dialling
   std::condition_variable_any changed_;

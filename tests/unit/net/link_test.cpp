@@ -179,6 +179,64 @@ TEST(Link, DropsTheReplyThatNobodyWantsToHear) {
   EXPECT_FALSE(linked.link.has_answered(3));
 }
 
+// In RESP3 nothing answers a SUBSCRIBE but the push that confirms it: that is its reply. A refusal comes as any other.
+TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
+  std::vector<std::string> pushed;
+  Linked linked{{.on_push = [&](const redisReply& push) { pushed.push_back(shown(push)); }}};
+  std::array<Call, 3> calls;
+  for (Call& call : calls) send(linked.link, call, "SUBSCRIBE");
+  linked.peer.send(
+      ">3\r\n$7\r\nmessage\r\n+c\r\n+early\r\n"
+      ">3\r\n$9\r\nsubscribe\r\n+c\r\n:1\r\n"
+      ">3\r\n$7\r\nmessage\r\n+c\r\n+text\r\n"
+      "-NOPERM no such channel for you\r\n"
+      "+OK\r\n");
+  std::vector<std::string> replies;
+  for (Call& call : calls) {
+    ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+    replies.push_back(shown(call.reply()));
+  }
+  EXPECT_THAT(replies, ElementsAre("push('subscribe' +c 1)", "-NOPERM no such channel for you", "+OK"));
+  EXPECT_THAT(pushed, ElementsAre("push('message' +c +early)", "push('message' +c +text)"));
+}
+
+// A caller may send and look later, without waiting, whether the reply has come; or never, and then it is dropped.
+TEST(Link, TakesInWhatHasArrivedForCallsThatNobodyWaitsFor) {
+  Linked linked;
+  auto forgotten = std::make_unique<Call>();
+  Call call;
+  send(linked.link, *forgotten, "FORGOTTEN");
+  send(linked.link, call, "PING");
+  linked.link.take_in_arrived();
+  EXPECT_FALSE(linked.link.has_reply(call));
+  linked.link.forget(*forgotten);
+  forgotten.reset();
+  linked.peer.send("+forgotten\r\n+OK\r\n");
+  linked.link.take_in_arrived();
+  ASSERT_TRUE(linked.link.has_reply(call));
+  EXPECT_EQ(shown(call.reply()), "+OK");
+  linked.link.forget(call);
+
+  Call lost;
+  send(linked.link, lost, "LOST");
+  linked.peer.close();
+  linked.link.take_in_arrived();
+  EXPECT_TRUE(linked.link.broken());
+  EXPECT_FALSE(linked.link.has_reply(lost));
+  linked.link.take_in_arrived();
+}
+
+// Links can be told apart, also one that comes to lie where another was.
+TEST(Link, HasAnIdOfItsOwn) {
+  auto first = std::make_unique<Linked>();
+  const auto id = first->link.id();
+  first = std::make_unique<Linked>();
+  const Linked second;
+  EXPECT_NE(first->link.id(), id);
+  EXPECT_NE(second.link.id(), id);
+  EXPECT_NE(second.link.id(), first->link.id());
+}
+
 // ---- the end of the stream ----
 
 // A close at any place inside a reply breaks the call; it never gets half a reply.
@@ -308,7 +366,7 @@ Flooded flood(std::string_view header, std::string_view chunk) {
   std::atomic<std::size_t> taken{0};
   std::thread peer{[&] {
     linked.peer.receive();
-    for (bool open = linked.peer.send(header); open && taken < 8 * Link::max_reply_size; taken += chunk.size()) {
+    for (bool open = linked.peer.send(header); open && taken < 8 * ReplyReader::max_size; taken += chunk.size()) {
       open = linked.peer.send(chunk);
     }
     linked.peer.close();
@@ -333,13 +391,13 @@ TEST(Link, AReplyBeyondTheLimitBreaksIt) {
     const Flooded flooded = flood(header, chunk);
     EXPECT_EQ(flooded.waited, Waited::broken) << header;
     EXPECT_EQ(flooded.kind, Failure::Kind::unusable) << header;
-    EXPECT_LT(flooded.taken, 2 * Link::max_reply_size) << header;
+    EXPECT_LT(flooded.taken, 2 * ReplyReader::max_size) << header;
   }
 }
 
 // A list that promises more elements than any of our replies has breaks the link at once.
 TEST(Link, AnEndlessListBreaksIt) {
-  for (const std::string_view header : {"*1025\r\n"sv, "*2147483648\r\n"sv, ">100000\r\n"sv, "%1000000\r\n"sv}) {
+  for (const std::string_view header : {"*16385\r\n"sv, "*2147483648\r\n"sv, ">100000\r\n"sv, "%1000000\r\n"sv}) {
     Linked linked;
     EXPECT_EQ(answer_to(linked, header).waited, Waited::broken) << header;
     EXPECT_EQ(linked.link.failure().kind, Failure::Kind::unusable) << header;
