@@ -113,13 +113,13 @@ void Acquisition::clean_up(const protocol::OwnerId& id) {
   static constexpr std::chrono::milliseconds pause{250};
   const protocol::Instant until = now() + options_.expiry;
   // The session outlives its own errands: it waits for them when it ends.
-  session_->errands().schedule(
-      now(), [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
-        protocol::Release release{key, id, until, 0};
-        const auto failure = session->run(release, session->patience());
-        if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
-        return std::nullopt;
-      });
+  session_->errands().schedule(now(),
+                               [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
+                                 protocol::Release release{key, id, until, 0};
+                                 const auto failure = session->run(release, session->patience());
+                                 if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
+                                 return std::nullopt;
+                               });
 }
 
 std::string Acquisition::taken(std::string_view why) const {

@@ -34,7 +34,8 @@ double random_between(double low, double high) {
 }
 
 std::chrono::nanoseconds times(std::chrono::nanoseconds duration, double factor) {
-  return std::chrono::nanoseconds{static_cast<std::chrono::nanoseconds::rep>(static_cast<double>(duration.count()) * factor)};
+  return std::chrono::nanoseconds{
+      static_cast<std::chrono::nanoseconds::rep>(static_cast<double>(duration.count()) * factor)};
 }
 
 /// How much too early a renewal may be, to go along with others.
@@ -57,8 +58,8 @@ Caretaker::~Caretaker() {
 Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const Care& care) {
   const std::lock_guard lock{mutex_};
   const Ticket ticket = ++last_ticket_;
-  Ward& ward =
-      wards_.emplace(ticket, Ward{.tenure = tenure, .key = tenure->key().text(), .care = care, .due = never}).first->second;
+  Ward& ward = wards_.emplace(ticket, Ward{.tenure = tenure, .key = tenure->key().text(), .care = care, .due = never})
+                   .first->second;
   by_key_.emplace(ward.key, ticket);
   set_due(ticket, ward, now() + first_visit_after);
   if (!thread_.joinable()) thread_ = std::thread{[this] { run(); }};
@@ -150,7 +151,8 @@ void Caretaker::prepare(Visits& visits, Instant now) {
       return true;
     }
     const Instant wanted = std::min(now + visit.care.renew_to, visit.care.no_longer_than);
-    if (visit.care.renew_to.count() > 0 && wanted > until) visit.renew_to = std::chrono::floor<milliseconds>(wanted - now);
+    if (visit.care.renew_to.count() > 0 && wanted > until)
+      visit.renew_to = std::chrono::floor<milliseconds>(wanted - now);
     return false;
   });
 }
@@ -169,7 +171,8 @@ void Caretaker::visit(Visits visits) {
   if (session_.run(machine, deadline, stopping_.get_token())) return retry(visits);
   if (const auto* refusal = std::get_if<protocol::Refusal>(&machine.outcome())) {
     // Most of what a server refuses for now it will do a little later, and the leases are not lost yet.
-    if (failures_ == 0) session_.log("locks could not be renewed and will be tried again; the server said: " + refusal->text);
+    if (failures_ == 0)
+      session_.log("locks could not be renewed and will be tried again; the server said: " + refusal->text);
     return retry(visits);
   }
   take_in(visits, machine);
@@ -260,7 +263,7 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
   attended_ = link.get();
   interruption_ = &interruption;
   lock.unlock();
-  link->wait(interruption, until == never ? net::Deadline::max() : deadline_at(until), {});
+  link->attend(interruption, until == never ? net::Deadline::max() : deadline_at(until));
   lock.lock();
   interruption_ = nullptr;
   attended_ = nullptr;

@@ -24,17 +24,15 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
   if (ticket_) session_->local_queues().note_inside(tenure_->key(), *ticket_, tenure_);
   if (options.auto_renew) {
     tenure_->look_after({.renew_to = expiry_,
-                .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
-                                                                : protocol::Instant::max()});
+                         .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
+                                                                        : protocol::Instant::max()});
   } else if (tenure_->is_claim()) {
     // Whoever was handed the lock is inside with a short lease, and expects the full one. Should the extension that is
     // under way get lost, somebody must send another.
     const protocol::Instant here = now();
-    errand_ = session_->errands().schedule(
-        here + (tenure_->valid_until() - here) / 4,
-        [session = session_.get(), claimed = std::weak_ptr{tenure_}, expiry = expiry_] {
-          return see_to_claim(*session, claimed, expiry);
-        });
+    errand_ = session_->errands().schedule(here + (tenure_->valid_until() - here) / 4,
+                                           [session = session_.get(), claimed = std::weak_ptr{tenure_},
+                                            expiry = expiry_] { return see_to_claim(*session, claimed, expiry); });
   }
 }
 
@@ -104,10 +102,11 @@ void Hold::extend(std::chrono::milliseconds expiry) {
     if (!inherited()) tenure_->lose();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};
   }
-  const protocol::Extend::Terms terms{.expiry = expiry,
-                                      .longer = protocol::Longer::goes,
-                                      .token = tenure_->token(),
-                                      .tracking = tenure_->is_looked_after() ? protocol::Tracking::on : protocol::Tracking::off};
+  const protocol::Extend::Terms terms{
+      .expiry = expiry,
+      .longer = protocol::Longer::goes,
+      .token = tenure_->token(),
+      .tracking = tenure_->is_looked_after() ? protocol::Tracking::on : protocol::Tracking::off};
   const protocol::Instant old_until = tenure_->begin_extension(terms).value_or(protocol::Instant{});
   protocol::Extend machine{tenure_->key(), tenure_->id(), terms};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));

@@ -27,8 +27,7 @@ constexpr std::chrono::milliseconds between_questions{1};
 // ---- extensions that nobody waits for -------------------------------------------------------------------------------
 
 std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const protocol::Key& key,
-                                                         const protocol::OwnerId& id,
-                                                         const Extend::Terms& terms) {
+                                                         const protocol::OwnerId& id, const Extend::Terms& terms) {
   std::unique_ptr<PendingExtension> made{new PendingExtension{key, id, terms}};
   made->sent_at_ = now();
   const protocol::Step step = made->machine_.start(made->sent_at_);

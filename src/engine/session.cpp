@@ -78,7 +78,8 @@ void Session::take_push(const redisReply& push) {
 
 net::Deadline Session::patience() const {
   const ConnectionOptions& options = node_.options();
-  return std::chrono::steady_clock::now() + options.connect_timeout + options.command_timeout;
+  return std::min(farewell_.load(),
+                  std::chrono::steady_clock::now() + options.connect_timeout + options.command_timeout);
 }
 
 void Session::ping() {

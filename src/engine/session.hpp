@@ -32,6 +32,9 @@ class Session {
  public:
   explicit Session(ConnectionOptions options);
 
+  /// Does what errands are due, all of them together within the patience of one operation.
+  ~Session() { farewell_ = patience(); }
+
   /// What came of one request.
   struct Answered {
     net::Reply reply;
@@ -108,6 +111,7 @@ class Session {
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
   void note_refusal(const redisReply& reply, std::atomic<bool>& refused, std::string_view consequence);
 
+  std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   net::Node node_;
   LocalQueues local_queues_;

@@ -82,10 +82,10 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   const std::optional<LocalQueues::Ticket> ticket_;
   const protocol::Instant began_;
 
-  std::mutex mutex_;  // guards what follows
-  std::unique_ptr<Lease> lease_;  // none once it has ended
-  bool gone_ = false;             // the server said so
-  bool lost_ = false;             // it was told
+  std::mutex mutex_;                                // guards what follows
+  std::unique_ptr<Lease> lease_;                    // none once it has ended
+  bool gone_ = false;                               // the server said so
+  bool lost_ = false;                               // it was told
   std::stop_source lost_source_{std::nostopstate};  // made when somebody asks
   std::optional<Keeper::Ticket> timer_;
   std::optional<Caretaker::Ticket> care_;

@@ -4,40 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <limits>
-#include <new>
 #include <utility>
+
+#include "net/command.hpp"
 
 namespace redismutex::net {
 namespace {
-
-/// A command in the server's protocol.
-class Formatted {
- public:
-  explicit Formatted(std::span<const std::string_view> arguments) {
-    constexpr std::size_t most = 16;
-    std::array<const char*, most> texts{};
-    std::array<std::size_t, most> sizes{};
-    const std::size_t count = std::min(arguments.size(), most);
-    for (std::size_t i = 0; i < count; ++i) {
-      texts[i] = arguments[i].data();
-      sizes[i] = arguments[i].size();
-    }
-    const long long size = redisFormatCommandArgv(&bytes_, static_cast<int>(count), texts.data(), sizes.data());
-    if (size < 0) throw std::bad_alloc{};
-    size_ = static_cast<std::size_t>(size);
-  }
-  ~Formatted() { redisFreeCommand(bytes_); }
-  Formatted(const Formatted&) = delete;
-  Formatted& operator=(const Formatted&) = delete;
-
-  std::string_view bytes() const { return {bytes_, size_}; }
-
- private:
-  char* bytes_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 std::uint64_t next_link_id() {
   static std::atomic<std::uint64_t> last{0};
@@ -51,7 +23,7 @@ bool confirms_subscription(const redisReply& push) {
 }  // namespace
 
 void Link::Sleepers::add(Event& event) {
-  event.asleep_ = true;
+  event.in_line_ = true;
   event.previous_ = last_;
   event.next_ = nullptr;
   (last_ == nullptr ? first_ : last_->next_) = &event;
@@ -59,23 +31,19 @@ void Link::Sleepers::add(Event& event) {
 }
 
 void Link::Sleepers::remove(Event& event) {
-  if (!event.asleep_) return;
-  event.asleep_ = false;
+  if (!event.in_line_) return;
+  event.in_line_ = false;
   (event.previous_ == nullptr ? first_ : event.previous_->next_) = event.next_;
   (event.next_ == nullptr ? last_ : event.next_->previous_) = event.previous_;
 }
 
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
-    : id_{next_link_id()},
-      stream_{std::move(stream)},
-      reply_timeout_{reply_timeout},
-      on_push_{std::move(on_push)},
-      reader_{redisReaderCreate()} {
-  if (!reader_) throw std::bad_alloc{};
-  reader_->maxelements = 1024;
-}
+    : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
 
-Link::~Link() = default;
+Link::~Link() {
+  // More than closing: a process that was forked while this link was being dialled has a copy of its descriptor.
+  stream_->shut_down();
+}
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
@@ -85,25 +53,53 @@ void Link::send(std::initializer_list<Outgoing> commands) {
   for (const Outgoing& command : commands) {
     if (command.call != nullptr) command.call->overdue_at_ = overdue_at;
     if (failure_) {
-      if (command.call != nullptr) wake(*command.call, &Event::set_);
+      if (command.call != nullptr) command.call->wake(Event::was_set);
       continue;
     }
-    outgoing_.append(Formatted{command.arguments}.bytes());
+    const std::size_t before = outgoing_.size();
+    append_command(outgoing_, command.arguments);
+    queued_bytes_ += outgoing_.size() - before;
+    if (command.call != nullptr) command.call->ends_at_ = queued_bytes_;
     in_flight_.push_back({command.call, overdue_at});
   }
-  if (writing_ || failure_) return;
-
-  writing_ = true;
-  while (!outgoing_.empty()) {
-    std::swap(outgoing_, sending_);
+  if (!writing_ && !dispatching_) write(lock);
+  if (outgoing_.size() > max_unsent_size) {
     lock.unlock();
-    std::string problem = stream_->write_all(sending_);
-    sending_.clear();
-    if (!problem.empty()) fail({Failure::Kind::unreachable, std::move(problem)});
+    fail({Failure::Kind::unreachable, "the server takes no more data"});
+  }
+}
+
+/// Sends what the server takes now. What is left goes out with the next command, or by the leader when the server takes
+/// it, whichever comes first.
+void Link::write(std::unique_lock<std::mutex>& lock) {
+  writing_ = true;
+  Stream::Status status = Stream::Status::ok;
+  while (status == Stream::Status::ok && !failure_ && !deaf_) {
+    if (sending_.empty()) std::swap(outgoing_, sending_);
+    if (sending_.empty()) break;
+    lock.unlock();
+    const Stream::Written written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
+    sent_bytes_ += written.bytes;
+    sending_at_ += written.bytes;
+    if (sending_at_ == sending_.size()) {
+      sending_.clear();
+      sending_at_ = 0;
+    }
+    status = written.status;
     lock.lock();
+  }
+  // The server has closed. Why, it may have said before: who waits for an answer reads that, and then the end.
+  if (status == Stream::Status::closed) deaf_ = true;
+  const bool stuck = status == Stream::Status::would_block;
+  const bool was_stuck = stuck_.exchange(stuck);
+  if (stuck && !was_stuck) {  // who polls is to look out for that too
+    if (leader_ != nullptr) kick_.kick();
+    if (attendant_ != nullptr) attendants_kick_.kick();
   }
   writing_ = false;
 }
+
+short Link::events_to_poll_for() const noexcept { return stuck_ ? POLLIN | POLLOUT : POLLIN; }
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
 
@@ -111,32 +107,32 @@ Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& st
   const bool only_the_socket_ends_it = deadline >= call.overdue_at_ && !stop.stop_possible();
   const Waited waited = wait_for(call, std::min(deadline, call.overdue_at_), stop,
                                  only_the_socket_ends_it ? Reading::blocking : Reading::interruptible);
+  if (waited == Waited::done) return call.reply_ ? Waited::done : Waited::broken;
   if (waited == Waited::timed_out && deadline >= call.overdue_at_) {
-    fail({Failure::Kind::unreachable,
-          "no answer within the command timeout of " + std::to_string(reply_timeout_.count()) + " ms"});
+    fail_overdue();
   } else if ((waited == Waited::timed_out || waited == Waited::stopped) && withdraw(call)) {
     return waited;
   }
   // Whoever took the call off the line, a reader with its reply or the failure of the link, sets it in this moment.
-  await_set(call);
+  call.await_set();
   return call.reply_ ? Waited::done : Waited::broken;
 }
 
 Link::Waited Link::wait(Event& event, Deadline deadline, const std::stop_token& stop) {
-  const Waited waited = wait_for(event, deadline, stop, Reading::interruptible);
-  // Whoever set it has let go of it only then, and the event may go when we return.
-  if (waited == Waited::done) await_set(event);
-  return waited;
+  return wait_for(event, deadline, stop, Reading::interruptible);
 }
 
 Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading) {
-  const auto on_stop = [this, &event] { interrupt(event, &Event::stopped_); };
+  const auto on_stop = [this, &event] { interrupt(event, Event::was_stopped); };
   std::optional<std::stop_callback<decltype(on_stop)>> registration;
-  if (stop.stop_possible()) registration.emplace(stop, on_stop);
+  if (stop.stop_possible()) {
+    event.take(Event::was_stopped);  // by the token of an earlier wait
+    registration.emplace(stop, on_stop);
+  }
   for (;;) {
-    if (event.set_) return Waited::done;
+    if (event.is_set()) return Waited::done;
     if (broken_) return Waited::broken;
-    if (event.stopped_) return Waited::stopped;
+    if (event.is_stopped()) return Waited::stopped;
     if (std::chrono::steady_clock::now() >= deadline) return Waited::timed_out;
     sleep_or_lead(event, deadline, reading);
   }
@@ -145,16 +141,25 @@ Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_tok
 void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
   {
     std::unique_lock lock{mutex_};
+    if (event.off_the_line_) {
+      lock.unlock();
+      return event.await_set();
+    }
+    if (failure_) return;
     if (reading_) {
       sleepers_.add(event);
       lock.unlock();
-      sleep(event, deadline);
+      event.sleep(deadline);
+      // Whoever set it took it out of the line before; so there is no need for the lock, which is probably theirs still.
+      // But one that had been handed the reading before that has to hand it on.
+      if (event.is_set() && !event.has(Event::leads)) return;
       lock.lock();
       sleepers_.remove(event);
-      if (!event.leads_.exchange(false)) return;
+      if ((event.take(Event::leads | Event::link_broken | Event::asleep) & Event::leads) == 0) return;
     }
     reading_ = true;
     leader_ = &event;
+    ++turns_;
   }
   lead(event, deadline, reading);
   const std::lock_guard lock{mutex_};
@@ -162,31 +167,20 @@ void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
   hand_over_reading();
 }
 
-void Link::sleep(Event& event, Deadline deadline) {
-  std::unique_lock lock{event.mutex_};
-  event.changed_.wait_until(lock, deadline, [&] { return event.set_ || event.stopped_ || event.leads_ || broken_; });
-}
+void Link::set(Event& event) { interrupt(event, Event::was_set); }
 
-void Link::set(Event& event) { interrupt(event, &Event::set_); }
-
-void Link::interrupt(Event& event, std::atomic<bool> Event::*why) {
-  // Under the lock, because the event may be gone as soon as its thread sees the flag.
+void Link::interrupt(Event& event, Event::State why) {
+  // Under the lock, because the event may be gone as soon as its thread sees why.
   const std::lock_guard lock{mutex_};
   const bool leads = leader_ == &event;
-  wake(event, why);
+  const bool attends = attendant_ == &event;
+  if (why == Event::was_set) {
+    sleepers_.remove(event);
+    event.off_the_line_ = true;
+  }
+  event.wake(why);
   if (leads) kick_.kick();
-}
-
-void Link::wake(Event& event, std::atomic<bool> Event::*why) {
-  // Notified under the event's own lock: its thread can not return, and take the event away, before we are done.
-  const std::lock_guard lock{event.mutex_};
-  event.*why = true;
-  event.changed_.notify_one();
-}
-
-void Link::await_set(Event& event) {
-  std::unique_lock lock{event.mutex_};
-  event.changed_.wait(lock, [&] { return event.set_.load(); });
+  if (attends) attendants_kick_.kick();
 }
 
 bool Link::withdraw(Call& call) {
@@ -199,19 +193,49 @@ bool Link::withdraw(Call& call) {
 }
 
 void Link::forget(Call& call) {
-  if (!withdraw(call)) await_set(call);
+  if (!withdraw(call)) call.await_set();
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 void Link::lead(Event& event, Deadline deadline, Reading reading) {
-  while (!event.set_ && !event.stopped_ && !broken_) {
+  while (!event.is_set() && !event.is_stopped() && !broken_) {
     const auto left = deadline - std::chrono::steady_clock::now();
     if (left.count() <= 0) return;
-    // The kernel's own timeout starts anew with each read: one that begins late would end late.
-    const bool early = left > reply_timeout_ - reply_timeout_ / 4;
-    if (!read_once(deadline, early ? reading : Reading::interruptible)) reading = Reading::interruptible;
+    // The kernel's own timeout starts anew with each read: one that begins late would end late. And an answer comes only
+    // to what was sent, which may be left to us.
+    const bool may_block = left > reply_timeout_ - reply_timeout_ / 4 && sent_bytes_ >= event.ends_at_;
+    if (!read_once(deadline, may_block ? reading : Reading::interruptible)) reading = Reading::interruptible;
   }
+}
+
+bool Link::read_once(Deadline deadline, Reading reading) {
+  std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
+  if (reading == Reading::blocking && stuck_) reading = Reading::interruptible;
+  if (reading == Reading::interruptible && !stream_->has_buffered()) {
+    switch (poll_until(stream_->fd(), events_to_poll_for(), kick_, deadline)) {
+      case Polled::kicked: kick_.clear(); return true;
+      case Polled::timed_out: fail_if_overdue(); return true;
+      case Polled::ready: break;
+    }
+  }
+  if (stuck_) {
+    std::unique_lock lock{mutex_};
+    if (!writing_) write(lock);
+  }
+  Stream::Read read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
+  if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
+  if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
+  return read.status != Stream::Status::would_block;
+}
+
+/// For who has taken the reading without waiting for anything, and gives it back.
+void Link::read_at_once() {
+  do {
+    read_once(Deadline::min(), Reading::at_once);
+  } while (!broken_ && stream_->has_buffered());
+  const std::lock_guard lock{mutex_};
+  hand_over_reading();
 }
 
 void Link::take_in_arrived() {
@@ -219,50 +243,24 @@ void Link::take_in_arrived() {
     const std::lock_guard lock{mutex_};
     if (reading_ || failure_) return;
     reading_ = true;
+    ++turns_;
   }
-  read_once(Deadline::min(), Reading::at_once);
-  const std::lock_guard lock{mutex_};
-  hand_over_reading();
-}
-
-bool Link::read_once(Deadline deadline, Reading reading) {
-  std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
-  if (reading == Reading::interruptible && !stream_->has_buffered()) {
-    switch (poll_until(stream_->fd(), POLLIN, kick_, deadline)) {
-      case Polled::kicked: kick_.clear(); return true;
-      case Polled::timed_out: return true;
-      case Polled::ready: break;
-    }
-  }
-  Stream::Read read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
-  if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
-  if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
-  return read.status != Stream::Status::would_block;
+  read_at_once();
 }
 
 void Link::take_in(std::span<const char> bytes) {
-  redisReaderFeed(reader_.get(), bytes.data(), bytes.size());
-  unfinished_ += bytes.size();
-  for (;;) {
-    void* parsed = nullptr;
-    if (redisReaderGetReply(reader_.get(), &parsed) != REDIS_OK) {
-      fail({Failure::Kind::unusable, std::string{"not the protocol of a Redis server: "} + reader_->errstr});
-      break;
-    }
-    if (parsed == nullptr) break;
-    Reply reply{static_cast<redisReply*>(parsed)};
-    unfinished_ = reader_->len - reader_->pos;
+  reader_.feed(bytes);
+  while (Reply reply = reader_.next()) {
     if (reply->type == REDIS_REPLY_PUSH && !confirms_subscription(*reply)) {
       on_push_(*reply);
     } else {
       arrived_.push_back(std::move(reply));
     }
   }
-  if (unfinished_ > max_reply_size || reader_->ridx > max_reply_depth) {
-    fail({Failure::Kind::unusable, "a reply of more than " + std::to_string(max_reply_size) + " bytes, or more than " +
-                                       std::to_string(max_reply_depth) + " levels"});
-  }
   complete_arrived();
+  if (std::string problem = reader_.problem(); !problem.empty()) {
+    fail({Failure::Kind::unusable, std::move(problem)});
+  }
 }
 
 void Link::complete_arrived() {
@@ -276,15 +274,23 @@ void Link::complete_arrived() {
       }
       if (Call* call = in_flight_.front().call; call != nullptr) {
         sleepers_.remove(*call);
+        call->off_the_line_ = true;
         call->reply_ = std::move(reply);
         completed_.push_back(call);
       }
       in_flight_.pop_front();
     }
+    // Those who are about to be woken will want to send at once: their commands go out together, when all are awake.
+    dispatching_ = completed_.size() > 1;
   }
   replies_ += arrived_.size();
   arrived_.clear();
-  for (Call* call : completed_) wake(*call, &Event::set_);
+  for (Call* call : completed_) call->wake(Event::was_set);
+  if (completed_.size() > 1) {
+    std::unique_lock lock{mutex_};
+    dispatching_ = false;
+    if (!writing_ && !outgoing_.empty()) write(lock);
+  }
   completed_.clear();
   if (unasked) fail({Failure::Kind::unusable, "a reply that nobody asked for"});
 }
@@ -292,9 +298,13 @@ void Link::complete_arrived() {
 void Link::hand_over_reading() {
   Event* next = sleepers_.first();
   reading_ = next != nullptr;
-  if (next == nullptr) return;
-  sleepers_.remove(*next);
-  wake(*next, &Event::leads_);
+  if (next != nullptr) {
+    sleepers_.remove(*next);
+    next->wake(Event::leads);
+  } else if (attendant_waits_) {
+    attendant_waits_ = false;
+    attendant_->wake(Event::nobody_reads);
+  }
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------
@@ -309,20 +319,40 @@ void Link::fail(Failure failure) {
     outgoing_.clear();
     lost.swap(in_flight_);
     for (const Sent& sent : lost) {
-      if (sent.call != nullptr) sleepers_.remove(*sent.call);
+      if (sent.call == nullptr) continue;
+      sleepers_.remove(*sent.call);
+      sent.call->off_the_line_ = true;
     }
     while (!sleepers_.empty()) {
       Event& event = *sleepers_.first();
       sleepers_.remove(event);
-      const std::lock_guard event_lock{event.mutex_};
-      event.changed_.notify_one();
+      event.wake(Event::link_broken);
     }
+    if (attendant_ != nullptr) attendant_->wake(Event::link_broken);
   }
   stream_->shut_down();
   kick_.kick();
+  attendants_kick_.kick();
   for (const Sent& sent : lost) {
-    if (sent.call != nullptr) wake(*sent.call, &Event::set_);
+    if (sent.call != nullptr) sent.call->wake(Event::was_set);
   }
+}
+
+void Link::fail_overdue() {
+  const std::string timeout = std::to_string(reply_timeout_.count()) + " ms";
+  fail({Failure::Kind::unreachable, (stuck_ ? "the server takes no more data: no answer within the command timeout of "
+                                            : "no answer within the command timeout of ") +
+                                        timeout});
+}
+
+/// Nothing has come until now. If somebody should have had an answer who did not wait that long, nobody else needs to.
+void Link::fail_if_overdue() {
+  bool overdue = false;
+  {
+    const std::lock_guard lock{mutex_};
+    overdue = !in_flight_.empty() && in_flight_.front().overdue_at <= std::chrono::steady_clock::now();
+  }
+  if (overdue) fail_overdue();
 }
 
 Failure Link::failure() const {

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <hiredis/hiredis.h>
-
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <initializer_list>
@@ -17,40 +15,13 @@
 #include <string_view>
 #include <vector>
 
+#include "net/event.hpp"
 #include "net/failure.hpp"
 #include "net/poll.hpp"
+#include "net/reply_reader.hpp"
 #include "net/stream.hpp"
 
 namespace redismutex::net {
-
-struct FreeReply {
-  void operator()(redisReply* reply) const noexcept { freeReplyObject(reply); }
-};
-using Reply = std::unique_ptr<redisReply, FreeReply>;
-
-/// Something that a thread waits for at a Link: see Call for replies; plain Events are set by whoever handles a push.
-/// Lives where the waiting thread keeps it, and may go as soon as Link::wait has returned.
-class Event {
- public:
-  Event() = default;
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-
- private:
-  friend class Link;
-
-  // These four are what the thread sleeps for; mutex_ orders them with the sleep.
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::atomic<bool> set_{false};
-  std::atomic<bool> stopped_{false};
-  std::atomic<bool> leads_{false};  // was handed the reading
-
-  // Its place among Link::sleepers_, guarded by Link::mutex_.
-  Event* previous_ = nullptr;
-  Event* next_ = nullptr;
-  bool asleep_ = false;
-};
 
 /// One command in flight and the place for its answer.
 class Call : public Event {
@@ -74,6 +45,7 @@ class Call : public Event {
 ///   that is alone sends and receives with one system call each, and is never woken by another.
 /// - Waiting for a push is the same wait as waiting for a reply. (The push that confirms a SUBSCRIBE is its reply, because
 ///   in RESP3 nothing else answers it, but a refusal does come as a reply.)
+/// - A background thread may attend, so that pushes are read while no caller waits; callers come first.
 ///
 /// A Link lives from a connected stream to the first failure and is never revived. The failure reaches every call in
 /// flight: what became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more.
@@ -93,14 +65,15 @@ class Link {
     std::span<const std::string_view> arguments;
   };
 
-  /// Sends commands, one right behind the other. Whether that worked is learnt by waiting for the calls.
+  /// Sends commands, one right behind the other. Never waits: what the server does not take yet is sent by those who wait
+  /// for answers. Whether it worked is learnt by waiting for the calls.
   void send(std::initializer_list<Outgoing> commands);
 
   /// Takes in what has arrived, without waiting; nothing to do if another thread is at it. For calls that nobody waits for.
   void take_in_arrived();
 
   /// Whether the call's reply is there. To be asked after take_in_arrived(), for instance.
-  bool has_reply(const Call& call) const noexcept { return call.set_ && call.reply_; }
+  bool has_reply(const Call& call) const noexcept { return call.is_set() && call.reply_; }
 
   /// Drops the reply of a call that nobody waits for, whenever it comes; afterwards the call may go.
   void forget(Call& call);
@@ -114,7 +87,16 @@ class Link {
   Waited wait(Call& call, Deadline deadline, const std::stop_token& stop);
   Waited wait(Event& event, Deadline deadline, const std::stop_token& stop);
 
-  /// Ends a wait. Any thread may call it, from a push handler too.
+  /// Reads what comes while no caller does, until `end` is set (`done`), the deadline passes, or the link breaks. For one
+  /// background thread at a time.
+  ///
+  /// A caller that comes meanwhile reads for itself, and this thread stays away from the socket for as long as there are
+  /// callers; then it is back within attendance_pause. So it costs a busy connection about a hundred wake-ups a second,
+  /// and one whose callers wait for long nothing.
+  Waited attend(Event& end, Deadline deadline);
+  static constexpr std::chrono::milliseconds attendance_pause{10};
+
+  /// Ends a wait, or attend(). Any thread may call it, from a push handler too.
   void set(Event& event);
 
   bool broken() const noexcept { return broken_; }
@@ -134,10 +116,8 @@ class Link {
   /// For a child of fork(), which must not use the link: closes its copy of the descriptor, without a word to the server.
   void close_inherited() noexcept { stream_->close_inherited(); }
 
-  /// The largest reply, in bytes and in levels of lists within lists. Ours are a few hundred bytes and flat; more is not a
-  /// server that we talk to.
-  static constexpr std::size_t max_reply_size = 1024 * 1024;
-  static constexpr int max_reply_depth = 16;
+  /// How much may wait for a server that does not read, in bytes.
+  static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
  private:
   struct Sent {
@@ -167,43 +147,63 @@ class Link {
 
   Waited wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading);
   void sleep_or_lead(Event& event, Deadline deadline, Reading reading);
-  void sleep(Event& event, Deadline deadline);
   void lead(Event& event, Deadline deadline, Reading reading);
   bool read_once(Deadline deadline, Reading reading);
+  void read_at_once();
+  void write(std::unique_lock<std::mutex>& lock);
+  short events_to_poll_for() const noexcept;
   void take_in(std::span<const char> bytes);
   void complete_arrived();
   void hand_over_reading();
   bool withdraw(Call& call);
-  void interrupt(Event& event, std::atomic<bool> Event::*why);
-  static void wake(Event& event, std::atomic<bool> Event::*why);
-  static void await_set(Event& event);
+  void interrupt(Event& event, Event::State why);
+  void fail_overdue();
+  void fail_if_overdue();
 
-  struct FreeReader {
-    void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
+  /// What the attendant has seen.
+  struct Attendance {
+    std::uint64_t replies = 0;  // by how many had come
+    std::uint64_t turn = 0;     // of the reader it stood aside for
+    bool yielded = false;       // to a caller who had sent and did not read
   };
+
+  Waited attend_until(Event& end, Deadline deadline);
+  bool attendance_begins(Attendance& attendance);
+  bool attendant_takes_reading(Attendance& attendance);
+  void stand_aside(Event& end, Deadline deadline, Attendance& attendance);
 
   const std::uint64_t id_;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
   const PushHandler on_push_;
-  const Kick kick_;  // wakes a leader that polls
+  const Kick kick_;             // wakes a leader that polls
+  const Kick attendants_kick_;  // and the attendant that does
   std::atomic<bool> broken_{false};
   std::atomic<std::uint64_t> replies_{0};
+  std::atomic<std::uint64_t> sent_bytes_{0};
+  std::atomic<bool> stuck_{false};  // the server takes no more for now
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Failure> failure_;
   std::string outgoing_;
-  bool writing_ = false;        // somebody sends
-  std::deque<Sent> in_flight_;  // in the order of the commands on the wire
-  bool reading_ = false;        // somebody leads, or was just told to
-  Event* leader_ = nullptr;     // who does
+  std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
+  bool writing_ = false;            // somebody sends
+  bool dispatching_ = false;        // the leader wakes several threads, and sends for them afterwards
+  bool deaf_ = false;               // the server has closed: what it said before is still to be read
+  std::deque<Sent> in_flight_;      // in the order of the commands on the wire
+  bool reading_ = false;            // somebody leads, or was just told to
+  Event* leader_ = nullptr;         // who does
+  std::uint64_t turns_ = 0;         // how often the reading was taken
   Sleepers sleepers_;
+  Event* attendant_ = nullptr;
+  bool attendant_waits_ = false;  // to be told when nobody reads any more
 
-  std::string sending_;  // belongs to the one who set writing_
+  // These belong to the one who set writing_.
+  std::string sending_;
+  std::size_t sending_at_ = 0;  // as far as it is sent
 
   // These belong to the leader.
-  const std::unique_ptr<redisReader, FreeReader> reader_;
-  std::size_t unfinished_ = 0;  // bytes of the reply that is not complete yet
+  ReplyReader reader_;
   std::vector<Reply> arrived_;
   std::vector<Call*> completed_;
 };

@@ -17,9 +17,11 @@ using namespace std::chrono_literals;
 constexpr std::chrono::microseconds first_pause = 1ms;
 constexpr std::chrono::microseconds longest_pause = 512ms;
 
-std::chrono::microseconds jittered_pause(unsigned failures) {
+/// Never so long that a caller with all of connect_timeout before it could not try.
+std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::milliseconds connect_timeout) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const auto longest = std::min(longest_pause, first_pause * (1U << std::min(failures, 9U)));
+  const auto longest = std::min(
+      {longest_pause, std::chrono::microseconds{connect_timeout} / 4, first_pause * (1U << std::min(failures, 9U))});
   return std::chrono::microseconds{
       std::uniform_int_distribution<std::chrono::microseconds::rep>{longest.count() / 4, longest.count()}(random)};
 }
@@ -47,7 +49,9 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
     const auto now = steady_clock::now();
     if (now >= give_up) {
-      return tried ? last_failure_ : Failure{Failure::Kind::timed_out, "no connection within the time limit"};
+      if (tried) return last_failure_;
+      const std::string why = failures_ == 0 ? "" : ": " + last_failure_.text;
+      return Failure{Failure::Kind::timed_out, "no connection within the time limit" + why};
     }
     if (dialling_) {
       changed_.wait_until(lock, stop, give_up, [this] { return !dialling_; });
@@ -84,7 +88,7 @@ void Node::plan_next_attempt() {
   if (link_->has_answered(login_replies(options_) + 1)) failures_ = 0;
   last_failure_ = link_->failure();
   link_.reset();
-  next_attempt_ = steady_clock::now() + jittered_pause(failures_++);
+  next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
 }
 
 void Node::note(const Dialled& dialled) {
@@ -95,16 +99,18 @@ void Node::note(const Dialled& dialled) {
   }
   ++attempts_;
   last_failure_ = std::get<Failure>(dialled);
-  next_attempt_ = steady_clock::now() + jittered_pause(failures_++);
+  next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
 }
 
-Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const {
+Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const try {
   auto dialled = dial(options_, deadline, stop);
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto link =
       std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
   if (auto failure = log_in(*link, options_, deadline, stop)) return std::move(*failure);
   return link;
+} catch (const std::exception& error) {  // no file descriptors, no memory
+  return Failure{Failure::Kind::unreachable, error.what()};
 }
 
 void Node::after_fork_in_child() noexcept {

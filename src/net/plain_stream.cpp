@@ -22,7 +22,6 @@ PlainStream::PlainStream(Descriptor socket, std::chrono::milliseconds timeout) :
   const timeval value{.tv_sec = seconds.count(),
                       .tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(timeout - seconds).count()};
   ::setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value);
-  ::setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
   const int flags = ::fcntl(fd(), F_GETFL);
   ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK);
 }
@@ -41,18 +40,13 @@ Stream::Read PlainStream::read_now(std::span<char> buffer) { return receive(buff
 
 Stream::Read PlainStream::read_blocking(std::span<char> buffer) { return receive(buffer, 0); }
 
-std::string PlainStream::write_all(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(sent));
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return "the server takes no more data";
-    } else if (errno != EINTR) {
-      return error_text(errno);
-    }
+Stream::Written PlainStream::write_now(std::string_view bytes) {
+  for (;;) {
+    const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return {Status::ok, static_cast<std::size_t>(sent), {}};
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return {Status::would_block, 0, {}};
+    if (errno != EINTR) return {Status::closed, 0, error_text(errno)};
   }
-  return {};
 }
 
 // The member stays as it is: a stream that a child inherited is never destroyed.

@@ -10,13 +10,13 @@ namespace redismutex::net {
 /// A TCP or unix socket as it is.
 class PlainStream final : public Stream {
  public:
-  /// `timeout` bounds each blocking read and write.
+  /// `timeout` bounds each blocking read.
   PlainStream(Descriptor socket, std::chrono::milliseconds timeout);
 
   Read read_now(std::span<char> buffer) override;
   Read read_blocking(std::span<char> buffer) override;
   bool has_buffered() override { return false; }
-  std::string write_all(std::string_view bytes) override;
+  Written write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
   void close_inherited() noexcept override;

@@ -28,8 +28,14 @@ class Stream {
   /// Whether read_now would yield bytes that poll() on fd() does not know of.
   virtual bool has_buffered() = 0;
 
-  /// Writes all, or returns why it could not. Waits for the peer no longer than the stream's timeout.
-  virtual std::string write_all(std::string_view bytes) = 0;
+  struct Written {
+    Status status;
+    std::size_t bytes = 0;
+    std::string why;  ///< for `closed`
+  };
+
+  /// Writes what the peer takes at this moment.
+  virtual Written write_now(std::string_view bytes) = 0;
 
   /// Ends both directions: blocked readers and writers return.
   virtual void shut_down() noexcept = 0;

@@ -114,9 +114,15 @@ void expect_name(SSL* session, const std::string& name) {
   }
 }
 
+/// Called when the server asks for a client's certificate and none is given: remembers that for the error.
+int note_certificate_request(SSL* session, X509** /*certificate*/, EVP_PKEY** /*key*/) {
+  SSL_set_app_data(session, session);
+  return 0;
+}
+
 Failure handshake_failure(SSL* session, const std::string& host, int error) {
   const long verified = SSL_get_verify_result(session);
-  if (verified != X509_V_OK) {
+  if (SSL_get_verify_mode(session) != SSL_VERIFY_NONE && verified != X509_V_OK) {
     ERR_clear_error();
     return {Failure::Kind::unusable,
             "TLS: the certificate of " + host + " is not accepted: " + X509_verify_cert_error_string(verified)};
@@ -126,7 +132,11 @@ Failure handshake_failure(SSL* session, const std::string& host, int error) {
     const std::string why = errno != 0 ? std::generic_category().message(errno) : "the server closed the connection";
     return {Failure::Kind::unreachable, "TLS handshake with " + host + ": " + why};
   }
-  return unusable("handshake with " + host);
+  Failure failure = unusable("handshake with " + host);
+  if (SSL_get_app_data(session) != nullptr) {
+    failure.text += "; the server asks for a client certificate, and none is given";
+  }
+  return failure;
 }
 
 }  // namespace
@@ -139,10 +149,12 @@ std::variant<TlsStream::Session, Failure> TlsStream::make_session(const TlsOptio
   const Context context{SSL_CTX_new(TLS_client_method())};
   if (!context) return unusable("cannot create a context");
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);  // so that a write never waits for something to read
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context.get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   if (const std::string problem = load_files(context.get(), options); !problem.empty()) return unusable(problem);
 
+  if (options.certificate_file.empty()) SSL_CTX_set_client_cert_cb(context.get(), note_certificate_request);
   Session session{SSL_new(context.get())};
   if (!session) return unusable("cannot create a session");
   BIO* const bio = make_quiet_bio(fd);
@@ -220,28 +232,20 @@ bool TlsStream::has_buffered() {
   return SSL_pending(session_.get()) > 0;
 }
 
-std::string TlsStream::write_all(std::string_view bytes) {
-  while (!bytes.empty()) {
-    short wanted = POLLOUT;
-    {
-      const std::lock_guard lock{mutex_};
-      ERR_clear_error();
-      errno = 0;
-      std::size_t written = 0;
-      const int result = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &written);
-      if (result == 1) {
-        bytes.remove_prefix(written);
-        continue;
-      }
-      const int error = SSL_get_error(session_.get(), result);
-      if (error == SSL_ERROR_SYSCALL) return errno != 0 ? std::generic_category().message(errno) : "connection closed";
-      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return "TLS: " + openssl_reason();
-      if (error == SSL_ERROR_WANT_READ) wanted = POLLIN;
-    }
-    pollfd polled{fd(), wanted, 0};
-    if (::poll(&polled, 1, static_cast<int>(timeout_.count())) == 0) return "the server takes no more data";
+Stream::Written TlsStream::write_now(std::string_view bytes) {
+  const std::lock_guard lock{mutex_};
+  ERR_clear_error();
+  errno = 0;
+  std::size_t written = 0;
+  const int result = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &written);
+  if (result == 1) return {Status::ok, written, {}};
+  switch (SSL_get_error(session_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE: return {Status::would_block, 0, {}};
+    case SSL_ERROR_SYSCALL:
+      return {Status::closed, 0, errno != 0 ? std::generic_category().message(errno) : "connection closed"};
+    default: return {Status::closed, 0, "TLS: " + openssl_reason()};
   }
-  return {};
 }
 
 // The member stays as it is: a stream that a child inherited is never destroyed.

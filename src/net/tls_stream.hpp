@@ -30,7 +30,7 @@ class TlsStream final : public Stream {
   Read read_now(std::span<char> buffer) override;
   Read read_blocking(std::span<char> buffer) override;
   bool has_buffered() override;
-  std::string write_all(std::string_view bytes) override;
+  Written write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
   void close_inherited() noexcept override;

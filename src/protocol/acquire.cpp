@@ -26,10 +26,17 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
       window_ms_{std::to_string(liveness_window(terms.delay).count())},
       max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
       set_{"SET", key.text(), id_, "NX", "GET", "PX", expiry_ms_},
-      line_up_{"EVALSHA",     scripts::acquire.sha1, "2",
-               key.text(),    key.queue(),           id_,
-               expiry_ms_,    terms_.mailbox,        window_ms_,
-               max_waiters_,  terms.fencing == Fencing::with_token ? "1" : "0"},
+      line_up_{"EVALSHA",
+               scripts::acquire.sha1,
+               "2",
+               key.text(),
+               key.queue(),
+               id_,
+               expiry_ms_,
+               terms_.mailbox,
+               window_ms_,
+               max_waiters_,
+               terms.fencing == Fencing::with_token ? "1" : "0"},
       look_{"GET", key.text()} {}
 
 Step Acquire::start(Instant /*now*/) {
@@ -47,7 +54,8 @@ Step Acquire::set() {
 Step Acquire::line_up() {
   state_ = State::queueing;
   lined_up_ = true;
-  return Request{.arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = terms_.mailbox != "-" && terms_.wait_until};
+  return Request{
+      .arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = terms_.mailbox != "-" && terms_.wait_until};
 }
 
 Step Acquire::look() {

@@ -7,7 +7,6 @@
 #include <string_view>
 #include <variant>
 #include <vector>
-#include <vector>
 
 #include "protocol/instant.hpp"
 #include "protocol/script.hpp"

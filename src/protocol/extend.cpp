@@ -17,21 +17,14 @@ Extend::Extend(const Key& key, const OwnerId& id, const Terms& terms)
     : terms_{terms},
       expiry_ms_{std::to_string(terms.expiry.count())},
       token_{std::to_string(terms.token)},
-      arguments_{"EVALSHA",
-                 scripts::extend.sha1,
-                 "2",
-                 key.text(),
-                 key.queue(),
-                 flag(terms.tracking),
-                 id.text(),
-                 expiry_ms_,
-                 terms.longer == Longer::stays ? "GT" : "",
+      arguments_{"EVALSHA",  scripts::extend.sha1, "2",
+                 key.text(), key.queue(),          flag(terms.tracking),
+                 id.text(),  expiry_ms_,           terms.longer == Longer::stays ? "GT" : "",
                  token_} {}
 
 Step Extend::start(Instant /*now*/) {
-  return Request{.arguments = arguments_,
-                 .script = &scripts::extend,
-                 .wants_invalidation = terms_.tracking == Tracking::on};
+  return Request{
+      .arguments = arguments_, .script = &scripts::extend, .wants_invalidation = terms_.tracking == Tracking::on};
 }
 
 Step Extend::answered(const Answer& answer) {

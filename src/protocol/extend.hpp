@@ -21,7 +21,7 @@ enum class Tracking { off, on };
 
 /// What becomes of a lease that is longer than the new one.
 enum class Longer {
-  stays,    ///< so that a request which arrives late, behind another one, does no harm
+  stays,  ///< so that a request which arrives late, behind another one, does no harm
   goes,
 };
 

@@ -37,7 +37,8 @@ Step Survey::answered(const Answer& answer) {
   const std::string_view replicas = value_of(answer.text, "connected_slaves");
   if (value_of(answer.text, "aof_enabled") == "0" && !replicas.empty() && replicas != "0") {
     warnings_.push_back(
-        "it has replicas and keeps no append-only file: restarted, it comes back without its locks and the replicas forget "
+        "it has replicas and keeps no append-only file: restarted, it comes back without its locks and the replicas "
+        "forget "
         "them too; set appendonly to yes, or do not let it restart by itself");
   }
   return Done{};

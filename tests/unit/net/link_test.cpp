@@ -35,7 +35,7 @@ class Sliced final : public Stream {
   Read read_now(std::span<char> buffer) override { return sliced(buffer, &Stream::read_now); }
   Read read_blocking(std::span<char> buffer) override { return sliced(buffer, &Stream::read_blocking); }
   bool has_buffered() override { return whole_->has_buffered(); }
-  std::string write_all(std::string_view bytes) override { return whole_->write_all(bytes); }
+  Written write_now(std::string_view bytes) override { return whole_->write_now(bytes); }
   void shut_down() noexcept override { whole_->shut_down(); }
   int fd() const noexcept override { return whole_->fd(); }
   void close_inherited() noexcept override { whole_->close_inherited(); }
@@ -83,9 +83,12 @@ TEST(Link, WritesLongArgumentsWhole) {
   Linked linked;
   const std::string key(2'000'000, 'k');
   const std::array command{"EVAL"sv, std::string_view{key}};
-  std::thread writer{[&] { linked.link.send({{nullptr, command}}); }};
+  Call call;
+  linked.link.send({{&call, command}});
+  std::thread reader{[&] { EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done); }};
   EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("EVAL", key)));
-  writer.join();
+  linked.peer.send("+OK\r\n");
+  reader.join();
 }
 
 // ---- in ----
@@ -176,6 +179,64 @@ TEST(Link, DropsTheReplyThatNobodyWantsToHear) {
   EXPECT_FALSE(linked.link.has_answered(3));
 }
 
+// In RESP3 nothing answers a SUBSCRIBE but the push that confirms it: that is its reply. A refusal comes as any other.
+TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
+  std::vector<std::string> pushed;
+  Linked linked{{.on_push = [&](const redisReply& push) { pushed.push_back(shown(push)); }}};
+  std::array<Call, 3> calls;
+  for (Call& call : calls) send(linked.link, call, "SUBSCRIBE");
+  linked.peer.send(
+      ">3\r\n$7\r\nmessage\r\n+c\r\n+early\r\n"
+      ">3\r\n$9\r\nsubscribe\r\n+c\r\n:1\r\n"
+      ">3\r\n$7\r\nmessage\r\n+c\r\n+text\r\n"
+      "-NOPERM no such channel for you\r\n"
+      "+OK\r\n");
+  std::vector<std::string> replies;
+  for (Call& call : calls) {
+    ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+    replies.push_back(shown(call.reply()));
+  }
+  EXPECT_THAT(replies, ElementsAre("push('subscribe' +c 1)", "-NOPERM no such channel for you", "+OK"));
+  EXPECT_THAT(pushed, ElementsAre("push('message' +c +early)", "push('message' +c +text)"));
+}
+
+// A caller may send and look later, without waiting, whether the reply has come; or never, and then it is dropped.
+TEST(Link, TakesInWhatHasArrivedForCallsThatNobodyWaitsFor) {
+  Linked linked;
+  auto forgotten = std::make_unique<Call>();
+  Call call;
+  send(linked.link, *forgotten, "FORGOTTEN");
+  send(linked.link, call, "PING");
+  linked.link.take_in_arrived();
+  EXPECT_FALSE(linked.link.has_reply(call));
+  linked.link.forget(*forgotten);
+  forgotten.reset();
+  linked.peer.send("+forgotten\r\n+OK\r\n");
+  linked.link.take_in_arrived();
+  ASSERT_TRUE(linked.link.has_reply(call));
+  EXPECT_EQ(shown(call.reply()), "+OK");
+  linked.link.forget(call);
+
+  Call lost;
+  send(linked.link, lost, "LOST");
+  linked.peer.close();
+  linked.link.take_in_arrived();
+  EXPECT_TRUE(linked.link.broken());
+  EXPECT_FALSE(linked.link.has_reply(lost));
+  linked.link.take_in_arrived();
+}
+
+// Links can be told apart, also one that comes to lie where another was.
+TEST(Link, HasAnIdOfItsOwn) {
+  auto first = std::make_unique<Linked>();
+  const auto id = first->link.id();
+  first = std::make_unique<Linked>();
+  const Linked second;
+  EXPECT_NE(first->link.id(), id);
+  EXPECT_NE(second.link.id(), id);
+  EXPECT_NE(second.link.id(), first->link.id());
+}
+
 // ---- the end of the stream ----
 
 // A close at any place inside a reply breaks the call; it never gets half a reply.
@@ -217,19 +278,40 @@ TEST(Link, AWriteErrorBreaksTheCallsNowAndLater) {
   for (int i = 0; i < 3; ++i) {
     Call call;
     send(linked.link, call, "PING");
-    EXPECT_TRUE(linked.link.broken());
     EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
+    EXPECT_TRUE(linked.link.broken());
   }
   EXPECT_EQ(linked.link.failure().kind, Failure::Kind::unreachable);
 }
 
-// A peer that reads nothing breaks the link when the stream's time is up.
+// A server that refuses us says why and closes, and our next command may find it closed: what it said is heard all the
+// same, for the call in flight at that time.
+TEST(Link, WhatAPeerSaidBeforeItClosedIsHeard) {
+  Linked linked;
+  Call first, second;
+  send(linked.link, first, "FIRST");
+  linked.peer.receive();
+  linked.peer.send("-ERR max number of clients reached\r\n");
+  linked.peer.close();
+  send(linked.link, second, "SECOND");
+  ASSERT_EQ(linked.link.wait(first, far(), {}), Waited::done);
+  EXPECT_EQ(shown(first.reply()), "-ERR max number of clients reached");
+  EXPECT_EQ(linked.link.wait(second, far(), {}), Waited::broken);
+}
+
+// A peer that reads nothing breaks the link when the command's time is up, and so does one that lets too much wait.
 TEST(Link, APeerThatTakesNoDataBreaksIt) {
-  Linked linked{{.reply_timeout = 20ms}};
+  Linked slow{{.reply_timeout = 20ms}};
   Call call;
-  send(linked.link, call, std::string(2'000'000, 'x'));
-  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
-  EXPECT_THAT(linked.link.failure().text, HasSubstr("takes no more data"));
+  send(slow.link, call, std::string(2'000'000, 'x'));
+  EXPECT_EQ(slow.link.wait(call, far(), {}), Waited::broken);
+  EXPECT_THAT(slow.link.failure().text, HasSubstr("takes no more data"));
+
+  Linked flooded;
+  std::array<Call, 2> calls;
+  for (Call& each : calls) send(flooded.link, each, std::string(Link::max_unsent_size, 'x'));
+  for (Call& each : calls) EXPECT_EQ(flooded.link.wait(each, far(), {}), Waited::broken);
+  EXPECT_THAT(flooded.link.failure().text, HasSubstr("takes no more data"));
 }
 
 // After a failure nothing more is written: the peer sees what was sent before, and then the end.
@@ -253,7 +335,7 @@ TEST(Link, AnInheritedSocketIsClosedWithoutAWord) {
   const Descriptor parents{::dup(linked.socket)};
   linked.link.close_inherited();
   PlainStream parent{Descriptor{::dup(parents.get())}, limit};
-  EXPECT_EQ(parent.write_all("*1\r\n$4\r\nPING\r\n"), "");
+  EXPECT_EQ(parent.write_now("*1\r\n$4\r\nPING\r\n").status, Stream::Status::ok);
   EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("PING")));
 }
 
@@ -284,7 +366,7 @@ Flooded flood(std::string_view header, std::string_view chunk) {
   std::atomic<std::size_t> taken{0};
   std::thread peer{[&] {
     linked.peer.receive();
-    for (bool open = linked.peer.send(header); open && taken < 8 * Link::max_reply_size; taken += chunk.size()) {
+    for (bool open = linked.peer.send(header); open && taken < 8 * ReplyReader::max_size; taken += chunk.size()) {
       open = linked.peer.send(chunk);
     }
     linked.peer.close();
@@ -309,13 +391,13 @@ TEST(Link, AReplyBeyondTheLimitBreaksIt) {
     const Flooded flooded = flood(header, chunk);
     EXPECT_EQ(flooded.waited, Waited::broken) << header;
     EXPECT_EQ(flooded.kind, Failure::Kind::unusable) << header;
-    EXPECT_LT(flooded.taken, 2 * Link::max_reply_size) << header;
+    EXPECT_LT(flooded.taken, 2 * ReplyReader::max_size) << header;
   }
 }
 
 // A list that promises more elements than any of our replies has breaks the link at once.
 TEST(Link, AnEndlessListBreaksIt) {
-  for (const std::string_view header : {"*1025\r\n"sv, "*2147483648\r\n"sv, ">100000\r\n"sv, "%1000000\r\n"sv}) {
+  for (const std::string_view header : {"*16385\r\n"sv, "*2147483648\r\n"sv, ">100000\r\n"sv, "%1000000\r\n"sv}) {
     Linked linked;
     EXPECT_EQ(answer_to(linked, header).waited, Waited::broken) << header;
     EXPECT_EQ(linked.link.failure().kind, Failure::Kind::unusable) << header;

@@ -2,17 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <random>
 #include <stop_token>
 #include <string>
@@ -20,96 +18,18 @@
 #include <vector>
 
 #include "net/link.hpp"
-#include "support/eventually.hpp"
 #include "unit/net/peer.hpp"
+#include "unit/net/waiter.hpp"
 
 namespace redismutex::net {
 namespace {
 
 using namespace std::chrono_literals;
-using redismutex::testing::eventually;
 using std::chrono::steady_clock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 using Waited = Link::Waited;
-
-/// For what must happen at once: an eternity for a machine, a moment beside `limit`.
-constexpr std::chrono::milliseconds promptly = 1s;
-
-constexpr std::string_view push = ">1\r\n+hello\r\n";
-
-/// A thread that waits at a link, and what came of it.
-class Waiter {
- public:
-  using Body = std::function<Waited()>;
-
-  explicit Waiter(Body body)
-      : thread_{[this, body = std::move(body)] {
-          thread_id_ = ::gettid();
-          outcome_ = body();
-        }} {}
-  Waiter(const Waiter&) = delete;
-  Waiter& operator=(const Waiter&) = delete;
-  ~Waiter() {
-    if (thread_.joinable()) thread_.join();
-  }
-
-  Waited outcome() {
-    thread_.join();
-    return outcome_;
-  }
-
-  /// Returns when the thread sleeps, in whatever system call, or has ended.
-  void until_asleep() const {
-    EXPECT_TRUE(eventually(limit, [this] {
-      if (thread_id_ == 0) return false;
-      std::ifstream file{"/proc/self/task/" + std::to_string(thread_id_) + "/stat"};
-      std::string line;
-      std::getline(file, line);
-      const auto name_end = line.rfind(") ");
-      return name_end == std::string::npos || line[name_end + 2] == 'S';
-    }));
-  }
-
- private:
-  std::atomic<pid_t> thread_id_{0};
-  Waited outcome_{};
-  std::thread thread_;
-};
-
-/// A thread that sends one command and waits for the answer.
-class Caller {
- public:
-  Caller(Linked& linked, std::string word, std::stop_token stop = {}, Deadline deadline = far())
-      : word_{std::move(word)}, waiter_{[&linked, stop = std::move(stop), deadline, this] {
-          Call call;
-          send(linked.link, call, word_);
-          const Waited waited = linked.link.wait(call, deadline, stop);
-          if (waited == Waited::done) reply_ = shown(call.reply());
-          return waited;
-        }} {
-    // In turn: who comes first leads, and is asleep in the socket when the next one comes.
-    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(word_)));
-    waiter_.until_asleep();
-  }
-
-  Waited outcome() { return waiter_.outcome(); }
-  std::string reply() { return outcome() == Waited::done ? reply_ : ""; }
-
- private:
-  const std::string word_;
-  std::string reply_;
-  Waiter waiter_;
-};
-
-class Stopwatch {
- public:
-  steady_clock::duration elapsed() const { return steady_clock::now() - start_; }
-
- private:
-  steady_clock::time_point start_ = steady_clock::now();
-};
 
 // ---- deadlines ----
 
@@ -226,6 +146,97 @@ TEST(LinkWait, ASleepBeforeReadingDoesNotProlongTheCommandTimeout) {
   EXPECT_EQ(linked.link.wait(sleepers, far(), {}), Waited::broken);
   EXPECT_LT(watch.elapsed(), promptly);
   EXPECT_NE(leader.outcome(), Waited::done);
+}
+
+// Nobody waits for as long as the command timeout, but all of them together: the server is hung all the same.
+TEST(LinkWait, ManyWhoLeaveEarlyNoticeAHungServer) {
+  Linked linked{{.reply_timeout = 40ms}};
+  const Stopwatch watch;
+  Waited waited{};
+  do {
+    Call call;
+    send(linked.link, call, "PING");
+    waited = linked.link.wait(call, steady_clock::now() + 5ms, {});
+  } while (waited == Waited::timed_out && watch.elapsed() < limit);
+  EXPECT_EQ(waited, Waited::broken);
+  EXPECT_GE(watch.elapsed(), 39ms);
+  EXPECT_THAT(linked.link.failure().text, HasSubstr("40 ms"));
+}
+
+// But an answer that has come, and waits to be read, is no sign of a hung server however old the command is.
+TEST(LinkWait, AnUnreadAnswerIsNoSignOfAHungServer) {
+  Linked linked{{.reply_timeout = 20ms, .stream_timeout = limit}};
+  Call late;
+  send(linked.link, late, "LATE");
+  EXPECT_EQ(linked.link.wait(late, steady_clock::now() + 1ms, {}), Waited::timed_out);
+  linked.peer.send("+late\r\n");
+  const Stopwatch watch;
+  while (watch.elapsed() < 25ms) std::this_thread::yield();
+  Call next;
+  send(linked.link, next, "NEXT");
+  EXPECT_EQ(linked.link.wait(next, steady_clock::now() + 1ms, {}), Waited::timed_out);
+  EXPECT_FALSE(linked.link.broken());
+}
+
+// ---- a peer that takes no more data for a while ----
+
+/// More than a socket pair holds.
+const std::string long_word(2'000'000, 'x');
+
+// What the peer does not take goes out when it does, by whoever reads then. The sender's own limits end its wait.
+TEST(LinkWait, ASenderToAFullSocketKeepsItsLimits) {
+  Linked linked;
+  Call first, second;
+  const Stopwatch watch;
+  send(linked.link, first, long_word);
+  EXPECT_EQ(linked.link.wait(first, steady_clock::now() + 5ms, {}), Waited::timed_out);
+  send(linked.link, second, "SECOND");
+  std::stop_source stop;
+  Waiter stopped{[&] { return linked.link.wait(second, far(), stop.get_token()); }};
+  stopped.until_asleep();
+  stop.request_stop();
+  EXPECT_EQ(stopped.outcome(), Waited::stopped);
+  EXPECT_LT(watch.elapsed(), promptly);
+
+  Call third;
+  send(linked.link, third, "THIRD");
+  Waiter waiter{[&] { return linked.link.wait(third, far(), {}); }};
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_word)));
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("SECOND")));
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("THIRD")));
+  linked.peer.send("+1\r\n+2\r\n+3\r\n");
+  EXPECT_EQ(waiter.outcome(), Waited::done);
+  EXPECT_EQ(shown(third.reply()), "+3");
+}
+
+// A thread whose own command is still in our hands does not go to sleep in recv(), where nobody could tell it to send the
+// rest; one that polls already is told to look out for room.
+TEST(LinkWait, ALeaderSendsTheRest) {
+  for (const bool polls : {false, true}) {
+    Linked linked;
+    const std::stop_source never;
+    Call leaders, others;
+    std::optional<Waiter> leader;
+    const auto lead = [&] {
+      leader.emplace([&] { return linked.link.wait(leaders, far(), polls ? never.get_token() : std::stop_token{}); });
+      leader->until_asleep();
+    };
+    if (polls) {
+      send(linked.link, leaders, "LEADER");
+      lead();
+      send(linked.link, others, long_word);
+    } else {
+      send(linked.link, others, long_word);
+      send(linked.link, leaders, "LEADER");
+      lead();
+    }
+    const auto first = linked.peer.receive(), second = linked.peer.receive();
+    ASSERT_TRUE(first && second);
+    EXPECT_EQ(first->front() + second->front(), polls ? "LEADER" + long_word : long_word + "LEADER");
+    linked.peer.send("+1\r\n+2\r\n");
+    EXPECT_EQ(leader->outcome(), Waited::done);
+    EXPECT_EQ(linked.link.wait(others, far(), {}), Waited::done);
+  }
 }
 
 // ---- stop tokens ----

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "net/poll.hpp"
+
+/// Sleeping on a word of memory, which is all that a condition variable and its mutex come down to. Only for a word that
+/// says by itself why to wake: then there is no second lock for the one who is woken to run into.
+namespace redismutex::net {
+
+/// Sleeps while `word` holds `expected`, until it is woken or the deadline passes; may also return for no reason. False at
+/// the deadline.
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
+
+/// Wakes one thread that sleeps on the word, which must have been changed before.
+///
+/// The word may be gone by now, and the memory may be something else's: only its address is used, to find who sleeps
+/// there. At worst that is a stranger, which is woken for no reason; whoever sleeps on a futex, the C library included,
+/// must be prepared for that (`man 2 futex`: "spurious wake-up") and looks at its word again.
+void futex_wake_one(const std::atomic<std::uint32_t>* word) noexcept;
+
+}  // namespace redismutex::net

@@ -1,0 +1,274 @@
+// fork(): a child has a connection of its own and none of its parent's locks, and the parent does not notice it.
+
+#include <future>
+#include <set>
+#include <thread>
+
+#include "sanitizers.hpp"
+#include "support/certificates.hpp"
+#include "support/channel.hpp"
+#include "support/descriptors.hpp"
+#include "support/exclusion_witness.hpp"
+#include "support/process.hpp"
+#include "support/proxy.hpp"
+#include "thrown.hpp"
+#include "timeouts.hpp"
+#include "with_server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
+
+struct Fork : WithServer {
+  Connection named = [this] {
+    ConnectionOptions options = with(long_timeouts, parse_url(server.url()));
+    options.client_name = "forking";
+    return Connection{options};
+  }();
+  std::optional<RedisMutex> mutex{std::in_place, named, patient};
+
+  /// The server's numbers of the connections that are ours, or our children's.
+  static std::set<std::string> client_ids(Server& at) {
+    std::set<std::string> ids;
+    std::istringstream lines(at.command({"CLIENT", "LIST"}).text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(" name=forking ") != std::string::npos) ids.insert(line.substr(0, line.find(' ')));
+    }
+    return ids;
+  }
+  std::set<std::string> client_ids() { return client_ids(server); }
+};
+
+// The child of a process that is connected opens a socket of its own; the parent goes on with the one that it had, also
+// when the child has destroyed its copies of everything, and ended.
+TEST_F(Fork, ChildHasAConnectionOfItsOwn) {
+  auto lock = std::make_unique<Lock>(mutex->acquire_lock("parent's"));
+  const auto before = client_ids();
+  ASSERT_EQ(before.size(), 1u);
+  Channel to_child, to_parent;
+  const ChildProcess child([&] {
+    mutex->acquire_lock("child's").release();
+    named.ping();
+    to_parent.send("connected");
+    to_child.receive(limit);
+    lock.reset();
+    mutex.reset();
+    named = Connection{};
+    to_parent.send("disconnected");
+    to_child.receive(limit);
+    return 0;
+  });
+  ASSERT_EQ(to_parent.receive(limit), "connected");
+  const auto both = client_ids();
+  EXPECT_EQ(both.size(), 2u);
+  EXPECT_TRUE(both.contains(*before.begin()));
+  lock->extend();
+  to_child.send("go on");
+  ASSERT_EQ(to_parent.receive(limit), "disconnected");
+  EXPECT_TRUE(eventually(limit, [&] { return client_ids() == before; }));
+  EXPECT_EQ(server.get("parent's"), lock->value());
+  lock->extend();
+  to_child.send("go on");
+  EXPECT_EQ(child.wait(limit), exited(0));
+  lock->release();
+  EXPECT_EQ(client_ids(), before) << "it has been the same connection all the time";
+}
+
+// Nothing that was locked before the fork is locked by the child: it can not release or extend it, and its end of it is
+// silent. Of what the child locks, the parent has nothing either.
+TEST_F(Fork, ChildOwnsNoneOfItsParentsLocks) {
+  auto lock = mutex->acquire_lock("key");
+  const auto value = lock.value();
+  const auto lost = lock.lost_token();
+  server.command({"CONFIG", "RESETSTAT"});
+  const ChildProcess child([&] {
+    if (lock.owns_lock() || lock || lock.valid_for() != 0ms) return 1;
+    thrown<MutexUnlockError>([&] {
+      lock.extend();
+      return 0;
+    });
+    thrown<MutexUnlockError>([&] {
+      lock.release();
+      return 0;
+    });
+    if (mutex->try_acquire_lock("key")) return 2;
+    const auto own = mutex->acquire_lock("own");
+    return own.owns_lock() && own.value() != value ? 0 : 3;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_TRUE(lock.owns_lock());
+  EXPECT_FALSE(lost.stop_requested());
+  EXPECT_EQ(server.get("key"), value);
+  lock.release();
+}
+
+// The destructor of a parent's lock sends nothing in the child.
+TEST_F(Fork, ParentsLockEndsSilentlyInTheChild) {
+  auto lock = std::make_unique<Lock>(mutex->acquire_lock("key"));
+  const auto lost = lock->lost_token();
+  const ChildProcess child([&] {
+    lock.reset();
+    return 0;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_EQ(server.get("key"), lock->value());
+  EXPECT_EQ(client_ids().size(), 1u);
+}
+
+// Ids are random in the child too, not the ones that the parent is going to use.
+TEST_F(Fork, ParentAndChildrenDrawDifferentIds) {
+  constexpr int children = 5, ids_each = 40;
+  std::set<std::string> ids{mutex->acquire_lock("key").value()};
+  Channel events;
+  const auto draw = [&] {
+    for (int n = 0; n < ids_each; ++n) events.send(mutex->acquire_lock("key").value());
+    return 0;
+  };
+  {
+    std::vector<ChildProcess> all;
+    for (int i = 0; i < children; ++i) all.emplace_back(draw);
+    draw();
+    for (const auto& child : all) EXPECT_EQ(child.wait(limit), exited(0));
+  }
+  for (const auto& id : events.drain()) ids.insert(id);
+  EXPECT_EQ(ids.size(), 1u + (children + 1) * ids_each);
+}
+
+// AddressSanitizer's own memory manager may be locked by a thread of the parent at the fork, and then is so for ever in the
+// child.
+#define SKIP_IF_THE_SANITIZER_CAN_NOT_FORK() \
+  if (under_address_sanitizer) GTEST_SKIP() << "AddressSanitizer can not fork amid other threads"
+
+/// Forks again and again while threads of this process lock; each child locks too, with threads of its own.
+void fork_amid_traffic(const RedisMutex& mutex, int forks) {
+  constexpr int threads = 4, turns_in_child = 10;
+  ExclusionWitness witness;
+  std::atomic<bool> done = false;
+  const auto lock_once = [&](const std::string& own_key) {
+    auto own = mutex.acquire_lock(own_key);
+    auto shared = mutex.acquire_lock("shared");
+    witness.enter();
+    witness.leave();
+    shared.release();
+    own.release();
+  };
+  {
+    std::vector<std::jthread> parents;
+    for (int i = 0; i < threads; ++i) {
+      parents.emplace_back([&, i] {
+        while (!done) lock_once("parent " + std::to_string(i));
+      });
+    }
+    std::vector<ChildProcess> children;
+    for (int n = 0; n < forks; ++n) {
+      children.emplace_back([&, n] {
+        std::vector<std::jthread> own_threads;
+        for (int i = 0; i < threads; ++i) {
+          const auto work = [&, i] {
+            const auto own_key = "child " + std::to_string(n) + " " + std::to_string(i);
+            for (int turn = 0; turn < turns_in_child; ++turn) lock_once(own_key);
+          };
+          // ThreadSanitizer knows no threads in the child of a process that had any.
+          under_thread_sanitizer ? work() : static_cast<void>(own_threads.emplace_back(work));
+        }
+        return 0;
+      });
+      if (children.size() < 4) continue;
+      EXPECT_EQ(children.front().wait(limit), exited(0));
+      children.erase(children.begin());
+    }
+    for (const auto& child : children) EXPECT_EQ(child.wait(limit), exited(0));
+    done = true;
+  }
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_GE(witness.entries(), forks * threads * turns_in_child);
+}
+
+// At whatever moment of the parent's traffic the fork comes, children and parent go on; and all together still exclude
+// each other. The parent keeps its one connection.
+TEST_F(Fork, AmidTheTrafficOfOtherThreads) {
+  SKIP_IF_THE_SANITIZER_CAN_NOT_FORK();
+  mutex->acquire_lock("shared").release();
+  const auto before = client_ids();
+  fork_amid_traffic(*mutex, 40);
+  EXPECT_TRUE(eventually(limit, [&] { return client_ids() == before; }));
+}
+
+// A TLS session is more than its socket: one byte sent by a child would break the parent's.
+TEST_F(Fork, AmidTheTrafficOverTls) {
+  SKIP_IF_THE_SANITIZER_CAN_NOT_FORK();
+  const Certificates certificates;
+  Server secure({.tls = certificates.tls(certificates.server())});
+  ConnectionOptions options = with(long_timeouts, parse_url(secure.tls_url() + "?ca_file=" + certificates.ca_file()));
+  options.client_name = "forking";
+  const RedisMutex own{Connection{options}, patient};
+  own.acquire_lock("shared").release();
+  const auto before = client_ids(secure);
+  fork_amid_traffic(own, 10);
+  EXPECT_TRUE(eventually(limit, [&] { return client_ids(secure) == before; }));
+}
+
+// Another thread of the parent is in the midst of dialling: nobody does in the child, so it dials for itself.
+TEST_F(Fork, WhileAnotherThreadDials) {
+  Proxy proxy(server);
+  const RedisMutex own{connect(proxy.url(), long_timeouts), patient};
+  proxy.freeze();
+  auto parents = std::async(std::launch::async, [&] { own.acquire_lock("parent's").release(); });
+  EXPECT_EQ(parents.wait_for(quiet_time), std::future_status::timeout);
+  const ChildProcess child([&] {
+    own.acquire_lock("child's").release();
+    return 0;
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return proxy.connections() == 2; }));
+  proxy.pass();
+  EXPECT_EQ(child.wait(limit), exited(0));
+  parents.get();
+}
+
+// A child that lives on, and never uses the connection, does not keep the parent's alive: neither one that was up at the
+// fork, nor one that another thread was just dialling.
+TEST_F(Fork, ChildDoesNotKeepItsParentsConnection) {
+  Proxy proxy(server);
+  ConnectionOptions options = with(long_timeouts, parse_url(proxy.url()));
+  std::optional<Connection> up{std::in_place, options}, dialled{std::in_place, options};
+  up->ping();
+  proxy.freeze();
+  auto dialling = std::async(std::launch::async, [&] { dialled->ping(); });
+  EXPECT_TRUE(eventually(limit, [&] { return proxy.connections() == 2; }));
+  Channel to_child;
+  const ChildProcess child([&] {
+    to_child.receive(limit);
+    return 0;
+  });
+  proxy.pass();
+  dialling.get();
+  EXPECT_EQ(server.connected_clients(), 2);
+  up.reset();
+  EXPECT_TRUE(eventually(2s, [&] { return server.connected_clients() == 1; }));
+  dialled.reset();
+  EXPECT_TRUE(eventually(2s, [&] { return server.connected_clients() == 0; }));
+  to_child.send("end");
+  EXPECT_EQ(child.wait(limit), exited(0));
+}
+
+// A child's child is no different; neither from its parent nor from its parent's parent has it anything.
+TEST_F(Fork, Grandchildren) {
+  const auto lock = mutex->acquire_lock("grandparent's");
+  const ChildProcess child([&] {
+    const auto own = mutex->acquire_lock("parent's");
+    const ChildProcess grandchild([&] {
+      if (lock || own) return 1;
+      mutex->acquire_lock("child's").release();
+      return 0;
+    });
+    return grandchild.wait(limit) == exited(0) && own ? 0 : 2;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_TRUE(lock);
+}
+
+}  // namespace
+}  // namespace redismutex::testing
