@@ -8,6 +8,7 @@
 #include "engine/clock.hpp"
 #include "engine/report.hpp"
 #include "engine/session.hpp"
+#include "protocol/fencing.hpp"
 #include "protocol/lease.hpp"
 #include "protocol/release.hpp"
 
@@ -56,6 +57,7 @@ Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, s
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},
+      last_token_{held.token + protocol::reserved_tokens},
       valid_until_{held.valid_until},
       claim_{held.claimed},
       asked_at_{now()} {
@@ -86,7 +88,7 @@ void Lease::settle() {
 void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
   asked_at_ = now();
   expiry_ = expiry;
-  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_});
+  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_ != 0 ? token_ + protocol::reserved_in_passing : 0});
 }
 
 Instant Lease::begin_extension(const Extend::Terms& terms) {
@@ -104,6 +106,7 @@ void Lease::conclude_extension(const Extend& machine) {
   if (exact && !machine.in_doubt()) shortest_expected_ = std::chrono::milliseconds::max();
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
     if (exact) valid_until_ = protocol::valid_until(extended->sent_at, terms.expiry);
+    last_token_ = std::max(last_token_, terms.token);
     conclude_renewal(terms.expiry, *extended);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
     note_gone();
@@ -126,7 +129,7 @@ void Lease::note_gone() noexcept {
 
 void Lease::release() {
   const std::string action = report::action("release", key_);
-  protocol::Release machine{key_, id_, valid_until_, token_};
+  protocol::Release machine{key_, id_, valid_until_};
   const auto failure = session_.run(machine, session_.patience());
   if (failure && machine.in_doubt()) {
     report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
@@ -145,8 +148,10 @@ bool Lease::may_be_passed(int most) {
   const auto left = valid_until() - here;
   if (left < expiry_ / 10) return false;  // the next one could hardly start
   if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
+  if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
-  if (!extension_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
+  const bool short_of_tokens = token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
+  if (!extension_ && (curious || short_of_tokens || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
   return true;
 }
 

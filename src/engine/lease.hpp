@@ -87,8 +87,7 @@ class Lease {
   /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
   bool may_be_passed(int most);
 
-  /// It goes to another thread, with the next fencing token. (The server mints by a clock of microseconds, and a pass takes
-  /// longer than one: the tokens that are counted up here stay below its next.)
+  /// It goes to another thread, with the next fencing token, which is one of those that the server reserved.
   void note_pass() noexcept;
 
  private:
@@ -99,6 +98,7 @@ class Lease {
   const protocol::OwnerId id_;
   std::chrono::milliseconds expiry_;
   std::uint64_t token_;
+  std::uint64_t last_token_;  // that may be used
   protocol::Instant valid_until_;
   bool claim_;
   // A shorter lease may take effect on the server at any time after it was asked for, until its answer has come.
