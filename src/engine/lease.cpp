@@ -18,8 +18,6 @@ namespace {
 using protocol::Extend;
 using protocol::Instant;
 
-constexpr Instant long_past{};
-
 // While threads pass a lease on, the server is asked this often whether somebody waits there; that also keeps it fresh.
 constexpr std::chrono::milliseconds between_questions{1};
 
@@ -58,23 +56,22 @@ Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, s
       expiry_{expiry},
       token_{held.token},
       last_token_{held.token + protocol::reserved_tokens},
-      valid_until_{held.valid_until},
-      claim_{held.claimed},
+      validity_{held.valid_until, held.claimed},
       asked_at_{now()} {
   // The caller can start at once: the answer is looked at when it matters.
-  if (claim_) extend_in_passing(expiry);
+  if (held.claimed) extend_in_passing(expiry);
 }
 
 Lease::~Lease() = default;
 
 Instant Lease::valid_until() {
   settle();
-  return valid_until_;
+  return validity_.until();
 }
 
 bool Lease::is_claim() {
   settle();
-  return claim_;
+  return validity_.is_claim();
 }
 
 void Lease::settle() {
@@ -93,43 +90,34 @@ void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
 
 Instant Lease::begin_extension(const Extend::Terms& terms) {
   const Instant old_until = valid_until();
-  if (terms.longer == protocol::Longer::goes) {
-    shortest_expected_ = std::min(shortest_expected_, terms.expiry);
-    valid_until_ = std::min(valid_until_, protocol::valid_until(now(), terms.expiry));
-  }
+  validity_.begin(terms, now());
   return old_until;
 }
 
 void Lease::conclude_extension(const Extend& machine) {
-  const Extend::Terms& terms = machine.terms();
-  const bool exact = terms.longer == protocol::Longer::goes;
-  if (exact && !machine.in_doubt()) shortest_expected_ = std::chrono::milliseconds::max();
-  if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (exact) valid_until_ = protocol::valid_until(extended->sent_at, terms.expiry);
-    last_token_ = std::max(last_token_, terms.token);
-    conclude_renewal(terms.expiry, *extended);
-  } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
-    note_gone();
-  }
+  validity_.conclude(machine, now());
+  const auto* extended = std::get_if<Extend::Extended>(&machine.outcome());
+  if (extended == nullptr) return;
+  last_token_ = std::max(last_token_, machine.terms().token);
+  note_waiting(extended->waiting);
 }
 
 void Lease::conclude_renewal(std::chrono::milliseconds expiry, const Extend::Extended& extended) {
-  const Instant until = protocol::valid_until(extended.sent_at, std::min(expiry, shortest_expected_));
-  valid_until_ = std::max(valid_until_, until);
-  claim_ = false;
-  waiting_elsewhere_ = extended.waiting;
-  // Whoever waits there came before the answer: the passes since the question count.
-  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
+  validity_.renewed(expiry, extended.sent_at);
+  note_waiting(extended.waiting);
 }
 
-void Lease::note_gone() noexcept {
-  valid_until_ = long_past;
-  claim_ = false;
+void Lease::note_gone() noexcept { validity_.gone(); }
+
+/// Whoever waits there came before the answer: the passes since the question count.
+void Lease::note_waiting(std::int64_t elsewhere) {
+  waiting_elsewhere_ = elsewhere;
+  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
 }
 
 void Lease::release() {
   const std::string action = report::action("release", key_);
-  protocol::Release machine{key_, id_, valid_until_};
+  protocol::Release machine{key_, id_, validity_.until()};
   const auto failure = session_.run(machine, session_.patience());
   if (failure && machine.in_doubt()) {
     report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");

@@ -11,6 +11,7 @@
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/validity.hpp"
 
 namespace redismutex::engine {
 
@@ -92,6 +93,7 @@ class Lease {
 
  private:
   void settle();
+  void note_waiting(std::int64_t elsewhere);
 
   Session& session_;
   const protocol::Key key_;
@@ -99,10 +101,7 @@ class Lease {
   std::chrono::milliseconds expiry_;
   std::uint64_t token_;
   std::uint64_t last_token_;  // that may be used
-  protocol::Instant valid_until_;
-  bool claim_;
-  // A shorter lease may take effect on the server at any time after it was asked for, until its answer has come.
-  std::chrono::milliseconds shortest_expected_ = std::chrono::milliseconds::max();
+  protocol::Validity validity_;
   std::unique_ptr<PendingExtension> extension_;
   protocol::Instant asked_at_;  // when the server was last asked how many wait
   std::int64_t waiting_elsewhere_ = 0;
