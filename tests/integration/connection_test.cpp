@@ -405,6 +405,24 @@ TEST_F(ConnectionTest, ForkedChildDoesNotKeepTheParentsSocketOpen) {
   EXPECT_TRUE(child.running());
 }
 
+// What is called when a lock is lost may be the last to let go of everything: in a thread that is itself part of that.
+TEST_F(ConnectionTest, MayEndInACallOfALostToken) {
+  const auto threads = thread_count();
+  std::optional<Connection> own{server.url()};
+  std::optional<RedisMutex> last{std::in_place, *own, Options{.blocking = false, .expiry = 50ms}};
+  std::optional<Lock> lock{last->acquire_lock("key")};
+  own.reset();
+  std::atomic<bool> called = false;
+  const std::stop_callback on_loss{lock->lost_token(), [&] {
+                                     lock.reset();
+                                     last.reset();
+                                     called = true;
+                                   }};
+  EXPECT_TRUE(eventually(limit, [&] { return called.load(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads; }));
+}
+
 // Nor does a program that is started while we are connected.
 TEST_F(ConnectionTest, StartedProgramsInheritNoDescriptors) {
   const auto inherited = [] {
