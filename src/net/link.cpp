@@ -40,11 +40,6 @@ void Link::Sleepers::remove(Event& event) {
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
     : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
 
-Link::~Link() {
-  // More than closing: a process that was forked while this link was being dialled has a copy of its descriptor.
-  stream_->shut_down();
-}
-
 // ---- writing --------------------------------------------------------------------------------------------------------
 
 void Link::send(std::initializer_list<Outgoing> commands) {

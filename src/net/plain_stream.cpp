@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -16,7 +15,7 @@ std::string error_text(int error) { return std::generic_category().message(error
 
 }  // namespace
 
-PlainStream::PlainStream(Descriptor socket, std::chrono::milliseconds timeout) : socket_{std::move(socket)} {
+PlainStream::PlainStream(Socket socket, std::chrono::milliseconds timeout) : socket_{std::move(socket)} {
   // The kernel's own timeout lets a reader sleep in recv() itself, with no poll() before it: one system call a reply.
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   const timeval value{.tv_sec = seconds.count(),
@@ -48,9 +47,6 @@ Stream::Written PlainStream::write_now(std::string_view bytes) {
     if (errno != EINTR) return {Status::closed, 0, error_text(errno)};
   }
 }
-
-// The member stays as it is: a stream that a child inherited is never destroyed.
-void PlainStream::close_inherited() noexcept { ::close(socket_.get()); }
 
 void PlainStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
 

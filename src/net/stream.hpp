@@ -41,9 +41,6 @@ class Stream {
   virtual void shut_down() noexcept = 0;
 
   virtual int fd() const noexcept = 0;
-
-  /// Closes this process's descriptor only: the other process that has one goes on undisturbed.
-  virtual void close_inherited() noexcept = 0;
 };
 
 }  // namespace redismutex::net

@@ -69,7 +69,6 @@ class Watched final : public Stream {
   Written write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
   void shut_down() noexcept override { stream_->shut_down(); }
   int fd() const noexcept override { return stream_->fd(); }
-  void close_inherited() noexcept override { stream_->close_inherited(); }
 
  private:
   Read counted(Read read) {

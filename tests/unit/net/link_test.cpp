@@ -38,7 +38,6 @@ class Sliced final : public Stream {
   Written write_now(std::string_view bytes) override { return whole_->write_now(bytes); }
   void shut_down() noexcept override { whole_->shut_down(); }
   int fd() const noexcept override { return whole_->fd(); }
-  void close_inherited() noexcept override { whole_->close_inherited(); }
 
  private:
   Read sliced(std::span<char> buffer, Read (Stream::*read)(std::span<char>)) {
@@ -327,16 +326,6 @@ TEST(Link, SendsNothingAfterAFailure) {
   EXPECT_EQ(linked.link.wait(before, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.wait(after, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "on purpose");
-}
-
-// A child that closes its copy of the socket says nothing to the peer: the parent's goes on.
-TEST(Link, AnInheritedSocketIsClosedWithoutAWord) {
-  Linked linked;
-  const Descriptor parents{::dup(linked.socket)};
-  linked.link.close_inherited();
-  PlainStream parent{Descriptor{::dup(parents.get())}, limit};
-  EXPECT_EQ(parent.write_now("*1\r\n$4\r\nPING\r\n").status, Stream::Status::ok);
-  EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("PING")));
 }
 
 // ---- peers that are no server of ours ----
