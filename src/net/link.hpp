@@ -55,7 +55,7 @@ class Link {
   using PushHandler = std::function<void(const redisReply&)>;
 
   /// `reply_timeout`: a reply that takes longer means that the server or the way to it is gone. `on_push` is called by
-  /// whichever thread reads, without any lock held.
+  /// whichever thread reads, without any lock held; what it throws breaks the link.
   Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -145,6 +145,7 @@ class Link {
   Waited wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading);
   void sleep_or_lead(Event& event, Deadline deadline, Reading reading);
   void lead(Event& event, Deadline deadline, Reading reading);
+  void queue(const Outgoing& command, Deadline overdue_at);
   bool read_once(Deadline deadline, Reading reading);
   void read_at_once();
   void write(std::unique_lock<std::mutex>& lock);
