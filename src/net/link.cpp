@@ -85,7 +85,7 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
     if (sending_.empty()) std::swap(outgoing_, sending_);
     if (sending_.empty()) break;
     lock.unlock();
-    const Stream::Written written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
+    const Stream::Transfer written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
     sent_bytes_ += written.bytes;
     sending_at_ += written.bytes;
     if (sending_at_ == sending_.size()) {
@@ -231,7 +231,7 @@ bool Link::read_once(Deadline deadline, Reading reading) try {
     std::unique_lock lock{mutex_};
     if (!writing_) write(lock);
   }
-  Stream::Read read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
+  Stream::Transfer read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
   if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
   if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
   return read.status != Stream::Status::would_block;

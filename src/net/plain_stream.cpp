@@ -25,7 +25,7 @@ PlainStream::PlainStream(Socket socket, std::chrono::milliseconds timeout) : soc
   ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK);
 }
 
-Stream::Read PlainStream::receive(std::span<char> buffer, int flags) {
+Stream::Transfer PlainStream::receive(std::span<char> buffer, int flags) {
   for (;;) {
     const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), flags);
     if (got > 0) return {Status::ok, static_cast<std::size_t>(got), {}};
@@ -35,11 +35,11 @@ Stream::Read PlainStream::receive(std::span<char> buffer, int flags) {
   }
 }
 
-Stream::Read PlainStream::read_now(std::span<char> buffer) { return receive(buffer, MSG_DONTWAIT); }
+Stream::Transfer PlainStream::read_now(std::span<char> buffer) { return receive(buffer, MSG_DONTWAIT); }
 
-Stream::Read PlainStream::read_blocking(std::span<char> buffer) { return receive(buffer, 0); }
+Stream::Transfer PlainStream::read_blocking(std::span<char> buffer) { return receive(buffer, 0); }
 
-Stream::Written PlainStream::write_now(std::string_view bytes) {
+Stream::Transfer PlainStream::write_now(std::string_view bytes) {
   for (;;) {
     const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) return {Status::ok, static_cast<std::size_t>(sent), {}};

@@ -13,15 +13,15 @@ class PlainStream final : public Stream {
   /// `timeout` bounds each blocking read.
   PlainStream(Socket socket, std::chrono::milliseconds timeout);
 
-  Read read_now(std::span<char> buffer) override;
-  Read read_blocking(std::span<char> buffer) override;
+  Transfer read_now(std::span<char> buffer) override;
+  Transfer read_blocking(std::span<char> buffer) override;
   bool has_buffered() override { return false; }
-  Written write_now(std::string_view bytes) override;
+  Transfer write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
 
  private:
-  Read receive(std::span<char> buffer, int flags);
+  Transfer receive(std::span<char> buffer, int flags);
 
   Socket socket_;
 };

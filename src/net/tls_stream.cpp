@@ -73,6 +73,10 @@ void expect_name(SSL* session, const std::string& name) {
   }
 }
 
+constexpr const char* closed_by_server = "the server closed the connection";
+
+std::string system_reason() { return errno != 0 ? std::generic_category().message(errno) : closed_by_server; }
+
 Failure handshake_failure(SSL* session, const std::string& host, int error) {
   const long verified = SSL_get_verify_result(session);
   if (SSL_get_verify_mode(session) != SSL_VERIFY_NONE && verified != X509_V_OK) {
@@ -82,14 +86,25 @@ Failure handshake_failure(SSL* session, const std::string& host, int error) {
   }
   if (error == SSL_ERROR_SYSCALL) {
     ERR_clear_error();
-    const std::string why = errno != 0 ? std::generic_category().message(errno) : "the server closed the connection";
-    return {Failure::Kind::unreachable, "TLS handshake with " + host + ": " + why};
+    return {Failure::Kind::unreachable, "TLS handshake with " + host + ": " + system_reason()};
   }
   Failure failure = tls_failure("handshake with " + host);
   if (TlsContext::was_asked_for_certificate(session)) {
     failure.text += "; the server asks for a client certificate, and none is given";
   }
   return failure;
+}
+
+/// Why a read or write moved nothing.
+Stream::Transfer not_moved(SSL* session, int result) {
+  switch (SSL_get_error(session, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE: return {Stream::Status::would_block, 0, {}};
+    case SSL_ERROR_ZERO_RETURN: return {Stream::Status::closed, 0, closed_by_server};
+    case SSL_ERROR_SYSCALL: return {Stream::Status::closed, 0, system_reason()};
+    // With TLS 1.3 a refused client certificate is reported only here, after the handshake.
+    default: return {Stream::Status::closed, 0, "TLS: " + tls_reason()};
+  }
 }
 
 }  // namespace
@@ -144,28 +159,19 @@ TlsStream::TlsStream(Socket socket, Session session, std::chrono::milliseconds t
 
 TlsStream::~TlsStream() = default;
 
-Stream::Read TlsStream::read_now(std::span<char> buffer) {
+Stream::Transfer TlsStream::read_now(std::span<char> buffer) {
   const std::lock_guard lock{mutex_};
   ERR_clear_error();
   errno = 0;
   std::size_t got = 0;
   const int result = SSL_read_ex(session_.get(), buffer.data(), buffer.size(), &got);
   if (result == 1) return {Status::ok, got, {}};
-  switch (SSL_get_error(session_.get(), result)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return {Status::would_block, 0, {}};
-    case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0, "the server closed the connection"};
-    case SSL_ERROR_SYSCALL:
-      return {Status::closed, 0,
-              errno != 0 ? std::generic_category().message(errno) : "the server closed the connection"};
-    // With TLS 1.3 a refused client certificate is reported only here, after the handshake.
-    default: return {Status::closed, 0, "TLS: " + tls_reason()};
-  }
+  return not_moved(session_.get(), result);
 }
 
-Stream::Read TlsStream::read_blocking(std::span<char> buffer) {
+Stream::Transfer TlsStream::read_blocking(std::span<char> buffer) {
   for (;;) {
-    Read read = read_now(buffer);
+    Transfer read = read_now(buffer);
     if (read.status != Status::would_block) return read;
     pollfd polled{fd(), POLLIN, 0};
     if (::poll(&polled, 1, static_cast<int>(timeout_.count())) == 0) return read;
@@ -177,20 +183,14 @@ bool TlsStream::has_buffered() {
   return SSL_pending(session_.get()) > 0;
 }
 
-Stream::Written TlsStream::write_now(std::string_view bytes) {
+Stream::Transfer TlsStream::write_now(std::string_view bytes) {
   const std::lock_guard lock{mutex_};
   ERR_clear_error();
   errno = 0;
   std::size_t written = 0;
   const int result = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &written);
   if (result == 1) return {Status::ok, written, {}};
-  switch (SSL_get_error(session_.get(), result)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return {Status::would_block, 0, {}};
-    case SSL_ERROR_SYSCALL:
-      return {Status::closed, 0, errno != 0 ? std::generic_category().message(errno) : "connection closed"};
-    default: return {Status::closed, 0, "TLS: " + tls_reason()};
-  }
+  return not_moved(session_.get(), result);
 }
 
 void TlsStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }

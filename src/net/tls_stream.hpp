@@ -28,10 +28,10 @@ class TlsStream final : public Stream {
                                                                 const Kick& kick);
   ~TlsStream() override;
 
-  Read read_now(std::span<char> buffer) override;
-  Read read_blocking(std::span<char> buffer) override;
+  Transfer read_now(std::span<char> buffer) override;
+  Transfer read_blocking(std::span<char> buffer) override;
   bool has_buffered() override;
-  Written write_now(std::string_view bytes) override;
+  Transfer write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
 
