@@ -91,6 +91,9 @@ class Session {
 
   const std::string& server_name() const noexcept { return node_.name(); }
 
+  /// Whether the caller is one of its threads.
+  bool runs_this_thread() const noexcept { return timers_.runs_this_thread() || errands_.runs_this_thread(); }
+
   /// For what must happen on time.
   Keeper& timers() noexcept { return timers_; }
 
