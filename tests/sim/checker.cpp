@@ -1,5 +1,6 @@
 #include "sim/checker.hpp"
 
+#include <ostream>
 #include <utility>
 
 #include "sim/chronicle.hpp"
@@ -7,6 +8,10 @@
 #include "sim/rules.hpp"
 
 namespace redismutex::sim {
+
+std::ostream& operator<<(std::ostream& out, const Violation& violation) {
+  return out << std::chrono::duration<double>{violation.time}.count() << " s: " << violation.text;
+}
 
 Verdict check(History history, const Bounds& bounds) {
   const Chronicle chronicle{std::move(history), bounds.expiry + 4 * bounds.delay + bounds.claim, 2 * bounds.message};
