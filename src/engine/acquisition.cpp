@@ -115,7 +115,7 @@ void Acquisition::clean_up(const protocol::OwnerId& id) {
   // The session outlives its own errands: it waits for them when it ends.
   session_->errands().schedule(now(),
                                [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
-                                 protocol::Release release{key, id, until, 0};
+                                 protocol::Release release{key, id, until};
                                  const auto failure = session->run(release, session->patience());
                                  if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
                                  return std::nullopt;

@@ -8,6 +8,7 @@
 #include "engine/clock.hpp"
 #include "engine/report.hpp"
 #include "engine/session.hpp"
+#include "protocol/fencing.hpp"
 #include "protocol/lease.hpp"
 #include "protocol/release.hpp"
 
@@ -16,8 +17,6 @@ namespace {
 
 using protocol::Extend;
 using protocol::Instant;
-
-constexpr Instant long_past{};
 
 // While threads pass a lease on, the server is asked this often whether somebody waits there; that also keeps it fresh.
 constexpr std::chrono::milliseconds between_questions{1};
@@ -56,23 +55,23 @@ Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, s
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},
-      valid_until_{held.valid_until},
-      claim_{held.claimed},
+      last_token_{held.token + protocol::reserved_tokens},
+      validity_{held.valid_until, held.claimed},
       asked_at_{now()} {
   // The caller can start at once: the answer is looked at when it matters.
-  if (claim_) extend_in_passing(expiry);
+  if (held.claimed) extend_in_passing(expiry);
 }
 
 Lease::~Lease() = default;
 
 Instant Lease::valid_until() {
   settle();
-  return valid_until_;
+  return validity_.until();
 }
 
 bool Lease::is_claim() {
   settle();
-  return claim_;
+  return validity_.is_claim();
 }
 
 void Lease::settle() {
@@ -86,47 +85,45 @@ void Lease::settle() {
 void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
   asked_at_ = now();
   expiry_ = expiry;
-  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_});
+  // More tokens only when few are left: each one that is reserved and not used is one that the clock has to catch up with.
+  const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
+  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_ != 0 ? last_token : 0});
+}
+
+bool Lease::is_short_of_tokens() const noexcept {
+  return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
 }
 
 Instant Lease::begin_extension(const Extend::Terms& terms) {
   const Instant old_until = valid_until();
-  if (terms.longer == protocol::Longer::goes) {
-    shortest_expected_ = std::min(shortest_expected_, terms.expiry);
-    valid_until_ = std::min(valid_until_, protocol::valid_until(now(), terms.expiry));
-  }
+  validity_.begin(terms, now());
   return old_until;
 }
 
 void Lease::conclude_extension(const Extend& machine) {
-  const Extend::Terms& terms = machine.terms();
-  const bool exact = terms.longer == protocol::Longer::goes;
-  if (exact && !machine.in_doubt()) shortest_expected_ = std::chrono::milliseconds::max();
-  if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (exact) valid_until_ = protocol::valid_until(extended->sent_at, terms.expiry);
-    conclude_renewal(terms.expiry, *extended);
-  } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
-    note_gone();
-  }
+  validity_.conclude(machine, now());
+  const auto* extended = std::get_if<Extend::Extended>(&machine.outcome());
+  if (extended == nullptr) return;
+  last_token_ = std::max(last_token_, machine.terms().token);
+  note_waiting(extended->waiting);
 }
 
 void Lease::conclude_renewal(std::chrono::milliseconds expiry, const Extend::Extended& extended) {
-  const Instant until = protocol::valid_until(extended.sent_at, std::min(expiry, shortest_expected_));
-  valid_until_ = std::max(valid_until_, until);
-  claim_ = false;
-  waiting_elsewhere_ = extended.waiting;
-  // Whoever waits there came before the answer: the passes since the question count.
-  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
+  validity_.renewed(expiry, extended.sent_at);
+  note_waiting(extended.waiting);
 }
 
-void Lease::note_gone() noexcept {
-  valid_until_ = long_past;
-  claim_ = false;
+void Lease::note_gone() noexcept { validity_.gone(); }
+
+/// Whoever waits there came before the answer: the passes since the question count.
+void Lease::note_waiting(std::int64_t elsewhere) {
+  waiting_elsewhere_ = elsewhere;
+  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
 }
 
 void Lease::release() {
   const std::string action = report::action("release", key_);
-  protocol::Release machine{key_, id_, valid_until_, token_};
+  protocol::Release machine{key_, id_, validity_.until()};
   const auto failure = session_.run(machine, session_.patience());
   if (failure && machine.in_doubt()) {
     report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
@@ -145,8 +142,9 @@ bool Lease::may_be_passed(int most) {
   const auto left = valid_until() - here;
   if (left < expiry_ / 10) return false;  // the next one could hardly start
   if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
+  if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
-  if (!extension_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
+  if (!extension_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
   return true;
 }
 

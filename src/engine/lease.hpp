@@ -11,6 +11,7 @@
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/validity.hpp"
 
 namespace redismutex::engine {
 
@@ -87,22 +88,21 @@ class Lease {
   /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
   bool may_be_passed(int most);
 
-  /// It goes to another thread, with the next fencing token. (The server mints by a clock of microseconds, and a pass takes
-  /// longer than one: the tokens that are counted up here stay below its next.)
+  /// It goes to another thread, with the next fencing token, which is one of those that the server reserved.
   void note_pass() noexcept;
 
  private:
   void settle();
+  bool is_short_of_tokens() const noexcept;
+  void note_waiting(std::int64_t elsewhere);
 
   Session& session_;
   const protocol::Key key_;
   const protocol::OwnerId id_;
   std::chrono::milliseconds expiry_;
   std::uint64_t token_;
-  protocol::Instant valid_until_;
-  bool claim_;
-  // A shorter lease may take effect on the server at any time after it was asked for, until its answer has come.
-  std::chrono::milliseconds shortest_expected_ = std::chrono::milliseconds::max();
+  std::uint64_t last_token_;  // that may be used
+  protocol::Validity validity_;
   std::unique_ptr<PendingExtension> extension_;
   protocol::Instant asked_at_;  // when the server was last asked how many wait
   std::int64_t waiting_elsewhere_ = 0;

@@ -122,9 +122,8 @@ Step Acquire::answered_look(const Answer& answer) {
 
 Step Acquire::unanswered() {
   watching_ = false;
-  if (state_ != State::setting) return line_up();
   in_doubt_ = true;
-  return set();
+  return state_ == State::setting ? set() : line_up();
 }
 
 // ---- waiting --------------------------------------------------------------------------------------------------------

@@ -9,13 +9,12 @@
 #include <variant>
 
 #include "protocol/exchange.hpp"
+#include "protocol/fencing.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::protocol {
-
-enum class Fencing { without_token, with_token };
 
 /// How a lock is to be taken.
 struct Terms {

@@ -31,7 +31,7 @@ class Extend {
   struct Terms {
     std::chrono::milliseconds expiry;
     Longer longer = Longer::stays;
-    std::uint64_t token = 0;  ///< the highest fencing token that was used under this id; 0: none
+    std::uint64_t token = 0;  ///< the highest fencing token that may be used under this id; 0: none
     Tracking tracking = Tracking::off;
   };
 
@@ -74,7 +74,7 @@ class ExtendMany {
     const Key* key;
     const OwnerId* id;
     std::chrono::milliseconds expiry;  ///< 0: leave the lease as it is
-    std::uint64_t token;               ///< the highest fencing token that was used under this id; 0: none
+    std::uint64_t token;               ///< as in Extend::Terms
   };
 
   /// What the items point to must outlive the machine.

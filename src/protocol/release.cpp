@@ -2,10 +2,9 @@
 
 namespace redismutex::protocol {
 
-Release::Release(const Key& key, const OwnerId& id, Instant valid_until, std::uint64_t token)
+Release::Release(const Key& key, const OwnerId& id, Instant valid_until)
     : valid_until_{valid_until},
-      token_{std::to_string(token)},
-      arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text(), token_} {}
+      arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text()} {}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < valid_until_;

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <string>
 #include <string_view>
 #include <variant>
 
@@ -16,9 +14,8 @@ namespace redismutex::protocol {
 /// Gives a lock back, in one atomic step on the server, if it is still the owner's; else gives up its place in the queue.
 class Release {
  public:
-  /// `key` and `id` must outlive the machine. `valid_until`: of the lease that is given back. `token`: the highest fencing
-  /// token that was used under this id; 0: none.
-  Release(const Key& key, const OwnerId& id, Instant valid_until, std::uint64_t token);
+  /// `key` and `id` must outlive the machine. `valid_until`: of the lease that is given back.
+  Release(const Key& key, const OwnerId& id, Instant valid_until);
   Release(const Release&) = delete;
   Release& operator=(const Release&) = delete;
 
@@ -37,8 +34,7 @@ class Release {
 
  private:
   const Instant valid_until_;
-  const std::string token_;
-  const std::array<std::string_view, 7> arguments_;
+  const std::array<std::string_view, 6> arguments_;
   bool started_in_lease_ = false;
   bool in_doubt_ = false;  // an earlier attempt was never answered
   Outcome outcome_{Gone{}};

@@ -46,12 +46,12 @@ constexpr auto usage_of_run = R"(Examples:
   redismutex run --url redis://db1:6379/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
   redismutex run --url embedded: k ./job            # one machine, without a server of its own
 
-Usage: redismutex run [--url URL] [-n | -w SECONDS] [--expiry SECONDS] KEY [--] COMMAND [ARG...]
+Usage: redismutex run [--url URL] [-n | -w SECONDS] [--expiry SECONDS] [--fencing] KEY [--] COMMAND [ARG...]
 )";
 constexpr auto details_of_run =
     R"(The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and what it started (but for daemons) get
 SIGTERM, and SIGKILL before the lease can end. Signals sent to redismutex are passed on to COMMAND, which sees
-REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key).
+REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key), and with --fencing REDISMUTEX_FENCING_TOKEN.
 
 A password in --url is visible in the process list for a moment; one in $REDIS_URL never is.
 
@@ -166,6 +166,9 @@ class RunParser {
             "--expiry", [this](const std::string& text) { set_expiry(text); },
             "how long others are locked out if this machine dies; default 7")
         ->type_name("SECONDS");
+    run_.add_flag("--fencing", arguments_.fencing,
+                  "give COMMAND a number in $REDISMUTEX_FENCING_TOKEN that rises with each\n"
+                  "run, for resources that reject stale writers");
     run_.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
     // Here for the help only: divide() keeps the command away from CLI11.
     run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("...");
@@ -197,7 +200,7 @@ class RunParser {
 
   CLI::App& run_;
   RunArguments arguments_{
-      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = Options{}.expiry, .key = {}, .command = {}};
+      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = Options{}.expiry, .fencing = false, .key = {}, .command = {}};
 };
 
 void hide_password(char* word) {

@@ -21,6 +21,7 @@ struct RunArguments {
   UrlSource url_source;
   std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
   std::chrono::milliseconds expiry;
+  bool fencing = false;
   std::string key;
   std::vector<std::string> command;  // the program and its arguments; never empty
 };

@@ -22,10 +22,10 @@ struct EndedBySignal {
   int signal;
 };
 
-RedisMutex make_mutex(ConnectionOptions server, LeaseTiming timing) {
+RedisMutex make_mutex(ConnectionOptions server, const RunArguments& arguments, LeaseTiming timing) {
   server.connect_timeout = timing.answer_timeout();
   server.command_timeout = timing.answer_timeout();
-  return RedisMutex{Connection{std::move(server)}, {.blocking = false, .expiry = timing.expiry}};
+  return RedisMutex{Connection{std::move(server)}, {.blocking = false, .expiry = timing.expiry, .fencing = arguments.fencing}};
 }
 
 std::optional<Lock> try_to_acquire(const RedisMutex& mutex, const RunArguments& arguments,
@@ -67,7 +67,11 @@ int release(Lock& lock, int status) {
 
 int run_under(Lock& lock, const RunArguments& arguments, LeaseTiming timing, SignalReader& reader,
               const Signals& signals) {
-  Child child{arguments.command, {"REDISMUTEX_KEY=" + lock.key(), "REDISMUTEX_VALUE=" + lock.value()}, signals};
+  std::vector<std::string> environment{"REDISMUTEX_KEY=" + lock.key(), "REDISMUTEX_VALUE=" + lock.value()};
+  if (const auto token = lock.fencing_token()) {
+    environment.push_back("REDISMUTEX_FENCING_TOKEN=" + std::to_string(*token));
+  }
+  Child child{arguments.command, environment, signals};
   const auto outcome = Guard{lock, timing, child, reader}.watch();
   return outcome.stopped ? exit_status::lock_lost : release(lock, outcome.exit_status);
 }
@@ -86,7 +90,7 @@ int run(const RunArguments& arguments, const Signals& signals) {
   const auto server =
       arguments.url == embedded_url ? embedded.emplace(signals).connection_options() : read_url(arguments);
   const LeaseTiming timing{arguments.expiry};
-  const auto mutex = make_mutex(server, timing);
+  const auto mutex = make_mutex(server, arguments, timing);
   SignalReader reader{signals};
   std::optional<Lock> lock;
   do {

@@ -24,9 +24,9 @@ local now_us = time_us()
 
 if owner == id then
   redis.call('PEXPIRE', key, expiry, 'GT')  -- a late repeat must not shorten what was extended since
-  local token = fencing == '1' and floor() or 0
+  local token = fencing == '1' and tonumber(redis.call('HGET', queue, 'token')) or 0
   if fencing == '1' and token == 0 then  -- the hash was evicted
-    token = note_token(next_token(now_us, 0), tonumber(expiry))
+    token = note_token(next_token(now_us), tonumber(expiry))
   end
   return {0, now_us, token}
 end
@@ -34,13 +34,13 @@ end
 local first = redis.call('HGET', queue, 'first')
 if not owner and not first then
   redis.call('SET', key, id, 'PX', expiry)
-  return {0, now_us, fencing == '1' and note_token(next_token(now_us, 0), tonumber(expiry)) or 0}
+  return {0, now_us, fencing == '1' and note_token(next_token(now_us), tonumber(expiry)) or 0}
 end
 
 local in_line = redis.call('HEXISTS', queue, 'who:' .. id) == 1
 if not in_line and waiters() >= tonumber(ARGV[5]) then
   -- The holder died, or somebody else than us deleted the key: that is no reason to let those in line wait on.
-  if not owner then hand_over(nil, 0) end
+  if not owner then hand_over() end
   return {2, now_us, redis.call('PTTL', key), waiters()}
 end
 local who = table.concat({whole(now_us / 1000), ARGV[4], expiry, fencing, ARGV[3]}, ' ')
@@ -57,7 +57,7 @@ if redis.call('PTTL', queue) < tonumber(ARGV[4]) then
 end
 
 if not owner then
-  local heir, token = hand_over(id, 0)
+  local heir, token = hand_over(id)
   if heir == id then
     return {0, now_us, token}
   end

@@ -6,7 +6,7 @@
 --            the owner's id
 --            the new lease in milliseconds, from now; 0: leave it as it is
 --            GT: unless that would shorten it, as a request that arrives late could; "": exactly so
---            the highest fencing token that was used under this id; 0: none
+--            the highest fencing token that may be used under this id; 0: none
 -- reply    for each lock
 --          0: it was not the owner's any more; nothing was changed, and it is never taken again from here
 --          1 + n: it is, and n wait for it

@@ -10,7 +10,9 @@
 --                                   counts as alive after that (ms), the lease it wants (ms), whether it wants a token (1 or
 --                                   0), and the channel that wakes it ("-": none, it looks by itself)
 --          and
---            floor                  the highest fencing token that was given out
+--            token                  the fencing token that was minted last
+--            floor                  the highest one that may have been used: who gets a token may count it up by itself,
+--                                   as far as that, while it passes the lock on among its own threads
 --
 -- Three fields a waiter, so HLEN tells their number. Every change is O(1), whatever the length.
 
@@ -22,7 +24,11 @@ local CLAIM_MS = 1000
 -- So many waiters whose connection is gone keep their place for the time being; those beyond have to line up again.
 local MAX_SKIPPED = 16
 
--- For how long the floor outlives the lock. Not for ever: once the clock has passed it, tokens rise without it.
+-- How far a token may be counted up. Less than the microseconds that a turn over the network takes, so that the floor never
+-- runs ahead of the clock.
+local RESERVE = 63
+
+-- For how long the floor outlives the lock, at the least. Not for ever: once the clock has passed it, tokens rise without it.
 local LINGER_MS = 60000
 
 local function time_us()
@@ -49,21 +55,15 @@ local function floor()
   return tonumber(redis.call('HGET', queue, 'floor')) or 0
 end
 
--- Remembers that `token` was given out. Never a script's first write: a server that is out of memory refuses those.
-local function raise_floor(token)
-  if token > floor() then
-    redis.call('HSET', queue, 'floor', whole(token))
-  end
-end
-
 -- A token above all before it: above the floor, should the clock have been set back, and above the clock, should the floor be
--- lost. `spent`: the highest one that was used without the server's knowing.
-local function next_token(now_us, spent)
-  return math.max(now_us, floor() + 1, spent + 1)
+-- lost.
+local function next_token(now_us)
+  return math.max(now_us, floor() + 1)
 end
 
+-- Never a script's first write: a server that is out of memory refuses those.
 local function note_token(token, expiry_ms)
-  raise_floor(token)
+  redis.call('HSET', queue, 'token', whole(token), 'floor', whole(token + RESERVE))
   keep(expiry_ms + LINGER_MS)
   return token
 end
@@ -88,8 +88,8 @@ end
 
 -- Gives the key, which is free or the caller's to give, to the first waiter that is alive; frees it if there is none.
 -- Returns who got it, and with which token (0: it wants none). `caller`, if it is in line itself, needs no waking and gets
--- a full lease. To the others goes a message, and a short lease that they have to extend. `spent`: see mint().
-local function hand_over(caller, spent)
+-- a full lease. To the others goes a message, and a short lease that they have to extend.
+local function hand_over(caller)
   local id = redis.call('HGET', queue, 'first')
   local now_us = id and time_us()
   local skipped = 0
@@ -100,7 +100,7 @@ local function hand_over(caller, spent)
     if id ~= caller and now_us / 1000 - seen > tonumber(window) then
       leave(id)
     else
-      local token = fencing == '1' and next_token(now_us, spent) or 0
+      local token = fencing == '1' and next_token(now_us) or 0
       local reached = 1
       if id == caller then
         claim = tonumber(expiry)

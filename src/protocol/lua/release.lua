@@ -2,7 +2,6 @@
 --
 -- KEYS     see queue.lua
 -- ARGV[1]  the owner's, or waiter's, id
--- ARGV[2]  the highest fencing token that was used under this id; 0: none
 -- reply    1: it was the caller's, and is not any more
 --          0: it was not: expired, deleted, taken over, or never held; if the caller had a place in the queue, it has none
 --             any more
@@ -10,21 +9,16 @@
 --
 -- Repeatable: a second run finds the key gone, or another owner in it, and changes nothing. A caller that repeats a
 -- release whose answer was lost must therefore take 0 for success if the first attempt was made within the lease.
--- The first write is never one that a server out of memory refuses.
+-- The first write is never one that a server out of memory refuses. A floor of fencing tokens stays behind until its TTL ends.
 local is_owner = redis.call('GET', KEYS[1]) == ARGV[1]
-if is_owner and ARGV[2] == '0' and not redis.call('HGET', KEYS[2], 'first') then
+if is_owner and not redis.call('HGET', KEYS[2], 'first') then
   return redis.call('DEL', KEYS[1])
 end
 
 -- @include queue.lua
 
 if is_owner then
-  local spent = tonumber(ARGV[2])
-  hand_over(nil, spent)
-  if spent > 0 then
-    raise_floor(spent)
-    keep(LINGER_MS)
-  end
+  hand_over()
   return 1
 end
 if redis.call('HEXISTS', queue, 'who:' .. ARGV[1]) == 1 then

@@ -1,0 +1,46 @@
+#include "protocol/validity.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "protocol/lease.hpp"
+
+namespace redismutex::protocol {
+
+void Validity::begin(const Extend::Terms& terms, Instant now) {
+  if (terms.longer == Longer::stays) return;
+  doubtful_ = std::min(doubtful_, pending_);  // nobody has said how that one went
+  pending_ = terms.expiry;
+  until_ = std::min(until_, valid_until(now, terms.expiry));
+}
+
+void Validity::conclude(const Extend& machine, Instant now) {
+  const Extend::Terms& terms = machine.terms();
+  const bool exact = terms.longer == Longer::goes;
+  if (exact) {
+    settled_ = std::exchange(pending_, unlimited);
+    settled_at_ = now;
+    if (machine.in_doubt()) doubtful_ = std::min(doubtful_, terms.expiry);
+  }
+  if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
+    if (exact) until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
+    renewed(terms.expiry, extended->sent_at);
+  } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
+    gone();
+  }
+}
+
+void Validity::renewed(std::chrono::milliseconds expiry, Instant sent_at) {
+  std::chrono::milliseconds lease = std::min({expiry, pending_, doubtful_});
+  if (sent_at < settled_at_) lease = std::min(lease, settled_);  // it may have come before that one
+  until_ = std::max(until_, valid_until(sent_at, lease));
+  claim_ = false;
+}
+
+void Validity::gone() noexcept {
+  until_ = {};
+  claim_ = false;
+}
+
+}  // namespace redismutex::protocol
