@@ -127,7 +127,7 @@ class Process {
   const int number_;
   const int threads_;
   const Clock clock_;
-  const std::string channel_;
+  std::string channel_;  // another one on each connection
   bool alive_ = true;
   Time paused_until_{0};
   bool connection_lost_ = false;
@@ -175,8 +175,8 @@ Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time dea
     co_await point(bell);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
       if constexpr (waits) {
-        if (wants_wake_ups && mailbox_refused_) {
-          step = machine.without_mailbox();
+        if (wants_wake_ups && machine.mailbox() != mailbox()) {
+          step = machine.wake_at(mailbox());
           continue;
         }
       }
