@@ -24,9 +24,9 @@ struct Waiter {
   std::int64_t window_ms = 0;
   std::string mailbox = {};
 
-  explicit Waiter(const std::string& who) {
+  explicit Waiter(const std::string& record) {
     std::int64_t expiry_ms = 0;
-    std::istringstream{who} >> seen_ms >> window_ms >> expiry_ms >> mailbox;
+    std::istringstream{record} >> seen_ms >> window_ms >> expiry_ms >> mailbox;
   }
 };
 
