@@ -274,7 +274,8 @@ TEST(SimulatedServer, AnswersAsARealOneDoes) {
   Both both;
   Questions questions{std::random_device{}()};
   const auto compare = [&](int connection, const Command& command) {
-    const bool caching = questions.chance(500'000);
+    // SUBSCRIBE has no answer of its own that could be told from this one's.
+    const bool caching = command.front() != "SUBSCRIBE" && questions.chance(500'000);
     Effect real = both.on_real(connection, command, caching);
     Effect simulated = both.on_simulated(connection, command, caching);
     std::string text;
