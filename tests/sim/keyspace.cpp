@@ -10,7 +10,7 @@ Keyspace::Entry* Keyspace::find(const std::string& key) {
   // A key lives through the millisecond that its expiry names: keyIsExpired() in Redis's db.c.
   if (!place->second.expires_at_ms || now_ms_ <= *place->second.expires_at_ms) return &place->second;
   entries_.erase(place);
-  on_change_(key, true);
+  on_change_(key);
   return nullptr;
 }
 

@@ -37,7 +37,7 @@ Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
       conduct_{conduct},
       surroundings_{std::move(surroundings)},
-      keyspace_{[this](const std::string& key, bool expired) { notice_change(key, expired); }} {}
+      keyspace_{[this](const std::string& key) { notice_change(key); }} {}
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
@@ -64,14 +64,15 @@ void Server::push(Connection connection, Value value) {
   after_reply_.push_back(std::move(value));
 }
 
-void Server::notice_change(const std::string& key, bool expired) {
-  surroundings_.on_change(key, expired);
+/// With NOLOOP, nobody is told of what its own command did; that is so for a key that expires while it is looked at, too.
+void Server::notice_change(const std::string& key) {
+  surroundings_.on_change(key);
   const auto place = tracked_.find(key);
   if (place == tracked_.end()) return;
   const auto told = std::move(place->second);
   tracked_.erase(place);
   for (const Connection connection : told) {
-    if (connection == caller_ && clients_[connection].noloop && !expired) continue;
+    if (connection == caller_ && clients_[connection].noloop) continue;
     push(connection, Value::push({Value::bulk("invalidate"), Value::array({Value::bulk(key)})}));
   }
 }
@@ -137,11 +138,23 @@ Value Server::perform(const Arguments& arguments, bool in_script) {
     return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
   }
   if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
-  if (command.reads) {
-    const Client& client = clients_[caller_];
-    if (client.tracking && client.caching) tracked_[arguments[1]].insert(caller_);
+  Value answer = (this->*command.run)(arguments);
+  // Afterwards: a key that expires while it is looked at is forgotten, and then remembered.
+  if (command.reads) track(arguments, in_script);
+  return answer;
+}
+
+/// Remembers what the caller read, if it wants to be told when that changes.
+void Server::track(const Arguments& arguments, bool in_script) {
+  const Client& client = clients_[caller_];
+  if (!client.tracking || !client.caching) return;
+  if (in_script && conduct_.before_7_2) {
+    for (const std::string& key : declared_) tracked_[key].insert(caller_);
+  } else if (upper(arguments.front()) == "EXISTS") {
+    for (std::size_t i = 1; i < arguments.size(); ++i) tracked_[arguments[i]].insert(caller_);
+  } else {
+    tracked_[arguments[1]].insert(caller_);
   }
-  return (this->*command.run)(arguments);
 }
 
 Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"); }
@@ -307,7 +320,7 @@ Value Server::publish(const Arguments& arguments) {
     if (!client.channels.contains(arguments[1])) continue;
     ++reached;
     Value message = Value::push({Value::bulk("message"), Value::bulk(arguments[1]), Value::bulk(arguments[2])});
-    if (connection == caller_ && conduct_.messages_before_reply) {
+    if (connection == caller_ && conduct_.before_7_2) {
       before_reply_.push_back(std::move(message));
     } else {
       push(connection, std::move(message));
@@ -385,7 +398,8 @@ Value Server::evaluate(const std::string& source, const Arguments& arguments) {
     return Value::error("ERR Number of keys can't be greater than number of args");
   }
   const auto keys_end = arguments.begin() + 3 + *key_count;
-  return lua_.run(source, {arguments.begin() + 3, keys_end}, {keys_end, arguments.end()},
+  declared_.assign(arguments.begin() + 3, keys_end);
+  return lua_.run(source, declared_, {keys_end, arguments.end()},
                   [this](const Arguments& command) { return perform(command, true); });
 }
 

@@ -41,7 +41,7 @@ World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mista
               what.conduct,
               {.now_us = [this] { return server_now_us(); },
                .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
-               .on_change = [this](const std::string& key, bool /*expired*/) { touched_.insert(key); },
+               .on_change = [this](const std::string& key) { touched_.insert(key); },
                .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }}} {}
 
 // ---- the record -----------------------------------------------------------------------------------------------------
