@@ -119,6 +119,10 @@ class Checker {
   Time done_by(Time time) const { return time == never ? never : time + 4 * bounds_.message + slack; }
 
   bool undisturbed(int client, Time from, Time to) const {
+    return undisturbed_itself(client, from, to) && undisturbed_itself(0, from, to);
+  }
+
+  bool undisturbed_itself(int client, Time from, Time to) const {
     const auto place = disturbances_.find(client);
     if (place == disturbances_.end()) return true;
     return std::none_of(place->second.begin(), place->second.end(), [&](const Span& span) {

@@ -21,7 +21,7 @@ struct Event {
     unclear,    ///< was told nothing
     ended,      ///< stopped acquiring without having got the lock; `note` says why
     dead,       ///< will do nothing any more
-    disturbed,  ///< until `until` its connection, its process or a thread of it does not work as usual
+    disturbed,  ///< until `until` its connection, its process or a thread of it does not work as usual; all, for 0
     settled,    ///< what was disturbed without an end works again
 
     // Told by the server, where that can be had:

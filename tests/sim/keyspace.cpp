@@ -37,6 +37,12 @@ void Keyspace::clear() {
   for (const std::string& key : all) changed(key);
 }
 
+void Keyspace::take_over(const Keyspace& other) {
+  clear();
+  entries_ = other.entries_;
+  for (const std::string& key : keys()) changed(key);
+}
+
 std::vector<std::string> Keyspace::keys() const {
   std::vector<std::string> names;
   for (const auto& entry : entries_) names.push_back(entry.first);

@@ -41,6 +41,9 @@ class Keyspace {
   void changed(const std::string& key) { on_change_(key); }
   void clear();
 
+  /// Has the other's keys from now on, and no others.
+  void take_over(const Keyspace& other);
+
   std::vector<std::string> keys() const;
 
  private:

@@ -108,7 +108,8 @@ bool Process::idle() const {
 
 Task<bool> Process::dial(Bell& bell, Time deadline) {
   dialling_ = true;
-  const Time answered_at = world_.now() + world_.random.between(world_.profile.latency, 4 * world_.profile.latency);
+  const Time answered_at = std::max(world_.now(), world_.server_paused_until()) +
+                           world_.random.between(world_.profile.latency, 4 * world_.profile.latency);
   const Time until = std::min(answered_at, deadline);
   co_await sleep(bell, until);
   dialling_ = false;

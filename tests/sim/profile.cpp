@@ -25,6 +25,7 @@ const std::vector<Profile>& profiles() {
       {.name = "strangers", .processes = 4, .strangers = 2, .deaths = 5s},
       // The server forgets.
       {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
+      {.name = "server", .server_pauses = 3s, .failovers = 5s},
       {.name = "clock", .clock_steps = 2s},
       // An old or a strict server.
       {.name = "no_mailbox", .pauses = 1'000, .conduct = {.refuses_channels = true, .refuses_tracking = true}},
@@ -42,6 +43,8 @@ const std::vector<Profile>& profiles() {
        .deaths = 3s,
        .script_flushes = 2s,
        .restarts = 30s,
+       .server_pauses = 10s,
+       .failovers = 20s,
        .deletions = 10s},
   };
   return all;

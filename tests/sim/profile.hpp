@@ -35,6 +35,8 @@ struct Profile {
   Time deaths{0};
   Time script_flushes{0};
   Time restarts{0};
+  Time server_pauses{0};
+  Time failovers{0};
   Time deletions{0};
   Time clock_steps{0};
 

@@ -88,6 +88,11 @@ void Server::forget_everything() {
   keyspace_.clear();
 }
 
+void Server::take_over(const Keyspace& replica) {
+  forget_everything();
+  keyspace_.take_over(replica);
+}
+
 std::size_t Server::receivers(const std::string& channel) const {
   return static_cast<std::size_t>(std::count_if(
       clients_.begin(), clients_.end(), [&](const auto& client) { return client.second.channels.contains(channel); }));
@@ -366,8 +371,8 @@ Value Server::client(const Arguments& arguments) {
 // ---- scripts --------------------------------------------------------------------------------------------------------
 
 Server::Scripts::iterator Server::keep(const std::string& source) {
-  std::string text = surroundings_.rewrite_script ? surroundings_.rewrite_script(source) : source;
-  return scripts_.insert_or_assign(sha1(source), std::move(text)).first;
+  const std::string text = surroundings_.rewrite_script ? surroundings_.rewrite_script(source) : source;
+  return scripts_.insert_or_assign(sha1(source), lua_.compile(text)).first;
 }
 
 Value Server::script(const Arguments& arguments) {
@@ -390,7 +395,7 @@ Value Server::evalsha(const Arguments& arguments) {
   return evaluate(place->second, arguments);
 }
 
-Value Server::evaluate(const std::string& source, const Arguments& arguments) {
+Value Server::evaluate(LuaHost::Script script, const Arguments& arguments) {
   const auto key_count = integer(arguments[2]);
   if (!key_count) return Value::error(not_an_integer);
   if (*key_count < 0) return Value::error("ERR Number of keys can't be negative");
@@ -399,7 +404,7 @@ Value Server::evaluate(const std::string& source, const Arguments& arguments) {
   }
   const auto keys_end = arguments.begin() + 3 + *key_count;
   declared_.assign(arguments.begin() + 3, keys_end);
-  return lua_.run(source, declared_, {keys_end, arguments.end()},
+  return lua_.run(script, declared_, {keys_end, arguments.end()},
                   [this](const Arguments& command) { return perform(command, true); });
 }
 

@@ -22,8 +22,9 @@ class Server {
 
   /// In what servers differ.
   struct Conduct {
-    bool before_7_2 = false;  ///< a script's messages to its caller come before its answer, and whatever key it reads, all
-                              ///< that it declares are tracked
+    bool before_7_2 =
+        false;  ///< a script's messages to its caller come before its answer, and whatever key it reads, all
+                ///< that it declares are tracked
     bool refuses_channels = false;  ///< an ACL without channel rights
     bool refuses_tracking = false;
   };
@@ -44,6 +45,9 @@ class Server {
   /// What SCRIPT FLUSH and a restart without persistence do; connections stay, for the caller to close.
   void forget_scripts() { scripts_.clear(); }
   void forget_everything();
+
+  /// What a failover to a replica does: it has the keys that it had received.
+  void take_over(const Keyspace& replica);
 
   /// The server's own round: deletes the key if its time has come.
   void expire_if_due(const std::string& key);
@@ -71,11 +75,11 @@ class Server {
   };
   static const std::map<std::string, Command, std::less<>>& commands();
 
-  using Scripts = std::map<std::string, std::string, std::less<>>;  // by digest
+  using Scripts = std::map<std::string, LuaHost::Script, std::less<>>;  // by digest
 
   Value perform(const Arguments& arguments, bool in_script);
   Scripts::iterator keep(const std::string& source);
-  Value evaluate(const std::string& source, const Arguments& arguments);
+  Value evaluate(LuaHost::Script script, const Arguments& arguments);
   void notice_change(const std::string& key);
   void push(Connection connection, Value value);
   void track(const Arguments& arguments, bool in_script);
@@ -116,7 +120,7 @@ class Server {
   // Of the command that runs:
   Connection caller_ = 0;
   std::vector<std::string> declared_;  // a script's keys
-  bool no_reply_ = false;  // SUBSCRIBE answers by a push
+  bool no_reply_ = false;              // SUBSCRIBE answers by a push
   std::vector<Value> before_reply_, after_reply_;
 };
 

@@ -124,6 +124,8 @@ class Simulation {
     });
     every(what.script_flushes, [this] { world_.forget_scripts(); });
     every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
+    every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
+    every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
     every(what.deletions, [this] {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
       world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);

@@ -151,14 +151,36 @@ Server::Connection World::connect(const std::shared_ptr<Link>& link) {
 }
 
 void World::disconnect(Server::Connection connection) {
-  links_.erase(connection);
-  server_.disconnect(connection);
+  when_it_runs([this, connection] {
+    links_.erase(connection);
+    server_.disconnect(connection);
+  });
 }
 
 void World::execute(Server::Connection connection, const std::vector<std::string>& command) {
-  if (!up_ || !links_.contains(connection)) return;
-  server_.execute(connection, command);
-  watch(command);
+  when_it_runs([this, connection, command] {
+    if (!up_ || !links_.contains(connection)) return;
+    server_.execute(connection, command);
+    watch(command);
+  });
+}
+
+/// While the server is paused, its kernel collects what arrives.
+void World::when_it_runs(std::function<void()> work) {
+  if (paused_until_ > now()) {
+    arrived_.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+void World::pause_server(Time duration) {
+  if (paused_until_ > now()) return;
+  record({.kind = Event::Kind::disturbed, .until = now() + duration, .note = "the-server-is-paused"});
+  paused_until_ = now() + duration;
+  agenda.at(paused_until_, [this] {
+    for (const auto& work : std::exchange(arrived_, {})) work();
+  });
 }
 
 void World::deliver(Server::Connection connection, Value value) {
@@ -173,10 +195,12 @@ void World::plan_expiry(const std::string& key) {
   if (entry == nullptr || !entry->expires_at_ms || !expiry_planned_.insert(key).second) return;
   const Time lag = chance(50'000) ? random.between(1s, 10s) : random.between(2ms, 300ms);
   agenda.at(std::max(now(), true_time(*entry->expires_at_ms)) + lag, [this, key] {
-    expiry_planned_.erase(key);
-    server_.expire_if_due(key);
-    watch({});
-    plan_expiry(key);
+    when_it_runs([this, key] {
+      expiry_planned_.erase(key);
+      server_.expire_if_due(key);
+      watch({});
+      plan_expiry(key);
+    });
   });
 }
 
@@ -195,11 +219,24 @@ void World::restart_server(Time down) {
   up_ = false;
   server_.forget_everything();
   watch({});
+  reset_connections();
+  agenda.after(down, [this] { up_ = true; });
+}
+
+void World::reset_connections() {
   for (const auto& [connection, weak] : std::exchange(links_, {})) {
     server_.disconnect(connection);
     if (const auto link = weak.lock()) link->reset_by_server();
   }
-  agenda.after(down, [this] { up_ = true; });
+}
+
+void World::fail_over(Time lag) {
+  agenda.after(lag, [this, replica = server_.keyspace()] {
+    record({.kind = Event::Kind::disaster, .note = "failover"});
+    server_.take_over(replica);
+    watch({});
+    reset_connections();
+  });
 }
 
 void World::forget_scripts() {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -50,6 +52,11 @@ class World {
   void execute(Server::Connection connection, const std::vector<std::string>& command);
   void step_server_clock(Time by);
   void restart_server(Time down);
+  void pause_server(Time duration);
+  Time server_paused_until() const noexcept { return paused_until_; }
+
+  /// To a replica that will have missed what happens from now on until then.
+  void fail_over(Time lag);
   void forget_scripts();
   void delete_by_hand(const protocol::Key& key);
   void delete_all_by_hand();
@@ -58,6 +65,8 @@ class World {
  private:
   std::int64_t server_now_us() const;
   Time true_time(std::int64_t server_ms) const;
+  void when_it_runs(std::function<void()> work);
+  void reset_connections();
   void deliver(Server::Connection connection, Value value);
   void watch(const std::vector<std::string>& command);
   void watch_owner(const protocol::Key& key, const std::vector<std::string>& command);
@@ -68,6 +77,8 @@ class World {
   History history_;
   Time server_clock_ahead_{0};
   bool up_ = true;
+  Time paused_until_{0};
+  std::deque<std::function<void()>> arrived_;  // while it was paused
   std::set<std::string> touched_;
   std::set<std::string> expiry_planned_;
   std::map<std::string, std::string> owners_;
