@@ -109,9 +109,14 @@ class Checker {
   }
 
   /// Whether the server forgot the scripts. Then a request whose answer nobody reads comes to nothing.
-  bool forgetful(Time from, Time to) const {
+  bool forgetful(Time from, Time to) const { return happened(scripts_forgotten, from, to); }
+
+  /// Whether the server may know again what it had forgotten.
+  bool revived(Time from, Time to) const { return happened("failover", from, to); }
+
+  bool happened(const char* disaster, Time from, Time to) const {
     return std::any_of(disasters_.begin(), disasters_.end(), [&](const Event& event) {
-      return event.note == scripts_forgotten && from <= event.time && event.time <= to;
+      return event.note == disaster && from <= event.time && event.time <= to;
     });
   }
 
@@ -355,7 +360,7 @@ class Checker {
     if (place == turns_.end()) return;
     const Turn& turn = place->second;
     if (event.time > done_by(turn.over()) && undisturbed(turn.client, turn.wanted, event.time) &&
-        !forgetful(turn.wanted, event.time)) {
+        !forgetful(turn.wanted, event.time) && !revived(turn.wanted, event.time)) {
       violation(event.time, as_what, "although it has ended:", event.key, event.id);
     }
   }
@@ -405,7 +410,7 @@ class Checker {
         }
         const Time gone_by = done_by(turn.over());
         if (owned.span.to > gone_by && undisturbed(turn.client, turn.wanted, gone_by) &&
-            !forgetful(turn.wanted, gone_by)) {
+            !forgetful(turn.wanted, gone_by) && !revived(turn.wanted, owned.span.from)) {
           violation(gone_by, "still the owner although it has ended:", key, owned.id);
         }
       }
@@ -417,7 +422,7 @@ class Checker {
         const Turn& turn = place->second;
         const Time gone_by = done_by(turn.over());
         if (queued.span.to > gone_by && undisturbed(turn.client, turn.wanted, gone_by) &&
-            !forgetful(turn.wanted, gone_by)) {
+            !forgetful(turn.wanted, gone_by) && !revived(turn.wanted, queued.span.from)) {
           violation(gone_by, "still in line although it has ended:", key, queued.id);
         }
       }
