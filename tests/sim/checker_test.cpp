@@ -157,7 +157,7 @@ TEST(Checker, WhoGaveUpLeavesNothing) {
   const std::string gave_up =
       "0 owner 0 k x 5000 -\n 0 want 1 k a 500 -\n 10 queued 0 k a 4000 -\n 500 ended 1 k a 0 taken\n";
   EXPECT_THAT(violations(gave_up + "505 unqueued 0 k a 0 -\n"), IsEmpty());
-  EXPECT_THAT(violations(gave_up + "3000 unqueued 0 k a 0 -\n"), ElementsAre(HasSubstr("still in line")));
+  EXPECT_THAT(violations(gave_up + "3000 unqueued 0 k a 0 -\n"), ElementsAre(HasSubstr("in line although")));
 }
 
 }  // namespace

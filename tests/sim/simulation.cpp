@@ -50,7 +50,8 @@ class Simulation {
                         .idle = 4 * message + delay + (woken ? Time{0} : window),
                         .delay = delay,
                         .claim = woken ? Time{1s} : window,
-                        .expiry = 2 * habits_.expiry};
+                        .expiry = 2 * habits_.expiry,
+                        .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
     Verdict verdict = check(result.history, bounds);
     for (std::string& violation : verdict.violations) result.violations.push_back(std::move(violation));

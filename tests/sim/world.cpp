@@ -62,19 +62,21 @@ void World::note(const std::string& text) const {
             << "  " << text << '\n';
 }
 
-/// After a command: what it did to the locks.
-void World::watch(const std::vector<std::string>& command) {
+/// After a command, or something else: what it did to the locks.
+void World::watch(const Cause& cause) {
   const auto touched = std::exchange(touched_, {});
   for (const protocol::Key& key : keys) {
-    if (touched.contains(key.text())) watch_owner(key, command);
+    if (touched.contains(key.text())) watch_owner(key, cause);
     if (touched.contains(key.queue())) watch_queue(key);
   }
 }
 
-void World::watch_owner(const protocol::Key& key, const std::vector<std::string>& command) {
+void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   const Keyspace::Entry* entry = server_.keyspace().peek(key.text());
   if (entry == nullptr) {
-    if (owners_.erase(key.text()) > 0) record({.kind = Event::Kind::free, .key = key.text()});
+    if (owners_.erase(key.text()) > 0) {
+      record({.kind = Event::Kind::free, .key = key.text(), .note = std::string{cause.other}});
+    }
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
@@ -86,8 +88,8 @@ void World::watch_owner(const protocol::Key& key, const std::vector<std::string>
   std::string& known = owners_[key.text()];
   const auto& queue = queues_[key.queue()];
   const auto place = queue.find(std::string{who} + id);
-  const bool asks_itself = command.size() > 5 && command[5] == id;
-  if (known != id && place != queue.end() && !asks_itself) {
+  const bool by_another = cause.command != nullptr && !(cause.command->size() > 5 && (*cause.command)[5] == id);
+  if (known != id && place != queue.end() && by_another) {
     const Waiter waiter{place->second};
     event.note = "handed";
     if (server_now_us() / 1000 > waiter.seen_ms + waiter.window_ms) event.note = "handed-to-stale";
@@ -161,7 +163,7 @@ void World::execute(Server::Connection connection, const std::vector<std::string
   when_it_runs([this, connection, command] {
     if (!up_ || !links_.contains(connection)) return;
     server_.execute(connection, command);
-    watch(command);
+    watch({.command = &command});
   });
 }
 
@@ -198,7 +200,7 @@ void World::plan_expiry(const std::string& key) {
     when_it_runs([this, key] {
       expiry_planned_.erase(key);
       server_.expire_if_due(key);
-      watch({});
+      watch({.other = "expired"});
       plan_expiry(key);
     });
   });
@@ -211,14 +213,14 @@ void World::step_server_clock(Time by) {
     server_.expire_if_due(key.text());
     server_.expire_if_due(key.queue());
   }
-  watch({});
+  watch({.other = "clock-step"});
 }
 
 void World::restart_server(Time down) {
   record({.kind = Event::Kind::disaster, .note = "restart"});
   up_ = false;
   server_.forget_everything();
-  watch({});
+  watch({.other = "restart"});
   reset_connections();
   agenda.after(down, [this] { up_ = true; });
 }
@@ -234,13 +236,13 @@ void World::fail_over(Time lag) {
   agenda.after(lag, [this, replica = server_.keyspace()] {
     record({.kind = Event::Kind::disaster, .note = "failover"});
     server_.take_over(replica);
-    watch({});
+    watch({.other = "failover"});
     reset_connections();
   });
 }
 
 void World::forget_scripts() {
-  record({.kind = Event::Kind::disaster, .note = "SCRIPT-FLUSH"});
+  record({.kind = Event::Kind::disaster, .note = "script-flush"});
   server_.forget_scripts();
 }
 
@@ -249,7 +251,7 @@ void World::delete_by_hand(const protocol::Key& key) {
   const Server::Connection connection = server_.connect();
   server_.execute(connection, {"DEL", key.text()});
   server_.disconnect(connection);
-  watch({});
+  watch({.other = "DEL"});
 }
 
 void World::delete_all_by_hand() {
@@ -257,12 +259,12 @@ void World::delete_all_by_hand() {
   const Server::Connection connection = server_.connect();
   server_.execute(connection, {"FLUSHALL"});
   server_.disconnect(connection);
-  watch({});
+  watch({.other = "FLUSHALL"});
 }
 
 std::vector<std::string> World::keys_left() {
   for (const std::string& key : server_.keyspace().keys()) server_.expire_if_due(key);
-  watch({});
+  watch({.other = "expired"});
   return server_.keyspace().keys();
 }
 

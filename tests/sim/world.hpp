@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -68,8 +69,12 @@ class World {
   void when_it_runs(std::function<void()> work);
   void reset_connections();
   void deliver(Server::Connection connection, Value value);
-  void watch(const std::vector<std::string>& command);
-  void watch_owner(const protocol::Key& key, const std::vector<std::string>& command);
+  struct Cause {
+    const std::vector<std::string>* command = nullptr;
+    std::string_view other = {};
+  };
+  void watch(const Cause& cause);
+  void watch_owner(const protocol::Key& key, const Cause& cause);
   void watch_queue(const protocol::Key& key);
   void plan_expiry(const std::string& key);
 
