@@ -15,6 +15,7 @@ struct Bounds {
   std::chrono::nanoseconds idle;     ///< for how long a lock is free although somebody waits for it
   std::chrono::nanoseconds delay;    ///< how often waiters look by themselves
   std::chrono::nanoseconds claim;    ///< what a waiter that was handed a lock has to show up
+  std::chrono::nanoseconds lease;    ///< that a lock is taken with
   std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
   bool watches = true;               ///< whether the first in line is told of changes of the key
 };

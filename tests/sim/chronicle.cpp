@@ -84,6 +84,11 @@ const Turn* Chronicle::turn(std::string_view id) const {
   return place == turn_by_id_.end() ? nullptr : &turns_[place->second];
 }
 
+Time Chronicle::over(const Turn& turn) const {
+  const auto place = last_turn_.find(turn.owner());
+  return place == last_turn_.end() ? turn.over() : turns_[place->second].over();
+}
+
 void Chronicle::collect_turns() {
   for (const Event& event : history_) {
     if (!is_told_by_client(event.kind)) continue;
@@ -91,6 +96,7 @@ void Chronicle::collect_turns() {
       end_turns_of(event.client, event.time);
       continue;
     }
+    const Turn* first = turn(owner_of(event.id));
     const auto [place, added] = turn_by_id_.try_emplace(event.id, turns_.size());
     if (added) {
       turns_by_client_[event.client].push_back(turns_.size());
@@ -98,8 +104,9 @@ void Chronicle::collect_turns() {
                         .client = event.client,
                         .key = event.key,
                         .stranger = event.note == "stranger",
-                        .wanted = event.time});
+                        .wanted = first == nullptr ? event.time : first->wanted});
     }
+    last_turn_[owner_of(event.id)] = place->second;
     take_in(turns_[place->second], event);
   }
   for (Turn& turn : turns_) close_hold(turn, never);

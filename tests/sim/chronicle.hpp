@@ -13,6 +13,9 @@
 
 namespace redismutex::sim {
 
+/// The id that the server knows it by: threads that pass a lock on among themselves share one, "id+1" follows "id".
+inline std::string_view owner_of(std::string_view id) { return id.substr(0, id.find('+')); }
+
 /// One client's way from wanting a lock to having given it back.
 struct Turn {
   std::string id;
@@ -20,8 +23,8 @@ struct Turn {
   std::string key;
   bool stranger = false;  ///< honours nothing of the queue
 
-  std::chrono::nanoseconds wanted{0};
-  std::chrono::nanoseconds limit{0};  ///< 0: one attempt
+  std::chrono::nanoseconds wanted{0};  ///< by the first of those who passed it on among themselves
+  std::chrono::nanoseconds limit{0};   ///< 0: one attempt
   std::optional<std::chrono::nanoseconds> inside, release, ended;
   std::string how_ended;
   std::chrono::nanoseconds valid_until{0};
@@ -29,8 +32,7 @@ struct Turn {
   std::vector<Span> holds;       ///< when it relied on the lock
   std::optional<Event> outcome;  ///< of the release
 
-  /// The id that the server knows it by: threads that pass a lock on among themselves share one, "id+1" follows "id".
-  std::string_view owner() const { return std::string_view{id}.substr(0, id.find('+')); }
+  std::string_view owner() const { return owner_of(id); }
 
   /// When it had ended or given back; never, if that was not seen.
   std::chrono::nanoseconds over() const {
@@ -56,6 +58,9 @@ class Chronicle {
 
   const std::vector<Turn>& turns() const noexcept { return turns_; }
   const Turn* turn(std::string_view id) const;
+
+  /// When the last of those to whom the lock was passed on had given it back.
+  std::chrono::nanoseconds over(const Turn& turn) const;
 
   /// By key; in order of time.
   const std::map<std::string, std::vector<Tenure>>& owners() const noexcept { return owners_; }
@@ -89,6 +94,7 @@ class Chronicle {
   std::vector<Turn> turns_;
   std::unordered_map<std::string_view, std::size_t> turn_by_id_;  // of the events' texts
   std::map<int, std::vector<std::size_t>> turns_by_client_;
+  std::unordered_map<std::string_view, std::size_t> last_turn_;  // by owner
   std::map<std::string, std::vector<Tenure>> owners_;
   std::map<std::string, std::vector<Tenure>> lines_;
   std::unordered_map<std::string_view, std::vector<Span>> owned_;

@@ -17,6 +17,7 @@ struct Event {
     inside,    ///< has the lock and starts to rely on it; `until`: valid_until
     lease,     ///< the lease now ends at `until`
     release,   ///< relies on it no more; the request leaves
+    lost,      ///< was told that it is not the owner any more
     released,  ///< was told that it was the owner's until then
     gone,      ///< was told that it was not
     unclear,   ///< was told nothing

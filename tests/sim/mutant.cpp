@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 12> names{"none",
+constexpr std::array<const char*, 14> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
                                             "release_without_comparing",
@@ -23,6 +23,8 @@ constexpr std::array<const char*, 12> names{"none",
                                             "cancel_keeps_grant",
                                             "last_in_first_out",
                                             "extend_without_comparing",
+                                            "never_cleans_up",
+                                            "subscribes_late",
                                             "never_extends_claim"};
 
 bool is_shipped(const std::string& text, const Script& script) { return text == script.source; }

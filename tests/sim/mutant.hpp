@@ -18,6 +18,8 @@ enum class Mutant {
   cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
   last_in_first_out,
   extend_without_comparing,
+  never_cleans_up,      ///< whoever gives up waiting says nothing
+  subscribes_late,      ///< a waiter has itself woken only once it has its place
   never_extends_claim,  ///< whoever was handed a lock does not ask for the full lease
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -107,7 +108,7 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"SET", {.arity = -3, .run = &Server::set}},
       {"DEL", {.arity = -2, .run = &Server::del}},
       {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
-      {"PEXPIRE", {.arity = 3, .run = &Server::pexpire}},
+      {"PEXPIRE", {.arity = -3, .run = &Server::pexpire}},
       {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
       {"HGET", {.arity = 3, .reads = true, .run = &Server::hget}},
       {"HMGET", {.arity = -3, .reads = true, .run = &Server::hmget}},
@@ -214,8 +215,13 @@ Value Server::exists(const Arguments& arguments) {
 Value Server::pexpire(const Arguments& arguments) {
   const auto expiry = integer(arguments[2]);
   if (!expiry) return Value::error(not_an_integer);
+  const bool only_longer = arguments.size() == 4 && upper(arguments[3]) == "GT";
+  if (arguments.size() > 3 && !only_longer) return Value::error("ERR Unsupported option " + arguments[3]);
   Keyspace::Entry* entry = keyspace_.find(arguments[1]);
   if (entry == nullptr) return Value::number(0);
+  // What never expires lives longer than anything.
+  const std::int64_t present = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
+  if (only_longer && keyspace_.now_ms() + *expiry <= present) return Value::number(0);
   if (*expiry <= 0) {
     keyspace_.erase(arguments[1]);
   } else {

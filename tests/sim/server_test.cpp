@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -61,12 +62,12 @@ bool alike(const Value& a, const Value& b) {
   return true;
 }
 
-/// A message of queue.lua's ends with the server's time.
+/// A message of queue.lua's has the server's time, and perhaps a token made of it.
 void forget_times(std::vector<Value>& pushes) {
+  static const std::regex time{"\\d{15,}"};
   for (Value& push : pushes) {
     if (push.elements.size() != 3 || push.elements[0].text != "message") continue;
-    std::string& text = push.elements[2].text;
-    if (const auto last = text.rfind(' '); last != std::string::npos && text.size() - last > 12) text.resize(last);
+    push.elements[2].text = std::regex_replace(push.elements[2].text, time, "time");
   }
 }
 
@@ -209,7 +210,10 @@ class Questions {
       case 5: return {"SET", key(), id(), one_of({"XX", "GET", "NX", "nonsense"})};
       case 6: return {"DEL", key(), key()};
       case 7: return {"EXISTS", key(), key()};
-      case 8: return {"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})};
+      case 8:
+        return random_.chance(500'000)
+                   ? Command{"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})}
+                   : Command{"PEXPIRE", key(), one_of({"200000", "50000", "-1"}), one_of({"GT", "gt", "nonsense"})};
       case 9: return {"PTTL", key()};
       case 10: return {"HSET", key(), field(), id(), field(), id()};
       case 11: return {"HSET", key(), field(), id(), field()};
@@ -264,11 +268,24 @@ class Questions {
     const protocol::Script& script = *protocol::scripts::all[random_.below(protocol::scripts::all.size())];
     if (random_.chance(200'000)) return {"SCRIPT", "LOAD", std::string{script.source}};
     Command command{"EVALSHA", std::string{script.sha1}, "2", "k0", "redismutex:{k0}", id()};
-    if (script.name == "extend") command.push_back(one_of({"100000", "50000"}));
-    if (script.name == "acquire")
-      command.insert(command.end(), {"100000", one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"3", "100"})});
+    if (script.name == "extend") return extension(script);
+    if (script.name == "release") command.push_back(token());
+    if (script.name == "acquire") {
+      command.insert(command.end(), {"100000", one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"0", "3", "100"}),
+                                     one_of({"0", "1"})});
+    }
     return command;
   }
+
+  Command extension(const protocol::Script& script) {
+    Command command{"EVALSHA", std::string{script.sha1}, "4", "k0", "redismutex:{k0}", "k1", "redismutex:{k1}"};
+    command.push_back(one_of({"0", "1"}));
+    for (int i = 0; i < 2; ++i) {
+      command.insert(command.end(), {id(), one_of({"0", "100000", "200000"}), one_of({"", "GT"}), token()});
+    }
+    return command;
+  }
+  std::string token() { return one_of({"0", "5", "5000000000000000"}); }
 
   Random random_;
 };

@@ -9,6 +9,7 @@
 
 #include "sim/checker.hpp"
 #include "sim/process.hpp"
+#include "sim/stranger.hpp"
 #include "sim/worker.hpp"
 #include "sim/world.hpp"
 
@@ -35,7 +36,7 @@ class Simulation {
     // Whatever somebody left behind unintentionally has gone by then.
     const Time window = 3 * habits_.delay + 1s;
     const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s;
-    run_until([] { return false; }, settled);
+    world_.agenda.advance(settled);
     for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
     for (const std::string& complaint : world_.server().complaints()) {
       result.violations.push_back("no server would take this: " + complaint);
@@ -50,6 +51,7 @@ class Simulation {
                         .idle = 4 * message + delay + (woken ? Time{0} : window),
                         .delay = delay,
                         .claim = woken ? Time{1s} : window,
+                        .lease = habits_.expiry,
                         .expiry = 2 * habits_.expiry,
                         .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
@@ -71,7 +73,8 @@ class Simulation {
             // The public interface accepts none that is longer than the lease.
             .delay = std::min(delays[random.below(delays.size())], expiry / 2),
             .longest_stay = stays[random.below(stays.size())],
-            .longest_think = random.between(1ms, 200ms)};
+            .longest_think = random.between(1ms, 200ms),
+            .max_waiters = world_.profile.max_waiters};
   }
 
   void populate() {

@@ -15,7 +15,7 @@ constexpr Time never = Time::max();
 
 /// Whether the turn was over so long before that the server can not know it any more.
 bool is_ghost(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn, const Span& known) {
-  const Time gone_by = done_by(turn.over(), bounds);
+  const Time gone_by = done_by(chronicle.over(turn), bounds);
   return known.to > gone_by && chronicle.undisturbed(turn.client, turn.wanted, gone_by) &&
          !chronicle.forgetful(turn.wanted, gone_by) && !chronicle.revived(turn.wanted, known.from);
 }
@@ -40,7 +40,8 @@ void check_traces(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
       if (turn == nullptr) continue;
       check_reaction(chronicle, bounds, *turn, owner, findings);
       if (is_ghost(chronicle, bounds, *turn, owner.span)) {
-        findings.add(std::max(turn->over(), owner.span.from), "the owner although it has ended:", key, owner.id);
+        findings.add(std::max(chronicle.over(*turn), owner.span.from), "the owner although it has ended:", key,
+                     owner.id);
       }
     }
   }
@@ -48,7 +49,7 @@ void check_traces(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
     for (const Tenure& place : line) {
       const Turn* turn = chronicle.turn(place.id);
       if (turn != nullptr && is_ghost(chronicle, bounds, *turn, place.span)) {
-        findings.add(std::max(turn->over(), place.span.from), "in line although it has ended:", key, place.id);
+        findings.add(std::max(chronicle.over(*turn), place.span.from), "in line although it has ended:", key, place.id);
       }
     }
   }

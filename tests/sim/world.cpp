@@ -18,7 +18,7 @@ constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
 /// The fields of a queue's hash that say who waits: "who:<id>".
 constexpr std::string_view who = "who:";
 
-/// "seen window expiry mailbox", as queue.lua writes it.
+/// "seen window expiry fencing mailbox", as queue.lua writes it.
 struct Waiter {
   std::int64_t seen_ms = 0;
   std::int64_t window_ms = 0;
@@ -26,7 +26,8 @@ struct Waiter {
 
   explicit Waiter(const std::string& record) {
     std::int64_t expiry_ms = 0;
-    std::istringstream{record} >> seen_ms >> window_ms >> expiry_ms >> mailbox;
+    int fencing = 0;
+    std::istringstream{record} >> seen_ms >> window_ms >> expiry_ms >> fencing >> mailbox;
   }
 };
 
@@ -212,6 +213,7 @@ void World::step_server_clock(Time by) {
   for (const protocol::Key& key : keys) {
     server_.expire_if_due(key.text());
     server_.expire_if_due(key.queue());
+    touched_.insert(key.text());  // it expires at another time now
   }
   watch({.other = "clock-step"});
 }
