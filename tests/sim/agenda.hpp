@@ -26,7 +26,8 @@ class Agenda {
 
   /// Does all until then.
   void advance(Time to) {
-    while (step(to)) {}
+    while (step(to)) {
+    }
     now_ = to;
   }
 

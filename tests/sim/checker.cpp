@@ -15,6 +15,7 @@ Verdict check(History history, const Bounds& bounds) {
   check_tokens(chronicle, findings);
   check_limits(chronicle, bounds, findings);
   check_releases(chronicle, bounds, findings);
+  check_losses(chronicle, bounds, findings);
   Verdict verdict;
   if (chronicle.server_is_known()) {
     check_backing(chronicle, findings);

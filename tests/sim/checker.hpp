@@ -17,6 +17,7 @@ struct Bounds {
   std::chrono::nanoseconds claim;    ///< what a waiter that was handed a lock has to show up
   std::chrono::nanoseconds lease;    ///< that a lock is taken with
   std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
+  int waiters;                       ///< how many may be in line
   bool watches = true;               ///< whether the first in line is told of changes of the key
 };
 

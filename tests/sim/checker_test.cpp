@@ -17,8 +17,14 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr Bounds bounds{
-    .message = 10ms, .news = 50ms, .idle = 540ms, .delay = 500ms, .claim = 1s, .lease = 7s, .expiry = 10s};
+constexpr Bounds bounds{.message = 10ms,
+                        .news = 50ms,
+                        .idle = 540ms,
+                        .delay = 500ms,
+                        .claim = 1s,
+                        .lease = 7s,
+                        .expiry = 10s,
+                        .waiters = 3};
 
 History read(const std::string& text) {
   std::istringstream in{text};

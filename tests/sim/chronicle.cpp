@@ -65,6 +65,21 @@ bool Chronicle::undisturbed(int client, Time from, Time to) const {
   return !touches(client) && !touches(0);
 }
 
+Time Chronicle::calm_from(int client, Time time, Time length) const {
+  for (const int whom : {client, 0, client}) {
+    const auto place = disturbances_.find(whom);
+    if (place != disturbances_.end()) time = place->second.gap_after(time, length);
+  }
+  return time;
+}
+
+Time Chronicle::deleted_after(const std::string& key, Time time) const {
+  const auto place = deletions_.find(key);
+  if (place == deletions_.end()) return never;
+  const auto next = std::upper_bound(place->second.begin(), place->second.end(), time);
+  return next == place->second.end() ? never : *next;
+}
+
 bool Chronicle::spoiled(const std::string& key, Time from, Time to) const {
   const auto touches = [&](const std::string& which) {
     const auto place = spoils_.find(which);
@@ -116,6 +131,7 @@ void Chronicle::end_turns_of(int client, Time time) {
   for (const std::size_t index : turns_by_client_[client]) {
     Turn& turn = turns_[index];
     close_hold(turn, time);
+    if (turn.over() > time) turn.how_ended = "dead";
     if (!turn.ended) turn.ended = time;
   }
 }
@@ -127,6 +143,7 @@ void Chronicle::take_in(Turn& turn, const Event& event) {
       turn.inside = event.time;
       turn.valid_until = event.until;
       turn.token = event.token;
+      turn.watched = event.note == "watched";
       turn.holds.push_back({event.time, never});
       break;
     case Kind::lease:
@@ -137,6 +154,7 @@ void Chronicle::take_in(Turn& turn, const Event& event) {
       }
       turn.valid_until = event.until;
       break;
+    case Kind::lost: turn.lost = event.time; break;
     case Kind::release:
       turn.release = event.time;
       close_hold(turn, event.time);
@@ -173,6 +191,7 @@ void Chronicle::collect_owners() {
   for (const Event& event : history_) {
     if (event.kind != Kind::owner && event.kind != Kind::free) continue;
     finish(event.key, event.time);
+    if (event.kind == Kind::free && event.note == "DEL") deletions_[event.key].push_back(event.time);
     if (event.kind == Kind::owner) present[event.key] = {&event, {event.id, {event.time, event.until}}};
   }
   while (!present.empty()) finish(present.begin()->first, never);

@@ -25,7 +25,8 @@ struct Turn {
 
   std::chrono::nanoseconds wanted{0};  ///< by the first of those who passed it on among themselves
   std::chrono::nanoseconds limit{0};   ///< 0: one attempt
-  std::optional<std::chrono::nanoseconds> inside, release, ended;
+  std::optional<std::chrono::nanoseconds> inside, lost, release, ended;
+  bool watched = false;  ///< it is to be told when somebody changes the key
   std::string how_ended;
   std::chrono::nanoseconds valid_until{0};
   std::uint64_t token = 0;
@@ -62,6 +63,9 @@ class Chronicle {
   /// When the last of those to whom the lock was passed on had given it back.
   std::chrono::nanoseconds over(const Turn& turn) const;
 
+  /// The first time after `time` at which somebody deleted the key by hand; never, if nobody did.
+  std::chrono::nanoseconds deleted_after(const std::string& key, std::chrono::nanoseconds time) const;
+
   /// By key; in order of time.
   const std::map<std::string, std::vector<Tenure>>& owners() const noexcept { return owners_; }
   const std::map<std::string, std::vector<Tenure>>& lines() const noexcept { return lines_; }
@@ -72,6 +76,9 @@ class Chronicle {
 
   /// Whether nothing kept the client, its connection or the server from working as usual.
   bool undisturbed(int client, std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
+
+  /// The first time after `time` from when on that is so for `length`; never, if there is none.
+  std::chrono::nanoseconds calm_from(int client, std::chrono::nanoseconds time, std::chrono::nanoseconds length) const;
 
   /// Whether somebody changed the key who honours nothing, or the server did not keep its promises.
   bool spoiled(const std::string& key, std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
@@ -100,6 +107,7 @@ class Chronicle {
   std::unordered_map<std::string_view, std::vector<Span>> owned_;
   std::map<int, Spans> disturbances_;
   std::map<std::string, Spans> spoils_;  // those of all keys under ""
+  std::map<std::string, std::vector<std::chrono::nanoseconds>> deletions_;
   Spans forgetfulness_, revivals_;
 };
 

@@ -62,6 +62,9 @@ class Line {
       place->second.since = event.time;
       place->second.number = ++placed_;
       order_[place->second.number] = event.id;
+      if (places_.size() > static_cast<std::size_t>(bounds_.waiters)) {
+        findings_.add(event.time, "more in line than may wait:", event.key, event.id);
+      }
     }
     place->second.alive_until = event.until;
     if (order_.begin()->second != event.id) return;

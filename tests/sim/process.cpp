@@ -157,7 +157,8 @@ Task<> Process::open_pushes(Bell& bell, std::shared_ptr<Link> link, Time deadlin
 }
 
 void Process::send(Link& link, const protocol::Request& request, std::shared_ptr<Call> call) {
-  if (request.wants_invalidation && !tracking_refused_) {
+  const bool watches = world_.mutant != Mutant::never_watches || request.script != nullptr;
+  if (request.wants_invalidation && !tracking_refused_ && watches) {
     link.send({{nullptr, {"CLIENT", "CACHING", "YES"}}, {std::move(call), copied(request.arguments)}});
   } else {
     link.send({{std::move(call), copied(request.arguments)}});

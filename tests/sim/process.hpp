@@ -25,7 +25,7 @@ struct Stop {
   bool requested = false;
 };
 
-enum class Failure { unreachable, timed_out, cancelled };
+enum class Failure { unreachable, timed_out, cancelled, forgotten };
 
 /// One waiter's box for the server's pushes, as engine::Mailroom::Box.
 struct Box {
@@ -182,6 +182,7 @@ Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time dea
       }
       step = machine.answered(view(*answered));
     } else if (const auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
+      if (waits && world_.mutant == Mutant::repeats_as_another) co_return Failure::forgotten;
       step = machine.unanswered();
       if (unanswered->failure != Failure::unreachable) co_return unanswered->failure;
       broke = unanswered->failure;

@@ -11,7 +11,8 @@ const std::vector<Profile>& profiles() {
   static const std::vector<Profile> all{
       // No trouble: whoever waits is served in order and in time.
       {.name = "calm"},
-      {.name = "crowd", .processes = 16, .threads = 3, .rounds = 6, .keys = 1},
+      {.name = "crowd", .processes = 12, .threads = 3, .rounds = 6, .keys = 1},
+      {.name = "limited", .processes = 5, .rounds = 6, .keys = 1, .max_waiters = 3},
       // Delays of every length, everywhere.
       {.name = "slow",
        .latency = 20ms,

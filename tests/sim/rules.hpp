@@ -29,6 +29,10 @@ void check_tokens(const Chronicle& chronicle, Findings& findings);
 /// Nobody gives up before his limit, or goes on for long after it.
 void check_limits(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
+/// Whoever is inside when the lease ends is told of the loss by then; and one that watches the key, as soon as somebody has
+/// deleted it.
+void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
+
 /// Whoever gives back within the lease is told that it was his.
 void check_releases(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
@@ -40,7 +44,8 @@ void check_backing(const Chronicle& chronicle, Findings& findings);
 /// A lease always ends; the client knows its end before it comes; and a short one is made a full one.
 void check_leases(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
-/// Whoever gets the lock is inside as soon as the news can have arrived, and whoever has ended leaves nothing on the server.
+/// Whoever gets the lock is inside as soon as the news can have arrived; and whoever has ended leaves nothing on the server,
+/// or sees to it as soon as he can.
 void check_traces(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
 /// A lock that is free while somebody waits for it does not stay so.

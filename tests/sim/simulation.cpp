@@ -20,6 +20,9 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 constexpr Time longest_run = 2h;
+
+/// Of the server's clock from the right time. The floor of the tokens is kept for longer than twice that.
+constexpr Time farthest_step = 10s;
 constexpr int most_steps_at_once = 100'000;
 
 class Simulation {
@@ -35,7 +38,7 @@ class Simulation {
     over_ = true;
     // Whatever somebody left behind unintentionally has gone by then.
     const Time window = 3 * habits_.delay + 1s;
-    const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s;
+    const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s + 2 * farthest_step;
     world_.agenda.advance(settled);
     for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
     for (const std::string& complaint : world_.server().complaints()) {
@@ -53,6 +56,7 @@ class Simulation {
                         .claim = woken ? Time{1s} : window,
                         .lease = habits_.expiry,
                         .expiry = 2 * habits_.expiry,
+                        .waiters = habits_.max_waiters,
                         .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
     Verdict verdict = check(result.history, bounds);
@@ -134,7 +138,7 @@ class Simulation {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
       world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);
     });
-    every(what.clock_steps, [this] { world_.step_server_clock(world_.random.between(-10s, 10s)); });
+    every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 
   void every(Time mean, const std::function<void()>& trouble) {

@@ -33,6 +33,18 @@ class Spans {
     return after != all_.begin() && std::prev(after)->to >= from;
   }
 
+  /// The first time from when on none of them is touched for `length`; never, if there is none.
+  std::chrono::nanoseconds gap_after(std::chrono::nanoseconds time, std::chrono::nanoseconds length) const {
+    constexpr auto never = std::chrono::nanoseconds::max();
+    for (const Span& span : all_) {
+      if (span.to < time) continue;
+      if (span.from > time + length) break;
+      if (span.to == never) return never;
+      time = span.to + std::chrono::nanoseconds{1};
+    }
+    return time;
+  }
+
  private:
   std::vector<Span> all_;
 };

@@ -8,16 +8,29 @@
 namespace redismutex::sim {
 namespace {
 
+using namespace std::chrono_literals;
 using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
 
 constexpr Time never = Time::max();
 
-/// Whether the turn was over so long before that the server can not know it any more.
+/// How long it takes to give back what was left behind: it is tried again after a while.
+constexpr Time between_tries = 300ms;
+
+/// Whether the server knows the turn although it was over long before.
 bool is_ghost(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn, const Span& known) {
-  const Time gone_by = done_by(chronicle.over(turn), bounds);
-  return known.to > gone_by && chronicle.undisturbed(turn.client, turn.wanted, gone_by) &&
-         !chronicle.forgetful(turn.wanted, gone_by) && !chronicle.revived(turn.wanted, known.from);
+  const Time over = chronicle.over(turn);
+  if (over == never || known.to <= done_by(over, bounds) || chronicle.revived(turn.wanted, known.from)) return false;
+  // What was sent before and arrives behind all else leaves something that nobody knows of.
+  const bool came_late = known.from >= over && !chronicle.undisturbed(turn.client, turn.wanted, known.from);
+  if (came_late || turn.stranger || turn.how_ended == "dead") return false;
+  const Time needed = done_by(between_tries, bounds);
+  const Time calm = chronicle.undisturbed(turn.client, turn.wanted, done_by(over, bounds))
+                        ? over - between_tries
+                        : chronicle.calm_from(turn.client, over, needed);
+  const Time gone_by = calm + needed;
+  return calm != never && calm < over + bounds.lease - needed && known.to > gone_by &&
+         !chronicle.forgetful(turn.wanted, gone_by);
 }
 
 void check_reaction(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn, const Tenure& owner,
@@ -94,6 +107,24 @@ void check_limits(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
     if (known > done_by(turn.limit, bounds) && chronicle.undisturbed(turn.client, turn.wanted, known)) {
       findings.add(known, "went on after its limit:", turn.key, turn.id);
     }
+  }
+}
+
+void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& findings) {
+  for (const Turn& turn : chronicle.turns()) {
+    if (!turn.inside || turn.stranger) continue;
+    const Time until = std::min(turn.release.value_or(never), turn.ended.value_or(never));
+    const auto expect = [&](Time by, const char* what) {
+      if (until > by && turn.lost.value_or(never) > by && by < chronicle.end() &&
+          chronicle.undisturbed(turn.client, turn.wanted, by) && !chronicle.forgetful(turn.wanted, by)) {
+        findings.add(by, "was not told", what, turn.key, turn.id);
+      }
+    };
+    expect(turn.valid_until + slack, "that the lease ended:");
+    const Time watched = *turn.inside + 5ms + 6 * bounds.message + slack;
+    if (!turn.watched || !bounds.watches) continue;
+    const Time deleted = chronicle.deleted_after(turn.key, watched);
+    if (deleted < until) expect(deleted + 4 * bounds.message + slack, "that the key was deleted:");
   }
 }
 

@@ -22,6 +22,7 @@ std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcom
       case Failure::unreachable: return "unreachable";
       case Failure::timed_out: return "timed-out";
       case Failure::cancelled: return "cancelled";
+      case Failure::forgotten: return "forgotten";
     }
   }
   if (const auto* refused = std::get_if<protocol::Refusal>(&outcome)) return "refused-" + refused->code;
@@ -150,7 +151,7 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wis
   process_.remove(box);
   stop->bell = nullptr;
   contended = machine.met_others();
-  if (machine.left_traces()) clean_up(key, id);
+  if (machine.left_traces() && failure != Failure::forgotten) clean_up(key, id);
   if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome()); held != nullptr && !failure) {
     co_return std::make_shared<Lease>(process_, bell_, client_, key, id, habits_.expiry, *held);
   }
@@ -159,6 +160,7 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wis
                  .key = key.text(),
                  .id = id.text(),
                  .note = why_not(failure, machine.outcome())});
+  if (failure == Failure::forgotten) co_return co_await acquire(key, wishes);
   co_return nullptr;
 }
 

@@ -207,9 +207,9 @@ void World::plan_expiry(const std::string& key) {
   });
 }
 
-void World::step_server_clock(Time by) {
+void World::set_server_clock(Time ahead) {
   record({.kind = Event::Kind::disaster, .note = "clock-step"});
-  server_clock_ahead_ += by;
+  server_clock_ahead_ = ahead;
   for (const protocol::Key& key : keys) {
     server_.expire_if_due(key.text());
     server_.expire_if_due(key.queue());

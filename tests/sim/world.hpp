@@ -51,7 +51,7 @@ class World {
   Server::Connection connect(const std::shared_ptr<Link>& link);
   void disconnect(Server::Connection connection);
   void execute(Server::Connection connection, const std::vector<std::string>& command);
-  void step_server_clock(Time by);
+  void set_server_clock(Time ahead);
   void restart_server(Time down);
   void pause_server(Time duration);
   Time server_paused_until() const noexcept { return paused_until_; }
