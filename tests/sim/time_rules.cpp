@@ -25,9 +25,10 @@ bool is_ghost(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn
   const bool came_late = known.from >= over && !chronicle.undisturbed(turn.client, turn.wanted, known.from);
   if (came_late || turn.stranger || turn.how_ended == "dead") return false;
   const Time needed = done_by(between_tries, bounds);
-  const Time calm = chronicle.undisturbed(turn.client, turn.wanted, done_by(over, bounds))
-                        ? over - between_tries
-                        : chronicle.calm_from(turn.client, over, needed);
+  const bool was_calm = chronicle.undisturbed(turn.client, turn.wanted, done_by(over, bounds));
+  // Whoever was told that nothing is known of a release leaves the lock to its expiry.
+  if (!was_calm && turn.outcome) return false;
+  const Time calm = was_calm ? over - between_tries : chronicle.calm_from(turn.client, over, needed);
   const Time gone_by = calm + needed;
   return calm != never && calm < over + bounds.lease - needed && known.to > gone_by &&
          !chronicle.forgetful(turn.wanted, gone_by);
