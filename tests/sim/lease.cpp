@@ -4,7 +4,7 @@
 #include <utility>
 #include <variant>
 
-#include "protocol/lease.hpp"
+#include "protocol/fencing.hpp"
 #include "protocol/release.hpp"
 #include "sim/process.hpp"
 
@@ -25,11 +25,11 @@ Lease::Lease(Process& process, Bell& bell, int client, const protocol::Key& key,
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},
-      valid_until_{held.valid_until},
-      claim_{held.claimed},
+      last_token_{held.token + protocol::reserved_tokens},
+      validity_{held.valid_until, held.claimed},
       asked_at_{process.now()} {}
 
-bool Lease::valid() const { return process_.now() < valid_until_; }
+bool Lease::valid() const { return process_.now() < validity_.until(); }
 
 // ---- the record -----------------------------------------------------------------------------------------------------
 
@@ -47,17 +47,15 @@ void Lease::record(Event::Kind kind, Instant until, std::string note) const {
                            .token = kind == Event::Kind::inside ? token_ : 0});
 }
 
-void Lease::set_valid_until(Instant until) {
-  if (until == valid_until_) return;
-  valid_until_ = until;
-  if (inside_) record(Event::Kind::lease, until);
+void Lease::note_validity(Instant before) const {
+  if (inside_ && validity_.until() != before) record(Event::Kind::lease, validity_.until());
 }
 
 // ---- inside ---------------------------------------------------------------------------------------------------------
 
 void Lease::enter(bool watched) {
   inside_ = true;
-  record(Event::Kind::inside, valid_until_, watched ? "watched" : "");
+  record(Event::Kind::inside, valid_until(), watched ? "watched" : "");
   process_.spawn(tell_of_the_end(shared_from_this()));
 }
 
@@ -71,7 +69,7 @@ Task<> Lease::tell_of_the_end(std::shared_ptr<Lease> lease) {
       lease->lose();
       co_return;
     }
-    co_await process.sleep(bell, process.clock().when(lease->valid_until_));
+    co_await process.sleep(bell, process.clock().when(lease->valid_until()));
   }
 }
 
@@ -89,14 +87,15 @@ void Lease::leave() {
 // ---- extension ------------------------------------------------------------------------------------------------------
 
 void Lease::confirm() {
-  if (!claim_ || process_.world().mutant == Mutant::never_extends_claim) return;
+  if (!validity_.is_claim() || process_.world().mutant == Mutant::never_extends_claim) return;
   extend_in_passing();
   process_.spawn(see_to_claim(shared_from_this()));
 }
 
 void Lease::extend_in_passing() {
   asked_at_ = process_.now();
-  auto machine = std::make_shared<Extend>(key_, id_, Extend::Terms{.expiry = expiry_, .token = token_});
+  auto machine = std::make_shared<Extend>(
+      key_, id_, Extend::Terms{.expiry = expiry_, .token = token_ != 0 ? token_ + protocol::reserved_in_passing : 0});
   auto call = std::make_shared<Call>();
   const Instant sent_at = process_.now();
   call->on_reply = [weak = weak_from_this(), machine, sent_at, answer = call.get()] {
@@ -114,46 +113,51 @@ Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   Process& process = lease->process_;
   Bell bell{process.world(), process};
   const Instant here = process.now();
-  co_await process.sleep(bell, process.clock().when(here + (lease->valid_until_ - here) / 4));
-  if (lease->ended_ || !lease->claim_ || !lease->valid()) co_return;
+  co_await process.sleep(bell, process.clock().when(here + (lease->valid_until() - here) / 4));
+  if (lease->ended_ || !lease->validity_.is_claim() || !lease->valid()) co_return;
   Extend machine{lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_}};
-  const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until_));
-  if (!failure && !lease->ended_ && lease->claim_) lease->conclude_extension(machine);
+  const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until()));
+  if (!failure && !lease->ended_ && lease->validity_.is_claim()) lease->conclude_extension(machine);
 }
 
 void Lease::conclude_extension(const Extend& machine) {
-  const Extend::Terms& terms = machine.terms();
-  const bool exact = terms.longer == protocol::Longer::goes;
-  if (exact && !machine.in_doubt()) shortest_expected_ = milliseconds::max();
+  const Instant before = validity_.until();
+  validity_.conclude(machine, process_.now());
+  note_validity(before);
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (exact) set_valid_until(protocol::valid_until(extended->sent_at, terms.expiry));
-    conclude_renewal(terms.expiry, *extended);
+    last_token_ = std::max(last_token_, machine.terms().token);
+    note_waiting(extended->waiting);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
-    note_gone();
+    lose();
   }
 }
 
 void Lease::conclude_renewal(milliseconds expiry, const Extend::Extended& extended) {
-  set_valid_until(
-      std::max(valid_until_, protocol::valid_until(extended.sent_at, std::min(expiry, shortest_expected_))));
-  claim_ = false;
-  waiting_elsewhere_ = extended.waiting;
+  const Instant before = validity_.until();
+  validity_.renewed(expiry, extended.sent_at);
+  note_validity(before);
+  note_waiting(extended.waiting);
+}
+
+void Lease::note_waiting(std::int64_t elsewhere) {
+  waiting_elsewhere_ = elsewhere;
   passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
 }
 
 void Lease::note_gone() {
-  set_valid_until(Instant{});
-  claim_ = false;
+  const Instant before = validity_.until();
+  validity_.gone();
+  note_validity(before);
   lose();
 }
 
 Task<> Lease::extend(milliseconds expiry, protocol::Tracking tracking) {
-  const Instant old_until = valid_until_;
-  shortest_expected_ = std::min(shortest_expected_, expiry);
-  set_valid_until(std::min(valid_until_, protocol::valid_until(process_.now(), expiry)));
-  Extend machine{
-      key_, id_, {.expiry = expiry, .longer = protocol::Longer::goes, .token = token_, .tracking = tracking}};
-  const Time deadline = std::min(process_.patience(), process_.clock().when(old_until));
+  const Instant before = validity_.until();
+  const Extend::Terms terms{.expiry = expiry, .longer = protocol::Longer::goes, .token = token_, .tracking = tracking};
+  validity_.begin(terms, process_.now());
+  note_validity(before);
+  Extend machine{key_, id_, terms};
+  const Time deadline = std::min(process_.patience(), process_.clock().when(before));
   const auto failure = co_await process_.run(bell_, machine, deadline);
   if (!failure) conclude_extension(machine);
 }
@@ -162,7 +166,7 @@ Task<> Lease::extend(milliseconds expiry, protocol::Tracking tracking) {
 
 Task<> Lease::release() {
   ended_ = true;
-  Release machine{key_, id_, valid_until_, token_};
+  Release machine{key_, id_, validity_.until()};
   const auto failure = co_await process_.run(bell_, machine, process_.patience());
   if (failure) {
     record(Event::Kind::unclear);
@@ -177,10 +181,12 @@ Task<> Lease::release() {
 
 bool Lease::pass(int most) {
   const Instant here = process_.now();
-  const auto left = valid_until_ - here;
+  const auto left = valid_until() - here;
   if (lost_ || left < expiry_ / 10 || (waiting_elsewhere_ > 0 && passes_ >= most)) return false;
+  if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
-  if (!extending_in_passing_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing();
+  const bool short_of_tokens = token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
+  if (!extending_in_passing_ && (curious || short_of_tokens || left < expiry_ * 9 / 10)) extend_in_passing();
   record(Event::Kind::released, {}, "passed-on");
   ++passes_;
   ++all_passes_;

@@ -9,6 +9,7 @@
 #include "protocol/extend.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/validity.hpp"
 #include "sim/bell.hpp"
 #include "sim/history.hpp"
 #include "sim/task.hpp"
@@ -28,7 +29,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const protocol::OwnerId& id() const noexcept { return id_; }
   std::chrono::milliseconds expiry() const noexcept { return expiry_; }
   std::uint64_t token() const noexcept { return token_; }
-  protocol::Instant valid_until() const noexcept { return valid_until_; }
+  protocol::Instant valid_until() const noexcept { return validity_.until(); }
   bool valid() const;
 
   /// If it was handed over with a short lease, asks for the full one.
@@ -54,7 +55,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void extend_in_passing();
   void conclude_extension(const protocol::Extend& machine);
   void record(Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
-  void set_valid_until(protocol::Instant until);
+  void note_validity(protocol::Instant before) const;
+  void note_waiting(std::int64_t elsewhere);
   std::string turn() const;
   static Task<> see_to_claim(std::shared_ptr<Lease> lease);
   static Task<> tell_of_the_end(std::shared_ptr<Lease> lease);
@@ -66,14 +68,13 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const protocol::OwnerId id_;
   const std::chrono::milliseconds expiry_;
   std::uint64_t token_;
-  protocol::Instant valid_until_;
-  bool claim_;
+  std::uint64_t last_token_;
+  protocol::Validity validity_;
   bool inside_ = false;
   bool ended_ = false;
   bool lost_ = false;
 
   // See engine::Lease.
-  std::chrono::milliseconds shortest_expected_ = std::chrono::milliseconds::max();
   bool extending_in_passing_ = false;
   protocol::Instant asked_at_;
   std::int64_t waiting_elsewhere_ = 0;

@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 24> names{"none",
+constexpr std::array<const char*, 25> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
                                             "renewal_may_shorten",
@@ -34,6 +34,7 @@ constexpr std::array<const char*, 24> names{"none",
                                             "never_cleans_up",
                                             "tokens_by_increment",
                                             "tokens_by_clock",
+                                            "reserves_nothing",
                                             "floor_goes_at_once",
                                             "floor_stays_for_ever"};
 
@@ -85,8 +86,9 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
     case Mutant::enqueues_every_time:
       return mistake(acquires, "redis.call('HEXISTS', queue, 'who:' .. id) == 1", "false");
-    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1", "math.max(floor() + 1");
-    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1, spent + 1)", "now_us");
+    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1)", "floor() + 1");
+    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1)", "now_us");
+    case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");
     case Mutant::floor_goes_at_once: return mistake(has_queue, "LINGER_MS = 60000", "LINGER_MS = 1");
     case Mutant::floor_stays_for_ever: return mistake(has_queue, "redis.call('PEXPIRE', queue, whole(ms))", "");
     default: return script;

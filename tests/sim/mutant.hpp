@@ -35,6 +35,7 @@ enum class Mutant {
   // Tokens:
   tokens_by_increment,  ///< not by the clock: they fall when the server forgets
   tokens_by_clock,      ///< by nothing else: they fall when it is set back
+  reserves_nothing,     ///< those that threads count up are not known to the server
   floor_goes_at_once,   ///< the floor is not kept for a while
   floor_stays_for_ever,
 };

@@ -34,22 +34,19 @@ TEST_P(Mutants, AreFound) {
   FAIL() << "not found by " << most_seeds << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mutants,
-                         ::testing::Values(Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival},
-                                           Hidden{Mutant::renewal_may_shorten},
-                                           Hidden{Mutant::release_without_comparing},
-                                           Hidden{Mutant::extend_without_comparing, "amnesia"},
-                                           Hidden{Mutant::never_extends_claim}, Hidden{Mutant::hands_over_full_lease},
-                                           Hidden{Mutant::tells_no_loss, "amnesia"}, Hidden{Mutant::no_refresh},
-                                           Hidden{Mutant::subscribes_late}, Hidden{Mutant::never_watches, "amnesia"},
-                                           Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
-                                           Hidden{Mutant::ignores_limit}, Hidden{Mutant::last_in_first_out},
-                                           Hidden{Mutant::enqueues_every_time}, Hidden{Mutant::repeats_as_another},
-                                           Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up},
-                                           Hidden{Mutant::tokens_by_increment}, Hidden{Mutant::tokens_by_clock},
-                                           Hidden{Mutant::floor_goes_at_once, "clock"},
-                                           Hidden{Mutant::floor_stays_for_ever}),
-                         [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });
+INSTANTIATE_TEST_SUITE_P(
+    All, Mutants,
+    ::testing::Values(
+        Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival}, Hidden{Mutant::renewal_may_shorten},
+        Hidden{Mutant::release_without_comparing}, Hidden{Mutant::extend_without_comparing, "amnesia"},
+        Hidden{Mutant::never_extends_claim}, Hidden{Mutant::hands_over_full_lease},
+        Hidden{Mutant::tells_no_loss, "amnesia"}, Hidden{Mutant::no_refresh}, Hidden{Mutant::subscribes_late},
+        Hidden{Mutant::never_watches, "amnesia"}, Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
+        Hidden{Mutant::ignores_limit}, Hidden{Mutant::last_in_first_out}, Hidden{Mutant::enqueues_every_time},
+        Hidden{Mutant::repeats_as_another}, Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up},
+        Hidden{Mutant::tokens_by_increment}, Hidden{Mutant::tokens_by_clock}, Hidden{Mutant::reserves_nothing, "clock"},
+        Hidden{Mutant::floor_goes_at_once, "clock"}, Hidden{Mutant::floor_stays_for_ever}),
+    [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });
 
 }  // namespace
 }  // namespace redismutex::sim

@@ -269,7 +269,6 @@ class Questions {
     if (random_.chance(200'000)) return {"SCRIPT", "LOAD", std::string{script.source}};
     Command command{"EVALSHA", std::string{script.sha1}, "2", "k0", "redismutex:{k0}", id()};
     if (script.name == "extend") return extension(script);
-    if (script.name == "release") command.push_back(token());
     if (script.name == "acquire") {
       command.insert(command.end(), {"100000", one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"0", "3", "100"}),
                                      one_of({"0", "1"})});

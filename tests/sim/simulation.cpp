@@ -23,6 +23,9 @@ constexpr Time longest_run = 2h;
 
 /// Of the server's clock from the right time. The floor of the tokens is kept for longer than twice that.
 constexpr Time farthest_step = 10s;
+/// Of tokens over the clock, if that is never set back.
+constexpr std::chrono::microseconds longest_lead = 5ms;
+
 constexpr int most_steps_at_once = 100'000;
 
 class Simulation {
@@ -43,6 +46,10 @@ class Simulation {
     for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
     for (const std::string& complaint : world_.server().complaints()) {
       result.violations.push_back("no server would take this: " + complaint);
+    }
+    if (world_.profile.clock_steps == Time{0} && world_.farthest_floor() > longest_lead) {
+      result.violations.push_back("tokens run ahead of the clock, by us: " +
+                                  std::to_string(world_.farthest_floor().count()));
     }
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock

@@ -32,7 +32,7 @@ std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcom
 /// As the mutant has it.
 Task<> leave_only(Process& process, Bell& bell, const protocol::Key& key, const protocol::OwnerId& id) {
   const std::string script = cancel_without_release();
-  const std::array<std::string_view, 7> command{"EVAL", script, "2", key.text(), key.queue(), id.text(), "0"};
+  const std::array<std::string_view, 6> command{"EVAL", script, "2", key.text(), key.queue(), id.text()};
   std::shared_ptr<Link> used;
   const protocol::Request request{.arguments = command};
   const auto answered = co_await process.exchange(bell, request, process.patience(), nullptr, used);
@@ -42,7 +42,7 @@ Task<> release_in_background(Process& process, const protocol::Key& key, protoco
   Bell bell{process.world(), process};
   if (process.world().mutant == Mutant::cancel_keeps_grant) co_return co_await leave_only(process, bell, key, id);
   for (;;) {
-    protocol::Release release{key, id, until, 0};
+    protocol::Release release{key, id, until};
     const auto failure = co_await process.run(bell, release, process.patience());
     if (!failure || process.now() + 250ms >= until) co_return;
     co_await process.sleep(bell, process.world().now() + 250ms);
@@ -102,15 +102,17 @@ Task<> Worker::use(std::shared_ptr<Lease> lease, const Wishes& wishes) {
 Task<> Worker::stay(Lease& lease, const Wishes& wishes) {
   Random& random = world_.random;
   const Time leave_at = world_.now() + random.between(Time{0}, wishes.longest_stay);
-  Time extend_at = never;
-  if (random.chance(200'000)) extend_at = world_.now() + random.between(Time{0}, leave_at - world_.now());
+  const auto next_extension = [&] {
+    return random.chance(200'000) ? world_.now() + random.between(Time{0}, leave_at - world_.now()) : never;
+  };
+  Time extend_at = next_extension();
   co_await process_.point(bell_);
   while (lease.valid() && world_.now() < leave_at) {
     if (world_.now() >= extend_at) {
-      extend_at = never;
       const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
       const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
       co_await lease.extend(expiry, wishes.watching ? protocol::Tracking::on : protocol::Tracking::off);
+      extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }
     const Time over_at = process_.clock().when(lease.valid_until());

@@ -1,5 +1,6 @@
 #include "sim/world.hpp"
 
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -107,6 +108,9 @@ void World::watch_queue(const protocol::Key& key) {
   const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
   const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
   const Keyspace::Hash& present = hash == nullptr ? nobody : *hash;
+  if (const auto floor = present.find("floor"); floor != present.end()) {
+    farthest_floor_ = std::max(farthest_floor_, std::chrono::microseconds{std::stoll(floor->second) - server_now_us()});
+  }
   Keyspace::Hash& known = queues_[key.queue()];
   auto is = present.lower_bound(std::string{who});
   auto was = known.begin();

@@ -63,6 +63,9 @@ class World {
   void delete_all_by_hand();
   std::vector<std::string> keys_left();
 
+  /// How far the floor of some key's tokens was ahead of the server's clock at the most.
+  std::chrono::microseconds farthest_floor() const noexcept { return farthest_floor_; }
+
  private:
   std::int64_t server_now_us() const;
   Time true_time(std::int64_t server_ms) const;
@@ -81,6 +84,7 @@ class World {
   const bool tracing_;
   History history_;
   Time server_clock_ahead_{0};
+  std::chrono::microseconds farthest_floor_{0};
   bool up_ = true;
   Time paused_until_{0};
   std::deque<std::function<void()>> arrived_;  // while it was paused
