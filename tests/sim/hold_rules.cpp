@@ -62,7 +62,7 @@ void check_register(const Chronicle& chronicle, const std::vector<Hold>& holds, 
   };
   std::vector<Write> writes;
   for (const Hold& hold : holds) {
-    if (hold.turn->token == 0) continue;
+    if (hold.turn->token == 0 || hold.span.from == hold.span.to) continue;
     writes.push_back({hold.span.from, hold.turn});
     writes.push_back({hold.span.to, hold.turn});
   }

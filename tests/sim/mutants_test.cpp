@@ -38,10 +38,10 @@ INSTANTIATE_TEST_SUITE_P(
     All, Mutants,
     ::testing::Values(
         Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival}, Hidden{Mutant::renewal_may_shorten},
-        Hidden{Mutant::release_without_comparing}, Hidden{Mutant::extend_without_comparing, "amnesia"},
+        Hidden{Mutant::release_without_comparing}, Hidden{Mutant::extend_without_comparing, "deletions"},
         Hidden{Mutant::never_extends_claim}, Hidden{Mutant::hands_over_full_lease},
-        Hidden{Mutant::tells_no_loss, "amnesia"}, Hidden{Mutant::no_refresh}, Hidden{Mutant::subscribes_late},
-        Hidden{Mutant::never_watches, "amnesia"}, Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
+        Hidden{Mutant::tells_no_loss, "deletions"}, Hidden{Mutant::no_refresh}, Hidden{Mutant::subscribes_late},
+        Hidden{Mutant::never_watches, "deletions"}, Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
         Hidden{Mutant::ignores_limit}, Hidden{Mutant::last_in_first_out}, Hidden{Mutant::enqueues_every_time},
         Hidden{Mutant::repeats_as_another}, Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up},
         Hidden{Mutant::tokens_by_increment}, Hidden{Mutant::tokens_by_clock}, Hidden{Mutant::reserves_nothing, "clock"},

@@ -27,7 +27,14 @@ const std::vector<Profile>& profiles() {
       // The server forgets.
       {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
       {.name = "server", .server_pauses = 3s, .failovers = 5s},
-      {.name = "clock", .clock_steps = 2s},
+      {.name = "clock",
+       .processes = 4,
+       .rounds = 20,
+       .keys = 4,
+       .fencing = 600'000,
+       .passes = 300'000,
+       .clock_steps = 1s},
+      {.name = "deletions", .processes = 4, .rounds = 8, .keys = 1, .strangers = 1, .deletions = 150ms},
       // An old or a strict server.
       {.name = "no_mailbox", .pauses = 1'000, .conduct = {.refuses_channels = true, .refuses_tracking = true}},
       {.name = "everything",

@@ -86,10 +86,9 @@ Task<> Worker::turn(const protocol::Key& key) {
 }
 
 Task<> Worker::use(std::shared_ptr<Lease> lease, const Wishes& wishes) {
-  const bool cared_for = wishes.renewal || wishes.watching;
-  lease->enter(cared_for);
+  lease->enter(wishes.cared_for());
   lease->confirm();
-  if (cared_for) {
+  if (wishes.cared_for()) {
     Caretaker::Care care{.renew_to = wishes.renewal ? lease->expiry() : 0ms};
     if (wishes.renewal && world_.chance(200'000)) care.no_longer_than = process_.now() + 2 * lease->expiry();
     process_.caretaker().take(lease, care);
@@ -111,7 +110,7 @@ Task<> Worker::stay(Lease& lease, const Wishes& wishes) {
     if (world_.now() >= extend_at) {
       const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
       const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
-      co_await lease.extend(expiry, wishes.watching ? protocol::Tracking::on : protocol::Tracking::off);
+      co_await lease.extend(expiry, wishes.cared_for() ? protocol::Tracking::on : protocol::Tracking::off);
       extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }

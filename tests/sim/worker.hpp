@@ -42,6 +42,8 @@ class Worker {
     bool watching = false;
     int most_passes = 0;
     Time longest_stay{0};
+
+    bool cared_for() const noexcept { return renewal || watching; }
   };
 
   Task<> turn(const protocol::Key& key);
