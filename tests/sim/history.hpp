@@ -38,7 +38,7 @@ struct Event {
 
   std::chrono::nanoseconds time{0};
   Kind kind = Kind::want;
-  int client = 0;  ///< 0 for the server
+  int client = 0;  ///< 0 for the server; those of one process differ in the last digit only
   std::string key = {};
   std::string id = {};
   std::chrono::nanoseconds until{0};

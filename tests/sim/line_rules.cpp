@@ -112,10 +112,18 @@ class Line {
   void free_of(Time time, std::string how) {
     freed_ = time;
     freed_how_ = std::move(how);
+    const bool shares = shares_connection(owner_);
     owner_.clear();
     watched_ =
-        first_ && bounds_.watches &&
+        first_ && !shares && bounds_.watches &&
         std::max(first_->since + before_watching + 3 * bounds_.message, changed_ + 5 * bounds_.message) + slack < time;
+  }
+
+  /// Whether it is of the same process as the first in line: what it writes ends the tracking for both without a word.
+  bool shares_connection(const std::string& owner) const {
+    const Turn* holder = chronicle_.turn(owner);
+    const Turn* first = first_ ? chronicle_.turn(first_->id) : nullptr;
+    return holder != nullptr && first != nullptr && holder->client / 10 == first->client / 10;
   }
 
   /// The first in line knows when the lease of the present owner ends, and is told if the key is deleted.
