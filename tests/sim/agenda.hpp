@@ -24,6 +24,13 @@ class Agenda {
   void at(Time due, Work work) { entries_.push({due < now_ ? now_ : due, ++planned_, std::move(work)}); }
   void after(Time delay, Work work) { at(now_ + delay, std::move(work)); }
 
+  /// Does all until then.
+  void advance(Time to) {
+    while (step(to)) {
+    }
+    now_ = to;
+  }
+
   /// Does the next thing. False if there is none before `end`.
   bool step(Time end = never) {
     if (entries_.empty() || entries_.top().due > end) return false;

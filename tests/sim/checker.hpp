@@ -15,7 +15,10 @@ struct Bounds {
   std::chrono::nanoseconds idle;     ///< for how long a lock is free although somebody waits for it
   std::chrono::nanoseconds delay;    ///< how often waiters look by themselves
   std::chrono::nanoseconds claim;    ///< what a waiter that was handed a lock has to show up
+  std::chrono::nanoseconds lease;    ///< that a lock is taken with
   std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
+  int waiters;                       ///< how many may be in line
+  bool watches = true;               ///< whether the first in line is told of changes of the key
 };
 
 struct Verdict {
@@ -24,7 +27,8 @@ struct Verdict {
   std::size_t waited = 0;    ///< how many of them after a time in the queue
 };
 
-/// Reads what happened, and says what should not have. The events may come in any order.
+/// Reads what happened, and says what should not have; in O(n log n). The events may come in any order. Histories of clients
+/// only, without the server's side, are checked for what can be known from them.
 Verdict check(History history, const Bounds& bounds);
 
 }  // namespace redismutex::sim

@@ -4,14 +4,15 @@
 #include <array>
 #include <istream>
 #include <ostream>
+#include <sstream>
 #include <string_view>
 
 namespace redismutex::sim {
 namespace {
 
-constexpr std::array<std::string_view, 16> kinds{"want",    "inside", "lease",    "release",   "released", "gone",
-                                                 "unclear", "ended",  "dead",     "disturbed", "settled",  "owner",
-                                                 "free",    "queued", "unqueued", "disaster"};
+constexpr std::array<std::string_view, 17> kinds{"want",  "inside",  "lease",  "release",  "lost",      "released",
+                                                 "gone",  "unclear", "ended",  "dead",     "disturbed", "settled",
+                                                 "owner", "free",    "queued", "unqueued", "disaster"};
 
 const std::string& shown(const std::string& text) {
   static const std::string nothing = "-";
@@ -27,26 +28,31 @@ std::string read_text(std::istream& in) {
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const Event& event) {
-  return out << event.time.count() << ' ' << kinds[static_cast<std::size_t>(event.kind)] << ' ' << event.client << ' '
-             << shown(event.key) << ' ' << shown(event.id) << ' ' << event.until.count() << ' ' << shown(event.note);
+  out << event.time.count() << ' ' << kinds[static_cast<std::size_t>(event.kind)] << ' ' << event.client << ' '
+      << shown(event.key) << ' ' << shown(event.id) << ' ' << event.until.count() << ' ' << shown(event.note);
+  return event.token == 0 ? out : out << ' ' << event.token;
 }
 
 std::istream& operator>>(std::istream& in, Event& event) {
+  std::string text;
+  if (!std::getline(in, text)) return in;
+  std::istringstream line{text};
   std::chrono::nanoseconds::rep time = 0, until = 0;
   std::string kind;
-  in >> time >> kind >> event.client;
-  event.key = read_text(in);
-  event.id = read_text(in);
-  in >> until;
-  event.note = read_text(in);
+  line >> time >> kind >> event.client;
+  event.key = read_text(line);
+  event.id = read_text(line);
+  line >> until;
+  event.note = read_text(line);
   event.time = std::chrono::nanoseconds{time};
   event.until = std::chrono::nanoseconds{until};
   const auto* place = std::find(kinds.begin(), kinds.end(), kind);
-  if (place == kinds.end()) {
+  if (!line || place == kinds.end()) {
     in.setstate(std::ios::failbit);
-  } else {
-    event.kind = static_cast<Event::Kind>(place - kinds.begin());
+    return in;
   }
+  event.kind = static_cast<Event::Kind>(place - kinds.begin());
+  if (!(line >> event.token)) event.token = 0;
   return in;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -11,22 +12,25 @@ namespace redismutex::sim {
 /// since the beginning of the run.
 struct Event {
   enum class Kind {
-    // Told by clients:
-    want,       ///< begins to acquire; `until`: its limit, 0 for one attempt
-    inside,     ///< has the lock and starts to rely on it; `until`: valid_until
-    lease,      ///< the lease now ends at `until`
-    release,    ///< relies on it no more; the request leaves
-    released,   ///< was told that it was the owner's until then
-    gone,       ///< was told that it was not
-    unclear,    ///< was told nothing
-    ended,      ///< stopped acquiring without having got the lock; `note` says why
-    dead,       ///< will do nothing any more
-    disturbed,  ///< until `until` its connection, its process or a thread of it does not work as usual
+    // Told by them:
+    want,      ///< begins to acquire; `until`: its limit, 0 for one attempt
+    inside,    ///< has the lock and starts to rely on it; `until`: valid_until
+    lease,     ///< the lease now ends at `until`
+    release,   ///< relies on it no more; the request leaves
+    lost,      ///< was told that it is not the owner any more
+    released,  ///< was told that it was the owner's until then
+    gone,      ///< was told that it was not
+    unclear,   ///< was told nothing
+    ended,     ///< stopped acquiring without having got the lock; `note` says why
+    dead,      ///< will do nothing any more
+
+    // About clients:
+    disturbed,  ///< until `until` its connection, its process or a thread of it does not work as usual; all, for 0
     settled,    ///< what was disturbed without an end works again
 
     // Told by the server, where that can be had:
     owner,     ///< the key has this value now, and will have it until `until` at the latest
-    free,      ///< the key is gone
+    free,      ///< the key is gone; `note`: why, if nobody gave it back
     queued,    ///< has a place in the queue, and counts as alive until `until`
     unqueued,  ///< has none any more
     disaster,  ///< the key, or each for an empty one, was changed by someone who honours nothing
@@ -34,16 +38,17 @@ struct Event {
 
   std::chrono::nanoseconds time{0};
   Kind kind = Kind::want;
-  int client = 0;  ///< 0 for the server
+  int client = 0;  ///< 0 for the server; those of one process differ in the last digit only
   std::string key = {};
   std::string id = {};
   std::chrono::nanoseconds until{0};
   std::string note = {};
+  std::uint64_t token = 0;  ///< of who is inside, if it asked for one
 };
 
 using History = std::vector<Event>;
 
-/// One line: time, kind, client, key, id, until, note; "-" for what is empty.
+/// One line: time, kind, client, key, id, until, note; "-" for what is empty. A token follows, if there is one.
 std::ostream& operator<<(std::ostream& out, const Event& event);
 std::istream& operator>>(std::istream& in, Event& event);
 

@@ -10,7 +10,7 @@ Keyspace::Entry* Keyspace::find(const std::string& key) {
   // A key lives through the millisecond that its expiry names: keyIsExpired() in Redis's db.c.
   if (!place->second.expires_at_ms || now_ms_ <= *place->second.expires_at_ms) return &place->second;
   entries_.erase(place);
-  on_change_(key, true);
+  on_change_(key);
   return nullptr;
 }
 
@@ -35,6 +35,12 @@ void Keyspace::clear() {
   const auto all = keys();
   entries_.clear();
   for (const std::string& key : all) changed(key);
+}
+
+void Keyspace::take_over(const Keyspace& other) {
+  clear();
+  entries_ = other.entries_;
+  for (const std::string& key : keys()) changed(key);
 }
 
 std::vector<std::string> Keyspace::keys() const {

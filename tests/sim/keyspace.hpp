@@ -21,8 +21,8 @@ class Keyspace {
     std::optional<std::int64_t> expires_at_ms = {};
   };
 
-  /// Told of each key that is changed or deleted; `expired` if it was its own time that did it.
-  using OnChange = std::function<void(const std::string& key, bool expired)>;
+  /// Told of each key that is changed or deleted, by its own time too.
+  using OnChange = std::function<void(const std::string& key)>;
 
   explicit Keyspace(OnChange on_change) : on_change_{std::move(on_change)} {}
 
@@ -38,8 +38,11 @@ class Keyspace {
 
   void set(const std::string& key, Entry entry);
   bool erase(const std::string& key);
-  void changed(const std::string& key) { on_change_(key, false); }
+  void changed(const std::string& key) { on_change_(key); }
   void clear();
+
+  /// Has the other's keys from now on, and no others.
+  void take_over(const Keyspace& other);
 
   std::vector<std::string> keys() const;
 

@@ -2,7 +2,7 @@
 
 #include <array>
 #include <cstdio>
-#include <cstring>
+#include <stdexcept>
 
 extern "C" {
 #include <lauxlib.h>
@@ -160,21 +160,22 @@ int LuaHost::call_or_raise(lua_State* lua) {
   return 1;
 }
 
-Value LuaHost::run(const std::string& source, const std::vector<std::string>& keys,
-                   const std::vector<std::string>& arguments, const Call& call) {
+LuaHost::Script LuaHost::compile(const std::string& source) {
+  const auto [place, added] = compiled_.try_emplace(source);
+  if (!added) return place->second;
   lua_State* lua = lua_.get();
-  auto place = compiled_.find(source);
-  if (place == compiled_.end()) {
-    if (luaL_loadbuffer(lua, source.data(), source.size(), "@user_script") != 0) {
-      const Value problem = Value::error("ERR Error compiling script: " + text_at(lua, -1));
-      lua_pop(lua, 1);
-      return problem;
-    }
-    place = compiled_.emplace(source, luaL_ref(lua, LUA_REGISTRYINDEX)).first;
+  if (luaL_loadbuffer(lua, source.data(), source.size(), "@user_script") != 0) {
+    throw std::logic_error{text_at(lua, -1)};
   }
+  return place->second = luaL_ref(lua, LUA_REGISTRYINDEX);
+}
+
+Value LuaHost::run(Script script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
+                   const Call& call) {
+  lua_State* lua = lua_.get();
   push_list(lua, "KEYS", keys);
   push_list(lua, "ARGV", arguments);
-  lua_rawgeti(lua, LUA_REGISTRYINDEX, place->second);
+  lua_rawgeti(lua, LUA_REGISTRYINDEX, script);
   call_ = &call;
   const bool failed = lua_pcall(lua, 0, 1, 0) != 0;
   call_ = nullptr;

@@ -24,8 +24,12 @@ class LuaHost {
   LuaHost(const LuaHost&) = delete;
   LuaHost& operator=(const LuaHost&) = delete;
 
-  /// The script's answer; an error if it raised one or can not be compiled.
-  Value run(const std::string& source, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
+  /// A script, for run(); the same one for the same source.
+  using Script = int;
+  Script compile(const std::string& source);
+
+  /// The script's answer; an error if it raised one.
+  Value run(Script script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
             const Call& call);
 
  private:
@@ -38,7 +42,7 @@ class LuaHost {
     void operator()(lua_State* lua) const;
   };
   std::unique_ptr<lua_State, Close> lua_;
-  std::map<std::string, int, std::less<>> compiled_;  // by source: the function's place in Lua's registry
+  std::map<std::string, Script> compiled_;  // by source: the function's place in Lua's registry
   const Call* call_ = nullptr;
 };
 

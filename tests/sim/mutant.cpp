@@ -12,18 +12,31 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 12> names{"none",
+constexpr std::array<const char*, 25> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
+                                            "renewal_may_shorten",
                                             "release_without_comparing",
+                                            "extend_without_comparing",
+                                            "never_extends_claim",
+                                            "hands_over_full_lease",
+                                            "tells_no_loss",
                                             "no_refresh",
+                                            "subscribes_late",
+                                            "never_watches",
                                             "ignores_liveness",
                                             "ignores_receivers",
-                                            "enqueues_every_time",
-                                            "cancel_keeps_grant",
+                                            "ignores_limit",
                                             "last_in_first_out",
-                                            "extend_without_comparing",
-                                            "never_extends_claim"};
+                                            "enqueues_every_time",
+                                            "repeats_as_another",
+                                            "cancel_keeps_grant",
+                                            "never_cleans_up",
+                                            "tokens_by_increment",
+                                            "tokens_by_clock",
+                                            "reserves_nothing",
+                                            "floor_goes_at_once",
+                                            "floor_stays_for_ever"};
 
 bool is_shipped(const std::string& text, const Script& script) { return text == script.source; }
 
@@ -56,29 +69,30 @@ std::string rewritten(const std::string& script, Mutant mutant) {
   const bool acquires = is_shipped(script, scripts::acquire);
   const bool releases = is_shipped(script, scripts::release);
   const bool extends = is_shipped(script, scripts::extend);
+  const bool has_queue = acquires || releases;
+  const auto mistake = [&script](bool concerned, std::string_view from, std::string_view to) {
+    return concerned ? replaced(script, from, to) : script;
+  };
   switch (mutant) {
-    case Mutant::release_without_comparing:
-      if (releases) return replaced(script, "redis.call('GET', KEYS[1]) == ARGV[1]", "true");
-      break;
-    case Mutant::ignores_liveness:
-      if (acquires || releases) return replaced(script, "now_us / 1000 - seen > tonumber(window)", "false");
-      break;
-    case Mutant::ignores_receivers:
-      if (acquires || releases) return replaced(script, "if reached > 0 then", "if true then");
-      break;
-    case Mutant::enqueues_every_time:
-      if (acquires) return replaced(script, "redis.call('HEXISTS', queue, 'who:' .. id) == 1", "false");
-      break;
-    case Mutant::last_in_first_out:
-      if (acquires || releases) return with_lifo(script);
-      break;
+    case Mutant::renewal_may_shorten: return mistake(extends, "condition == 'GT'", "false");
+    case Mutant::release_without_comparing: return mistake(releases, "redis.call('GET', KEYS[1]) == ARGV[1]", "true");
     case Mutant::extend_without_comparing:
-      if (extends)
-        return replaced(script, "redis.call('GET', KEYS[1]) == ARGV[1]", "redis.call('EXISTS', KEYS[1]) == 1");
-      break;
-    default: break;
+      return mistake(extends, "redis.pcall('GET', key) == id", "redis.call('EXISTS', key) == 1");
+    case Mutant::hands_over_full_lease: return mistake(has_queue, "CLAIM_MS)", "tonumber(expiry))");
+    case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
+    case Mutant::ignores_liveness: return mistake(has_queue, "now_us / 1000 - seen > tonumber(window)", "false");
+    case Mutant::ignores_receivers: return mistake(has_queue, "if reached > 0 then", "if true then");
+    case Mutant::ignores_limit: return mistake(acquires, "waiters() >= tonumber(ARGV[5])", "ARGV[5] == '0'");
+    case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
+    case Mutant::enqueues_every_time:
+      return mistake(acquires, "redis.call('HEXISTS', queue, 'who:' .. id) == 1", "false");
+    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1)", "floor() + 1");
+    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1)", "now_us");
+    case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");
+    case Mutant::floor_goes_at_once: return mistake(has_queue, "LINGER_MS = 60000", "LINGER_MS = 1");
+    case Mutant::floor_stays_for_ever: return mistake(has_queue, "redis.call('PEXPIRE', queue, whole(ms))", "");
+    default: return script;
   }
-  return script;
 }
 
 std::string cancel_without_release() {

@@ -8,17 +8,36 @@ namespace redismutex::sim {
 /// Mistakes that the simulator must find. Some change the shipped scripts, the others what drives the state machines.
 enum class Mutant {
   none,
-  lease_from_reply,    ///< a lease counted from when the answer was read
-  grant_from_arrival,  ///< one that was handed over, counted from when the message was read
+
+  // Leases:
+  lease_from_reply,     ///< a lease counted from when the answer was read
+  grant_from_arrival,   ///< one that was handed over, counted from when the message was read
+  renewal_may_shorten,  ///< a renewal that arrives late sets back what was extended since
   release_without_comparing,
-  no_refresh,           ///< waiters look at the server only when they are told
-  ignores_liveness,     ///< a lock is handed to waiters not heard of for long
-  ignores_receivers,    ///< a lock is handed to waiters whose connection is gone
-  enqueues_every_time,  ///< a repeated request takes another place in the queue
-  cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
-  last_in_first_out,
   extend_without_comparing,
-  never_extends_claim,  ///< whoever was handed a lock does not ask for the full lease
+  never_extends_claim,    ///< whoever was handed a lock does not ask for the full lease
+  hands_over_full_lease,  ///< whoever is handed a lock, and never comes, blocks it for all of its lease
+  tells_no_loss,          ///< whoever watches its lock does so until its own write ends the tracking
+
+  // The queue:
+  no_refresh,         ///< waiters look at the server only when they are told
+  subscribes_late,    ///< a waiter has itself woken only once it has its place
+  never_watches,      ///< the first in line does not have itself told of changes of the key
+  ignores_liveness,   ///< a lock is handed to waiters not heard of for long
+  ignores_receivers,  ///< a lock is handed to waiters whose connection is gone
+  ignores_limit,      ///< any number may wait
+  last_in_first_out,
+  enqueues_every_time,  ///< a repeated request takes another place in the queue
+  repeats_as_another,   ///< a request whose answer was lost is repeated under another id
+  cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
+  never_cleans_up,      ///< whoever gives up waiting says nothing
+
+  // Tokens:
+  tokens_by_increment,  ///< not by the clock: they fall when the server forgets
+  tokens_by_clock,      ///< by nothing else: they fall when it is set back
+  reserves_nothing,     ///< those that threads count up are not known to the server
+  floor_goes_at_once,   ///< the floor is not kept for a while
+  floor_stays_for_ever,
 };
 
 const char* name(Mutant mutant);

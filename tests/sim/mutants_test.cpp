@@ -15,6 +15,8 @@ struct Hidden {
   const char* profile = nullptr;  ///< the only one in which it is likely to do harm
 };
 
+void PrintTo(const Hidden& hidden, std::ostream* out) { *out << name(hidden.mutant); }
+
 class Mutants : public ::testing::TestWithParam<Hidden> {};
 
 TEST_P(Mutants, AreFound) {
@@ -32,14 +34,19 @@ TEST_P(Mutants, AreFound) {
   FAIL() << "not found by " << most_seeds << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mutants,
-                         ::testing::Values(Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival},
-                                           Hidden{Mutant::release_without_comparing}, Hidden{Mutant::no_refresh},
-                                           Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
-                                           Hidden{Mutant::enqueues_every_time}, Hidden{Mutant::cancel_keeps_grant},
-                                           Hidden{Mutant::last_in_first_out}, Hidden{Mutant::never_extends_claim},
-                                           Hidden{Mutant::extend_without_comparing, "amnesia"}),
-                         [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });
+INSTANTIATE_TEST_SUITE_P(
+    All, Mutants,
+    ::testing::Values(
+        Hidden{Mutant::lease_from_reply}, Hidden{Mutant::grant_from_arrival}, Hidden{Mutant::renewal_may_shorten},
+        Hidden{Mutant::release_without_comparing}, Hidden{Mutant::extend_without_comparing, "deletions"},
+        Hidden{Mutant::never_extends_claim}, Hidden{Mutant::hands_over_full_lease},
+        Hidden{Mutant::tells_no_loss, "deletions"}, Hidden{Mutant::no_refresh}, Hidden{Mutant::subscribes_late},
+        Hidden{Mutant::never_watches, "deletions"}, Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
+        Hidden{Mutant::ignores_limit}, Hidden{Mutant::last_in_first_out}, Hidden{Mutant::enqueues_every_time},
+        Hidden{Mutant::repeats_as_another}, Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up},
+        Hidden{Mutant::tokens_by_increment}, Hidden{Mutant::tokens_by_clock}, Hidden{Mutant::reserves_nothing, "clock"},
+        Hidden{Mutant::floor_goes_at_once, "clock"}, Hidden{Mutant::floor_stays_for_ever}),
+    [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });
 
 }  // namespace
 }  // namespace redismutex::sim

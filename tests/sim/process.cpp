@@ -100,6 +100,11 @@ void Process::spawn(Task<> thread) {
   running_.back().start();
 }
 
+void Process::spawn_servant(Task<> thread) {
+  servants_.push_back(std::move(thread));
+  servants_.back().start();
+}
+
 bool Process::idle() const {
   return !alive_ || std::all_of(running_.begin(), running_.end(), [](const Task<>& each) { return each.done(); });
 }
@@ -108,7 +113,8 @@ bool Process::idle() const {
 
 Task<bool> Process::dial(Bell& bell, Time deadline) {
   dialling_ = true;
-  const Time answered_at = world_.now() + world_.random.between(world_.profile.latency, 4 * world_.profile.latency);
+  const Time answered_at = std::max(world_.now(), world_.server_paused_until()) +
+                           world_.random.between(world_.profile.latency, 4 * world_.profile.latency);
   const Time until = std::min(answered_at, deadline);
   co_await sleep(bell, until);
   dialling_ = false;
@@ -116,6 +122,7 @@ Task<bool> Process::dial(Bell& bell, Time deadline) {
   if (std::exchange(connection_lost_, false)) settled();
   link_ = std::make_shared<Link>(world_, *this);
   link_->open();
+  caretaker_.all_changed();  // the server tracks for a connection, and forgets with it
   co_return true;
 }
 
@@ -136,36 +143,50 @@ Task<std::variant<std::shared_ptr<Link>, Failure>> Process::link(Bell& bell, Tim
   }
 }
 
+/// As Session::open_pushes.
+Task<> Process::open_pushes(Bell& bell, std::shared_ptr<Link> link, Time deadline, Stop* stop) {
+  const auto subscribed = std::make_shared<Call>();
+  const auto tracked = std::make_shared<Call>();
+  link->send({{subscribed, {"SUBSCRIBE", channel_}}, {tracked, {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}}});
+  const auto first = co_await await_answer(bell, link, subscribed, deadline, stop);
+  const auto second = co_await await_answer(bell, link, tracked, deadline, stop);
+  if (first || second) co_return;
+  pushing_link_ = link->id();
+  mailbox_refused_ = mailbox_refused_ || subscribed->reply.kind == Value::Kind::error;
+  tracking_refused_ = tracking_refused_ || tracked->reply.kind == Value::Kind::error;
+}
+
+void Process::send(Link& link, const protocol::Request& request, std::shared_ptr<Call> call) {
+  const bool watches = world_.mutant != Mutant::never_watches || request.script != nullptr;
+  if (request.wants_invalidation && !tracking_refused_ && watches) {
+    link.send({{nullptr, {"CLIENT", "CACHING", "YES"}}, {std::move(call), copied(request.arguments)}});
+  } else {
+    link.send({{std::move(call), copied(request.arguments)}});
+  }
+}
+
 Task<std::optional<Failure>> Process::send_and_wait(Bell& bell, const protocol::Request& request,
                                                     std::shared_ptr<Link> link, std::shared_ptr<Call> call,
                                                     Time deadline, Stop* stop) {
-  call->bell = &bell;
-  std::shared_ptr<Call> subscribed;
-  std::vector<Link::Outgoing> commands;
-  if (request.wants_wake_ups && subscribed_link_ != link->id()) {
-    subscribed = std::make_shared<Call>();
-    commands.push_back({subscribed, {"SUBSCRIBE", channel_}});
-  } else if (request.wants_invalidation) {
-    if (tracking_link_ != link->id()) commands.push_back({nullptr, {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"}});
-    tracking_link_ = link->id();
-    commands.push_back({nullptr, {"CLIENT", "CACHING", "YES"}});
-  }
-  commands.push_back({call, copied(request.arguments)});
-  const Time overdue_at = world_.now() + command_timeout;
-  link->send(std::move(commands));
+  const bool wants_pushes = (request.wants_wake_ups || request.wants_invalidation) && pushing_link_ != link->id();
+  const bool late = world_.mutant == Mutant::subscribes_late;
+  if (wants_pushes && !late) co_await open_pushes(bell, link, deadline, stop);
+  send(*link, request, call);
   co_await point(bell);
+  const auto failure = co_await await_answer(bell, link, call, deadline, stop);
+  if (wants_pushes && late) co_await open_pushes(bell, link, deadline, stop);
+  co_return failure;
+}
+
+Task<std::optional<Failure>> Process::await_answer(Bell& bell, std::shared_ptr<Link> link, std::shared_ptr<Call> call,
+                                                   Time deadline, Stop* stop) {
+  call->bell = &bell;
+  const Time overdue_at = world_.now() + command_timeout;
   while (!call->answered && !link->broken() && !(stop != nullptr && stop->requested) &&
          world_.now() < std::min(deadline, overdue_at)) {
     co_await bell.wait_until(std::min(deadline, overdue_at));
   }
   call->bell = nullptr;
-  if (subscribed && subscribed->answered) {
-    if (subscribed->reply.kind == Value::Kind::error) {
-      mailbox_refused_ = true;
-    } else {
-      subscribed_link_ = link->id();
-    }
-  }
   if (call->answered) co_return std::nullopt;
   if (link->broken()) co_return Failure::unreachable;
   if (stop != nullptr && stop->requested) co_return Failure::cancelled;
@@ -200,7 +221,7 @@ Task<Process::Exchanged> Process::exchange(Bell& bell, const protocol::Request& 
 
 bool Process::post(const protocol::Request& request, std::shared_ptr<Call> call) {
   if (!link_ || link_->broken()) return false;
-  link_->send({{std::move(call), copied(request.arguments)}});
+  send(*link_, request, std::move(call));
   return true;
 }
 
@@ -226,9 +247,9 @@ protocol::Answer Process::view(const Answered& answered) const {
       break;
     case Value::Kind::array:
       answer.type = Type::integers;
-      for (std::size_t i = 0; i < std::min(reply.elements.size(), answer.integers.size()); ++i) {
-        if (reply.elements[i].kind != Value::Kind::integer) answer.type = Type::other;
-        answer.integers[i] = reply.elements[i].integer;
+      for (const Value& element : reply.elements) {
+        if (element.kind != Value::Kind::integer) answer.type = Type::other;
+        answer.integers.push_back(element.integer);
       }
       break;
     case Value::Kind::push: answer.type = Type::other; break;
@@ -249,29 +270,44 @@ Task<bool> Process::wait(Bell& bell, Box& box, std::shared_ptr<Link> link, Time 
 
 void Process::deliver(const Value& push) {
   const std::string& kind = push.elements.front().text;
-  if (kind == "message") {
-    std::istringstream message{push.elements[2].text};
-    std::string id;
-    std::int64_t claim_ms = 0, now_us = 0;
-    message >> id >> claim_ms >> now_us;
-    for (Box* box : boxes_) {
-      if (box->id != id) continue;
-      box->grant = protocol::Grant{.claim = std::chrono::milliseconds{claim_ms},
-                                   .granted_at = std::chrono::microseconds{now_us},
-                                   .arrived = now()};
-      box->bell.ring();
-    }
-  }
+  if (kind == "message") grant(push.elements[2].text);
   if (kind != "invalidate") return;
   const Value& keys = push.elements[1];
+  if (keys.kind == Value::Kind::array) {
+    for (const Value& key : keys.elements) key_changed(key.text);
+    return;
+  }
   for (Box* box : boxes_) {
-    const bool concerned =
-        keys.kind != Value::Kind::array ||
-        std::any_of(keys.elements.begin(), keys.elements.end(), [&](const Value& key) { return key.text == box->key; });
-    if (!concerned) continue;
     box->changed = true;
     box->bell.ring();
   }
+  caretaker_.all_changed();
+}
+
+/// "id claim now token"
+void Process::grant(const std::string& message) {
+  std::istringstream words{message};
+  std::string id;
+  std::int64_t claim_ms = 0, now_us = 0;
+  std::uint64_t token = 0;
+  words >> id >> claim_ms >> now_us >> token;
+  for (Box* box : boxes_) {
+    if (box->id != id) continue;
+    box->grant = protocol::Grant{.claim = std::chrono::milliseconds{claim_ms},
+                                 .granted_at = std::chrono::microseconds{now_us},
+                                 .token = token,
+                                 .arrived = now()};
+    box->bell.ring();
+  }
+}
+
+void Process::key_changed(const std::string& key) {
+  for (Box* box : boxes_) {
+    if (box->key != key) continue;
+    box->changed = true;
+    box->bell.ring();
+  }
+  caretaker_.key_changed(key);
 }
 
 }  // namespace redismutex::sim

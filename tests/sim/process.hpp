@@ -11,6 +11,7 @@
 #include "protocol/exchange.hpp"
 #include "protocol/owner_id.hpp"
 #include "sim/bell.hpp"
+#include "sim/caretaker.hpp"
 #include "sim/clock.hpp"
 #include "sim/link.hpp"
 #include "sim/task.hpp"
@@ -24,7 +25,7 @@ struct Stop {
   bool requested = false;
 };
 
-enum class Failure { unreachable, timed_out, cancelled };
+enum class Failure { unreachable, timed_out, cancelled, forgotten };
 
 /// One waiter's box for the server's pushes, as engine::Mailroom::Box.
 struct Box {
@@ -63,8 +64,9 @@ class Process {
   Task<> point(Bell& bell);
   Task<> sleep(Bell& bell, Time until);
 
-  /// A thread of it: runs until it ends, or the process does.
+  /// A thread of it: runs until it ends, or the process does. The process counts as idle when all have ended but the servants.
   void spawn(Task<> thread);
+  void spawn_servant(Task<> thread);
   bool idle() const;
 
   // As engine::Session.
@@ -98,6 +100,8 @@ class Process {
   void add(Box& box) { boxes_.push_back(&box); }
   void remove(Box& box) { boxes_.remove(&box); }
 
+  Caretaker& caretaker() noexcept { return caretaker_; }
+
   // For Link:
   void deliver(const Value& push);
   void link_broke();
@@ -106,16 +110,18 @@ class Process {
   static constexpr Time command_timeout = std::chrono::seconds{2};
 
  private:
-  struct Mail {
-    std::optional<protocol::Grant> grant;
-  };
-
   Task<std::variant<std::shared_ptr<Link>, Failure>> link(Bell& bell, Time deadline, Stop* stop);
   void lose_connection();
   Task<bool> dial(Bell& bell, Time deadline);
   Task<std::optional<Failure>> send_and_wait(Bell& bell, const protocol::Request& request, std::shared_ptr<Link> link,
                                              std::shared_ptr<Call> call, Time deadline, Stop* stop);
+  Task<std::optional<Failure>> await_answer(Bell& bell, std::shared_ptr<Link> link, std::shared_ptr<Call> call,
+                                            Time deadline, Stop* stop);
+  Task<> open_pushes(Bell& bell, std::shared_ptr<Link> link, Time deadline, Stop* stop);
+  void send(Link& link, const protocol::Request& request, std::shared_ptr<Call> call);
   Task<bool> wait(Bell& bell, Box& box, std::shared_ptr<Link> link, Time deadline, Stop* stop);
+  void grant(const std::string& message);
+  void key_changed(const std::string& key);
 
   World& world_;
   const int number_;
@@ -129,11 +135,12 @@ class Process {
   std::shared_ptr<Link> link_;
   bool dialling_ = false;
   bool mailbox_refused_ = false;
-  Server::Connection subscribed_link_ = 0;
-  Server::Connection tracking_link_ = 0;
+  bool tracking_refused_ = false;
+  Server::Connection pushing_link_ = 0;
   std::map<std::string, bool> contended_;
   std::list<Box*> boxes_;
-  std::list<Task<>> running_;  // last: what runs uses the rest
+  Caretaker caretaker_{*this};
+  std::list<Task<>> running_, servants_;  // last: what runs uses the rest
 };
 
 template <class Machine>
@@ -175,6 +182,7 @@ Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time dea
       }
       step = machine.answered(view(*answered));
     } else if (const auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
+      if (waits && world_.mutant == Mutant::repeats_as_another) co_return Failure::forgotten;
       step = machine.unanswered();
       if (unanswered->failure != Failure::unreachable) co_return unanswered->failure;
       broke = unanswered->failure;

@@ -11,7 +11,8 @@ const std::vector<Profile>& profiles() {
   static const std::vector<Profile> all{
       // No trouble: whoever waits is served in order and in time.
       {.name = "calm"},
-      {.name = "crowd", .processes = 16, .threads = 3, .rounds = 6, .keys = 1},
+      {.name = "crowd", .processes = 12, .threads = 3, .rounds = 6, .keys = 1},
+      {.name = "limited", .processes = 5, .rounds = 6, .keys = 1, .max_waiters = 3},
       // Delays of every length, everywhere.
       {.name = "slow",
        .latency = 20ms,
@@ -25,7 +26,15 @@ const std::vector<Profile>& profiles() {
       {.name = "strangers", .processes = 4, .strangers = 2, .deaths = 5s},
       // The server forgets.
       {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
-      {.name = "clock", .clock_steps = 2s},
+      {.name = "server", .server_pauses = 3s, .failovers = 5s},
+      {.name = "clock",
+       .processes = 4,
+       .rounds = 20,
+       .keys = 4,
+       .fencing = 600'000,
+       .passes = 300'000,
+       .clock_steps = 1s},
+      {.name = "deletions", .processes = 4, .rounds = 8, .keys = 1, .strangers = 1, .deletions = 150ms},
       // An old or a strict server.
       {.name = "no_mailbox", .pauses = 1'000, .conduct = {.refuses_channels = true, .refuses_tracking = true}},
       {.name = "everything",
@@ -42,6 +51,8 @@ const std::vector<Profile>& profiles() {
        .deaths = 3s,
        .script_flushes = 2s,
        .restarts = 30s,
+       .server_pauses = 10s,
+       .failovers = 20s,
        .deletions = 10s},
   };
   return all;

@@ -16,9 +16,12 @@ struct Profile {
 
   // Who takes part:
   int processes = 6;
-  int threads = 2;    ///< at most, in each
-  int rounds = 12;    ///< of each thread
-  int keys = 2;       ///< at most
+  int threads = 2;                  ///< at most, in each
+  int rounds = 12;                  ///< of each thread
+  int keys = 2;                     ///< at most
+  std::uint64_t fencing = 300'000;  ///< how many in a million want a token
+  std::uint64_t passes = 100'000;   ///< how many pass the lock on within their process
+  int max_waiters = 10'000;
   int strangers = 0;  ///< clients of the plain SET NX pattern on the same keys
 
   // The network and the machines. What is longer than `latency` counts as a disturbance. The rates are per million.
@@ -35,6 +38,8 @@ struct Profile {
   Time deaths{0};
   Time script_flushes{0};
   Time restarts{0};
+  Time server_pauses{0};
+  Time failovers{0};
   Time deletions{0};
   Time clock_steps{0};
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -37,7 +38,7 @@ Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
       conduct_{conduct},
       surroundings_{std::move(surroundings)},
-      keyspace_{[this](const std::string& key, bool expired) { notice_change(key, expired); }} {}
+      keyspace_{[this](const std::string& key) { notice_change(key); }} {}
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
@@ -64,14 +65,15 @@ void Server::push(Connection connection, Value value) {
   after_reply_.push_back(std::move(value));
 }
 
-void Server::notice_change(const std::string& key, bool expired) {
-  surroundings_.on_change(key, expired);
+/// With NOLOOP, nobody is told of what its own command did; that is so for a key that expires while it is looked at, too.
+void Server::notice_change(const std::string& key) {
+  surroundings_.on_change(key);
   const auto place = tracked_.find(key);
   if (place == tracked_.end()) return;
   const auto told = std::move(place->second);
   tracked_.erase(place);
   for (const Connection connection : told) {
-    if (connection == caller_ && clients_[connection].noloop && !expired) continue;
+    if (connection == caller_ && clients_[connection].noloop) continue;
     push(connection, Value::push({Value::bulk("invalidate"), Value::array({Value::bulk(key)})}));
   }
 }
@@ -85,6 +87,11 @@ void Server::forget_everything() {
   forget_scripts();
   tracked_.clear();
   keyspace_.clear();
+}
+
+void Server::take_over(const Keyspace& replica) {
+  forget_everything();
+  keyspace_.take_over(replica);
 }
 
 std::size_t Server::receivers(const std::string& channel) const {
@@ -101,7 +108,7 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"SET", {.arity = -3, .run = &Server::set}},
       {"DEL", {.arity = -2, .run = &Server::del}},
       {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
-      {"PEXPIRE", {.arity = 3, .run = &Server::pexpire}},
+      {"PEXPIRE", {.arity = -3, .run = &Server::pexpire}},
       {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
       {"HGET", {.arity = 3, .reads = true, .run = &Server::hget}},
       {"HMGET", {.arity = -3, .reads = true, .run = &Server::hmget}},
@@ -137,11 +144,23 @@ Value Server::perform(const Arguments& arguments, bool in_script) {
     return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
   }
   if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
-  if (command.reads) {
-    const Client& client = clients_[caller_];
-    if (client.tracking && client.caching) tracked_[arguments[1]].insert(caller_);
+  Value answer = (this->*command.run)(arguments);
+  // Afterwards: a key that expires while it is looked at is forgotten, and then remembered.
+  if (command.reads) track(arguments, in_script);
+  return answer;
+}
+
+/// Remembers what the caller read, if it wants to be told when that changes.
+void Server::track(const Arguments& arguments, bool in_script) {
+  const Client& client = clients_[caller_];
+  if (!client.tracking || !client.caching) return;
+  if (in_script && conduct_.before_7_2) {
+    for (const std::string& key : declared_) tracked_[key].insert(caller_);
+  } else if (upper(arguments.front()) == "EXISTS") {
+    for (std::size_t i = 1; i < arguments.size(); ++i) tracked_[arguments[i]].insert(caller_);
+  } else {
+    tracked_[arguments[1]].insert(caller_);
   }
-  return (this->*command.run)(arguments);
 }
 
 Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"); }
@@ -196,8 +215,13 @@ Value Server::exists(const Arguments& arguments) {
 Value Server::pexpire(const Arguments& arguments) {
   const auto expiry = integer(arguments[2]);
   if (!expiry) return Value::error(not_an_integer);
+  const bool only_longer = arguments.size() == 4 && upper(arguments[3]) == "GT";
+  if (arguments.size() > 3 && !only_longer) return Value::error("ERR Unsupported option " + arguments[3]);
   Keyspace::Entry* entry = keyspace_.find(arguments[1]);
   if (entry == nullptr) return Value::number(0);
+  // What never expires lives longer than anything.
+  const std::int64_t present = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
+  if (only_longer && keyspace_.now_ms() + *expiry <= present) return Value::number(0);
   if (*expiry <= 0) {
     keyspace_.erase(arguments[1]);
   } else {
@@ -307,7 +331,7 @@ Value Server::publish(const Arguments& arguments) {
     if (!client.channels.contains(arguments[1])) continue;
     ++reached;
     Value message = Value::push({Value::bulk("message"), Value::bulk(arguments[1]), Value::bulk(arguments[2])});
-    if (connection == caller_ && conduct_.messages_before_reply) {
+    if (connection == caller_ && conduct_.before_7_2) {
       before_reply_.push_back(std::move(message));
     } else {
       push(connection, std::move(message));
@@ -353,8 +377,8 @@ Value Server::client(const Arguments& arguments) {
 // ---- scripts --------------------------------------------------------------------------------------------------------
 
 Server::Scripts::iterator Server::keep(const std::string& source) {
-  std::string text = surroundings_.rewrite_script ? surroundings_.rewrite_script(source) : source;
-  return scripts_.insert_or_assign(sha1(source), std::move(text)).first;
+  const std::string text = surroundings_.rewrite_script ? surroundings_.rewrite_script(source) : source;
+  return scripts_.insert_or_assign(sha1(source), lua_.compile(text)).first;
 }
 
 Value Server::script(const Arguments& arguments) {
@@ -377,7 +401,7 @@ Value Server::evalsha(const Arguments& arguments) {
   return evaluate(place->second, arguments);
 }
 
-Value Server::evaluate(const std::string& source, const Arguments& arguments) {
+Value Server::evaluate(LuaHost::Script script, const Arguments& arguments) {
   const auto key_count = integer(arguments[2]);
   if (!key_count) return Value::error(not_an_integer);
   if (*key_count < 0) return Value::error("ERR Number of keys can't be negative");
@@ -385,7 +409,8 @@ Value Server::evaluate(const std::string& source, const Arguments& arguments) {
     return Value::error("ERR Number of keys can't be greater than number of args");
   }
   const auto keys_end = arguments.begin() + 3 + *key_count;
-  return lua_.run(source, {arguments.begin() + 3, keys_end}, {keys_end, arguments.end()},
+  declared_.assign(arguments.begin() + 3, keys_end);
+  return lua_.run(script, declared_, {keys_end, arguments.end()},
                   [this](const Arguments& command) { return perform(command, true); });
 }
 

@@ -22,15 +22,17 @@ class Server {
 
   /// In what servers differ.
   struct Conduct {
-    bool messages_before_reply = false;  ///< one's own, published by one's own script: so before Redis 7.2
-    bool refuses_channels = false;       ///< an ACL without channel rights
+    bool before_7_2 =
+        false;  ///< a script's messages to its caller come before its answer, and whatever key it reads, all
+                ///< that it declares are tracked
+    bool refuses_channels = false;  ///< an ACL without channel rights
     bool refuses_tracking = false;
   };
 
   struct Surroundings {
     std::function<std::int64_t()> now_us;            ///< the server's clock
     std::function<void(Connection, Value)> deliver;  ///< an answer or a push
-    std::function<void(const std::string& key, bool expired)> on_change = [](auto&&...) {};
+    std::function<void(const std::string& key)> on_change = [](auto&&...) {};
     std::function<std::string(const std::string&)> rewrite_script = {};  ///< a mutant's
   };
 
@@ -43,6 +45,9 @@ class Server {
   /// What SCRIPT FLUSH and a restart without persistence do; connections stay, for the caller to close.
   void forget_scripts() { scripts_.clear(); }
   void forget_everything();
+
+  /// What a failover to a replica does: it has the keys that it had received.
+  void take_over(const Keyspace& replica);
 
   /// The server's own round: deletes the key if its time has come.
   void expire_if_due(const std::string& key);
@@ -70,13 +75,14 @@ class Server {
   };
   static const std::map<std::string, Command, std::less<>>& commands();
 
-  using Scripts = std::map<std::string, std::string, std::less<>>;  // by digest
+  using Scripts = std::map<std::string, LuaHost::Script, std::less<>>;  // by digest
 
   Value perform(const Arguments& arguments, bool in_script);
   Scripts::iterator keep(const std::string& source);
-  Value evaluate(const std::string& source, const Arguments& arguments);
-  void notice_change(const std::string& key, bool expired);
+  Value evaluate(LuaHost::Script script, const Arguments& arguments);
+  void notice_change(const std::string& key);
   void push(Connection connection, Value value);
+  void track(const Arguments& arguments, bool in_script);
   Value complain(std::string text);
 
   Value ping(const Arguments& arguments);
@@ -113,7 +119,8 @@ class Server {
 
   // Of the command that runs:
   Connection caller_ = 0;
-  bool no_reply_ = false;  // SUBSCRIBE answers by a push
+  std::vector<std::string> declared_;  // a script's keys
+  bool no_reply_ = false;              // SUBSCRIBE answers by a push
   std::vector<Value> before_reply_, after_reply_;
 };
 

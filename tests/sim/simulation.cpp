@@ -9,6 +9,7 @@
 
 #include "sim/checker.hpp"
 #include "sim/process.hpp"
+#include "sim/stranger.hpp"
 #include "sim/worker.hpp"
 #include "sim/world.hpp"
 
@@ -19,6 +20,12 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 constexpr Time longest_run = 2h;
+
+/// Of the server's clock from the right time. The floor of the tokens is kept for longer than twice that.
+constexpr Time farthest_step = 10s;
+/// Of tokens over the clock, if that is never set back.
+constexpr std::chrono::microseconds longest_lead = 5ms;
+
 constexpr int most_steps_at_once = 100'000;
 
 class Simulation {
@@ -34,11 +41,15 @@ class Simulation {
     over_ = true;
     // Whatever somebody left behind unintentionally has gone by then.
     const Time window = 3 * habits_.delay + 1s;
-    const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s;
-    run_until([] { return false; }, settled);
+    const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s + 2 * farthest_step;
+    world_.agenda.advance(settled);
     for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
     for (const std::string& complaint : world_.server().complaints()) {
       result.violations.push_back("no server would take this: " + complaint);
+    }
+    if (world_.profile.clock_steps == Time{0} && world_.farthest_floor() > longest_lead) {
+      result.violations.push_back("tokens run ahead of the clock, by us: " +
+                                  std::to_string(world_.farthest_floor().count()));
     }
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
@@ -50,7 +61,10 @@ class Simulation {
                         .idle = 4 * message + delay + (woken ? Time{0} : window),
                         .delay = delay,
                         .claim = woken ? Time{1s} : window,
-                        .expiry = 2 * habits_.expiry};
+                        .lease = habits_.expiry,
+                        .expiry = 2 * habits_.expiry,
+                        .waiters = habits_.max_waiters,
+                        .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
     Verdict verdict = check(result.history, bounds);
     for (std::string& violation : verdict.violations) result.violations.push_back(std::move(violation));
@@ -70,7 +84,8 @@ class Simulation {
             // The public interface accepts none that is longer than the lease.
             .delay = std::min(delays[random.below(delays.size())], expiry / 2),
             .longest_stay = stays[random.below(stays.size())],
-            .longest_think = random.between(1ms, 200ms)};
+            .longest_think = random.between(1ms, 200ms),
+            .max_waiters = world_.profile.max_waiters};
   }
 
   void populate() {
@@ -124,11 +139,13 @@ class Simulation {
     });
     every(what.script_flushes, [this] { world_.forget_scripts(); });
     every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
+    every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
+    every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
     every(what.deletions, [this] {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
       world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);
     });
-    every(what.clock_steps, [this] { world_.step_server_clock(world_.random.between(-10s, 10s)); });
+    every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 
   void every(Time mean, const std::function<void()>& trouble) {

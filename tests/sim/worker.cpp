@@ -5,107 +5,16 @@
 #include <string>
 #include <utility>
 
-#include "protocol/lease.hpp"
 #include "protocol/release.hpp"
-#include "sim/sha1.hpp"
 
 namespace redismutex::sim {
 
 using namespace std::chrono_literals;
 using protocol::Acquire;
-using protocol::Extend;
 using protocol::Instant;
-using protocol::Release;
 using std::chrono::milliseconds;
 
-// ---- the lease ------------------------------------------------------------------------------------------------------
-
-Lease::Lease(Process& process, int client, const protocol::Key& key, protocol::OwnerId id, milliseconds expiry,
-             const Acquire::Held& held)
-    : process_{process},
-      client_{client},
-      key_{key},
-      id_{std::move(id)},
-      expiry_{expiry},
-      valid_until_{held.valid_until},
-      claim_{held.claimed} {}
-
-void Lease::confirm() {
-  if (!claim_ || process_.world().mutant == Mutant::never_extends_claim) return;
-  shorten(expiry_);
-  auto machine = std::make_shared<Extend>(key_, id_, expiry_);
-  auto call = std::make_shared<Call>();
-  const Instant sent_at = process_.now();
-  call->on_reply = [weak = weak_from_this(), machine, sent_at, answer = call.get()] {
-    const auto lease = weak.lock();
-    if (!lease || lease->given_back_ || !lease->claim_) return;
-    machine->answered(lease->process_.view({answer->reply, sent_at}));
-    lease->conclude(machine->outcome());
-  };
-  process_.post(std::get<protocol::Request>(machine->start(sent_at)), call);
-  process_.spawn(see_to_claim(shared_from_this()));
-}
-
-/// The extension under way may get lost: then another is sent. As engine::Hold::see_to_claim.
-Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
-  Process& process = lease->process_;
-  Bell bell{process.world(), process};
-  const Instant here = process.now();
-  co_await process.sleep(bell, process.clock().when(here + (lease->valid_until_ - here) / 4));
-  if (lease->given_back_ || !lease->claim_ || !lease->valid()) co_return;
-  Extend machine{lease->key_, lease->id_, lease->expiry_};
-  const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until_));
-  if (!failure && !lease->given_back_ && lease->claim_) lease->conclude(machine.outcome());
-}
-
-void Lease::shorten(milliseconds expiry) {
-  const Instant end = protocol::valid_until(process_.now(), expiry);
-  if (end >= valid_until_) return;
-  valid_until_ = end;
-  process_.world().record({.kind = Event::Kind::lease,
-                           .client = client_,
-                           .key = key_.text(),
-                           .id = id_.text(),
-                           .until = process_.clock().when(valid_until_)});
-}
-
-void Lease::conclude(const Extend::Outcome& outcome) {
-  if (std::holds_alternative<protocol::Refusal>(outcome)) return;
-  claim_ = false;
-  const auto* extended = std::get_if<Extend::Extended>(&outcome);
-  valid_until_ = extended != nullptr ? extended->valid_until : Instant{};
-  process_.world().record(
-      {.kind = Event::Kind::lease,
-       .client = client_,
-       .key = key_.text(),
-       .id = id_.text(),
-       .until = extended != nullptr ? process_.clock().when(valid_until_) : process_.world().now()});
-}
-
-Task<> Lease::extend(Bell& bell, milliseconds expiry) {
-  const Instant old_until = valid_until_;
-  shorten(expiry);
-  claim_ = false;  // what was asked before does not count any more
-  Extend machine{key_, id_, expiry};
-  const Time deadline = std::min(process_.patience(), process_.clock().when(old_until));
-  const auto failure = co_await process_.run(bell, machine, deadline);
-  if (!failure) conclude(machine.outcome());
-}
-
-Task<> Lease::release(Bell& bell) {
-  World& world = process_.world();
-  given_back_ = true;
-  Release machine{key_, id_, valid_until_};
-  world.record({.kind = Event::Kind::release, .client = client_, .key = key_.text(), .id = id_.text()});
-  const auto failure = co_await process_.run(bell, machine, process_.patience());
-  Event event{.kind = Event::Kind::unclear, .client = client_, .key = key_.text(), .id = id_.text()};
-  if (!failure) {
-    if (std::holds_alternative<Release::Released>(machine.outcome())) event.kind = Event::Kind::released;
-    if (std::holds_alternative<Release::Gone>(machine.outcome())) event.kind = Event::Kind::gone;
-    if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) event.note = refused->code;
-  }
-  world.record(std::move(event));
-}
+namespace {
 
 std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcome& outcome) {
   if (failure) {
@@ -113,13 +22,34 @@ std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcom
       case Failure::unreachable: return "unreachable";
       case Failure::timed_out: return "timed-out";
       case Failure::cancelled: return "cancelled";
+      case Failure::forgotten: return "forgotten";
     }
   }
   if (const auto* refused = std::get_if<protocol::Refusal>(&outcome)) return "refused-" + refused->code;
   return std::holds_alternative<Acquire::Full>(outcome) ? "full" : "taken";
 }
 
-// ---- rounds ---------------------------------------------------------------------------------------------------------
+/// As the mutant has it.
+Task<> leave_only(Process& process, Bell& bell, const protocol::Key& key, const protocol::OwnerId& id) {
+  const std::string script = cancel_without_release();
+  const std::array<std::string_view, 6> command{"EVAL", script, "2", key.text(), key.queue(), id.text()};
+  std::shared_ptr<Link> used;
+  const protocol::Request request{.arguments = command};
+  const auto answered = co_await process.exchange(bell, request, process.patience(), nullptr, used);
+}
+
+Task<> release_in_background(Process& process, const protocol::Key& key, protocol::OwnerId id, Instant until) {
+  Bell bell{process.world(), process};
+  if (process.world().mutant == Mutant::cancel_keeps_grant) co_return co_await leave_only(process, bell, key, id);
+  for (;;) {
+    protocol::Release release{key, id, until};
+    const auto failure = co_await process.run(bell, release, process.patience());
+    if (!failure || process.now() + 250ms >= until) co_return;
+    co_await process.sleep(bell, process.world().now() + 250ms);
+  }
+}
+
+}  // namespace
 
 Task<> Worker::run() {
   for (int round = 0; round < world_.profile.rounds; ++round) {
@@ -128,24 +58,70 @@ Task<> Worker::run() {
   }
 }
 
+Worker::Wishes Worker::make_wishes() {
+  Random& random = world_.random;
+  Wishes wishes{.fencing = random.chance(world_.profile.fencing), .longest_stay = habits_.longest_stay};
+  if (random.chance(50'000)) wishes.longest_stay = 2 * Time{habits_.expiry};  // longer than the lease
+  if (random.chance(100'000)) {
+    wishes.renewal = true;
+    if (random.chance(300'000)) wishes.longest_stay = 3 * Time{habits_.expiry};
+  }
+  wishes.watching = random.chance(100'000);
+  if (random.chance(world_.profile.passes)) wishes.most_passes = static_cast<int>(random.between(1, 20));
+  return wishes;
+}
+
 Task<> Worker::turn(const protocol::Key& key) {
-  const auto lease = co_await acquire(key);
+  const Wishes wishes = make_wishes();
+  const auto lease = co_await acquire(key, wishes);
   if (!lease) co_return;
   co_await process_.point(bell_);
   // Whoever looks before acting finds a lease that ended meanwhile.
-  if (lease->valid()) {
-    world_.record({.kind = Event::Kind::inside,
-                   .client = client_,
-                   .key = key.text(),
-                   .id = lease->id().text(),
-                   .until = process_.clock().when(lease->valid_until())});
-    lease->confirm();
-    co_await stay(*lease);
+  for (int passes = 0; lease->valid(); ++passes) {
+    co_await use(lease, wishes);
+    if (passes == wishes.most_passes || !lease->pass(16)) break;
+    co_await process_.point(bell_);
   }
-  co_await lease->release(bell_);
+  co_await lease->release();
 }
 
-Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key) {
+Task<> Worker::use(std::shared_ptr<Lease> lease, const Wishes& wishes) {
+  lease->enter(wishes.cared_for());
+  lease->confirm();
+  if (wishes.cared_for()) {
+    Caretaker::Care care{.renew_to = wishes.renewal ? lease->expiry() : 0ms};
+    if (wishes.renewal && world_.chance(200'000)) care.no_longer_than = process_.now() + 2 * lease->expiry();
+    process_.caretaker().take(lease, care);
+  }
+  co_await stay(*lease, wishes);
+  process_.caretaker().forget(*lease);
+  lease->leave();
+}
+
+Task<> Worker::stay(Lease& lease, const Wishes& wishes) {
+  Random& random = world_.random;
+  const Time leave_at = world_.now() + random.between(Time{0}, wishes.longest_stay);
+  const auto next_extension = [&] {
+    return random.chance(200'000) ? world_.now() + random.between(Time{0}, leave_at - world_.now()) : never;
+  };
+  Time extend_at = next_extension();
+  co_await process_.point(bell_);
+  while (lease.valid() && world_.now() < leave_at) {
+    if (world_.now() >= extend_at) {
+      const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
+      const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
+      co_await lease.extend(expiry, wishes.cared_for() ? protocol::Tracking::on : protocol::Tracking::off);
+      extend_at = world_.now() < leave_at ? next_extension() : never;
+      continue;
+    }
+    const Time over_at = process_.clock().when(lease.valid_until());
+    co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), over_at));
+  }
+}
+
+// ---- acquiring ------------------------------------------------------------------------------------------------------
+
+Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wishes& wishes) {
   Random& random = world_.random;
   const protocol::OwnerId id = process_.draw_id();
   const bool waits = !random.chance(150'000);
@@ -166,6 +142,8 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key) {
                   {.expiry = habits_.expiry,
                    .wait_until = waits ? std::optional{wait_until} : std::nullopt,
                    .delay = habits_.delay,
+                   .max_waiters = habits_.max_waiters,
+                   .fencing = wishes.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
                    .mailbox = mailbox,
                    .expect_queue = contended}};
   Box box{key.text(), id.text(), bell_};
@@ -174,15 +152,16 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key) {
   process_.remove(box);
   stop->bell = nullptr;
   contended = machine.met_others();
-  if (machine.left_traces()) clean_up(key, id, machine);
+  if (machine.left_traces() && failure != Failure::forgotten) clean_up(key, id);
   if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome()); held != nullptr && !failure) {
-    co_return std::make_shared<Lease>(process_, client_, key, id, habits_.expiry, *held);
+    co_return std::make_shared<Lease>(process_, bell_, client_, key, id, habits_.expiry, *held);
   }
   world_.record({.kind = Event::Kind::ended,
                  .client = client_,
                  .key = key.text(),
                  .id = id.text(),
                  .note = why_not(failure, machine.outcome())});
+  if (failure == Failure::forgotten) co_return co_await acquire(key, wishes);
   co_return nullptr;
 }
 
@@ -198,92 +177,9 @@ std::shared_ptr<Stop> Worker::stop_some_time() {
   return stop;
 }
 
-/// As engine::Acquisition::clean_up.
-void Worker::clean_up(const protocol::Key& key, const protocol::OwnerId& id, const Acquire& machine) {
-  const Instant until = process_.now() + habits_.expiry;
-  if (!machine.in_doubt()) {
-    Release release{key, id, until};
-    auto request = std::get<protocol::Request>(release.start(process_.now()));
-    const std::string mutated = cancel_without_release(), number_of_keys = "2";
-    const std::array<std::string_view, 6> keeps{"EVAL", mutated, number_of_keys, key.text(), key.queue(), id.text()};
-    if (world_.mutant == Mutant::cancel_keeps_grant) request.arguments = keeps;
-    if (process_.post(request)) return;
-  }
-  process_.spawn(release_in_background(process_, key, id, until));
-}
-
-Task<> Worker::release_in_background(Process& process, const protocol::Key& key, protocol::OwnerId id, Instant until) {
-  Bell bell{process.world(), process};
-  for (;;) {
-    Release release{key, id, until};
-    const auto failure = co_await process.run(bell, release, process.patience());
-    if (!failure || process.now() + 250ms >= until) co_return;
-    co_await process.sleep(bell, process.world().now() + 250ms);
-  }
-}
-
-Task<> Worker::stay(Lease& lease) {
-  Random& random = world_.random;
-  const auto leave_at = [&] {
-    // Mostly short; sometimes longer than the lease.
-    if (random.chance(50'000)) return world_.now() + random.between(Time{0}, Time{habits_.expiry * 2});
-    return world_.now() + random.between(Time{0}, habits_.longest_stay);
-  }();
-  Time extend_at = never;
-  if (random.chance(200'000)) extend_at = world_.now() + random.between(Time{0}, leave_at - world_.now());
-  co_await process_.point(bell_);
-  while (lease.valid() && world_.now() < leave_at) {
-    if (world_.now() >= extend_at) {
-      extend_at = never;
-      const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
-      co_await lease.extend(bell_, std::max(habits_.expiry * percent / 100, milliseconds{50}));
-      continue;
-    }
-    const Time over_at = process_.clock().when(lease.valid_until());
-    co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), over_at));
-  }
-}
-
-// ---- strangers ------------------------------------------------------------------------------------------------------
-
-Task<> Stranger::run() {
-  for (int round = 0; round < world_.profile.rounds; ++round) {
-    co_await process_.sleep(bell_, world_.now() + world_.random.between(Time{0}, habits_.longest_think));
-    co_await turn(world_.keys[world_.random.below(world_.keys.size())]);
-  }
-}
-
-Task<> Stranger::turn(const protocol::Key& key) {
-  static const std::string compare_and_delete =
-      "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end";
-  const protocol::OwnerId id = process_.draw_id();
-  const std::string expiry_ms = std::to_string(habits_.expiry.count());
-  const std::array<std::string_view, 6> set{"SET", key.text(), id.text(), "NX", "PX", expiry_ms};
-  const std::array<std::string_view, 5> del{"EVAL", compare_and_delete, "1", key.text(), id.text()};
-  const protocol::Request asks{.arguments = set}, gives_back{.arguments = del};
-  std::shared_ptr<Link> used;
-  Event event{
-      .kind = Event::Kind::want, .client = process_.client(0), .key = key.text(), .id = id.text(), .note = "stranger"};
-  world_.record(event);
-  for (int attempt = 0; attempt < 50; ++attempt) {
-    const auto taken = co_await process_.exchange(bell_, asks, process_.patience(), nullptr, used);
-    const auto* answered = std::get_if<Process::Answered>(&taken);
-    if (answered == nullptr) co_return;  // its key expires by itself, if it has it
-    const Instant valid_until = protocol::valid_until(answered->sent_at, habits_.expiry);
-    if (answered->reply.kind == Value::Kind::status && process_.now() < valid_until) {
-      event.kind = Event::Kind::inside;
-      event.until = process_.clock().when(valid_until);
-      const Time until = event.until;
-      world_.record(event);
-      co_await process_.sleep(bell_,
-                              std::min(until, world_.now() + world_.random.between(Time{0}, habits_.longest_stay)));
-      event.kind = Event::Kind::release;
-      world_.record(std::move(event));
-      const auto deleted = co_await process_.exchange(bell_, gives_back, process_.patience(), nullptr, used);
-      co_return;
-    }
-    co_await process_.sleep(bell_, world_.now() + world_.random.between(10ms, 100ms));
-  }
+void Worker::clean_up(const protocol::Key& key, const protocol::OwnerId& id) {
+  if (world_.mutant == Mutant::never_cleans_up) return;
+  process_.spawn(release_in_background(process_, key, id, process_.now() + habits_.expiry));
 }
 
 }  // namespace redismutex::sim

@@ -1,5 +1,6 @@
 #include "sim/world.hpp"
 
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -18,15 +19,16 @@ constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
 /// The fields of a queue's hash that say who waits: "who:<id>".
 constexpr std::string_view who = "who:";
 
-/// "seen window expiry mailbox", as queue.lua writes it.
+/// "seen window expiry fencing mailbox", as queue.lua writes it.
 struct Waiter {
   std::int64_t seen_ms = 0;
   std::int64_t window_ms = 0;
   std::string mailbox = {};
 
-  explicit Waiter(const std::string& who) {
+  explicit Waiter(const std::string& record) {
     std::int64_t expiry_ms = 0;
-    std::istringstream{who} >> seen_ms >> window_ms >> expiry_ms >> mailbox;
+    int fencing = 0;
+    std::istringstream{record} >> seen_ms >> window_ms >> expiry_ms >> fencing >> mailbox;
   }
 };
 
@@ -41,7 +43,7 @@ World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mista
               what.conduct,
               {.now_us = [this] { return server_now_us(); },
                .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
-               .on_change = [this](const std::string& key, bool /*expired*/) { touched_.insert(key); },
+               .on_change = [this](const std::string& key) { touched_.insert(key); },
                .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }}} {}
 
 // ---- the record -----------------------------------------------------------------------------------------------------
@@ -62,19 +64,21 @@ void World::note(const std::string& text) const {
             << "  " << text << '\n';
 }
 
-/// After a command: what it did to the locks.
-void World::watch(const std::vector<std::string>& command) {
+/// After a command, or something else: what it did to the locks.
+void World::watch(const Cause& cause) {
   const auto touched = std::exchange(touched_, {});
   for (const protocol::Key& key : keys) {
-    if (touched.contains(key.text())) watch_owner(key, command);
+    if (touched.contains(key.text())) watch_owner(key, cause);
     if (touched.contains(key.queue())) watch_queue(key);
   }
 }
 
-void World::watch_owner(const protocol::Key& key, const std::vector<std::string>& command) {
+void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   const Keyspace::Entry* entry = server_.keyspace().peek(key.text());
   if (entry == nullptr) {
-    if (owners_.erase(key.text()) > 0) record({.kind = Event::Kind::free, .key = key.text()});
+    if (owners_.erase(key.text()) > 0) {
+      record({.kind = Event::Kind::free, .key = key.text(), .note = std::string{cause.other}});
+    }
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
@@ -86,8 +90,8 @@ void World::watch_owner(const protocol::Key& key, const std::vector<std::string>
   std::string& known = owners_[key.text()];
   const auto& queue = queues_[key.queue()];
   const auto place = queue.find(std::string{who} + id);
-  const bool asks_itself = command.size() > 5 && command[5] == id;
-  if (known != id && place != queue.end() && !asks_itself) {
+  const bool by_another = cause.command != nullptr && !(cause.command->size() > 5 && (*cause.command)[5] == id);
+  if (known != id && place != queue.end() && by_another) {
     const Waiter waiter{place->second};
     event.note = "handed";
     if (server_now_us() / 1000 > waiter.seen_ms + waiter.window_ms) event.note = "handed-to-stale";
@@ -104,6 +108,9 @@ void World::watch_queue(const protocol::Key& key) {
   const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
   const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
   const Keyspace::Hash& present = hash == nullptr ? nobody : *hash;
+  if (const auto floor = present.find("floor"); floor != present.end()) {
+    farthest_floor_ = std::max(farthest_floor_, std::chrono::microseconds{std::stoll(floor->second) - server_now_us()});
+  }
   Keyspace::Hash& known = queues_[key.queue()];
   auto is = present.lower_bound(std::string{who});
   auto was = known.begin();
@@ -151,14 +158,36 @@ Server::Connection World::connect(const std::shared_ptr<Link>& link) {
 }
 
 void World::disconnect(Server::Connection connection) {
-  links_.erase(connection);
-  server_.disconnect(connection);
+  when_it_runs([this, connection] {
+    links_.erase(connection);
+    server_.disconnect(connection);
+  });
 }
 
 void World::execute(Server::Connection connection, const std::vector<std::string>& command) {
-  if (!up_ || !links_.contains(connection)) return;
-  server_.execute(connection, command);
-  watch(command);
+  when_it_runs([this, connection, command] {
+    if (!up_ || !links_.contains(connection)) return;
+    server_.execute(connection, command);
+    watch({.command = &command});
+  });
+}
+
+/// While the server is paused, its kernel collects what arrives.
+void World::when_it_runs(std::function<void()> work) {
+  if (paused_until_ > now()) {
+    arrived_.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+void World::pause_server(Time duration) {
+  if (paused_until_ > now()) return;
+  record({.kind = Event::Kind::disturbed, .until = now() + duration, .note = "the-server-is-paused"});
+  paused_until_ = now() + duration;
+  agenda.at(paused_until_, [this] {
+    for (const auto& work : std::exchange(arrived_, {})) work();
+  });
 }
 
 void World::deliver(Server::Connection connection, Value value) {
@@ -173,37 +202,53 @@ void World::plan_expiry(const std::string& key) {
   if (entry == nullptr || !entry->expires_at_ms || !expiry_planned_.insert(key).second) return;
   const Time lag = chance(50'000) ? random.between(1s, 10s) : random.between(2ms, 300ms);
   agenda.at(std::max(now(), true_time(*entry->expires_at_ms)) + lag, [this, key] {
-    expiry_planned_.erase(key);
-    server_.expire_if_due(key);
-    watch({});
-    plan_expiry(key);
+    when_it_runs([this, key] {
+      expiry_planned_.erase(key);
+      server_.expire_if_due(key);
+      watch({.other = "expired"});
+      plan_expiry(key);
+    });
   });
 }
 
-void World::step_server_clock(Time by) {
+void World::set_server_clock(Time ahead) {
   record({.kind = Event::Kind::disaster, .note = "clock-step"});
-  server_clock_ahead_ += by;
+  server_clock_ahead_ = ahead;
   for (const protocol::Key& key : keys) {
     server_.expire_if_due(key.text());
     server_.expire_if_due(key.queue());
+    touched_.insert(key.text());  // it expires at another time now
   }
-  watch({});
+  watch({.other = "clock-step"});
 }
 
 void World::restart_server(Time down) {
   record({.kind = Event::Kind::disaster, .note = "restart"});
   up_ = false;
   server_.forget_everything();
-  watch({});
+  watch({.other = "restart"});
+  reset_connections();
+  agenda.after(down, [this] { up_ = true; });
+}
+
+void World::reset_connections() {
   for (const auto& [connection, weak] : std::exchange(links_, {})) {
     server_.disconnect(connection);
     if (const auto link = weak.lock()) link->reset_by_server();
   }
-  agenda.after(down, [this] { up_ = true; });
+}
+
+void World::fail_over(Time lag) {
+  agenda.after(lag, [this, replica = server_.keyspace()] {
+    record({.kind = Event::Kind::disaster, .note = "failover"});
+    server_.take_over(replica);
+    watch({.other = "failover"});
+    reset_connections();
+  });
 }
 
 void World::forget_scripts() {
-  record({.kind = Event::Kind::disaster, .note = "SCRIPT-FLUSH"});
+  record({.kind = Event::Kind::disaster, .note = "script-flush"});
   server_.forget_scripts();
 }
 
@@ -212,7 +257,7 @@ void World::delete_by_hand(const protocol::Key& key) {
   const Server::Connection connection = server_.connect();
   server_.execute(connection, {"DEL", key.text()});
   server_.disconnect(connection);
-  watch({});
+  watch({.other = "DEL"});
 }
 
 void World::delete_all_by_hand() {
@@ -220,12 +265,12 @@ void World::delete_all_by_hand() {
   const Server::Connection connection = server_.connect();
   server_.execute(connection, {"FLUSHALL"});
   server_.disconnect(connection);
-  watch({});
+  watch({.other = "FLUSHALL"});
 }
 
 std::vector<std::string> World::keys_left() {
   for (const std::string& key : server_.keyspace().keys()) server_.expire_if_due(key);
-  watch({});
+  watch({.other = "expired"});
   return server_.keyspace().keys();
 }
 

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,26 +51,43 @@ class World {
   Server::Connection connect(const std::shared_ptr<Link>& link);
   void disconnect(Server::Connection connection);
   void execute(Server::Connection connection, const std::vector<std::string>& command);
-  void step_server_clock(Time by);
+  void set_server_clock(Time ahead);
   void restart_server(Time down);
+  void pause_server(Time duration);
+  Time server_paused_until() const noexcept { return paused_until_; }
+
+  /// To a replica that will have missed what happens from now on until then.
+  void fail_over(Time lag);
   void forget_scripts();
   void delete_by_hand(const protocol::Key& key);
   void delete_all_by_hand();
   std::vector<std::string> keys_left();
 
+  /// How far the floor of some key's tokens was ahead of the server's clock at the most.
+  std::chrono::microseconds farthest_floor() const noexcept { return farthest_floor_; }
+
  private:
   std::int64_t server_now_us() const;
   Time true_time(std::int64_t server_ms) const;
+  void when_it_runs(std::function<void()> work);
+  void reset_connections();
   void deliver(Server::Connection connection, Value value);
-  void watch(const std::vector<std::string>& command);
-  void watch_owner(const protocol::Key& key, const std::vector<std::string>& command);
+  struct Cause {
+    const std::vector<std::string>* command = nullptr;
+    std::string_view other = {};
+  };
+  void watch(const Cause& cause);
+  void watch_owner(const protocol::Key& key, const Cause& cause);
   void watch_queue(const protocol::Key& key);
   void plan_expiry(const std::string& key);
 
   const bool tracing_;
   History history_;
   Time server_clock_ahead_{0};
+  std::chrono::microseconds farthest_floor_{0};
   bool up_ = true;
+  Time paused_until_{0};
+  std::deque<std::function<void()>> arrived_;  // while it was paused
   std::set<std::string> touched_;
   std::set<std::string> expiry_planned_;
   std::map<std::string, std::string> owners_;

@@ -1,0 +1,198 @@
+#include "sim/lease.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "protocol/fencing.hpp"
+#include "protocol/release.hpp"
+#include "sim/process.hpp"
+
+namespace redismutex::sim {
+
+using namespace std::chrono_literals;
+using protocol::Extend;
+using protocol::Instant;
+using protocol::Release;
+using std::chrono::milliseconds;
+
+Lease::Lease(Process& process, Bell& bell, int client, const protocol::Key& key, protocol::OwnerId id,
+             milliseconds expiry, const protocol::Acquire::Held& held)
+    : process_{process},
+      bell_{bell},
+      client_{client},
+      key_{key},
+      id_{std::move(id)},
+      expiry_{expiry},
+      token_{held.token},
+      last_token_{held.token + protocol::reserved_tokens},
+      validity_{held.valid_until, held.claimed},
+      asked_at_{process.now()} {}
+
+bool Lease::valid() const { return process_.now() < validity_.until(); }
+
+// ---- the record -----------------------------------------------------------------------------------------------------
+
+std::string Lease::turn() const {
+  return all_passes_ == 0 ? id_.text() : id_.text() + "+" + std::to_string(all_passes_);
+}
+
+void Lease::record(Event::Kind kind, Instant until, std::string note) const {
+  process_.world().record({.kind = kind,
+                           .client = client_,
+                           .key = key_.text(),
+                           .id = turn(),
+                           .until = until == Instant{} ? process_.world().now() : process_.clock().when(until),
+                           .note = std::move(note),
+                           .token = kind == Event::Kind::inside ? token_ : 0});
+}
+
+void Lease::note_validity(Instant before) const {
+  if (inside_ && validity_.until() != before) record(Event::Kind::lease, validity_.until());
+}
+
+// ---- inside ---------------------------------------------------------------------------------------------------------
+
+void Lease::enter(bool watched) {
+  inside_ = true;
+  record(Event::Kind::inside, valid_until(), watched ? "watched" : "");
+  process_.spawn(tell_of_the_end(shared_from_this()));
+}
+
+/// As Tenure::look_for_loss.
+Task<> Lease::tell_of_the_end(std::shared_ptr<Lease> lease) {
+  Process& process = lease->process_;
+  Bell bell{process.world(), process};
+  const std::string turn = lease->turn();
+  while (lease->inside_ && lease->turn() == turn) {
+    if (!lease->valid()) {
+      lease->lose();
+      co_return;
+    }
+    co_await process.sleep(bell, process.clock().when(lease->valid_until()));
+  }
+}
+
+void Lease::lose() {
+  if (!inside_ || std::exchange(lost_, true)) return;
+  record(Event::Kind::lost);
+  bell_.ring();
+}
+
+void Lease::leave() {
+  inside_ = false;
+  record(Event::Kind::release);
+}
+
+// ---- extension ------------------------------------------------------------------------------------------------------
+
+void Lease::confirm() {
+  if (!validity_.is_claim() || process_.world().mutant == Mutant::never_extends_claim) return;
+  extend_in_passing();
+  process_.spawn(see_to_claim(shared_from_this()));
+}
+
+void Lease::extend_in_passing() {
+  asked_at_ = process_.now();
+  auto machine = std::make_shared<Extend>(
+      key_, id_, Extend::Terms{.expiry = expiry_, .token = token_ != 0 ? token_ + protocol::reserved_in_passing : 0});
+  auto call = std::make_shared<Call>();
+  const Instant sent_at = process_.now();
+  call->on_reply = [weak = weak_from_this(), machine, sent_at, answer = call.get()] {
+    const auto lease = weak.lock();
+    if (!lease || lease->ended_) return;
+    lease->extending_in_passing_ = false;
+    machine->answered(lease->process_.view({answer->reply, sent_at}));
+    lease->conclude_extension(*machine);
+  };
+  extending_in_passing_ = process_.post(std::get<protocol::Request>(machine->start(sent_at)), call);
+}
+
+/// The extension under way may get lost: then another is sent.
+Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
+  Process& process = lease->process_;
+  Bell bell{process.world(), process};
+  const Instant here = process.now();
+  co_await process.sleep(bell, process.clock().when(here + (lease->valid_until() - here) / 4));
+  if (lease->ended_ || !lease->validity_.is_claim() || !lease->valid()) co_return;
+  Extend machine{lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_}};
+  const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until()));
+  if (!failure && !lease->ended_ && lease->validity_.is_claim()) lease->conclude_extension(machine);
+}
+
+void Lease::conclude_extension(const Extend& machine) {
+  const Instant before = validity_.until();
+  validity_.conclude(machine, process_.now());
+  note_validity(before);
+  if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
+    last_token_ = std::max(last_token_, machine.terms().token);
+    note_waiting(extended->waiting);
+  } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
+    lose();
+  }
+}
+
+void Lease::conclude_renewal(milliseconds expiry, const Extend::Extended& extended) {
+  const Instant before = validity_.until();
+  validity_.renewed(expiry, extended.sent_at);
+  note_validity(before);
+  note_waiting(extended.waiting);
+}
+
+void Lease::note_waiting(std::int64_t elsewhere) {
+  waiting_elsewhere_ = elsewhere;
+  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
+}
+
+void Lease::note_gone() {
+  const Instant before = validity_.until();
+  validity_.gone();
+  note_validity(before);
+  lose();
+}
+
+Task<> Lease::extend(milliseconds expiry, protocol::Tracking tracking) {
+  const Instant before = validity_.until();
+  const Extend::Terms terms{.expiry = expiry, .longer = protocol::Longer::goes, .token = token_, .tracking = tracking};
+  validity_.begin(terms, process_.now());
+  note_validity(before);
+  Extend machine{key_, id_, terms};
+  const Time deadline = std::min(process_.patience(), process_.clock().when(before));
+  const auto failure = co_await process_.run(bell_, machine, deadline);
+  if (!failure) conclude_extension(machine);
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
+Task<> Lease::release() {
+  ended_ = true;
+  Release machine{key_, id_, validity_.until()};
+  const auto failure = co_await process_.run(bell_, machine, process_.patience());
+  if (failure) {
+    record(Event::Kind::unclear);
+  } else if (std::holds_alternative<Release::Released>(machine.outcome())) {
+    record(Event::Kind::released);
+  } else if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    record(Event::Kind::unclear, {}, refused->code);
+  } else {
+    record(Event::Kind::gone);
+  }
+}
+
+bool Lease::pass(int most) {
+  const Instant here = process_.now();
+  const auto left = valid_until() - here;
+  if (lost_ || left < expiry_ / 10 || (waiting_elsewhere_ > 0 && passes_ >= most)) return false;
+  if (token_ != 0 && token_ >= last_token_) return false;
+  const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
+  const bool short_of_tokens = token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
+  if (!extending_in_passing_ && (curious || short_of_tokens || left < expiry_ * 9 / 10)) extend_in_passing();
+  record(Event::Kind::released, {}, "passed-on");
+  ++passes_;
+  ++all_passes_;
+  if (token_ != 0) ++token_;
+  record(Event::Kind::want);
+  return true;
+}
+
+}  // namespace redismutex::sim
