@@ -85,7 +85,13 @@ void Lease::settle() {
 void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
   asked_at_ = now();
   expiry_ = expiry;
-  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_ != 0 ? token_ + protocol::reserved_in_passing : 0});
+  // More tokens only when few are left: each one that is reserved and not used is one that the clock has to catch up with.
+  const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
+  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_ != 0 ? last_token : 0});
+}
+
+bool Lease::is_short_of_tokens() const noexcept {
+  return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
 }
 
 Instant Lease::begin_extension(const Extend::Terms& terms) {
@@ -138,8 +144,7 @@ bool Lease::may_be_passed(int most) {
   if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
   if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
-  const bool short_of_tokens = token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
-  if (!extension_ && (curious || short_of_tokens || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
+  if (!extension_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
   return true;
 }
 

@@ -93,6 +93,7 @@ class Lease {
 
  private:
   void settle();
+  bool is_short_of_tokens() const noexcept;
   void note_waiting(std::int64_t elsewhere);
 
   Session& session_;

@@ -74,7 +74,11 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     const auto* failure = std::get_if<Failure>(&dialled);
     const bool impatient = failure != nullptr && failure->kind == Failure::Kind::timed_out && give_up == deadline;
     if (impatient || (failure != nullptr && failure->kind == Failure::Kind::cancelled)) return *failure;
-    note(dialled);
+    const bool reconnected = note(dialled);
+    if (!reconnected || !options_.observer) continue;
+    lock.unlock();
+    options_.observer->reconnected();
+    lock.lock();
   }
 }
 
@@ -91,15 +95,16 @@ void Node::plan_next_attempt() {
   next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
 }
 
-void Node::note(const Dialled& dialled) {
+/// Whether there is a connection again.
+bool Node::note(const Dialled& dialled) {
   if (const auto* link = std::get_if<std::shared_ptr<Link>>(&dialled)) {
     link_ = *link;
-    reached_before_ = true;
-    return;
+    return std::exchange(reached_before_, true);
   }
   ++attempts_;
   last_failure_ = std::get<Failure>(dialled);
   next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
+  return false;
 }
 
 Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const try {

@@ -41,7 +41,7 @@ class Node final : private ForkAware {
   using Dialled = std::variant<std::shared_ptr<Link>, Failure>;
 
   Dialled dial_once(Deadline deadline, const std::stop_token& stop) const;
-  void note(const Dialled& dialled);
+  bool note(const Dialled& dialled);
   void plan_next_attempt();
 
   void before_fork() noexcept override { mutex_.lock(); }

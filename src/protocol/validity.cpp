@@ -10,19 +10,21 @@ namespace redismutex::protocol {
 
 void Validity::begin(const Extend::Terms& terms, Instant now) {
   if (terms.longer == Longer::stays) return;
-  shortest_expected_ = std::min(shortest_expected_, terms.expiry);
+  doubtful_ = std::min(doubtful_, pending_);  // nobody has said how that one went
+  pending_ = terms.expiry;
   until_ = std::min(until_, valid_until(now, terms.expiry));
 }
 
 void Validity::conclude(const Extend& machine, Instant now) {
   const Extend::Terms& terms = machine.terms();
   const bool exact = terms.longer == Longer::goes;
-  if (exact && !machine.in_doubt()) {
-    shortest_settled_ = std::exchange(shortest_expected_, unlimited);
+  if (exact) {
+    settled_ = std::exchange(pending_, unlimited);
     settled_at_ = now;
+    if (machine.in_doubt()) doubtful_ = std::min(doubtful_, terms.expiry);
   }
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (exact) until_ = valid_until(extended->sent_at, terms.expiry);
+    if (exact) until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
     renewed(terms.expiry, extended->sent_at);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
     gone();
@@ -30,8 +32,8 @@ void Validity::conclude(const Extend& machine, Instant now) {
 }
 
 void Validity::renewed(std::chrono::milliseconds expiry, Instant sent_at) {
-  std::chrono::milliseconds lease = std::min(expiry, shortest_expected_);
-  if (sent_at < settled_at_) lease = std::min(lease, shortest_settled_);  // it may have come before that one
+  std::chrono::milliseconds lease = std::min({expiry, pending_, doubtful_});
+  if (sent_at < settled_at_) lease = std::min(lease, settled_);  // it may have come before that one
   until_ = std::max(until_, valid_until(sent_at, lease));
   claim_ = false;
 }

@@ -38,9 +38,10 @@ class Validity {
 
   Instant until_;
   bool claim_;
-  std::chrono::milliseconds shortest_expected_ = unlimited;  // of the shortening ones that may still take effect
-  std::chrono::milliseconds shortest_settled_ = unlimited;   // of those that are answered,
-  Instant settled_at_;                                       // at the latest then
+  std::chrono::milliseconds pending_ = unlimited;   // the lease of a shortening one that is under way
+  std::chrono::milliseconds doubtful_ = unlimited;  // the shortest of those that were never answered: for ever
+  std::chrono::milliseconds settled_ = unlimited;   // that of the last one that was answered,
+  Instant settled_at_;                              // at the latest then
 };
 
 }  // namespace redismutex::protocol
