@@ -11,7 +11,7 @@
 #include "protocol/owner_id.hpp"
 #include "protocol/validity.hpp"
 #include "sim/bell.hpp"
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 #include "sim/task.hpp"
 
 namespace redismutex::sim {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
@@ -16,7 +16,7 @@ struct Result {
   std::vector<std::string> violations;
   std::size_t acquired = 0;
   std::size_t waited = 0;
-  History history = {};
+  histories::History history = {};
 };
 
 struct Setting {

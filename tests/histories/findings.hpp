@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// What should not have happened.
 class Findings {
@@ -43,4 +43,4 @@ class Findings {
   std::vector<std::pair<std::chrono::nanoseconds, std::string>> found_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/rules.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using Time = std::chrono::nanoseconds;
@@ -194,4 +194,4 @@ void check_leases(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
   for (const Event& event : chronicle.events()) leases.take_in(event);
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -1,12 +1,12 @@
-#include "sim/checker.hpp"
+#include "histories/checker.hpp"
 
 #include <utility>
 
-#include "sim/chronicle.hpp"
-#include "sim/findings.hpp"
-#include "sim/rules.hpp"
+#include "histories/chronicle.hpp"
+#include "histories/findings.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 Verdict check(History history, const Bounds& bounds) {
   const Chronicle chronicle{std::move(history), bounds.expiry + 4 * bounds.delay + bounds.claim, 2 * bounds.message};
@@ -16,7 +16,9 @@ Verdict check(History history, const Bounds& bounds) {
   check_limits(chronicle, bounds, findings);
   check_releases(chronicle, bounds, findings);
   check_losses(chronicle, bounds, findings);
+  check_writes(chronicle, findings);
   Verdict verdict;
+  if (bounds.gaps) verdict.longest_gap = check_gaps(chronicle, bounds, findings);
   if (chronicle.server_is_known()) {
     check_backing(chronicle, findings);
     check_leases(chronicle, bounds, findings);
@@ -29,4 +31,4 @@ Verdict check(History history, const Bounds& bounds) {
   return verdict;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories
