@@ -47,6 +47,10 @@ Caretaker::Caretaker(Session& session) : session_{session} { register_for_fork()
 
 Caretaker::~Caretaker() {
   unregister_for_fork();
+  stop();
+}
+
+void Caretaker::stop() {
   {
     const std::lock_guard lock{mutex_};
     stopping_.request_stop();

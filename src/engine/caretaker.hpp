@@ -40,6 +40,9 @@ class Caretaker final : private net::ForkAware {
   explicit Caretaker(Session& session);
   ~Caretaker();
 
+  /// Ends the thread.
+  void stop();
+
   Ticket take(const std::shared_ptr<Tenure>& tenure, const Care& care);
   void forget(Ticket ticket);
 

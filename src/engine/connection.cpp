@@ -2,6 +2,8 @@
 #include <redismutex/connection.hpp>
 #include <redismutex/errors.hpp>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "engine/session.hpp"
@@ -17,13 +19,26 @@ ConnectionOptions options_of(std::string_view url) {
   return {};
 }
 
+/// The last owner may be what a lost_token() calls, in a thread that the session waits for when it ends: then another thread
+/// ends it.
+void end(engine::Session* session) noexcept {
+  if (!session->runs_this_thread()) {
+    delete session;
+    return;
+  }
+  try {
+    std::thread{[session] { delete session; }}.detach();
+  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no thread to be had; then it stays in memory
+  }
+}
+
 }  // namespace
 
 Connection::Connection(std::string_view url) : Connection{options_of(url)} {}
 
 Connection::Connection(ConnectionOptions options) {
   net::validate(options);
-  session_ = std::make_shared<engine::Session>(std::move(options));
+  session_ = {new engine::Session{std::move(options)}, end};
 }
 
 void Connection::ping() const { session_->ping(); }

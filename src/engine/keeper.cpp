@@ -29,7 +29,10 @@ Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
   if (!thread_.joinable()) {
     alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
     if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
-    thread_ = std::thread{[this] { run(); }};
+    thread_ = std::thread{[this] {
+      thread_id_ = std::this_thread::get_id();
+      run();
+    }};
   }
   const Ticket ticket = ++last_ticket_;
   places_[ticket] = agenda_.emplace(due, Entry{ticket, std::move(work)});
@@ -106,6 +109,7 @@ void Keeper::after_fork_in_child() noexcept {
   // The thread and its work are the parent's: std::thread must forget it without a join, and the work is left in memory,
   // because its destructors may talk to a server.
   new (&thread_) std::thread;
+  thread_id_ = std::thread::id{};
   net::leave_alone(std::move(agenda_));
   agenda_.clear();
   places_.clear();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,6 +30,9 @@ class Keeper final : private net::ForkAware {
 
   Ticket schedule(protocol::Instant due, Work work);
 
+  /// Whether the caller is its thread.
+  bool runs_this_thread() const noexcept { return thread_id_ == std::this_thread::get_id(); }
+
   /// Does not wait for work that is running in this moment, and which will not run again.
   void cancel(Ticket ticket);
 
@@ -57,6 +61,7 @@ class Keeper final : private net::ForkAware {
   protocol::Instant alarm_at_ = protocol::Instant::max();
   net::Descriptor alarm_;  // a timer on the lease clock, which also goes off on waking from suspend
   std::thread thread_;
+  std::atomic<std::thread::id> thread_id_;
 };
 
 }  // namespace redismutex::engine

@@ -2,14 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "engine/clock.hpp"
 #include "engine/entropy.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 namespace {
+
+// The year 2255, as far as a script's numbers are whole. Later times would overflow where they are compared with ours.
+constexpr std::int64_t latest_us = std::int64_t{1} << 53;
 
 /// "id claim now token", as lua/queue.lua sends it.
 struct Message {
@@ -33,7 +38,8 @@ std::optional<Message> parse(std::string_view text) {
   Message message{.id = next_word()};
   const bool complete =
       next_number(message.claim_ms) && next_number(message.now_us) && next_number(message.token) && text.empty();
-  return complete ? std::optional{message} : std::nullopt;
+  const bool plausible = message.claim_ms <= protocol::longest_duration.count() && message.now_us <= latest_us;
+  return complete && plausible ? std::optional{message} : std::nullopt;
 }
 
 }  // namespace

@@ -59,6 +59,11 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 Session::Session(ConnectionOptions options)
     : node_{std::move(options), [this](const redisReply& push) { take_push(push); }}, caretaker_{*this} {}
 
+Session::~Session() {
+  farewell_ = patience();
+  caretaker_.stop();
+}
+
 void Session::take_push(const redisReply& push) {
   if (push.elements < 2) return;
   const std::string_view kind = text_of(*push.element[0]);

@@ -33,7 +33,7 @@ class Session {
   explicit Session(ConnectionOptions options);
 
   /// Does what errands are due, all of them together within the patience of one operation.
-  ~Session() { farewell_ = patience(); }
+  ~Session();
 
   /// What came of one request.
   struct Answered {
@@ -91,6 +91,9 @@ class Session {
 
   const std::string& server_name() const noexcept { return node_.name(); }
 
+  /// Whether the caller is one of its threads.
+  bool runs_this_thread() const noexcept { return timers_.runs_this_thread() || errands_.runs_this_thread(); }
+
   /// For what must happen on time.
   Keeper& timers() noexcept { return timers_; }
 
@@ -122,10 +125,11 @@ class Session {
   std::atomic<bool> tracking_refused_{false};
   std::atomic<std::uint64_t> pushing_link_{0};  // the one on which we have asked for pushes
 
-  // Last, so that the threads end before what they use.
+  // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
+  // caretaker: its thread ends first, and it goes last.)
+  Caretaker caretaker_;
   Keeper timers_;
   Keeper errands_;
-  Caretaker caretaker_;
 };
 
 namespace detail {

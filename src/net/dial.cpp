@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -20,12 +19,12 @@
 namespace redismutex::net {
 namespace {
 
-using Dialled = std::variant<Descriptor, Failure>;
+using Dialled = std::variant<Socket, Failure>;
 
 Failure unreachable(int error) { return {Failure::Kind::unreachable, std::generic_category().message(error)}; }
 
 Dialled connect_to(int family, const sockaddr* address, socklen_t size, Deadline deadline, const Kick& kick) {
-  Descriptor socket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  Socket socket = Socket::open(family, SOCK_STREAM);
   if (!socket.valid()) return unreachable(errno);
   if (::connect(socket.get(), address, size) == 0) return socket;
   // A unix socket whose backlog is full says EAGAIN and can not be polled for: that is a refusal like any other.
@@ -42,7 +41,7 @@ Dialled connect_to(int family, const sockaddr* address, socklen_t size, Deadline
   return socket;
 }
 
-Dialled dial_unix(const std::string& path, Deadline deadline, const Kick& kick) {
+Dialled connect_unix(const std::string& path, Deadline deadline, const Kick& kick) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);  // the length was checked with the options
@@ -59,29 +58,14 @@ void tune_tcp(int fd) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-Dialled dial_tcp(const std::string& host, std::uint16_t port, Deadline deadline, const Kick& kick) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  int problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (problem != 0) {
-    // AI_ADDRCONFIG hides ::1 on machines whose only IPv6 address is the loopback's.
-    hints.ai_flags = AI_NUMERICSERV;
-    problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  }
-  if (problem != 0) {
-    return Failure{Failure::Kind::unreachable, "cannot look up '" + host + "': " + ::gai_strerror(problem)};
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses{found, &::freeaddrinfo};
-
+Dialled connect_to_any(const addrinfo* first, const std::string& host, Deadline deadline, const Kick& kick) {
   Dialled last = Failure{Failure::Kind::unreachable, "'" + host + "' has no address"};
-  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+  for (const addrinfo* address = first; address != nullptr; address = address->ai_next) {
     // An address that swallows packets must not use up the time of those after it.
     const auto now = std::chrono::steady_clock::now();
     const Deadline share = address->ai_next == nullptr ? deadline : now + (deadline - now) / 2;
     last = connect_to(address->ai_family, address->ai_addr, address->ai_addrlen, share, kick);
-    if (const auto* socket = std::get_if<Descriptor>(&last)) {
+    if (const auto* socket = std::get_if<Socket>(&last)) {
       tune_tcp(socket->get());
       break;
     }
@@ -92,18 +76,27 @@ Dialled dial_tcp(const std::string& host, std::uint16_t port, Deadline deadline,
 
 }  // namespace
 
-std::variant<std::unique_ptr<Stream>, Failure> dial(const ConnectionOptions& options, Deadline deadline,
-                                                    const std::stop_token& stop) {
+Dialler::Dialler(const ConnectionOptions& options) : options_{options}, resolver_{options.host, options.port} {
+  if (options.tls && options.unix_socket.empty()) tls_.emplace(*options.tls);
+}
+
+std::variant<std::unique_ptr<Stream>, Failure> Dialler::dial(Deadline deadline, const std::stop_token& stop) {
   const Kick kick;
   const std::stop_callback on_stop{stop, [&kick] { kick.kick(); }};
-  Dialled dialled = options.unix_socket.empty() ? dial_tcp(options.host, options.port, deadline, kick)
-                                                : dial_unix(options.unix_socket, deadline, kick);
+  Dialled dialled = connect(deadline, kick);
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
-  auto& socket = std::get<Descriptor>(dialled);
-  if (options.tls && options.unix_socket.empty()) {
-    return TlsStream::connect(std::move(socket), *options.tls, options.host, options.command_timeout, deadline, kick);
+  auto& socket = std::get<Socket>(dialled);
+  if (tls_) {
+    return TlsStream::connect(std::move(socket), *tls_, options_.host, options_.command_timeout, deadline, kick);
   }
-  return std::make_unique<PlainStream>(std::move(socket), options.command_timeout);
+  return std::make_unique<PlainStream>(std::move(socket), options_.command_timeout);
+}
+
+std::variant<Socket, Failure> Dialler::connect(Deadline deadline, const Kick& kick) {
+  if (!options_.unix_socket.empty()) return connect_unix(options_.unix_socket, deadline, kick);
+  auto resolved = resolver_.resolve(deadline, kick);
+  if (auto* failure = std::get_if<Failure>(&resolved)) return std::move(*failure);
+  return connect_to_any(std::get<Addresses>(resolved).get(), options_.host, deadline, kick);
 }
 
 }  // namespace redismutex::net

@@ -1,19 +1,35 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
 #include <variant>
 
 #include "net/failure.hpp"
 #include "net/poll.hpp"
+#include "net/resolve.hpp"
+#include "net/socket.hpp"
 #include "net/stream.hpp"
+#include "net/tls_context.hpp"
 
 namespace redismutex::net {
 
-/// Opens a socket to the server, tries all addresses of its host, and shakes hands if it is to be TLS.
-/// Interruptible at any time, but for the look-up of the host's name.
-std::variant<std::unique_ptr<Stream>, Failure> dial(const ConnectionOptions& options, Deadline deadline,
-                                                    const std::stop_token& stop);
+/// Opens sockets to one server. For one thread at a time.
+class Dialler {
+ public:
+  /// `options` must outlive this object.
+  explicit Dialler(const ConnectionOptions& options);
+
+  /// Looks up the server's host, tries all its addresses, and shakes hands if it is to be TLS. Interruptible at any time.
+  std::variant<std::unique_ptr<Stream>, Failure> dial(Deadline deadline, const std::stop_token& stop);
+
+ private:
+  std::variant<Socket, Failure> connect(Deadline deadline, const Kick& kick);
+
+  const ConnectionOptions& options_;
+  Resolver resolver_;
+  std::optional<TlsContext> tls_;
+};
 
 }  // namespace redismutex::net

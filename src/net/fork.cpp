@@ -1,6 +1,7 @@
 #include "net/fork.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -15,6 +16,10 @@ std::atomic<std::uint64_t> generation{0};
 struct Registry {
   std::mutex mutex;
   std::vector<ForkAware*> members;
+
+  // Taken last: members may close descriptors while they hold locks of their own.
+  std::mutex descriptors_mutex;
+  std::vector<int> descriptors;
 };
 
 Registry& registry() {
@@ -25,13 +30,18 @@ Registry& registry() {
         [] {
           registry().mutex.lock();
           for (ForkAware* member : registry().members) member->before_fork();
+          registry().descriptors_mutex.lock();
         },
         [] {
+          registry().descriptors_mutex.unlock();
           for (ForkAware* member : registry().members) member->after_fork_in_parent();
           registry().mutex.unlock();
         },
         [] {
           ++generation;
+          for (const int fd : registry().descriptors) ::close(fd);
+          registry().descriptors.clear();
+          registry().descriptors_mutex.unlock();
           for (ForkAware* member : registry().members) member->after_fork_in_child();
           registry().mutex.unlock();
         });
@@ -44,6 +54,20 @@ Registry& registry() {
 }  // namespace
 
 std::uint64_t fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
+
+int keep_from_children(const std::function<int()>& open) {
+  const std::lock_guard lock{registry().descriptors_mutex};
+  registry().descriptors.reserve(registry().descriptors.size() + 1);
+  const int fd = open();
+  if (fd >= 0) registry().descriptors.push_back(fd);
+  return fd;
+}
+
+void close_kept(int fd) noexcept {
+  const std::lock_guard lock{registry().descriptors_mutex};
+  std::erase(registry().descriptors, fd);
+  ::close(fd);
+}
 
 void ForkAware::register_for_fork() {
   const std::lock_guard lock{registry().mutex};

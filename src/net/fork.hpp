@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 namespace redismutex::net {
@@ -16,6 +17,11 @@ template <class Value>
 void leave_alone(Value value) {
   static_cast<void>(new Value{std::move(value)});  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
 }
+
+/// Has `open` open a descriptor (-1: it could not), of which no child of fork() gets a copy: it is closed within fork(), also
+/// in one that another thread begins at this moment. To be closed by close_kept(), in the process that opened it.
+int keep_from_children(const std::function<int()>& open);
+void close_kept(int fd) noexcept;
 
 /// Something with threads or sockets of its own that fork() copies but that a child must not use.
 ///

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "net/command.hpp"
@@ -15,6 +17,8 @@ std::uint64_t next_link_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
 }
+
+constexpr const char* out_of_memory = "out of memory";  // short enough for a string without any
 
 bool confirms_subscription(const redisReply& push) {
   return push.elements > 0 && std::string_view{push.element[0]->str, push.element[0]->len} == "subscribe";
@@ -40,33 +44,36 @@ void Link::Sleepers::remove(Event& event) {
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
     : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
 
-Link::~Link() {
-  // More than closing: a process that was forked while this link was being dialled has a copy of its descriptor.
-  stream_->shut_down();
-}
-
 // ---- writing --------------------------------------------------------------------------------------------------------
 
 void Link::send(std::initializer_list<Outgoing> commands) {
   const Deadline overdue_at = std::chrono::steady_clock::now() + reply_timeout_;
   std::unique_lock lock{mutex_};
-  for (const Outgoing& command : commands) {
-    if (command.call != nullptr) command.call->overdue_at_ = overdue_at;
-    if (failure_) {
-      if (command.call != nullptr) command.call->wake(Event::was_set);
-      continue;
+  try {
+    if (!failure_) {
+      for (const Outgoing& command : commands) queue(command, overdue_at);
+      if (!writing_ && !dispatching_) write(lock);
+      if (outgoing_.size() <= max_unsent_size) return;
     }
-    const std::size_t before = outgoing_.size();
-    append_command(outgoing_, command.arguments);
-    queued_bytes_ += outgoing_.size() - before;
-    if (command.call != nullptr) command.call->ends_at_ = queued_bytes_;
-    in_flight_.push_back({command.call, overdue_at});
-  }
-  if (!writing_ && !dispatching_) write(lock);
-  if (outgoing_.size() > max_unsent_size) {
     lock.unlock();
     fail({Failure::Kind::unreachable, "the server takes no more data"});
+  } catch (const std::bad_alloc&) {  // half a command may be in the buffer, or the place of a call be missing
+    if (lock.owns_lock()) lock.unlock();
+    fail({Failure::Kind::unreachable, out_of_memory});
   }
+  for (const Outgoing& command : commands) {
+    if (command.call != nullptr) command.call->wake(Event::was_set);
+  }
+}
+
+void Link::queue(const Outgoing& command, Deadline overdue_at) {
+  const std::size_t before = outgoing_.size();
+  append_command(outgoing_, command.arguments);
+  queued_bytes_ += outgoing_.size() - before;
+  in_flight_.push_back({command.call, overdue_at});
+  if (command.call == nullptr) return;
+  command.call->overdue_at_ = overdue_at;
+  command.call->ends_at_ = queued_bytes_;
 }
 
 /// Sends what the server takes now. What is left goes out with the next command, or by the leader when the server takes
@@ -78,7 +85,7 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
     if (sending_.empty()) std::swap(outgoing_, sending_);
     if (sending_.empty()) break;
     lock.unlock();
-    const Stream::Written written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
+    const Stream::Transfer written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
     sent_bytes_ += written.bytes;
     sending_at_ += written.bytes;
     if (sending_at_ == sending_.size()) {
@@ -209,7 +216,8 @@ void Link::lead(Event& event, Deadline deadline, Reading reading) {
   }
 }
 
-bool Link::read_once(Deadline deadline, Reading reading) {
+/// False if there was nothing. Whatever goes wrong breaks the link, so that the reading is always handed over.
+bool Link::read_once(Deadline deadline, Reading reading) try {
   std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
   if (reading == Reading::blocking && stuck_) reading = Reading::interruptible;
   if (reading == Reading::interruptible && !stream_->has_buffered()) {
@@ -223,10 +231,16 @@ bool Link::read_once(Deadline deadline, Reading reading) {
     std::unique_lock lock{mutex_};
     if (!writing_) write(lock);
   }
-  Stream::Read read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
+  Stream::Transfer read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
   if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
   if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
   return read.status != Stream::Status::would_block;
+} catch (const std::bad_alloc&) {
+  fail({Failure::Kind::unreachable, out_of_memory});
+  return true;
+} catch (const std::exception& error) {
+  fail({Failure::Kind::unreachable, error.what()});
+  return true;
 }
 
 /// For who has taken the reading without waiting for anything, and gives it back.
@@ -265,6 +279,7 @@ void Link::take_in(std::span<const char> bytes) {
 
 void Link::complete_arrived() {
   bool unasked = false;
+  completed_.reserve(arrived_.size());  // what is taken off the line is set, without fail
   {
     const std::lock_guard lock{mutex_};
     for (Reply& reply : arrived_) {

@@ -48,15 +48,15 @@ class Call : public Event {
 /// - A background thread may attend, so that pushes are read while no caller waits; callers come first.
 ///
 /// A Link lives from a connected stream to the first failure and is never revived. The failure reaches every call in
-/// flight: what became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more.
+/// flight: what became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more. A child of
+/// fork() must not use it, or destroy it.
 class Link {
  public:
   using PushHandler = std::function<void(const redisReply&)>;
 
   /// `reply_timeout`: a reply that takes longer means that the server or the way to it is gone. `on_push` is called by
-  /// whichever thread reads, without any lock held.
+  /// whichever thread reads, without any lock held; what it throws breaks the link.
   Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push);
-  ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -113,9 +113,6 @@ class Link {
   /// Breaks the link on purpose.
   void fail(Failure failure);
 
-  /// For a child of fork(), which must not use the link: closes its copy of the descriptor, without a word to the server.
-  void close_inherited() noexcept { stream_->close_inherited(); }
-
   /// How much may wait for a server that does not read, in bytes.
   static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
@@ -148,6 +145,7 @@ class Link {
   Waited wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading);
   void sleep_or_lead(Event& event, Deadline deadline, Reading reading);
   void lead(Event& event, Deadline deadline, Reading reading);
+  void queue(const Outgoing& command, Deadline overdue_at);
   bool read_once(Deadline deadline, Reading reading);
   void read_at_once();
   void write(std::unique_lock<std::mutex>& lock);

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "net/link.hpp"
 
@@ -21,7 +22,7 @@ Link::Waited Link::attend(Event& end, Deadline deadline) {
   return waited;
 }
 
-Link::Waited Link::attend_until(Event& end, Deadline deadline) {
+Link::Waited Link::attend_until(Event& end, Deadline deadline) try {
   Attendance attendance;
   for (;;) {
     if (end.is_set()) return Waited::done;
@@ -42,6 +43,9 @@ Link::Waited Link::attend_until(Event& end, Deadline deadline) {
       stand_aside(end, deadline, attendance);
     }
   }
+} catch (const std::exception& error) {
+  fail({Failure::Kind::unreachable, error.what()});
+  return Waited::broken;
 }
 
 /// Whether nobody reads at the moment.

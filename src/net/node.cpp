@@ -4,7 +4,6 @@
 #include <random>
 #include <utility>
 
-#include "net/dial.hpp"
 #include "net/login.hpp"
 #include "net/url.hpp"
 
@@ -29,7 +28,10 @@ std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::millise
 }  // namespace
 
 Node::Node(ConnectionOptions options, Link::PushHandler on_push)
-    : options_{std::move(options)}, name_{display_name(options_)}, on_push_{std::move(on_push)} {
+    : options_{std::move(options)},
+      name_{display_name(options_)},
+      on_push_{std::move(on_push)},
+      dialler_{std::make_unique<Dialler>(options_)} {
   register_for_fork();
 }
 
@@ -107,8 +109,8 @@ bool Node::note(const Dialled& dialled) {
   return false;
 }
 
-Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) const try {
-  auto dialled = dial(options_, deadline, stop);
+Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) try {
+  auto dialled = dialler_->dial(deadline, stop);
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto link =
       std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
@@ -119,12 +121,11 @@ Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) co
 }
 
 void Node::after_fork_in_child() noexcept {
-  // The parent's link, with whatever locks its threads held, stays in memory for ever: only its descriptor is closed, so
-  // that the server sees the connection end when the parent does.
-  if (link_) {
-    link_->close_inherited();
-    leave_alone(std::move(link_));
-  }
+  // The parent's link, with whatever locks its threads held, stays in memory for ever, and so does what a thread of its
+  // was dialling with. (Their sockets are closed: see Socket.)
+  if (link_) leave_alone(std::move(link_));
+  leave_alone(std::move(dialler_));
+  dialler_ = std::make_unique<Dialler>(options_);
   dialling_ = false;
   next_attempt_ = {};
   new (&changed_) std::condition_variable_any;

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "net/dial.hpp"
 #include "net/failure.hpp"
 #include "net/fork.hpp"
 #include "net/link.hpp"
@@ -40,7 +41,7 @@ class Node final : private ForkAware {
  private:
   using Dialled = std::variant<std::shared_ptr<Link>, Failure>;
 
-  Dialled dial_once(Deadline deadline, const std::stop_token& stop) const;
+  Dialled dial_once(Deadline deadline, const std::stop_token& stop);
   bool note(const Dialled& dialled);
   void plan_next_attempt();
 
@@ -51,6 +52,8 @@ class Node final : private ForkAware {
   const ConnectionOptions options_;
   const std::string name_;
   const Link::PushHandler on_push_;
+
+  std::unique_ptr<Dialler> dialler_;  // belongs to the one who set dialling_
 
   std::mutex mutex_;  // guards what follows; never held while dialling
   std::condition_variable_any changed_;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -16,7 +15,7 @@ std::string error_text(int error) { return std::generic_category().message(error
 
 }  // namespace
 
-PlainStream::PlainStream(Descriptor socket, std::chrono::milliseconds timeout) : socket_{std::move(socket)} {
+PlainStream::PlainStream(Socket socket, std::chrono::milliseconds timeout) : socket_{std::move(socket)} {
   // The kernel's own timeout lets a reader sleep in recv() itself, with no poll() before it: one system call a reply.
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   const timeval value{.tv_sec = seconds.count(),
@@ -26,7 +25,7 @@ PlainStream::PlainStream(Descriptor socket, std::chrono::milliseconds timeout) :
   ::fcntl(fd(), F_SETFL, flags & ~O_NONBLOCK);
 }
 
-Stream::Read PlainStream::receive(std::span<char> buffer, int flags) {
+Stream::Transfer PlainStream::receive(std::span<char> buffer, int flags) {
   for (;;) {
     const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), flags);
     if (got > 0) return {Status::ok, static_cast<std::size_t>(got), {}};
@@ -36,11 +35,11 @@ Stream::Read PlainStream::receive(std::span<char> buffer, int flags) {
   }
 }
 
-Stream::Read PlainStream::read_now(std::span<char> buffer) { return receive(buffer, MSG_DONTWAIT); }
+Stream::Transfer PlainStream::read_now(std::span<char> buffer) { return receive(buffer, MSG_DONTWAIT); }
 
-Stream::Read PlainStream::read_blocking(std::span<char> buffer) { return receive(buffer, 0); }
+Stream::Transfer PlainStream::read_blocking(std::span<char> buffer) { return receive(buffer, 0); }
 
-Stream::Written PlainStream::write_now(std::string_view bytes) {
+Stream::Transfer PlainStream::write_now(std::string_view bytes) {
   for (;;) {
     const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) return {Status::ok, static_cast<std::size_t>(sent), {}};
@@ -48,9 +47,6 @@ Stream::Written PlainStream::write_now(std::string_view bytes) {
     if (errno != EINTR) return {Status::closed, 0, error_text(errno)};
   }
 }
-
-// The member stays as it is: a stream that a child inherited is never destroyed.
-void PlainStream::close_inherited() noexcept { ::close(socket_.get()); }
 
 void PlainStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
 

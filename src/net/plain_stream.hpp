@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "net/poll.hpp"
+#include "net/socket.hpp"
 #include "net/stream.hpp"
 
 namespace redismutex::net {
@@ -11,20 +11,19 @@ namespace redismutex::net {
 class PlainStream final : public Stream {
  public:
   /// `timeout` bounds each blocking read.
-  PlainStream(Descriptor socket, std::chrono::milliseconds timeout);
+  PlainStream(Socket socket, std::chrono::milliseconds timeout);
 
-  Read read_now(std::span<char> buffer) override;
-  Read read_blocking(std::span<char> buffer) override;
+  Transfer read_now(std::span<char> buffer) override;
+  Transfer read_blocking(std::span<char> buffer) override;
   bool has_buffered() override { return false; }
-  Written write_now(std::string_view bytes) override;
+  Transfer write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
-  void close_inherited() noexcept override;
 
  private:
-  Read receive(std::span<char> buffer, int flags);
+  Transfer receive(std::span<char> buffer, int flags);
 
-  Descriptor socket_;
+  Socket socket_;
 };
 
 }  // namespace redismutex::net

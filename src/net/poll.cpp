@@ -8,14 +8,13 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
-#include <utility>
 
 namespace redismutex::net {
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   if (this != &other) {
     if (fd_ >= 0) ::close(fd_);
-    fd_ = std::exchange(other.fd_, -1);
+    fd_ = other.release();
   }
   return *this;
 }

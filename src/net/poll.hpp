@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <utility>
 
 namespace redismutex::net {
 
@@ -11,12 +12,13 @@ using Deadline = std::chrono::steady_clock::time_point;
 class Descriptor {
  public:
   explicit Descriptor(int fd = -1) noexcept : fd_{fd} {}
-  Descriptor(Descriptor&& other) noexcept : fd_{other.fd_} { other.fd_ = -1; }
+  Descriptor(Descriptor&& other) noexcept : fd_{other.release()} {}
   Descriptor& operator=(Descriptor&& other) noexcept;
   ~Descriptor();
 
   int get() const noexcept { return fd_; }
   bool valid() const noexcept { return fd_ >= 0; }
+  int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
   int fd_;

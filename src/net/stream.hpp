@@ -11,7 +11,9 @@ namespace redismutex::net {
 class Stream {
  public:
   enum class Status { ok, would_block, closed };
-  struct Read {
+
+  /// What came of a read or a write.
+  struct Transfer {
     Status status;
     std::size_t bytes = 0;
     std::string why;  ///< for `closed`
@@ -20,30 +22,21 @@ class Stream {
   virtual ~Stream() = default;
 
   /// Takes what is there; `would_block` if nothing is.
-  virtual Read read_now(std::span<char> buffer) = 0;
+  virtual Transfer read_now(std::span<char> buffer) = 0;
 
   /// Sleeps until something is there, the peer closed, or the stream's timeout passed (`would_block`).
-  virtual Read read_blocking(std::span<char> buffer) = 0;
+  virtual Transfer read_blocking(std::span<char> buffer) = 0;
 
   /// Whether read_now would yield bytes that poll() on fd() does not know of.
   virtual bool has_buffered() = 0;
 
-  struct Written {
-    Status status;
-    std::size_t bytes = 0;
-    std::string why;  ///< for `closed`
-  };
-
   /// Writes what the peer takes at this moment.
-  virtual Written write_now(std::string_view bytes) = 0;
+  virtual Transfer write_now(std::string_view bytes) = 0;
 
   /// Ends both directions: blocked readers and writers return.
   virtual void shut_down() noexcept = 0;
 
   virtual int fd() const noexcept = 0;
-
-  /// Closes this process's descriptor only: the other process that has one goes on undisturbed.
-  virtual void close_inherited() noexcept = 0;
 };
 
 }  // namespace redismutex::net

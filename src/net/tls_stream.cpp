@@ -8,9 +8,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <new>
@@ -19,11 +17,6 @@
 
 namespace redismutex::net {
 namespace {
-
-struct FreeContext {
-  void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
-};
-using Context = std::unique_ptr<SSL_CTX, FreeContext>;
 
 // OpenSSL's own socket BIO writes with write(), which raises SIGPIPE on a broken connection and so would kill programs
 // that know nothing of our sockets. This one sends with MSG_NOSIGNAL and is otherwise the same.
@@ -64,40 +57,6 @@ BIO* make_quiet_bio(int fd) {
   return bio;
 }
 
-/// The most telling entry of this thread's OpenSSL error queue, which is emptied.
-std::string openssl_reason() {
-  const unsigned long error = ERR_peek_last_error();
-  ERR_clear_error();
-  if (error == 0) return "unknown TLS error";
-  const char* reason = ERR_reason_error_string(error);
-  if (reason != nullptr) return reason;
-  std::array<char, 256> text{};
-  ERR_error_string_n(error, text.data(), text.size());
-  return text.data();
-}
-
-Failure unusable(const std::string& what) {
-  return {Failure::Kind::unusable, "TLS: " + what + ": " + openssl_reason()};
-}
-
-/// Empty when all files could be loaded.
-std::string load_files(SSL_CTX* context, const TlsOptions& options) {
-  if (!options.ca_file.empty()) {
-    if (SSL_CTX_load_verify_file(context, options.ca_file.c_str()) != 1)
-      return "cannot load ca_file " + options.ca_file;
-  } else if (SSL_CTX_set_default_verify_paths(context) != 1) {
-    return "cannot load the system's certificate authorities";
-  }
-  if (options.certificate_file.empty()) return {};
-  if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1) {
-    return "cannot load certificate_file " + options.certificate_file;
-  }
-  if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return "cannot load key_file " + options.key_file;
-  }
-  return {};
-}
-
 bool is_ip_address(const std::string& host) {
   const std::unique_ptr<ASN1_OCTET_STRING, decltype(&ASN1_OCTET_STRING_free)> address{a2i_IPADDRESS(host.c_str()),
                                                                                       &ASN1_OCTET_STRING_free};
@@ -114,11 +73,9 @@ void expect_name(SSL* session, const std::string& name) {
   }
 }
 
-/// Called when the server asks for a client's certificate and none is given: remembers that for the error.
-int note_certificate_request(SSL* session, X509** /*certificate*/, EVP_PKEY** /*key*/) {
-  SSL_set_app_data(session, session);
-  return 0;
-}
+constexpr const char* closed_by_server = "the server closed the connection";
+
+std::string system_reason() { return errno != 0 ? std::generic_category().message(errno) : closed_by_server; }
 
 Failure handshake_failure(SSL* session, const std::string& host, int error) {
   const long verified = SSL_get_verify_result(session);
@@ -129,37 +86,40 @@ Failure handshake_failure(SSL* session, const std::string& host, int error) {
   }
   if (error == SSL_ERROR_SYSCALL) {
     ERR_clear_error();
-    const std::string why = errno != 0 ? std::generic_category().message(errno) : "the server closed the connection";
-    return {Failure::Kind::unreachable, "TLS handshake with " + host + ": " + why};
+    return {Failure::Kind::unreachable, "TLS handshake with " + host + ": " + system_reason()};
   }
-  Failure failure = unusable("handshake with " + host);
-  if (SSL_get_app_data(session) != nullptr) {
+  Failure failure = tls_failure("handshake with " + host);
+  if (TlsContext::was_asked_for_certificate(session)) {
     failure.text += "; the server asks for a client certificate, and none is given";
   }
   return failure;
+}
+
+/// Why a read or write moved nothing.
+Stream::Transfer not_moved(SSL* session, int result) {
+  switch (SSL_get_error(session, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE: return {Stream::Status::would_block, 0, {}};
+    case SSL_ERROR_ZERO_RETURN: return {Stream::Status::closed, 0, closed_by_server};
+    case SSL_ERROR_SYSCALL: return {Stream::Status::closed, 0, system_reason()};
+    // With TLS 1.3 a refused client certificate is reported only here, after the handshake.
+    default: return {Stream::Status::closed, 0, "TLS: " + tls_reason()};
+  }
 }
 
 }  // namespace
 
 void TlsStream::FreeSession::operator()(SSL* session) const noexcept { SSL_free(session); }
 
-std::variant<TlsStream::Session, Failure> TlsStream::make_session(const TlsOptions& options, const std::string& host,
-                                                                  int fd) {
-  ERR_clear_error();
-  const Context context{SSL_CTX_new(TLS_client_method())};
-  if (!context) return unusable("cannot create a context");
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);  // so that a write never waits for something to read
-  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_verify(context.get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  if (const std::string problem = load_files(context.get(), options); !problem.empty()) return unusable(problem);
-
-  if (options.certificate_file.empty()) SSL_CTX_set_client_cert_cb(context.get(), note_certificate_request);
-  Session session{SSL_new(context.get())};
-  if (!session) return unusable("cannot create a session");
+std::variant<TlsStream::Session, Failure> TlsStream::make_session(TlsContext& tls, const std::string& host, int fd) {
+  auto loaded = tls.load();
+  if (auto* failure = std::get_if<Failure>(&loaded)) return std::move(*failure);
+  Session session{SSL_new(std::get<SSL_CTX*>(loaded))};
+  if (!session) return tls_failure("cannot create a session");
   BIO* const bio = make_quiet_bio(fd);
   SSL_set_bio(session.get(), bio, bio);
-  expect_name(session.get(), options.server_name.empty() ? host : options.server_name);
+  const std::string& name = tls.options().server_name;
+  expect_name(session.get(), name.empty() ? host : name);
   return session;
 }
 
@@ -181,12 +141,12 @@ std::variant<std::monostate, Failure> TlsStream::shake_hands(SSL* session, int f
   }
 }
 
-std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Descriptor socket, const TlsOptions& options,
+std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Socket socket, TlsContext& tls,
                                                                   const std::string& host,
                                                                   std::chrono::milliseconds timeout, Deadline deadline,
                                                                   const Kick& kick) {
   ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
-  auto made = make_session(options, host, socket.get());
+  auto made = make_session(tls, host, socket.get());
   if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
   auto& session = std::get<Session>(made);
   auto shaken = shake_hands(session.get(), socket.get(), host, deadline, kick);
@@ -194,33 +154,24 @@ std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Descriptor soc
   return std::unique_ptr<Stream>{new TlsStream{std::move(socket), std::move(session), timeout}};
 }
 
-TlsStream::TlsStream(Descriptor socket, Session session, std::chrono::milliseconds timeout)
+TlsStream::TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout)
     : socket_{std::move(socket)}, session_{std::move(session)}, timeout_{timeout} {}
 
 TlsStream::~TlsStream() = default;
 
-Stream::Read TlsStream::read_now(std::span<char> buffer) {
+Stream::Transfer TlsStream::read_now(std::span<char> buffer) {
   const std::lock_guard lock{mutex_};
   ERR_clear_error();
   errno = 0;
   std::size_t got = 0;
   const int result = SSL_read_ex(session_.get(), buffer.data(), buffer.size(), &got);
   if (result == 1) return {Status::ok, got, {}};
-  switch (SSL_get_error(session_.get(), result)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return {Status::would_block, 0, {}};
-    case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0, "the server closed the connection"};
-    case SSL_ERROR_SYSCALL:
-      return {Status::closed, 0,
-              errno != 0 ? std::generic_category().message(errno) : "the server closed the connection"};
-    // With TLS 1.3 a refused client certificate is reported only here, after the handshake.
-    default: return {Status::closed, 0, "TLS: " + openssl_reason()};
-  }
+  return not_moved(session_.get(), result);
 }
 
-Stream::Read TlsStream::read_blocking(std::span<char> buffer) {
+Stream::Transfer TlsStream::read_blocking(std::span<char> buffer) {
   for (;;) {
-    Read read = read_now(buffer);
+    Transfer read = read_now(buffer);
     if (read.status != Status::would_block) return read;
     pollfd polled{fd(), POLLIN, 0};
     if (::poll(&polled, 1, static_cast<int>(timeout_.count())) == 0) return read;
@@ -232,24 +183,15 @@ bool TlsStream::has_buffered() {
   return SSL_pending(session_.get()) > 0;
 }
 
-Stream::Written TlsStream::write_now(std::string_view bytes) {
+Stream::Transfer TlsStream::write_now(std::string_view bytes) {
   const std::lock_guard lock{mutex_};
   ERR_clear_error();
   errno = 0;
   std::size_t written = 0;
   const int result = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &written);
   if (result == 1) return {Status::ok, written, {}};
-  switch (SSL_get_error(session_.get(), result)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return {Status::would_block, 0, {}};
-    case SSL_ERROR_SYSCALL:
-      return {Status::closed, 0, errno != 0 ? std::generic_category().message(errno) : "connection closed"};
-    default: return {Status::closed, 0, "TLS: " + openssl_reason()};
-  }
+  return not_moved(session_.get(), result);
 }
-
-// The member stays as it is: a stream that a child inherited is never destroyed.
-void TlsStream::close_inherited() noexcept { ::close(socket_.get()); }
 
 void TlsStream::shut_down() noexcept { ::shutdown(fd(), SHUT_RDWR); }
 

@@ -11,7 +11,9 @@
 
 #include "net/failure.hpp"
 #include "net/poll.hpp"
+#include "net/socket.hpp"
 #include "net/stream.hpp"
+#include "net/tls_context.hpp"
 
 namespace redismutex::net {
 
@@ -21,19 +23,17 @@ class TlsStream final : public Stream {
  public:
   /// Shakes hands. `host` is what the certificate must carry unless the options name another. Reports an untrusted,
   /// expired or misnamed certificate as `unusable`, with OpenSSL's own reason.
-  static std::variant<std::unique_ptr<Stream>, Failure> connect(Descriptor socket, const TlsOptions& options,
-                                                                const std::string& host,
+  static std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, TlsContext& tls, const std::string& host,
                                                                 std::chrono::milliseconds timeout, Deadline deadline,
                                                                 const Kick& kick);
   ~TlsStream() override;
 
-  Read read_now(std::span<char> buffer) override;
-  Read read_blocking(std::span<char> buffer) override;
+  Transfer read_now(std::span<char> buffer) override;
+  Transfer read_blocking(std::span<char> buffer) override;
   bool has_buffered() override;
-  Written write_now(std::string_view bytes) override;
+  Transfer write_now(std::string_view bytes) override;
   void shut_down() noexcept override;
   int fd() const noexcept override { return socket_.get(); }
-  void close_inherited() noexcept override;
 
  private:
   struct FreeSession {
@@ -41,13 +41,13 @@ class TlsStream final : public Stream {
   };
   using Session = std::unique_ptr<SSL, FreeSession>;
 
-  TlsStream(Descriptor socket, Session session, std::chrono::milliseconds timeout);
-  static std::variant<Session, Failure> make_session(const TlsOptions& options, const std::string& host, int fd);
+  TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout);
+  static std::variant<Session, Failure> make_session(TlsContext& tls, const std::string& host, int fd);
   static std::variant<std::monostate, Failure> shake_hands(SSL* session, int fd, const std::string& host,
                                                            Deadline deadline, const Kick& kick);
 
   std::mutex mutex_;  // guards session_
-  Descriptor socket_;
+  Socket socket_;
   Session session_;
   std::chrono::milliseconds timeout_;
 };

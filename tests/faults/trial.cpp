@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "faults/setting.hpp"
-#include "histories/checker.hpp"
 
 namespace redismutex::faults {
 namespace {
@@ -69,7 +68,7 @@ const std::vector<Profile>& profiles() {
        .route = Route::proxied,
        .troubles = {&troubles_of_workers, &troubles_of_servers, &troubles_of_proxies}},
       {.name = "disasters", .troubles = {&disasters}},
-      {.name = "failover", .replica = true, .troubles = {&failovers}},
+      {.name = "failover", .replica = true, .troubles = {&failovers}, .longest_calm = 3s},
       {.name = "clock", .own_clock = true, .troubles = {&clock_steps}},
   };
   return all;
@@ -97,18 +96,19 @@ Result try_out(const Setting& setting) {
     const Trouble& trouble = troublemaker.next();
     ++result.troubles[std::string{trouble.name}];
     trouble.provoke(arena);
-    arena.wait_between(50ms, 500ms);
+    arena.wait_between(profile.longest_calm / 10, profile.longest_calm);
   }
   Arena::Outcome outcome = arena.conclude();
+  const nanoseconds ended = arena.now();
   for (const Event& event : outcome.history) result.refused += event.kind == Event::Kind::denied ? 1U : 0U;
   result.longest_stall = outcome.longest_stall;
   result.history = outcome.history;
   histories::Verdict verdict = check(std::move(outcome.history), bounds_for(outcome.longest_stall));
   result.grants = verdict.acquired;
   result.longest_gap = verdict.longest_gap;
-  result.violations = std::move(outcome.violations);
-  std::move(verdict.violations.begin(), verdict.violations.end(), std::back_inserter(result.violations));
-  if (result.grants == 0) result.violations.emplace_back("nobody was ever inside");
+  result.violations = std::move(verdict.violations);
+  for (std::string& text : outcome.violations) result.violations.push_back({ended, std::move(text)});
+  if (result.grants == 0) result.violations.push_back({ended, "nobody was ever inside"});
   return result;
 }
 

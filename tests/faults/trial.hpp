@@ -10,6 +10,7 @@
 
 #include "faults/arena.hpp"
 #include "faults/troubles.hpp"
+#include "histories/checker.hpp"
 
 namespace redismutex::faults {
 
@@ -20,6 +21,7 @@ struct Profile {
   bool replica = false;
   bool own_clock = false;
   std::vector<const std::vector<Trouble>*> troubles = {};
+  std::chrono::milliseconds longest_calm{500};  ///< between two of them
 };
 
 const std::vector<Profile>& profiles();
@@ -35,7 +37,7 @@ struct Setting {
 };
 
 struct Result {
-  std::vector<std::string> violations;
+  std::vector<histories::Violation> violations;
   std::size_t grants = 0;
   std::size_t refused = 0;               ///< writes that a resource refused, rightly or not
   std::map<std::string, int> troubles;   ///< how often each was provoked

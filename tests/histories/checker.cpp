@@ -1,5 +1,6 @@
 #include "histories/checker.hpp"
 
+#include <ostream>
 #include <utility>
 
 #include "histories/chronicle.hpp"
@@ -7,6 +8,10 @@
 #include "histories/rules.hpp"
 
 namespace redismutex::histories {
+
+std::ostream& operator<<(std::ostream& out, const Violation& violation) {
+  return out << std::chrono::duration<double>{violation.time}.count() << " s: " << violation.text;
+}
 
 Verdict check(History history, const Bounds& bounds) {
   const Chronicle chronicle{std::move(history), bounds.expiry + 4 * bounds.delay + bounds.claim, 2 * bounds.message};

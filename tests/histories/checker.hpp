@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,16 @@ struct Bounds {
   bool watches = true;  ///< whether the first in line is told of changes of the key
 };
 
+struct Violation {
+  std::chrono::nanoseconds time{0};
+  std::string text;
+};
+std::ostream& operator<<(std::ostream& out, const Violation& violation);
+
 struct Verdict {
-  std::vector<std::string> violations;
-  std::size_t acquired = 0;  ///< how many were inside
-  std::size_t waited = 0;    ///< how many of them after a time in the queue
+  std::vector<Violation> violations;  ///< in order of time
+  std::size_t acquired = 0;           ///< how many were inside
+  std::size_t waited = 0;             ///< how many of them after a time in the queue
 
   /// The longest time for which nobody was inside although somebody wanted to be, less the length of the faults then; if the
   /// bounds say that it is to be looked for.

@@ -41,7 +41,9 @@ std::vector<std::string> violations(const std::string& text) {
     event.time *= 1'000'000;
     if (event.until != Event{}.until) event.until *= 1'000'000;
   }
-  return check(std::move(history), bounds).violations;
+  std::vector<std::string> texts;
+  for (const Violation& violation : check(std::move(history), bounds).violations) texts.push_back(violation.text);
+  return texts;
 }
 
 // A history survives being written and read.

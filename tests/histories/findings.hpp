@@ -4,8 +4,11 @@
 #include <chrono>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "histories/checker.hpp"
 
 namespace redismutex::histories {
 
@@ -15,18 +18,16 @@ class Findings {
   template <class... Words>
   void add(std::chrono::nanoseconds time, const Words&... words) {
     std::ostringstream text;
-    text << std::chrono::duration<double>{time}.count() << " s:";
-    ((text << ' ' << shown(words)), ...);
-    found_.emplace_back(time, text.str());
+    std::string_view blank;
+    ((text << std::exchange(blank, " ") << shown(words)), ...);
+    found_.push_back({time, text.str()});
   }
 
   /// In order of time.
-  std::vector<std::string> take() {
-    std::stable_sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<std::string> texts;
-    for (auto& [time, text] : found_) texts.push_back(std::move(text));
-    found_.clear();
-    return texts;
+  std::vector<Violation> take() {
+    std::stable_sort(found_.begin(), found_.end(),
+                     [](const Violation& a, const Violation& b) { return a.time < b.time; });
+    return std::exchange(found_, {});
   }
 
  private:
@@ -40,7 +41,7 @@ class Findings {
     return text.str();
   }
 
-  std::vector<std::pair<std::chrono::nanoseconds, std::string>> found_;
+  std::vector<Violation> found_;
 };
 
 }  // namespace redismutex::histories

@@ -34,7 +34,7 @@ struct Event {
     free,      ///< the key is gone; `note`: why, if nobody gave it back
     queued,    ///< has a place in the queue, and counts as alive until `until`
     unqueued,  ///< has none any more
-    disaster,  ///< the key, or each for an empty one, was changed by someone who honours nothing; at some time up to `until`
+    disaster,  ///< the key, or each for an empty one, was changed by one who honours nothing, some time up to `until`
   };
 
   std::chrono::nanoseconds time{0};

@@ -1,6 +1,9 @@
 // Connection: reaches the server that it was told to, with one socket for all, and finds back to it by itself.
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -141,6 +144,33 @@ TEST_F(ConnectionTest, AdministratorsSeeWhoWeAre) {
   const Connection named{options};
   named.ping();
   EXPECT_EQ(clients_named(server, "night-job").size(), 1U);
+}
+
+// A peer that vanishes without a word is noticed within half a minute by the kernel, also when nothing is asked for; and
+// small commands leave at once.
+TEST(Tcp, IsKeptAliveAndDoesNotDelay) {
+  Server server({.tcp = true});
+  const Connection connection{server.tcp_url()};
+  connection.ping();
+  const auto option = [](int fd, int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+  };
+  int sockets = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET) continue;
+    ASSERT_EQ(ntohs(peer.sin_port), server.port());
+    ++sockets;
+    EXPECT_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    EXPECT_LE(option(fd, IPPROTO_TCP, TCP_KEEPIDLE) +
+                  option(fd, IPPROTO_TCP, TCP_KEEPINTVL) * option(fd, IPPROTO_TCP, TCP_KEEPCNT),
+              30);
+  }
+  EXPECT_EQ(sockets, 1);
 }
 
 // ---- one socket -----------------------------------------------------------------------------------------------------
@@ -403,6 +433,24 @@ TEST_F(ConnectionTest, ForkedChildDoesNotKeepTheParentsSocketOpen) {
   own.reset();
   EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
   EXPECT_TRUE(child.running());
+}
+
+// What is called when a lock is lost may be the last to let go of everything: in a thread that is itself part of that.
+TEST_F(ConnectionTest, MayEndInACallOfALostToken) {
+  const auto threads = thread_count();
+  std::optional<Connection> own{server.url()};
+  std::optional<RedisMutex> last{std::in_place, *own, Options{.blocking = false, .expiry = 50ms}};
+  std::optional<Lock> lock{last->acquire_lock("key")};
+  own.reset();
+  std::atomic<bool> called = false;
+  const std::stop_callback on_loss{lock->lost_token(), [&] {
+                                     lock.reset();
+                                     last.reset();
+                                     called = true;
+                                   }};
+  EXPECT_TRUE(eventually(limit, [&] { return called.load(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads; }));
 }
 
 // Nor does a program that is started while we are connected.

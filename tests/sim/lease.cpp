@@ -94,8 +94,9 @@ void Lease::confirm() {
 
 void Lease::extend_in_passing() {
   asked_at_ = process_.now();
-  auto machine = std::make_shared<Extend>(
-      key_, id_, Extend::Terms{.expiry = expiry_, .token = token_ != 0 ? token_ + protocol::reserved_in_passing : 0});
+  const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
+  const Extend::Terms terms{.expiry = expiry_, .token = token_ != 0 ? last_token : 0};
+  auto machine = std::make_shared<Extend>(key_, id_, terms);
   auto call = std::make_shared<Call>();
   const Instant sent_at = process_.now();
   call->on_reply = [weak = weak_from_this(), machine, sent_at, answer = call.get()] {
@@ -106,6 +107,10 @@ void Lease::extend_in_passing() {
     lease->conclude_extension(*machine);
   };
   extending_in_passing_ = process_.post(std::get<protocol::Request>(machine->start(sent_at)), call);
+}
+
+bool Lease::is_short_of_tokens() const noexcept {
+  return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
 }
 
 /// The extension under way may get lost: then another is sent.
@@ -185,8 +190,7 @@ bool Lease::pass(int most) {
   if (lost_ || left < expiry_ / 10 || (waiting_elsewhere_ > 0 && passes_ >= most)) return false;
   if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
-  const bool short_of_tokens = token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
-  if (!extending_in_passing_ && (curious || short_of_tokens || left < expiry_ * 9 / 10)) extend_in_passing();
+  if (!extending_in_passing_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing();
   record(Event::Kind::released, {}, "passed-on");
   ++passes_;
   ++all_passes_;

@@ -53,8 +53,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
  private:
   void extend_in_passing();
+  bool is_short_of_tokens() const noexcept;
   void conclude_extension(const protocol::Extend& machine);
-  void record(Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
+  void record(histories::Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
   void note_validity(protocol::Instant before) const;
   void note_waiting(std::int64_t elsewhere);
   std::string turn() const;

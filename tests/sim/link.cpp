@@ -17,7 +17,7 @@ Time Link::arrival(Time& last) {
   Time delay = world_.random.between(world_.profile.latency / 10, world_.profile.latency);
   if (world_.chance(world_.profile.late_messages)) {
     delay = world_.random.between(1ms, 2s);
-    process_.disturbed(delay + world_.profile.latency);
+    process_.disturbed(delay + world_.profile.latency, "message-late");
   }
   last = std::max(last, world_.now() + delay);
   return last;
@@ -53,7 +53,7 @@ void Link::arrive(Value value) {
   Time lag = world_.random.between(0us, 20us);
   if (world_.chance(world_.profile.late_reads)) {
     lag = world_.random.between(1ms, 2s);
-    process_.disturbed(lag);
+    process_.disturbed(lag, "message-read-late");
   }
   world_.agenda.after(lag, [self = shared_from_this()] { self->read(); });
 }

@@ -59,6 +59,12 @@ std::string with_lifo(const std::string& script) {
 
 const char* name(Mutant mutant) { return names[static_cast<std::size_t>(mutant)]; }
 
+std::vector<Mutant> mutants() {
+  std::vector<Mutant> all;
+  for (std::size_t i = 1; i < names.size(); ++i) all.push_back(static_cast<Mutant>(i));
+  return all;
+}
+
 Mutant mutant_named(std::string_view name) {
   const auto* place = std::find(names.begin(), names.end(), name);
   if (place == names.end()) throw std::invalid_argument{"no mutant is called " + std::string{name}};

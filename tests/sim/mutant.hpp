@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace redismutex::sim {
 
@@ -41,6 +42,9 @@ enum class Mutant {
 };
 
 const char* name(Mutant mutant);
+
+/// All but `none`.
+std::vector<Mutant> mutants();
 
 /// Throws std::invalid_argument for a name that none has.
 Mutant mutant_named(std::string_view name);

@@ -1,6 +1,7 @@
 #include "sim/process.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <sstream>
 #include <utility>
@@ -35,11 +36,12 @@ protocol::OwnerId Process::draw_id() { return random_id(world_.random); }
 
 // ---- trouble --------------------------------------------------------------------------------------------------------
 
-void Process::disturbed(Time duration) {
+void Process::disturbed(Time duration, const char* how) {
   for (int thread = 0; thread < threads_; ++thread) {
     world_.record({.kind = Event::Kind::disturbed,
                    .client = client(thread),
-                   .until = duration == never ? never : world_.now() + duration});
+                   .until = duration == never ? never : world_.now() + duration,
+                   .note = how});
   }
 }
 
@@ -49,18 +51,18 @@ void Process::settled() {
   }
 }
 
-void Process::lose_connection() {
-  if (!std::exchange(connection_lost_, true)) disturbed(never);
+void Process::lose_connection(const char* how) {
+  if (!std::exchange(connection_lost_, true)) disturbed(never, how);
 }
 
 void Process::pause(Time duration) {
-  disturbed(duration);
+  disturbed(duration, "process-paused");
   paused_until_ = std::max(paused_until_, world_.now() + duration);
 }
 
 void Process::die(bool with_its_machine) {
   alive_ = false;
-  disturbed(never);
+  disturbed(never, with_its_machine ? "machine-died" : "killed");
   for (int thread = 0; thread < threads_; ++thread) {
     world_.record({.kind = Event::Kind::dead, .client = client(thread)});
   }
@@ -69,16 +71,16 @@ void Process::die(bool with_its_machine) {
 
 void Process::cut() {
   if (!link_ || link_->broken() || connection_lost_) return;
-  lose_connection();
-  const auto how = static_cast<Link::Cut>(world_.random.below(3));
+  static constexpr std::array<const char*, 3> names{"connection-reset", "connection-silent", "connection-deaf"};
+  const auto how = static_cast<Link::Cut>(world_.random.below(names.size()));
+  lose_connection(names[static_cast<std::size_t>(how)]);
   const bool server_learns_late = world_.chance(300'000);
-  world_.note("cut " + std::to_string(client(0)) + " kind " + std::to_string(static_cast<int>(how)));
   link_->cut(how, world_.chance(500'000),
              server_learns_late ? world_.random.between(1s, 30s) : world_.random.between(0ms, 50ms));
 }
 
 void Process::link_broke() {
-  lose_connection();
+  lose_connection("connection-broke");
   for (Box* box : boxes_) box->bell.ring();
 }
 
@@ -90,7 +92,7 @@ Task<> Process::point(Bell& bell) {
   if (!world_.chance(world_.profile.pauses)) co_return;
   const Time duration = world_.chance(500'000) ? world_.random.between(0ms, 20ms)
                                                : world_.random.between(0ms, world_.profile.longest_pause);
-  disturbed(duration);
+  disturbed(duration, "thread-paused");
   co_await sleep(bell, world_.now() + duration);
 }
 

@@ -57,7 +57,7 @@ class Process {
   void cut();
 
   /// From now on, for so long, it is no wonder if its threads are late.
-  void disturbed(Time duration);
+  void disturbed(Time duration, const char* how);
   void settled();
 
   /// Perhaps the thread is held up here: at any such point a real one may be.
@@ -111,7 +111,7 @@ class Process {
 
  private:
   Task<std::variant<std::shared_ptr<Link>, Failure>> link(Bell& bell, Time deadline, Stop* stop);
-  void lose_connection();
+  void lose_connection(const char* how);
   Task<bool> dial(Bell& bell, Time deadline);
   Task<std::optional<Failure>> send_and_wait(Bell& bell, const protocol::Request& request, std::shared_ptr<Link> link,
                                              std::shared_ptr<Call> call, Time deadline, Stop* stop);

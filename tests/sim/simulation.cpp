@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <list>
 #include <memory>
 
-#include "histories/checker.hpp"
 #include "sim/process.hpp"
 #include "sim/stranger.hpp"
 #include "sim/worker.hpp"
@@ -31,25 +31,24 @@ constexpr int most_steps_at_once = 100'000;
 class Simulation {
  public:
   Simulation(LuaHost& lua, const Setting& setting)
-      : world_{lua, *setting.profile, setting.seed, setting.mutant, setting.tracing}, habits_{draw_habits()} {}
+      : world_{lua, *setting.profile, setting.seed, setting.mutant}, habits_{draw_habits()} {}
 
   Result run() {
     populate();
     plan_troubles();
     Result result;
-    if (!run_until([this] { return idle(); }, longest_run)) result.violations.emplace_back("does not come to an end");
+    if (!run_until([this] { return idle(); }, longest_run)) found(result, "does not come to an end");
     over_ = true;
     // Whatever somebody left behind unintentionally has gone by then.
     const Time window = 3 * habits_.delay + 1s;
     const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s + 2 * farthest_step;
     world_.agenda.advance(settled);
-    for (const std::string& key : world_.keys_left()) result.violations.push_back("left behind for ever: " + key);
+    for (const std::string& key : world_.keys_left()) found(result, "left behind for ever: " + key);
     for (const std::string& complaint : world_.server().complaints()) {
-      result.violations.push_back("no server would take this: " + complaint);
+      found(result, "no server would take this: " + complaint);
     }
     if (world_.profile.clock_steps == Time{0} && world_.farthest_floor() > longest_lead) {
-      result.violations.push_back("tokens run ahead of the clock, by us: " +
-                                  std::to_string(world_.farthest_floor().count()));
+      found(result, "tokens run ahead of the clock, by us: " + std::to_string(world_.farthest_floor().count()));
     }
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
@@ -67,13 +66,15 @@ class Simulation {
                         .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
     histories::Verdict verdict = check(result.history, bounds);
-    for (std::string& violation : verdict.violations) result.violations.push_back(std::move(violation));
+    for (histories::Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
     result.acquired = verdict.acquired;
     result.waited = verdict.waited;
     return result;
   }
 
  private:
+  void found(Result& result, std::string text) const { result.violations.push_back({world_.now(), std::move(text)}); }
+
   Habits draw_habits() {
     constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
     constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
@@ -176,10 +177,12 @@ class Simulation {
 Result simulate(LuaHost& lua, const Setting& setting) { return Simulation{lua, setting}.run(); }
 
 std::string replay(const Setting& setting) {
-  std::string command = "REDISMUTEX_SIM_PROFILE=" + std::string{setting.profile->name} +
-                        " REDISMUTEX_SIM_SEED=" + std::to_string(setting.seed);
-  if (setting.mutant != Mutant::none) command += std::string{" REDISMUTEX_SIM_MUTANT="} + name(setting.mutant);
-  return command + " ./redismutex_sim_tests --gtest_filter=Simulation.Replay";
+  namespace fs = std::filesystem;
+  const fs::path program = fs::read_symlink("/proc/self/exe").replace_filename("redismutex_sim");
+  std::string command = fs::proximate(program).string() + " replay " + std::string{setting.profile->name} + " " +
+                        std::to_string(setting.seed);
+  if (setting.mutant != Mutant::none) command += std::string{" "} + name(setting.mutant);
+  return command;
 }
 
 }  // namespace redismutex::sim

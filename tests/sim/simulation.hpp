@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "histories/checker.hpp"
 #include "histories/history.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
@@ -13,7 +14,7 @@
 namespace redismutex::sim {
 
 struct Result {
-  std::vector<std::string> violations;
+  std::vector<histories::Violation> violations;
   std::size_t acquired = 0;
   std::size_t waited = 0;
   histories::History history = {};
@@ -23,13 +24,12 @@ struct Setting {
   std::uint64_t seed = 0;
   const Profile* profile = nullptr;
   Mutant mutant = Mutant::none;
-  bool tracing = false;
 };
 
 /// Runs one simulation to its end and checks what happened. The same setting gives the same result.
 Result simulate(LuaHost& lua, const Setting& setting);
 
-/// The command that runs it again, and shows what happens.
+/// The command that runs it again and shows what happens, from the present directory.
 std::string replay(const Setting& setting);
 
 }  // namespace redismutex::sim

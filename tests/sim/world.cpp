@@ -1,8 +1,6 @@
 #include "sim/world.hpp"
 
 #include <algorithm>
-#include <iomanip>
-#include <iostream>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -34,11 +32,10 @@ struct Waiter {
 
 }  // namespace
 
-World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake, bool tracing)
+World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake)
     : profile{what},
       mutant{mistake},
       random{seed},
-      tracing_{tracing},
       server_{lua,
               what.conduct,
               {.now_us = [this] { return server_now_us(); },
@@ -50,18 +47,7 @@ World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mista
 
 void World::record(Event event) {
   event.time = now();
-  if (tracing_) {
-    std::ostringstream line;
-    line << event;
-    note(line.str());
-  }
   history_.push_back(std::move(event));
-}
-
-void World::note(const std::string& text) const {
-  if (!tracing_) return;
-  std::cout << std::setw(15) << std::fixed << std::setprecision(6) << std::chrono::duration<double>{now()}.count()
-            << "  " << text << '\n';
 }
 
 /// After a command, or something else: what it did to the locks.

@@ -30,7 +30,7 @@ class Link;
 /// What one simulation consists of besides its clients: time, chance, the server and the network to it, and the record.
 class World {
  public:
-  World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake, bool tracing);
+  World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -46,7 +46,6 @@ class World {
   // The record.
   History take_history() { return std::move(history_); }
   void record(Event event);
-  void note(const std::string& text) const;  // for whoever reads the trace
 
   // The server.
   const Server& server() const noexcept { return server_; }
@@ -84,7 +83,6 @@ class World {
   void watch_queue(const protocol::Key& key);
   void plan_expiry(const std::string& key);
 
-  const bool tracing_;
   History history_;
   Time server_clock_ahead_{0};
   std::chrono::microseconds farthest_floor_{0};

@@ -32,10 +32,10 @@ class TcpClient {
     checked(::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL), "send");
   }
 
-  /// What comes next, "FIN" or "RST" for the end of the connection, "" for nothing within `limit`.
-  std::string receive(std::chrono::milliseconds limit) const {
+  /// What comes next, "FIN" or "RST" for the end of the connection, "" for nothing within `longest`.
+  std::string receive(std::chrono::milliseconds longest) const {
     pollfd waiting{socket_.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, static_cast<int>(limit.count())) == 0) return "";
+    if (::poll(&waiting, 1, static_cast<int>(longest.count())) == 0) return "";
     std::array<char, 4096> buffer;
     const auto size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (size < 0 && errno == ECONNRESET) return "RST";

@@ -73,10 +73,19 @@ TEST(Validate, NamesFieldValueAndBound) {
   }
 }
 
-// What is not there yet is refused, never ignored.
-TEST(Validate, RefusesWhatIsNotAvailable) {
-  EXPECT_EQ(complaint_about({.auto_renew = true}), "Options::auto_renew is not available in this version");
-  EXPECT_EQ(complaint_about({.fencing = true}), "Options::fencing is not available in this version");
+TEST(Validate, NamesTheBoundsOfWaiting) {
+  EXPECT_EQ(complaint_about({.max_waiters = 0}), "Options::max_waiters is 0, must be from 1 to 1000000");
+  EXPECT_EQ(complaint_about({.max_waiters = 1'000'001}), "Options::max_waiters is 1000001, must be from 1 to 1000000");
+  EXPECT_EQ(complaint_about({.local_handoffs = -1}), "Options::local_handoffs is -1, must be from 0 to 1000000");
+  EXPECT_EQ(complaint_about({.max_waiters = 1, .local_handoffs = 0}), "");
+}
+
+TEST(Validate, NamesTheBoundsOfMaxHold) {
+  EXPECT_EQ(complaint_about({.auto_renew = true, .max_hold = -1ms}), "Options::max_hold is -1 ms, must be more than 0");
+  EXPECT_EQ(complaint_about({.auto_renew = true, .max_hold = 6999ms}),
+            "Options::max_hold is 6999 ms, must be at least expiry, 7000 ms");
+  EXPECT_EQ(complaint_about({.max_hold = 10s}), "Options::max_hold is set, which needs auto_renew");
+  EXPECT_EQ(complaint_about({.auto_renew = true, .max_hold = 7000ms}), "");
 }
 
 // A non-blocking mutex uses neither block time nor delay, so any will do.

@@ -1,13 +1,20 @@
 #include "net/fork.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "net/socket.hpp"
 #include "support/process.hpp"
 
 namespace redismutex::net {
@@ -68,6 +75,36 @@ TEST(Fork, AGenerationChangesInTheChild) {
     return childs != parents && in_child([&] { return fork_generation() != childs && fork_generation() != parents; });
   }));
   EXPECT_EQ(fork_generation(), parents);
+}
+
+// A child has no copy of a socket, however it came to be: opened, taken over, or moved; its own are its own. The peer hears
+// nothing of that, and the parent's go on.
+TEST(Fork, AChildHasNoneOfItsParentsSockets) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  Socket taken{Descriptor{ends[0]}};
+  const Descriptor peer{ends[1]};
+  Socket opened = Socket::open(AF_UNIX, SOCK_STREAM);
+  ASSERT_TRUE(opened.valid());
+  const Socket moved{std::move(opened)};
+  std::optional<Socket> closed{Socket::open(AF_UNIX, SOCK_STREAM)};
+  const Descriptor stranger{::dup(closed->get())};
+  closed.reset();
+
+  const auto is_open = [](int fd) { return ::fcntl(fd, F_GETFD) >= 0; };
+  EXPECT_TRUE(in_child([&] {
+    if (is_open(taken.get()) || is_open(moved.get()) || !is_open(stranger.get())) return false;
+    const int number = taken.get();
+    const Socket own = Socket::open(AF_UNIX, SOCK_STREAM);  // gets the number that has become free
+    taken = Socket{};
+    return is_open(own.get()) && (own.get() == number || own.get() == moved.get()) &&
+           in_child([&] { return !is_open(own.get()); });
+  }));
+  EXPECT_TRUE(is_open(moved.get()));
+  EXPECT_EQ(::send(taken.get(), "x", 1, MSG_NOSIGNAL), 1);
+  char byte = 0;
+  EXPECT_EQ(::recv(peer.get(), &byte, 1, MSG_DONTWAIT), 1);
+  EXPECT_EQ(::recv(peer.get(), &byte, 1, MSG_DONTWAIT), -1) << "neither more bytes nor an end";
 }
 
 // A child can have members of its own: the registry's lock is free there.

@@ -63,16 +63,15 @@ class Watched final : public Stream {
   Watched(std::unique_ptr<Stream> stream, std::atomic<pid_t>& whom, std::atomic<int>& reads)
       : stream_{std::move(stream)}, whom_{whom}, reads_{reads} {}
 
-  Read read_now(std::span<char> buffer) override { return counted(stream_->read_now(buffer)); }
-  Read read_blocking(std::span<char> buffer) override { return counted(stream_->read_blocking(buffer)); }
+  Transfer read_now(std::span<char> buffer) override { return counted(stream_->read_now(buffer)); }
+  Transfer read_blocking(std::span<char> buffer) override { return counted(stream_->read_blocking(buffer)); }
   bool has_buffered() override { return stream_->has_buffered(); }
-  Written write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
+  Transfer write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
   void shut_down() noexcept override { stream_->shut_down(); }
   int fd() const noexcept override { return stream_->fd(); }
-  void close_inherited() noexcept override { stream_->close_inherited(); }
 
  private:
-  Read counted(Read read) {
+  Transfer counted(Transfer read) {
     if (read.status == Status::ok && whom_ == ::gettid()) ++reads_;
     return read;
   }

@@ -32,17 +32,16 @@ class Sliced final : public Stream {
   Sliced(std::unique_ptr<Stream> whole, std::size_t first, std::size_t later)
       : whole_{std::move(whole)}, next_{first}, later_{later} {}
 
-  Read read_now(std::span<char> buffer) override { return sliced(buffer, &Stream::read_now); }
-  Read read_blocking(std::span<char> buffer) override { return sliced(buffer, &Stream::read_blocking); }
+  Transfer read_now(std::span<char> buffer) override { return sliced(buffer, &Stream::read_now); }
+  Transfer read_blocking(std::span<char> buffer) override { return sliced(buffer, &Stream::read_blocking); }
   bool has_buffered() override { return whole_->has_buffered(); }
-  Written write_now(std::string_view bytes) override { return whole_->write_now(bytes); }
+  Transfer write_now(std::string_view bytes) override { return whole_->write_now(bytes); }
   void shut_down() noexcept override { whole_->shut_down(); }
   int fd() const noexcept override { return whole_->fd(); }
-  void close_inherited() noexcept override { whole_->close_inherited(); }
 
  private:
-  Read sliced(std::span<char> buffer, Read (Stream::*read)(std::span<char>)) {
-    Read result = (whole_.get()->*read)(buffer.first(std::min(next_, buffer.size())));
+  Transfer sliced(std::span<char> buffer, Transfer (Stream::*read)(std::span<char>)) {
+    Transfer result = (whole_.get()->*read)(buffer.first(std::min(next_, buffer.size())));
     if (result.status == Status::ok) next_ = later_;
     return result;
   }
@@ -327,16 +326,6 @@ TEST(Link, SendsNothingAfterAFailure) {
   EXPECT_EQ(linked.link.wait(before, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.wait(after, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "on purpose");
-}
-
-// A child that closes its copy of the socket says nothing to the peer: the parent's goes on.
-TEST(Link, AnInheritedSocketIsClosedWithoutAWord) {
-  Linked linked;
-  const Descriptor parents{::dup(linked.socket)};
-  linked.link.close_inherited();
-  PlainStream parent{Descriptor{::dup(parents.get())}, limit};
-  EXPECT_EQ(parent.write_now("*1\r\n$4\r\nPING\r\n").status, Stream::Status::ok);
-  EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("PING")));
 }
 
 // ---- peers that are no server of ours ----

@@ -12,6 +12,7 @@
 #include <new>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -333,6 +334,17 @@ TEST(LinkWait, APushHandlerMayFailTheLink) {
   linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
   EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "on purpose");
+}
+
+// So does one that throws; the reading is handed over as always.
+TEST(LinkWait, APushHandlerMayThrow) {
+  Linked linked{{.on_push = [](const redisReply&) { throw std::runtime_error{"thrown"}; }}};
+  Caller leader{linked, "LEADER"};
+  Caller sleeper{linked, "SLEEPER"};
+  linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
+  EXPECT_EQ(leader.outcome(), Waited::broken);
+  EXPECT_EQ(sleeper.outcome(), Waited::broken);
+  EXPECT_EQ(linked.link.failure().text, "thrown");
 }
 
 // ---- events ----

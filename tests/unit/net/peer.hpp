@@ -128,7 +128,7 @@ class Linked {
   }
 
   static std::unique_ptr<Stream> make_stream(const Settings& settings, Descriptor socket) {
-    auto stream = std::make_unique<PlainStream>(std::move(socket), settings.stream_timeout);
+    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)}, settings.stream_timeout);
     if (settings.wrap) return settings.wrap(std::move(stream));
     return stream;
   }

@@ -1,0 +1,252 @@
+#include "engine/mailroom.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/clock.hpp"
+#include "engine/entropy.hpp"
+#include "support/channel.hpp"
+#include "support/process.hpp"
+#include "unit/net/waiter.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using net::limit;
+using net::Link;
+using protocol::Key;
+using protocol::OwnerId;
+using redismutex::testing::Channel;
+using redismutex::testing::ChildProcess;
+using redismutex::testing::exited;
+using ::testing::StartsWith;
+
+net::Deadline in(std::chrono::milliseconds duration) { return std::chrono::steady_clock::now() + duration; }
+
+class MailroomTest : public ::testing::Test {
+ protected:
+  Mailroom mailroom;
+  net::Linked linked;
+  const Key key{"key"};
+  const OwnerId id = random_owner_id();
+
+  /// What is in the box now.
+  Mailroom::Mail look_into(Mailroom::Box& box) {
+    Link::Waited how{};
+    return mailroom.wait(box, linked.link, in(0ms), {}, how);
+  }
+
+  static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.changed; }
+
+  std::string message(const std::string& rest = "1000 1700000000000000 7") const { return id.text() + ' ' + rest; }
+};
+
+// ---- the channel ----------------------------------------------------------------------------------------------------
+
+TEST_F(MailroomTest, TheChannelStaysTheSameAndIsNobodyElses) {
+  const std::string channel = mailroom.channel();
+  EXPECT_THAT(channel, StartsWith("redismutex:wake:"));
+  EXPECT_EQ(mailroom.channel(), channel);
+  EXPECT_NE(Mailroom{}.channel(), channel);
+}
+
+// A child that listened to its parent's channel would be woken in its place.
+TEST_F(MailroomTest, AChildHasAChannelOfItsOwn) {
+  const std::string channel = mailroom.channel();
+  const Mailroom::Box parents{mailroom, key, id};
+  Channel from_child;
+  const ChildProcess child{[&] {
+    from_child.send(mailroom.channel());
+    mailroom.deliver(message());  // the parent's boxes are not here
+    return 0;
+  }};
+  EXPECT_EQ(child.wait(limit), exited(0));
+  const auto childs = from_child.receive(limit);
+  ASSERT_TRUE(childs);
+  EXPECT_THAT(*childs, StartsWith("redismutex:wake:"));
+  EXPECT_NE(*childs, channel);
+  EXPECT_EQ(mailroom.channel(), channel);
+}
+
+// ---- what comes before somebody waits -------------------------------------------------------------------------------
+
+TEST_F(MailroomTest, AGrantLiesInTheBoxUntilSomebodyLooks) {
+  Mailroom::Box box{mailroom, key, id};
+  const auto before = now();
+  mailroom.deliver(message());
+  const auto after = now();
+  const Mailroom::Mail mail = look_into(box);
+  ASSERT_TRUE(mail.grant);
+  EXPECT_EQ(mail.grant->claim, 1000ms);
+  EXPECT_EQ(mail.grant->granted_at, 1700000000000000us);
+  EXPECT_EQ(mail.grant->token, 7);
+  EXPECT_GE(mail.grant->arrived, before);
+  EXPECT_LE(mail.grant->arrived, after);
+  EXPECT_FALSE(mail.changed);
+  EXPECT_TRUE(is_empty(look_into(box))) << "it was taken out";
+}
+
+TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
+  const Key other_key{"other key"};
+  const OwnerId other_id = random_owner_id();
+  Mailroom::Box ours{mailroom, key, id};
+  Mailroom::Box same_key{mailroom, key, other_id};
+  const OwnerId third_id = random_owner_id();
+  Mailroom::Box elsewhere{mailroom, other_key, third_id};
+  const auto all_empty_but = [&](std::vector<Mailroom::Box*> rest) {
+    return std::all_of(rest.begin(), rest.end(), [&](Mailroom::Box* box) { return is_empty(look_into(*box)); });
+  };
+
+  mailroom.deliver(message());
+  EXPECT_TRUE(look_into(ours).grant);
+  EXPECT_TRUE(all_empty_but({&same_key, &elsewhere}));
+
+  mailroom.key_changed("key");
+  EXPECT_TRUE(look_into(ours).changed);
+  EXPECT_TRUE(look_into(same_key).changed);
+  EXPECT_TRUE(all_empty_but({&elsewhere}));
+
+  mailroom.key_changed("no key of ours");
+  mailroom.deliver(random_owner_id().text() + " 1000 1700000000000000 7");
+  EXPECT_TRUE(all_empty_but({&ours, &same_key, &elsewhere}));
+
+  mailroom.all_changed();
+  for (Mailroom::Box* box : {&ours, &same_key, &elsewhere}) EXPECT_TRUE(look_into(*box).changed);
+}
+
+TEST_F(MailroomTest, AGrantAndAChangeComeTogether) {
+  Mailroom::Box box{mailroom, key, id};
+  mailroom.key_changed("key");
+  mailroom.deliver(message());
+  const Mailroom::Mail mail = look_into(box);
+  EXPECT_TRUE(mail.grant);
+  EXPECT_TRUE(mail.changed);
+}
+
+// Nobody is there any more: nothing happens.
+TEST_F(MailroomTest, MailForAClosedBoxIsDropped) {
+  { const Mailroom::Box box{mailroom, key, id}; }
+  mailroom.deliver(message());
+  mailroom.key_changed("key");
+  Mailroom::Box again{mailroom, key, id};
+  EXPECT_TRUE(is_empty(look_into(again)));
+}
+
+// Anybody with the right to publish can send anything to the channel.
+TEST_F(MailroomTest, WhatIsNoGrantIsIgnored) {
+  Mailroom::Box box{mailroom, key, id};
+  for (const std::string rest :
+       {"", "1000", "1000 1", "1000 1 ", "1000 1 7 7", " 1000 1 7", "x 1 7", "1000 x 7", "1000 1 x", "-1 1 7",
+        "1000 -1 7", "1000 1 -7", "1000 1 7x", "1e3 1 7", "+1000 1 7", "1000  1 7", "99999999999999999999 1 7",
+        "9000000000000000000 1 7", "1000 9000000000000000000 7"}) {
+    mailroom.deliver(message(rest));
+    EXPECT_TRUE(is_empty(look_into(box))) << '\'' << rest << '\'';
+  }
+  mailroom.deliver("");
+  mailroom.deliver(" ");
+  mailroom.deliver(id.text());
+  mailroom.deliver(std::string(1000, ' '));
+  EXPECT_TRUE(is_empty(look_into(box)));
+  mailroom.deliver(message());
+  EXPECT_TRUE(look_into(box).grant) << "and what follows is not";
+}
+
+// ---- waiting --------------------------------------------------------------------------------------------------------
+
+/// A thread that waits at the link for mail.
+class Addressee {
+ public:
+  Addressee(Mailroom& mailroom, Mailroom::Box& box, Link& link, std::stop_token stop = {},
+            net::Deadline deadline = net::far())
+      : waiter_{[&mailroom, &box, &link, stop = std::move(stop), deadline, this] {
+          Link::Waited how{};
+          mail_ = mailroom.wait(box, link, deadline, stop, how);
+          return how;
+        }} {
+    waiter_.until_asleep();
+  }
+
+  Link::Waited how() { return waiter_.outcome(); }
+  const Mailroom::Mail& mail() const noexcept { return mail_; }
+
+ private:
+  Mailroom::Mail mail_;
+  net::Waiter waiter_;
+};
+
+TEST_F(MailroomTest, AGrantWakesTheOneItIsFor) {
+  const OwnerId other_id = random_owner_id();
+  Mailroom::Box box{mailroom, key, id};
+  Mailroom::Box other_box{mailroom, key, other_id};
+  Addressee other{mailroom, other_box, linked.link};
+  Addressee addressee{mailroom, box, linked.link};
+  mailroom.deliver(message());
+  EXPECT_EQ(addressee.how(), Link::Waited::done);
+  EXPECT_TRUE(addressee.mail().grant);
+  mailroom.key_changed("key");
+  EXPECT_EQ(other.how(), Link::Waited::done);
+  EXPECT_FALSE(other.mail().grant);
+  EXPECT_TRUE(other.mail().changed);
+}
+
+TEST_F(MailroomTest, WaitingEndsAtTheDeadline) {
+  Mailroom::Box box{mailroom, key, id};
+  const auto deadline = in(20ms);
+  Addressee addressee{mailroom, box, linked.link, {}, deadline};
+  EXPECT_EQ(addressee.how(), Link::Waited::timed_out);
+  EXPECT_GE(std::chrono::steady_clock::now(), deadline);
+  EXPECT_TRUE(is_empty(addressee.mail()));
+  mailroom.deliver(message());
+  EXPECT_TRUE(look_into(box).grant) << "the box is open until it is closed";
+}
+
+TEST_F(MailroomTest, WaitingIsStopped) {
+  Mailroom::Box box{mailroom, key, id};
+  std::stop_source stop;
+  Addressee addressee{mailroom, box, linked.link, stop.get_token()};
+  stop.request_stop();
+  EXPECT_EQ(addressee.how(), Link::Waited::stopped);
+  EXPECT_TRUE(is_empty(addressee.mail()));
+}
+
+TEST_F(MailroomTest, WaitingEndsWithTheLink) {
+  Mailroom::Box box{mailroom, key, id};
+  Addressee addressee{mailroom, box, linked.link};
+  linked.peer.close();
+  EXPECT_EQ(addressee.how(), Link::Waited::broken);
+  EXPECT_TRUE(is_empty(addressee.mail()));
+}
+
+// What lies in the box is had even if the link is broken already.
+TEST_F(MailroomTest, MailThatCameBeforeTheLinkBroke) {
+  Mailroom::Box box{mailroom, key, id};
+  mailroom.deliver(message());
+  linked.link.fail({net::Failure::Kind::unreachable, "for this test"});
+  EXPECT_TRUE(look_into(box).grant);
+}
+
+// Deliveries and stops at the same time as the wait begins and ends: each grant is seen once, and nothing hangs.
+TEST_F(MailroomTest, DeliveriesAtAnyMoment) {
+  constexpr int rounds = 300;
+  for (int i = 0; i < rounds; ++i) {
+    Mailroom::Box box{mailroom, key, id};
+    std::stop_source stop;
+    const std::jthread postman{[&] {
+      mailroom.deliver(message());
+      stop.request_stop();
+    }};
+    Link::Waited how{};
+    Mailroom::Mail mail = mailroom.wait(box, linked.link, net::far(), stop.get_token(), how);
+    EXPECT_TRUE(mail.grant) << "it is in the box before the stop";
+  }
+}
+
+}  // namespace
+}  // namespace redismutex::engine
