@@ -53,7 +53,7 @@ class Simulation {
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
     const Time message = world_.profile.latency + 100us;
-    const Bounds bounds{.message = message,
+    const histories::Bounds bounds{.message = message,
                         // A look at the key may have to be answered first, and a question in the queue's terms follow.
                         .news = 5 * message + (woken ? Time{0} : delay),
                         // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
@@ -65,8 +65,8 @@ class Simulation {
                         .waiters = habits_.max_waiters,
                         .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
-    Verdict verdict = check(result.history, bounds);
-    for (Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
+    histories::Verdict verdict = check(result.history, bounds);
+    for (histories::Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
     result.acquired = verdict.acquired;
     result.waited = verdict.waited;
     return result;

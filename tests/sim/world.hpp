@@ -13,7 +13,7 @@
 
 #include "protocol/key.hpp"
 #include "sim/agenda.hpp"
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
@@ -21,6 +21,9 @@
 #include "sim/server.hpp"
 
 namespace redismutex::sim {
+
+using histories::Event;
+using histories::History;
 
 class Link;
 
