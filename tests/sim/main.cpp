@@ -114,7 +114,7 @@ int run_again(const Setting& setting) {
 int print_history(const Setting& setting) {
   LuaHost lua;
   const Result result = simulate(lua, setting);
-  for (const Event& event : result.history) std::cout << event << '\n';
+  for (const histories::Event& event : result.history) std::cout << event << '\n';
   return result.violations.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
