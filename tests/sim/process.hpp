@@ -47,6 +47,7 @@ class Process {
   World& world() noexcept { return world_; }
   const Clock& clock() const noexcept { return clock_; }
   protocol::Instant now() const { return clock_.at(world_.now()); }
+  int number() const noexcept { return number_; }
   int client(int thread) const noexcept { return number_ * 10 + thread; }
 
   // Trouble.
