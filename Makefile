@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
 sanitized = redismutex_unit_tests redismutex_integration_tests url_fuzzer
+MINUTES ?= 5
 ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
@@ -13,7 +14,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: help demo test test-sanitizers matrix bench format lint install clean
+.PHONY: help demo test test-sanitizers soak matrix bench format lint install clean
 .SILENT:
 
 help: ## show this list
@@ -35,6 +36,14 @@ test-sanitizers: ## run unit, simulation and integration tests under the address
 	$(call build,tsan) --target $(sanitized)
 	$(call ctest,asan)
 	$(call ctest,tsan)
+
+soak: ## faults of seeds that nobody has tried, for MINUTES (5): in the simulator and on real servers
+	scripts/setup test
+	$(call build,dev) --target redismutex_sim_program redismutex_faults_soak
+	# Both at once: the simulator takes what time the servers leave.
+	nice -n 19 build/dev/bin/redismutex_sim soak $(MINUTES) >build/dev/sim_soak.log & simulator=$$!; \
+	build/dev/bin/faults_soak $(MINUTES); servers=$$?; \
+	wait $$simulator; simulated=$$?; cat build/dev/sim_soak.log; exit $$((servers | simulated))
 
 matrix: ## run the integration tests against six versions of Redis and Valkey
 	scripts/setup test

@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "histories/trace.hpp"
 #include "sim/random.hpp"
 #include "sim/simulation.hpp"
-#include "histories/trace.hpp"
 
 namespace redismutex::sim {
 namespace {
@@ -114,7 +114,7 @@ int run_again(const Setting& setting) {
 int print_history(const Setting& setting) {
   LuaHost lua;
   const Result result = simulate(lua, setting);
-  for (const Event& event : result.history) std::cout << event << '\n';
+  for (const histories::Event& event : result.history) std::cout << event << '\n';
   return result.violations.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
