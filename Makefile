@@ -39,10 +39,13 @@ test-sanitizers: ## run unit, simulation and integration tests under the address
 	$(call ctest,asan)
 	$(call ctest,tsan)
 
-soak: ## simulate faults with seeds that nobody has tried, for MINUTES=5 (0: for ever)
+soak: ## faults of seeds that nobody has tried, for MINUTES (5): in the simulator and on real servers
 	scripts/setup test
-	$(call build,dev) --target redismutex_sim_program
-	build/dev/bin/redismutex_sim soak $(MINUTES)
+	$(call build,dev) --target redismutex_sim_program redismutex_faults_soak
+	# Both at once: the simulator takes what time the servers leave.
+	nice -n 19 build/dev/bin/redismutex_sim soak $(MINUTES) >build/dev/sim_soak.log & simulator=$$!; \
+	build/dev/bin/faults_soak $(MINUTES); servers=$$?; \
+	wait $$simulator; simulated=$$?; cat build/dev/sim_soak.log; exit $$((servers | simulated))
 
 matrix: ## run the integration tests against six versions of Redis and Valkey
 	scripts/setup test

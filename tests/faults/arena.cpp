@@ -102,7 +102,7 @@ void Arena::start_worker(Place& place) {
   std::vector<std::string> arguments = place.prefix;
   for (std::string argument :
        {furniture_.worker, place.url, place.diary, directory_.file("register"), std::to_string(place.first_client),
-        std::to_string(furniture_.seed), std::to_string(epoch_.count())}) {
+        std::to_string(furniture_.seed), std::to_string(epoch_.count()), std::to_string(furniture_.long_stays)}) {
     arguments.push_back(std::move(argument));
   }
   place.process.emplace(testing::Program{.arguments = std::move(arguments)});

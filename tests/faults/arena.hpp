@@ -34,9 +34,10 @@ enum class Route {
 /// What the arena is furnished with.
 struct Furniture {
   Route route = Route::direct;
-  bool replica = false;      ///< there is a second server, which follows the first
-  bool own_clock = false;    ///< the server's clock can be set
-  std::string worker = {};   ///< the program
+  bool replica = false;     ///< there is a second server, which follows the first
+  bool own_clock = false;   ///< the server's clock can be set
+  int long_stays = 0;       ///< of a thousand stays, so many are longer than a lease
+  std::string worker = {};  ///< the program
   std::uint64_t seed = 0;
 };
 
@@ -82,7 +83,7 @@ class Arena {
 
   struct Outcome {
     histories::History history;
-    std::vector<std::string> violations;  ///< what a history does not tell
+    std::vector<std::string> violations;        ///< what a history does not tell
     std::chrono::nanoseconds longest_stall{0};  ///< for so long the machine did not run a thread that could
   };
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 
@@ -20,7 +20,14 @@ class Profiles : public ::testing::TestWithParam<Profile> {};
 TEST_P(Profiles, KeepTheirPromises) {
   const Setting setting{
       .seed = 1, .profile = &profile(GetParam().name), .length = 6s, .worker = REDISMUTEX_FAULTS_WORKER};
-  const Result result = try_out(setting);
+  Result result;
+  try {
+    result = try_out(setting);
+  } catch (const Partition::Impossible& reason) {
+    // Where nobody looks at what was left out, leaving it out is a failure.
+    if (std::getenv("CI") != nullptr) FAIL() << reason.what();
+    GTEST_SKIP() << reason.what();
+  }
   std::cout << summary(result) << '\n';
   EXPECT_TRUE(result.violations.empty()) << complaint(setting, result);
 }

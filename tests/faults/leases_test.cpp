@@ -34,7 +34,7 @@ TEST(Leases, AreRenewedByTheHundredAndNoneIsLost) {
   const auto counter = std::make_shared<Counter>();
   ConnectionOptions options = parse_url(server.url());
   options.observer = counter;
-  const RedisMutex mutex{Connection{options}, {.blocking = false, .expiry = 6s, .auto_renew = true}};
+  const RedisMutex mutex{Connection{options}, {.blocking = false, .expiry = 4s, .auto_renew = true}};
   std::vector<Lock> locks;
   for (long i = 0; i < count; ++i) locks.push_back(mutex.acquire_lock("lock:" + std::to_string(i)));
   // The first visit to each is soon after it was taken; from then on they go together.

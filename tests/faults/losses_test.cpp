@@ -61,7 +61,8 @@ void take(Locks& locks, const RedisMutex& mutex, int count) {
 }
 
 bool all_told(const Locks& locks) {
-  return eventually(limit, [&] { return std::all_of(locks.begin(), locks.end(), [](const auto& each) { return each.was_told(); }); });
+  return eventually(
+      limit, [&] { return std::all_of(locks.begin(), locks.end(), [](const auto& each) { return each.was_told(); }); });
 }
 
 /// When the server ends each lease.

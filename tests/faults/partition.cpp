@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
-#include <stdexcept>
 #include <utility>
 
 #include "support/eventually.hpp"
@@ -27,8 +26,8 @@ void run(std::vector<std::string> arguments) {
   const ChildProcess process{testing::Program{.arguments = std::move(arguments)}};
   const auto ended = process.wait(10s);
   if (ended == testing::exited(0)) return;
-  throw std::runtime_error{"partitions need iproute2 and network namespaces: " + shown + "failed: " +
-                           process.stderr_text()};
+  throw Partition::Impossible{"partitions need iproute2 and network namespaces: " + shown +
+                              "failed: " + process.stderr_text()};
 }
 
 void write_to(const char* path, const std::string& text) { std::ofstream{path} << text; }
@@ -42,8 +41,8 @@ void leave_the_systems_network() {
   if (::unshare(CLONE_NEWNET) != 0) {
     // Whoever is not root becomes it, in a world of his own.
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-      throw std::runtime_error{std::string{"partitions need root, or the right to make user namespaces: unshare: "} +
-                               std::strerror(errno)};
+      throw Partition::Impossible{std::string{"partitions need root, or the right to make user namespaces: unshare: "} +
+                                  std::strerror(errno)};
     }
     write_to("/proc/self/setgroups", "deny");
     write_to("/proc/self/uid_map", "0 " + std::to_string(user) + " 1");
@@ -69,13 +68,14 @@ std::string network_of(const std::string& process) {
 
 }  // namespace
 
-Partition::Partition() : machine_{[] {
-      leave_the_systems_network();
-      return ChildProcess{stay_in_a_network_of_its_own};
-    }()} {
+Partition::Partition()
+    : machine_{[] {
+        leave_the_systems_network();
+        return ChildProcess{stay_in_a_network_of_its_own};
+      }()} {
   const std::string machine = std::to_string(machine_.pid());
   if (!testing::eventually(10s, [&] { return network_of(machine) != network_of("self"); })) {
-    throw std::runtime_error{"partitions need network namespaces, and there is none"};
+    throw Partition::Impossible{"partitions need network namespaces, and there is none"};
   }
   const std::string number = std::to_string(number_of_next());
   near_ = "10.77." + number + ".1";

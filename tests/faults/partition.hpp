@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,15 @@ namespace redismutex::faults {
 /// A machine on a cable of its own: a network namespace, and a pair of virtual network devices between it and the caller's,
 /// which is another one than the system's from then on. All of it is gone with the processes in it. One at a time.
 ///
-/// Needs iproute2, and root or the right to make user namespaces; throws std::runtime_error saying what is missing.
+/// Needs iproute2, and root or the right to make user namespaces.
 class Partition {
  public:
+  /// What is missing.
+  struct Impossible : std::runtime_error {
+    using std::runtime_error::runtime_error;
+  };
+
+  /// Throws Impossible.
   Partition();
 
   /// The caller's address on the cable.

@@ -53,8 +53,8 @@ std::string complaint(const Setting& setting, const Result& result) {
     text << "\nBefore the first of them:\n";
     print_trace(text, history, result.violations.front().time, most_events);
   }
-  text << "\nAll that happened: " << write_history(setting, history)
-       << "\nTo provoke the same faults again:\n  " << replay(setting);
+  text << "\nAll that happened: " << write_history(setting, history) << "\nTo provoke the same faults again:\n  "
+       << replay(setting);
   return text.str();
 }
 

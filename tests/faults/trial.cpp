@@ -62,11 +62,14 @@ const std::vector<Profile>& profiles() {
   static const std::vector<Profile> all{
       {.name = "processes", .troubles = {&troubles_of_workers}},
       {.name = "server", .troubles = {&troubles_of_servers}},
-      {.name = "network", .route = Route::proxied, .troubles = {&troubles_of_proxies}},
+      {.name = "network",
+       .route = Route::proxied,
+       .troubles = {&troubles_of_proxies, &late_messages},
+       .long_stays = 30},
       {.name = "partitions", .route = Route::cabled, .troubles = {&troubles_of_cables}},
       {.name = "everything",
        .route = Route::proxied,
-       .troubles = {&troubles_of_workers, &troubles_of_servers, &troubles_of_proxies}},
+       .troubles = {&troubles_of_workers, &troubles_of_servers, &troubles_of_proxies, &late_messages}},
       {.name = "disasters", .troubles = {&disasters}},
       {.name = "failover", .replica = true, .troubles = {&failovers}, .longest_calm = 3s},
       {.name = "clock", .own_clock = true, .troubles = {&clock_steps}},
@@ -86,6 +89,7 @@ Result try_out(const Setting& setting) {
   Arena arena{{.route = profile.route,
                .replica = profile.replica,
                .own_clock = profile.own_clock,
+               .long_stays = profile.long_stays,
                .worker = setting.worker,
                .seed = setting.seed}};
   Troublemaker troublemaker{profile, arena.random.fork()};

@@ -21,6 +21,7 @@ struct Profile {
   bool replica = false;
   bool own_clock = false;
   std::vector<const std::vector<Trouble>*> troubles = {};
+  int long_stays = 8;                           ///< of a thousand stays, so many are longer than a lease
   std::chrono::milliseconds longest_calm{500};  ///< between two of them
 };
 
@@ -39,8 +40,8 @@ struct Setting {
 struct Result {
   std::vector<histories::Violation> violations;
   std::size_t grants = 0;
-  std::size_t refused = 0;               ///< writes that a resource refused, rightly or not
-  std::map<std::string, int> troubles;   ///< how often each was provoked
+  std::size_t refused = 0;                    ///< writes that a resource refused, rightly or not
+  std::map<std::string, int> troubles;        ///< how often each was provoked
   std::chrono::nanoseconds longest_gap{0};    ///< see histories::Verdict
   std::chrono::nanoseconds longest_stall{0};  ///< of the machine
   histories::History history;

@@ -254,15 +254,14 @@ const std::vector<Trouble> troubles_of_servers{{"server paused", pause_server},
 
 const std::vector<Trouble> troubles_of_proxies{{"replies lost", lose_replies},
                                                {"requests lost", lose_requests},
-                                               {"replies late", delay_replies},
-                                               {"requests late", delay_requests},
-                                               {"half-open", half_open},
                                                {"connections refused", refuse_connections},
                                                {"connections cut", cut_connections}};
 
-const std::vector<Trouble> troubles_of_cables{{"partition", cut_cable},
-                                              {"partition of replies", cut_replies},
-                                              {"partition of requests", cut_requests}};
+const std::vector<Trouble> late_messages{
+    {"replies late", delay_replies}, {"requests late", delay_requests}, {"half-open", half_open}};
+
+const std::vector<Trouble> troubles_of_cables{
+    {"partition", cut_cable}, {"partition of replies", cut_replies}, {"partition of requests", cut_requests}};
 
 const std::vector<Trouble> disasters{{"key deleted", delete_key},
                                      {"key replaced", replace_key},

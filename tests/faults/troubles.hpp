@@ -22,6 +22,7 @@ extern const std::vector<Trouble> troubles_of_servers;
 
 /// Of the network before some of the workers; needs Route::proxied.
 extern const std::vector<Trouble> troubles_of_proxies;
+extern const std::vector<Trouble> late_messages;
 
 /// The same, as the kernel sees it; needs Route::cabled.
 extern const std::vector<Trouble> troubles_of_cables;

@@ -1,4 +1,4 @@
-// faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS: takes locks in every way there is until the register says stop, uses
+// faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS: takes locks in every way there is until the register says stop, uses
 // them for a while, and writes down what it believes: see faults/trial.hpp. Each of its threads is one client.
 
 #include <chrono>
@@ -31,6 +31,7 @@ struct Place {
   const Diary& diary;
   Register& resource;
   Connection connection;
+  int long_stays;  ///< of a thousand, so many are longer than a lease
 };
 
 ConnectionOptions connection_options(std::string_view url) {
@@ -137,18 +138,17 @@ class Client {
   Client(Place& place, int number, std::uint64_t seed) : place_{place}, number_{number}, random_{seed} {
     for (const bool fenced : {false, true}) {
       for (const bool renewed : {false, true}) {
-        mutexes_.emplace_back(place.connection, Options{.block_time = block_time,
-                                                        .delay = delay,
-                                                        .expiry = expiry,
-                                                        .auto_renew = renewed,
-                                                        .fencing = fenced});
+        mutexes_.emplace_back(
+            place.connection,
+            Options{
+                .block_time = block_time, .delay = delay, .expiry = expiry, .auto_renew = renewed, .fencing = fenced});
       }
     }
   }
 
   void run() {
     while (!place_.resource.asked_to_stop()) {
-      std::this_thread::sleep_for(random_.between(0ns, nanoseconds{5ms}));
+      std::this_thread::sleep_for(random_.between(0ns, nanoseconds{3ms}));
       turn();
     }
   }
@@ -214,11 +214,13 @@ class Client {
 
   nanoseconds draw_length(bool renewed) {
     const std::int64_t permille = random_.between(1, 1000);
-    if (permille <= 800) return random_.between(0ns, nanoseconds{2ms});
-    if (permille <= 960) return random_.between(0ns, nanoseconds{20ms});
-    if (permille <= 985) return random_.between(0ns, nanoseconds{100ms});
     // Longer than the lease, which is over then if nobody renews it.
-    return random_.between(nanoseconds{expiry}, nanoseconds{renewed ? 2 * expiry : expiry + 200ms});
+    if (permille > 1000 - place_.long_stays) {
+      return random_.between(nanoseconds{expiry}, nanoseconds{renewed ? 2 * expiry : expiry + 200ms});
+    }
+    if (permille <= 850) return random_.between(0ns, nanoseconds{2ms});
+    if (permille <= 970) return random_.between(0ns, nanoseconds{20ms});
+    return random_.between(0ns, nanoseconds{100ms});
   }
 
   Place& place_;
@@ -233,7 +235,7 @@ int work(char** arguments) {
   const std::uint64_t seed = std::strtoull(arguments[5], nullptr, 10);
   const Diary diary{arguments[2], nanoseconds{std::strtoll(arguments[6], nullptr, 10)}};
   Register resource{arguments[3]};
-  Place place{diary, resource, Connection{connection_options(arguments[1])}};
+  Place place{diary, resource, Connection{connection_options(arguments[1])}, std::atoi(arguments[7])};
   std::vector<std::jthread> threads;
   for (int i = 0; i < threads_a_worker; ++i) {
     threads.emplace_back([&place, number = first_client + i, seed] {
@@ -247,8 +249,8 @@ int work(char** arguments) {
 }  // namespace redismutex::faults
 
 int main(int count, char** arguments) try {
-  if (count != 7) {
-    std::cerr << "usage: faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS\n";
+  if (count != 8) {
+    std::cerr << "usage: faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS\n";
     return EXIT_FAILURE;
   }
   return redismutex::faults::work(arguments);

@@ -30,7 +30,8 @@ std::vector<Span> united(std::vector<Span> spans) {
 /// How much of `span` the others, which are united, cover.
 Time covered(const Span& span, const std::vector<Span>& by) {
   Time sum{0};
-  auto next = std::lower_bound(by.begin(), by.end(), span.from, [](const Span& each, Time time) { return each.to < time; });
+  auto next =
+      std::lower_bound(by.begin(), by.end(), span.from, [](const Span& each, Time time) { return each.to < time; });
   for (; next != by.end() && next->from < span.to; ++next) {
     sum += std::min(next->to, span.to) - std::max(next->from, span.from);
   }

@@ -15,6 +15,9 @@
 namespace redismutex::sim {
 namespace {
 
+using histories::Event;
+using histories::History;
+
 using namespace std::chrono_literals;
 using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;

@@ -5,13 +5,13 @@
 #include <memory>
 #include <string>
 
+#include "histories/history.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
 #include "protocol/validity.hpp"
 #include "sim/bell.hpp"
-#include "histories/history.hpp"
 #include "sim/task.hpp"
 
 namespace redismutex::sim {

@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "histories/trace.hpp"
 #include "sim/random.hpp"
 #include "sim/simulation.hpp"
-#include "histories/trace.hpp"
 
 namespace redismutex::sim {
 namespace {

@@ -54,17 +54,18 @@ class Simulation {
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
     const Time message = world_.profile.latency + 100us;
-    const histories::Bounds bounds{.message = message,
-                        // A look at the key may have to be answered first, and a question in the queue's terms follow.
-                        .news = 5 * message + (woken ? Time{0} : delay),
-                        // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
-                        .idle = 4 * message + delay + (woken ? Time{0} : window),
-                        .delay = delay,
-                        .claim = woken ? Time{1s} : window,
-                        .lease = habits_.expiry,
-                        .expiry = 2 * habits_.expiry,
-                        .waiters = habits_.max_waiters,
-                        .watches = !world_.profile.conduct.refuses_tracking};
+    const histories::Bounds bounds{
+        .message = message,
+        // A look at the key may have to be answered first, and a question in the queue's terms follow.
+        .news = 5 * message + (woken ? Time{0} : delay),
+        // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
+        .idle = 4 * message + delay + (woken ? Time{0} : window),
+        .delay = delay,
+        .claim = woken ? Time{1s} : window,
+        .lease = habits_.expiry,
+        .expiry = 2 * habits_.expiry,
+        .waiters = habits_.max_waiters,
+        .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
     histories::Verdict verdict = check(result.history, bounds);
     for (histories::Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));

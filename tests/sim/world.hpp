@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "histories/history.hpp"
 #include "protocol/key.hpp"
 #include "sim/agenda.hpp"
-#include "histories/history.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
