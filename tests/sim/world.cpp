@@ -83,7 +83,8 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   std::string& known = owners_[key.text()];
   const auto& queue = queues_[key.queue()];
   const auto place = queue.find(std::string{who} + id);
-  const bool by_another = cause.command != nullptr && !(cause.command->size() > 5 && (*cause.command)[5] == id);
+  const bool by_another =
+      cause.command != nullptr && std::find(cause.command->begin(), cause.command->end(), id) == cause.command->end();
   if (known != id && place != queue.end() && by_another) {
     const Waiter waiter{place->second};
     event.note = "handed";
