@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 25> names{"none",
+constexpr std::array<const char*, 26> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
                                             "renewal_may_shorten",
@@ -30,6 +30,7 @@ constexpr std::array<const char*, 25> names{"none",
                                             "last_in_first_out",
                                             "enqueues_every_time",
                                             "repeats_as_another",
+                                            "needs_memory_first",
                                             "cancel_keeps_grant",
                                             "never_cleans_up",
                                             "tokens_by_increment",
@@ -92,6 +93,9 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
     case Mutant::enqueues_every_time:
       return mistake(acquires, "redis.call('HEXISTS', queue, 'who:' .. id) == 1", "false");
+    case Mutant::needs_memory_first:
+      return mistake(has_queue, "leave(id)\n        redis.call('SET', key, id, 'PX', claim)",
+                     "redis.call('SET', key, id, 'PX', claim)\n        leave(id)");
     case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1)", "floor() + 1");
     case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1)", "now_us");
     case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");

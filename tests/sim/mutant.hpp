@@ -30,6 +30,7 @@ enum class Mutant {
   last_in_first_out,
   enqueues_every_time,  ///< a repeated request takes another place in the queue
   repeats_as_another,   ///< a request whose answer was lost is repeated under another id
+  needs_memory_first,   ///< a hand-over begins with what a server without memory refuses
   cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
   never_cleans_up,      ///< whoever gives up waiting says nothing
 

@@ -49,6 +49,7 @@ const std::vector<Profile>& profiles() {
       // The server forgets.
       {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
       {.name = "server", .server_pauses = 3s, .failovers = 5s},
+      {.name = "full", .pauses = 1'000, .deaths = 5s, .memory_shortages = 1s},
       {.name = "clock",
        .processes = 4,
        .rounds = 20,
@@ -75,7 +76,8 @@ const std::vector<Profile>& profiles() {
        .restarts = 30s,
        .server_pauses = 10s,
        .failovers = 20s,
-       .deletions = 10s},
+       .deletions = 10s,
+       .memory_shortages = 5s},
   };
   return all;
 }

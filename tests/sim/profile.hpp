@@ -43,6 +43,7 @@ struct Profile {
   Time server_pauses{0};
   Time failovers{0};
   Time deletions{0};
+  Time memory_shortages{0};
   Time clock_steps{0};
 
   Server::Conduct conduct = {};

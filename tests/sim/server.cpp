@@ -1,38 +1,12 @@
 #include "sim/server.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
-#include <optional>
 #include <utility>
 
+#include "sim/arguments.hpp"
 #include "sim/sha1.hpp"
 
 namespace redismutex::sim {
-namespace {
-
-constexpr const char* wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
-constexpr const char* not_an_integer = "ERR value is not an integer or out of range";
-
-std::string upper(std::string text) {
-  for (char& c : text) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return text;
-}
-
-std::optional<std::int64_t> integer(const std::string& text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-const std::string* as_text(const Keyspace::Entry* entry) {
-  return entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value);
-}
-
-}  // namespace
 
 Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
@@ -105,15 +79,15 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
   static const std::map<std::string, Command, std::less<>> all{
       {"PING", {.arity = -1, .run = &Server::ping}},
       {"GET", {.arity = 2, .reads = true, .run = &Server::get}},
-      {"SET", {.arity = -3, .run = &Server::set}},
-      {"DEL", {.arity = -2, .run = &Server::del}},
+      {"SET", {.arity = -3, .writes = true, .needs_memory = true, .run = &Server::set}},
+      {"DEL", {.arity = -2, .writes = true, .run = &Server::del}},
       {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
-      {"PEXPIRE", {.arity = -3, .run = &Server::pexpire}},
+      {"PEXPIRE", {.arity = -3, .writes = true, .run = &Server::pexpire}},
       {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
       {"HGET", {.arity = 3, .reads = true, .run = &Server::hget}},
       {"HMGET", {.arity = -3, .reads = true, .run = &Server::hmget}},
-      {"HSET", {.arity = -4, .run = &Server::hset}},
-      {"HDEL", {.arity = -3, .run = &Server::hdel}},
+      {"HSET", {.arity = -4, .writes = true, .needs_memory = true, .run = &Server::hset}},
+      {"HDEL", {.arity = -3, .writes = true, .run = &Server::hdel}},
       {"HEXISTS", {.arity = 3, .reads = true, .run = &Server::hexists}},
       {"HLEN", {.arity = 2, .reads = true, .run = &Server::hlen}},
       {"TIME", {.arity = 1, .run = &Server::time}},
@@ -123,7 +97,8 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"SCRIPT", {.arity = -2, .in_scripts = false, .run = &Server::script}},
       {"EVAL", {.arity = -3, .in_scripts = false, .run = &Server::eval}},
       {"EVALSHA", {.arity = -3, .in_scripts = false, .run = &Server::evalsha}},
-      {"FLUSHALL", {.arity = -1, .run = &Server::flushall}},
+      {"CONFIG", {.arity = 4, .in_scripts = false, .run = &Server::config}},
+      {"FLUSHALL", {.arity = -1, .writes = true, .run = &Server::flushall}},
   };
   return all;
 }
@@ -144,6 +119,11 @@ Value Server::perform(const Arguments& arguments, bool in_script) {
     return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
   }
   if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
+  // A script that has begun to write may go on.
+  if (full_ && command.needs_memory && !(in_script && wrote_)) {
+    return Value::error("OOM command not allowed when used memory > 'maxmemory'.");
+  }
+  wrote_ = wrote_ || command.writes;
   Value answer = (this->*command.run)(arguments);
   // Afterwards: a key that expires while it is looked at is forgotten, and then remembered.
   if (command.reads) track(arguments, in_script);
@@ -164,158 +144,6 @@ void Server::track(const Arguments& arguments, bool in_script) {
 }
 
 Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"); }
-
-Value Server::get(const Arguments& arguments) {
-  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
-  if (entry == nullptr) return Value::nil();
-  const std::string* text = as_text(entry);
-  return text == nullptr ? Value::error(wrong_type) : Value::bulk(*text);
-}
-
-Value Server::set(const Arguments& arguments) {
-  bool only_new = false, only_old = false, returns_old = false;
-  std::optional<std::int64_t> expiry;
-  for (std::size_t i = 3; i < arguments.size(); ++i) {
-    const std::string option = upper(arguments[i]);
-    if (option == "NX") {
-      only_new = true;
-    } else if (option == "XX") {
-      only_old = true;
-    } else if (option == "GET") {
-      returns_old = true;
-    } else if (option == "PX" && i + 1 < arguments.size()) {
-      expiry = integer(arguments[++i]);
-      if (!expiry) return Value::error(not_an_integer);
-      if (*expiry <= 0) return Value::error("ERR invalid expire time in 'set' command");
-    } else {
-      return complain("ERR syntax error");
-    }
-  }
-  if (only_new && only_old) return complain("ERR syntax error");
-  const Keyspace::Entry* old = keyspace_.find(arguments[1]);
-  if (returns_old && old != nullptr && as_text(old) == nullptr) return Value::error(wrong_type);
-  const Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
-  if ((only_new && old != nullptr) || (only_old && old == nullptr)) return before;
-  Keyspace::Entry entry{.value = arguments[2]};
-  if (expiry) entry.expires_at_ms = keyspace_.now_ms() + *expiry;
-  keyspace_.set(arguments[1], std::move(entry));
-  return returns_old ? before : Value::status("OK");
-}
-
-Value Server::del(const Arguments& arguments) {
-  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
-                                     [this](const std::string& key) { return keyspace_.erase(key); }));
-}
-
-Value Server::exists(const Arguments& arguments) {
-  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
-                                     [this](const std::string& key) { return keyspace_.find(key) != nullptr; }));
-}
-
-Value Server::pexpire(const Arguments& arguments) {
-  const auto expiry = integer(arguments[2]);
-  if (!expiry) return Value::error(not_an_integer);
-  const bool only_longer = arguments.size() == 4 && upper(arguments[3]) == "GT";
-  if (arguments.size() > 3 && !only_longer) return Value::error("ERR Unsupported option " + arguments[3]);
-  Keyspace::Entry* entry = keyspace_.find(arguments[1]);
-  if (entry == nullptr) return Value::number(0);
-  // What never expires lives longer than anything.
-  const std::int64_t present = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
-  if (only_longer && keyspace_.now_ms() + *expiry <= present) return Value::number(0);
-  if (*expiry <= 0) {
-    keyspace_.erase(arguments[1]);
-  } else {
-    entry->expires_at_ms = keyspace_.now_ms() + *expiry;
-    keyspace_.changed(arguments[1]);
-  }
-  return Value::number(1);
-}
-
-Value Server::pttl(const Arguments& arguments) {
-  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
-  if (entry == nullptr) return Value::number(-2);
-  return Value::number(entry->expires_at_ms ? std::max<std::int64_t>(*entry->expires_at_ms - keyspace_.now_ms(), 0)
-                                            : -1);
-}
-
-// ---- hashes ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct FoundHash {
-  Keyspace::Hash* hash;  // none if there is no such key
-  bool wrong_type;
-};
-
-FoundHash hash_at(Keyspace& keyspace, const std::string& key) {
-  Keyspace::Entry* entry = keyspace.find(key);
-  if (entry == nullptr) return {nullptr, false};
-  auto* hash = std::get_if<Keyspace::Hash>(&entry->value);
-  return {hash, hash == nullptr};
-}
-
-Value field(const Keyspace::Hash* hash, const std::string& name) {
-  if (hash == nullptr) return Value::nil();
-  const auto place = hash->find(name);
-  return place == hash->end() ? Value::nil() : Value::bulk(place->second);
-}
-
-}  // namespace
-
-Value Server::hget(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  return is_other ? Value::error(wrong_type) : field(hash, arguments[2]);
-}
-
-Value Server::hmget(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  Value values = Value::array({});
-  for (std::size_t i = 2; i < arguments.size(); ++i) values.elements.push_back(field(hash, arguments[i]));
-  return values;
-}
-
-Value Server::hset(const Arguments& arguments) {
-  if (arguments.size() % 2 != 0) return complain("ERR wrong number of arguments for 'hset' command");
-  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  if (hash == nullptr) {
-    keyspace_.set(arguments[1], {.value = Keyspace::Hash{}});
-    hash = hash_at(keyspace_, arguments[1]).hash;
-  }
-  std::int64_t added = 0;
-  for (std::size_t i = 2; i < arguments.size(); i += 2) {
-    if (hash->insert_or_assign(arguments[i], arguments[i + 1]).second) ++added;
-  }
-  keyspace_.changed(arguments[1]);
-  return Value::number(added);
-}
-
-Value Server::hdel(const Arguments& arguments) {
-  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  if (hash == nullptr) return Value::number(0);
-  std::size_t removed = 0;
-  for (std::size_t i = 2; i < arguments.size(); ++i) removed += hash->erase(arguments[i]);
-  if (hash->empty()) {
-    keyspace_.erase(arguments[1]);
-  } else if (removed > 0) {
-    keyspace_.changed(arguments[1]);
-  }
-  return Value::number(static_cast<std::int64_t>(removed));
-}
-
-Value Server::hexists(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  return Value::number(hash != nullptr && hash->contains(arguments[2]) ? 1 : 0);
-}
-
-Value Server::hlen(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  return Value::number(hash == nullptr ? 0 : static_cast<std::int64_t>(hash->size()));
-}
 
 // ---- time, channels, tracking ---------------------------------------------------------------------------------------
 
@@ -410,8 +238,19 @@ Value Server::evaluate(LuaHost::Script script, const Arguments& arguments) {
   }
   const auto keys_end = arguments.begin() + 3 + *key_count;
   declared_.assign(arguments.begin() + 3, keys_end);
+  wrote_ = false;
   return lua_.run(script, declared_, {keys_end, arguments.end()},
                   [this](const Arguments& command) { return perform(command, true); });
+}
+
+/// A limit is one that is exceeded already.
+Value Server::config(const Arguments& arguments) {
+  const auto limit = integer(arguments[3]);
+  if (upper(arguments[1]) != "SET" || upper(arguments[2]) != "MAXMEMORY" || !limit) {
+    return complain("ERR unknown subcommand or parameter for 'config'");
+  }
+  full_ = *limit > 0;
+  return Value::status("OK");
 }
 
 Value Server::flushall(const Arguments& /*arguments*/) {

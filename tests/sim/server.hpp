@@ -70,6 +70,8 @@ class Server {
   struct Command {
     int arity;  ///< with its name; negative: at least so many
     bool reads = false;
+    bool writes = false;
+    bool needs_memory = false;  ///< refused when there is none left
     bool in_scripts = true;
     Value (Server::*run)(const Arguments&);
   };
@@ -106,6 +108,7 @@ class Server {
   Value eval(const Arguments& arguments);
   Value evalsha(const Arguments& arguments);
   Value flushall(const Arguments& arguments);
+  Value config(const Arguments& arguments);
 
   LuaHost& lua_;
   const Conduct conduct_;
@@ -116,11 +119,13 @@ class Server {
   std::map<std::string, std::set<Connection>> tracked_;  // who is to be told of a key
   Scripts scripts_;
   std::vector<std::string> complaints_;
+  bool full_ = false;
 
   // Of the command that runs:
   Connection caller_ = 0;
   std::vector<std::string> declared_;  // a script's keys
-  bool no_reply_ = false;              // SUBSCRIBE answers by a push
+  bool wrote_ = false;
+  bool no_reply_ = false;  // SUBSCRIBE answers by a push
   std::vector<Value> before_reply_, after_reply_;
 };
 

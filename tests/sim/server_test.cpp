@@ -237,6 +237,7 @@ class Questions {
       case 18: return {"SUBSCRIBE", channel()};
       case 19: return {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
       case 20:
+        if (random_.chance(400'000)) return {"CONFIG", "SET", "maxmemory", one_of({"0", "0", "1"})};
         return random_.chance(300'000)   ? Command{"SCRIPT", "FLUSH"}
                : random_.chance(100'000) ? Command{"FLUSHALL"}
                                          : Command{"GET", key(), key()};

@@ -152,6 +152,7 @@ class Simulation {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
       world_.delete_by_hand(any_key());
     });
+    every(what.memory_shortages, [this] { world_.fill_up(world_.random.between(1ms, 1s)); });
     every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 

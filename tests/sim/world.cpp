@@ -30,6 +30,13 @@ struct Waiter {
   }
 };
 
+/// Half of all servers are old ones.
+Server::Conduct conduct(const Profile& profile, Random& random) {
+  Server::Conduct conduct = profile.conduct;
+  conduct.before_7_2 = random.chance(500'000);
+  return conduct;
+}
+
 }  // namespace
 
 World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake)
@@ -37,7 +44,7 @@ World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mista
       mutant{mistake},
       random{seed},
       server_{lua,
-              what.conduct,
+              conduct(what, random),
               {.now_us = [this] { return server_now_us(); },
                .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
                .on_change = [this](const std::string& key) { touched_.insert(key); },
@@ -76,7 +83,8 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   std::string& known = owners_[key.text()];
   const auto& queue = queues_[key.queue()];
   const auto place = queue.find(std::string{who} + id);
-  const bool by_another = cause.command != nullptr && !(cause.command->size() > 5 && (*cause.command)[5] == id);
+  const bool by_another =
+      cause.command != nullptr && std::find(cause.command->begin(), cause.command->end(), id) == cause.command->end();
   if (known != id && place != queue.end() && by_another) {
     const Waiter waiter{place->second};
     event.note = "handed";
@@ -238,20 +246,27 @@ void World::forget_scripts() {
   server_.forget_scripts();
 }
 
+void World::by_hand(const std::vector<std::string>& command, std::string_view how) {
+  const Server::Connection connection = server_.connect();
+  server_.execute(connection, command);
+  server_.disconnect(connection);
+  watch({.other = how});
+}
+
 void World::delete_by_hand(const protocol::Key& key) {
   record({.kind = Event::Kind::disaster, .key = key.text(), .note = "DEL"});
-  const Server::Connection connection = server_.connect();
-  server_.execute(connection, {"DEL", key.text()});
-  server_.disconnect(connection);
-  watch({.other = "DEL"});
+  by_hand({"DEL", key.text()}, "DEL");
 }
 
 void World::delete_all_by_hand() {
   record({.kind = Event::Kind::disaster, .note = "FLUSHALL"});
-  const Server::Connection connection = server_.connect();
-  server_.execute(connection, {"FLUSHALL"});
-  server_.disconnect(connection);
-  watch({.other = "FLUSHALL"});
+  by_hand({"FLUSHALL"}, "FLUSHALL");
+}
+
+/// It has no memory left for so long: a disaster for nobody who holds a lock.
+void World::fill_up(Time duration) {
+  by_hand({"CONFIG", "SET", "maxmemory", "1"}, "full");
+  agenda.after(duration, [this] { by_hand({"CONFIG", "SET", "maxmemory", "0"}, "full"); });
 }
 
 std::vector<std::string> World::keys_left() {

@@ -63,6 +63,7 @@ class World {
   void forget_scripts();
   void delete_by_hand(const protocol::Key& key);
   void delete_all_by_hand();
+  void fill_up(Time duration);
   std::vector<std::string> keys_left();
 
   /// Who owns the key, and who is the first in line for it: a client's number; 0 for nobody.
@@ -75,6 +76,7 @@ class World {
  private:
   std::int64_t server_now_us() const;
   Time true_time(std::int64_t server_ms) const;
+  void by_hand(const std::vector<std::string>& command, std::string_view how);
   void when_it_runs(std::function<void()> work);
   void reset_connections();
   void deliver(Server::Connection connection, Value value);

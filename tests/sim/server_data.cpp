@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "sim/arguments.hpp"
+#include "sim/server.hpp"
+
+// The commands on strings and hashes.
+namespace redismutex::sim {
+namespace {
+
+const std::string* as_text(const Keyspace::Entry* entry) {
+  return entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value);
+}
+
+}  // namespace
+
+Value Server::get(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::nil();
+  const std::string* text = as_text(entry);
+  return text == nullptr ? Value::error(wrong_type) : Value::bulk(*text);
+}
+
+Value Server::set(const Arguments& arguments) {
+  bool only_new = false, only_old = false, returns_old = false;
+  std::optional<std::int64_t> expiry;
+  for (std::size_t i = 3; i < arguments.size(); ++i) {
+    const std::string option = upper(arguments[i]);
+    if (option == "NX") {
+      only_new = true;
+    } else if (option == "XX") {
+      only_old = true;
+    } else if (option == "GET") {
+      returns_old = true;
+    } else if (option == "PX" && i + 1 < arguments.size()) {
+      expiry = integer(arguments[++i]);
+      if (!expiry) return Value::error(not_an_integer);
+      if (*expiry <= 0) return Value::error("ERR invalid expire time in 'set' command");
+    } else {
+      return complain("ERR syntax error");
+    }
+  }
+  if (only_new && only_old) return complain("ERR syntax error");
+  const Keyspace::Entry* old = keyspace_.find(arguments[1]);
+  if (returns_old && old != nullptr && as_text(old) == nullptr) return Value::error(wrong_type);
+  const Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
+  if ((only_new && old != nullptr) || (only_old && old == nullptr)) return before;
+  Keyspace::Entry entry{.value = arguments[2]};
+  if (expiry) entry.expires_at_ms = keyspace_.now_ms() + *expiry;
+  keyspace_.set(arguments[1], std::move(entry));
+  return returns_old ? before : Value::status("OK");
+}
+
+Value Server::del(const Arguments& arguments) {
+  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
+                                     [this](const std::string& key) { return keyspace_.erase(key); }));
+}
+
+Value Server::exists(const Arguments& arguments) {
+  return Value::number(std::count_if(arguments.begin() + 1, arguments.end(),
+                                     [this](const std::string& key) { return keyspace_.find(key) != nullptr; }));
+}
+
+Value Server::pexpire(const Arguments& arguments) {
+  const auto expiry = integer(arguments[2]);
+  if (!expiry) return Value::error(not_an_integer);
+  const bool only_longer = arguments.size() == 4 && upper(arguments[3]) == "GT";
+  if (arguments.size() > 3 && !only_longer) return Value::error("ERR Unsupported option " + arguments[3]);
+  Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(0);
+  // What never expires lives longer than anything.
+  const std::int64_t present = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
+  if (only_longer && keyspace_.now_ms() + *expiry <= present) return Value::number(0);
+  if (*expiry <= 0) {
+    keyspace_.erase(arguments[1]);
+  } else {
+    entry->expires_at_ms = keyspace_.now_ms() + *expiry;
+    keyspace_.changed(arguments[1]);
+  }
+  return Value::number(1);
+}
+
+Value Server::pttl(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(-2);
+  return Value::number(entry->expires_at_ms ? std::max<std::int64_t>(*entry->expires_at_ms - keyspace_.now_ms(), 0)
+                                            : -1);
+}
+
+// ---- hashes ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct FoundHash {
+  Keyspace::Hash* hash;  // none if there is no such key
+  bool wrong_type;
+};
+
+FoundHash hash_at(Keyspace& keyspace, const std::string& key) {
+  Keyspace::Entry* entry = keyspace.find(key);
+  if (entry == nullptr) return {nullptr, false};
+  auto* hash = std::get_if<Keyspace::Hash>(&entry->value);
+  return {hash, hash == nullptr};
+}
+
+Value field(const Keyspace::Hash* hash, const std::string& name) {
+  if (hash == nullptr) return Value::nil();
+  const auto place = hash->find(name);
+  return place == hash->end() ? Value::nil() : Value::bulk(place->second);
+}
+
+}  // namespace
+
+Value Server::hget(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  return is_other ? Value::error(wrong_type) : field(hash, arguments[2]);
+}
+
+Value Server::hmget(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  Value values = Value::array({});
+  for (std::size_t i = 2; i < arguments.size(); ++i) values.elements.push_back(field(hash, arguments[i]));
+  return values;
+}
+
+Value Server::hset(const Arguments& arguments) {
+  if (arguments.size() % 2 != 0) return complain("ERR wrong number of arguments for 'hset' command");
+  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  if (hash == nullptr) {
+    keyspace_.set(arguments[1], {.value = Keyspace::Hash{}});
+    hash = hash_at(keyspace_, arguments[1]).hash;
+  }
+  std::int64_t added = 0;
+  for (std::size_t i = 2; i < arguments.size(); i += 2) {
+    if (hash->insert_or_assign(arguments[i], arguments[i + 1]).second) ++added;
+  }
+  keyspace_.changed(arguments[1]);
+  return Value::number(added);
+}
+
+Value Server::hdel(const Arguments& arguments) {
+  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  if (hash == nullptr) return Value::number(0);
+  std::size_t removed = 0;
+  for (std::size_t i = 2; i < arguments.size(); ++i) removed += hash->erase(arguments[i]);
+  if (hash->empty()) {
+    keyspace_.erase(arguments[1]);
+  } else if (removed > 0) {
+    keyspace_.changed(arguments[1]);
+  }
+  return Value::number(static_cast<std::int64_t>(removed));
+}
+
+Value Server::hexists(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  return Value::number(hash != nullptr && hash->contains(arguments[2]) ? 1 : 0);
+}
+
+Value Server::hlen(const Arguments& arguments) {
+  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
+  if (is_other) return Value::error(wrong_type);
+  return Value::number(hash == nullptr ? 0 : static_cast<std::int64_t>(hash->size()));
+}
+
+}  // namespace redismutex::sim
