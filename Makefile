@@ -3,7 +3,10 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests url_fuzzer
+sanitized = redismutex_unit_tests redismutex_sim_tests redismutex_integration_tests url_fuzzer
+
+# How long `make soak` runs; 0: until it is stopped.
+MINUTES ?= 5
 ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
@@ -13,7 +16,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: help demo test test-sanitizers matrix bench format lint install clean
+.PHONY: help demo test test-sanitizers soak matrix bench format lint install clean
 .SILENT:
 
 help: ## show this list
@@ -35,6 +38,11 @@ test-sanitizers: ## run unit, simulation and integration tests under the address
 	$(call build,tsan) --target $(sanitized)
 	$(call ctest,asan)
 	$(call ctest,tsan)
+
+soak: ## simulate faults with seeds that nobody has tried, for MINUTES=5 (0: for ever)
+	scripts/setup test
+	$(call build,dev) --target redismutex_sim_program
+	build/dev/bin/redismutex_sim soak $(MINUTES)
 
 matrix: ## run the integration tests against six versions of Redis and Valkey
 	scripts/setup test

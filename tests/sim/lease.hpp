@@ -11,7 +11,7 @@
 #include "protocol/owner_id.hpp"
 #include "protocol/validity.hpp"
 #include "sim/bell.hpp"
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 #include "sim/task.hpp"
 
 namespace redismutex::sim {
@@ -55,7 +55,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void extend_in_passing();
   bool is_short_of_tokens() const noexcept;
   void conclude_extension(const protocol::Extend& machine);
-  void record(Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
+  void record(histories::Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
   void note_validity(protocol::Instant before) const;
   void note_waiting(std::int64_t elsewhere);
   std::string turn() const;

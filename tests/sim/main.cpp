@@ -17,7 +17,7 @@
 
 #include "sim/random.hpp"
 #include "sim/simulation.hpp"
-#include "sim/trace.hpp"
+#include "histories/trace.hpp"
 
 namespace redismutex::sim {
 namespace {
@@ -53,7 +53,7 @@ void search(std::uint64_t first, steady_clock::time_point end, Progress& progres
     ++progress.failed;
     const std::lock_guard lock{progress.printing};
     std::cout << replay(setting) << '\n';
-    for (const Violation& violation : result.violations) std::cout << "  " << violation << '\n';
+    for (const histories::Violation& violation : result.violations) std::cout << "  " << violation << '\n';
     std::cout << std::flush;
   }
 }
@@ -106,7 +106,7 @@ int run_again(const Setting& setting) {
   const Result result = simulate(lua, setting);
   const auto here = result.violations.empty() ? std::chrono::nanoseconds::max() : result.violations.front().time;
   print_trace(std::cout, result.history, here, 100);
-  for (const Violation& violation : result.violations) std::cout << violation << '\n';
+  for (const histories::Violation& violation : result.violations) std::cout << violation << '\n';
   std::cout << result.acquired << " acquisitions, " << result.violations.size() << " violations\n";
   return result.violations.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -114,7 +114,7 @@ int run_again(const Setting& setting) {
 int print_history(const Setting& setting) {
   LuaHost lua;
   const Result result = simulate(lua, setting);
-  for (const Event& event : result.history) std::cout << event << '\n';
+  for (const histories::Event& event : result.history) std::cout << event << '\n';
   return result.violations.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

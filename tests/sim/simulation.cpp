@@ -7,6 +7,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <redismutex/options.hpp>
 
 #include "sim/process.hpp"
 #include "sim/stranger.hpp"
@@ -53,7 +54,7 @@ class Simulation {
     const bool woken = !world_.profile.conduct.refuses_channels;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
     const Time message = world_.profile.latency + 100us;
-    const Bounds bounds{.message = message,
+    const histories::Bounds bounds{.message = message,
                         // A look at the key may have to be answered first, and a question in the queue's terms follow.
                         .news = 5 * message + (woken ? Time{0} : delay),
                         // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
@@ -65,8 +66,8 @@ class Simulation {
                         .waiters = habits_.max_waiters,
                         .watches = !world_.profile.conduct.refuses_tracking};
     result.history = world_.take_history();
-    Verdict verdict = check(result.history, bounds);
-    for (Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
+    histories::Verdict verdict = check(result.history, bounds);
+    for (histories::Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
     result.acquired = verdict.acquired;
     result.waited = verdict.waited;
     return result;
@@ -80,6 +81,13 @@ class Simulation {
     constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
     constexpr std::array<Time, 3> stays{200us, 5ms, 100ms};
     Random& random = world_.random;
+    if (world_.profile.default_options) {
+      return {.expiry = Options{}.expiry,
+              .delay = Options{}.delay,
+              .longest_stay = 50ms,
+              .longest_think = 50ms,
+              .max_waiters = world_.profile.max_waiters};
+    }
     const milliseconds expiry = expiries[random.below(expiries.size())];
     return {.expiry = expiry,
             // The public interface accepts none that is longer than the lease.
@@ -132,19 +140,16 @@ class Simulation {
       any_process().pause(world_.chance(500'000) ? world_.random.between(1ms, 50ms) : world_.random.between(1ms, 5s));
     });
     every(what.cuts, [this] { any_process().cut(); });
-    every(what.deaths, [this] {
-      Process& victim = any_process();
-      if (!victim.alive() || ++deaths_ > world_.profile.processes) return;
-      victim.die(world_.chance(300'000));
-      add_process();
-    });
+    every(what.deaths, [this] { kill(any_process()); });
+    every(what.holder_deaths, [this] { kill_client(world_.owner_of(any_key())); });
+    every(what.first_deaths, [this] { kill_client(world_.first_in_line_for(any_key())); });
     every(what.script_flushes, [this] { world_.forget_scripts(); });
     every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
     every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
     every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
     every(what.deletions, [this] {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
-      world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);
+      world_.delete_by_hand(any_key());
     });
     every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
@@ -157,6 +162,20 @@ class Simulation {
       every(mean, trouble);
     });
   }
+
+  void kill(Process& victim) {
+    if (!victim.alive() || ++deaths_ > world_.profile.processes) return;
+    victim.die(world_.chance(300'000));
+    add_process();
+  }
+
+  void kill_client(int client) {
+    for (Process& process : processes_) {
+      if (client != 0 && process.number() == client / 10) return kill(process);
+    }
+  }
+
+  const protocol::Key& any_key() { return world_.keys[world_.random.below(world_.keys.size())]; }
 
   Process& any_process() {
     return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/checker.hpp"
-#include "sim/history.hpp"
+#include "histories/checker.hpp"
+#include "histories/history.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
@@ -14,10 +14,10 @@
 namespace redismutex::sim {
 
 struct Result {
-  std::vector<Violation> violations;
+  std::vector<histories::Violation> violations;
   std::size_t acquired = 0;
   std::size_t waited = 0;
-  History history = {};
+  histories::History history = {};
 };
 
 struct Setting {

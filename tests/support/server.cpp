@@ -87,7 +87,7 @@ void Server::launch() {
   auto arguments = server_program();
   arguments.push_back(directory_.file("redis.conf"));
   arguments.insert(arguments.end(), options_.arguments.begin(), options_.arguments.end());
-  process_.emplace(Program{.arguments = std::move(arguments)});
+  process_.emplace(Program{.arguments = std::move(arguments), .environment = options_.environment});
 }
 
 bool Server::wait_until_ready() {

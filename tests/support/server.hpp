@@ -29,6 +29,7 @@ struct ServerOptions {
   std::optional<ServerTls> tls = {};         // listen with TLS on another free port
   std::vector<std::string> directives = {};  // further lines of redis.conf
   std::vector<std::string> arguments = {};   // further arguments of the program, as "--sentinel"
+  std::vector<std::string> environment = {};  // NAME=value, each added to the test's own
 };
 
 /// Major, minor and patch level; compare with `server.version() >= Version{7, 2, 0}`.

@@ -87,7 +87,7 @@ TEST(AcquireQueue, AWaiterWithoutAChannelSaysSo) {
 // A server that does not let us have a channel is asked once more, without one: the place must not promise that we hear.
 TEST(AcquireQueue, ARefusedChannelIsTakenBack) {
   Asking asking;
-  const Step step = asking.machine.without_mailbox();
+  const Step step = asking.machine.wake_at("-");
   EXPECT_THAT(command(step), ElementsAre("EVALSHA", scripts::acquire.sha1, "2", "stock", "redismutex:{stock}", own,
                                          "7000", "-", "2500", "10000", "0"));
   EXPECT_FALSE(wants_wake_ups(step));

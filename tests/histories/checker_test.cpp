@@ -1,4 +1,4 @@
-#include "sim/checker.hpp"
+#include "histories/checker.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 // Each test is a small history, as it is written to a file, with one thing in it that should not have happened, or with
 // something that looks like it.
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
@@ -170,4 +170,4 @@ TEST(Checker, WhoGaveUpLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// How long things may take for clients that nothing disturbed.
 struct Bounds {
@@ -19,7 +19,12 @@ struct Bounds {
   std::chrono::nanoseconds lease;    ///< that a lock is taken with
   std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
   int waiters;                       ///< how many may be in line
-  bool watches = true;               ///< whether the first in line is told of changes of the key
+  std::chrono::nanoseconds timers = std::chrono::milliseconds{2};  ///< how late a timer may be
+
+  /// Whether the time for which nobody is inside although somebody wants to be is bounded: the lease, and for each fault the
+  /// claim and the fault's own length.
+  bool gaps = false;
+  bool watches = true;  ///< whether the first in line is told of changes of the key
 };
 
 struct Violation {
@@ -32,10 +37,14 @@ struct Verdict {
   std::vector<Violation> violations;  ///< in order of time
   std::size_t acquired = 0;           ///< how many were inside
   std::size_t waited = 0;             ///< how many of them after a time in the queue
+
+  /// The longest time for which nobody was inside although somebody wanted to be, less the length of the faults then; if the
+  /// bounds say that it is to be looked for.
+  std::chrono::nanoseconds longest_gap{0};
 };
 
 /// Reads what happened, and says what should not have; in O(n log n). The events may come in any order. Histories of clients
 /// only, without the server's side, are checked for what can be known from them.
 Verdict check(History history, const Bounds& bounds);
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

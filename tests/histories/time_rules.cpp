@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/rules.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
@@ -121,7 +121,7 @@ void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
         findings.add(by, "was not told", what, turn.key, turn.id);
       }
     };
-    expect(turn.valid_until + slack, "that the lease ended:");
+    expect(turn.valid_until + bounds.timers, "that the lease ended:");
     const Time watched = *turn.inside + 5ms + 6 * bounds.message + slack;
     if (!turn.watched || !bounds.watches) continue;
     const Time deleted = chronicle.deleted_after(turn.key, watched);
@@ -141,4 +141,4 @@ void check_releases(const Chronicle& chronicle, const Bounds& bounds, Findings& 
   }
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "sim/rules.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
@@ -196,4 +196,4 @@ std::size_t check_line(const Chronicle& chronicle, const Bounds& bounds, Finding
   return served;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "sim/checker.hpp"
+#include "histories/checker.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// What should not have happened.
 class Findings {
@@ -44,4 +44,4 @@ class Findings {
   std::vector<Violation> found_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

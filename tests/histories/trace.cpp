@@ -1,4 +1,4 @@
-#include "sim/trace.hpp"
+#include "histories/trace.hpp"
 
 #include <algorithm>
 #include <iomanip>
@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
@@ -38,6 +38,7 @@ std::string what(const Event& event) {
     case Kind::gone: return "is told that it was its own no more";
     case Kind::unclear: return "is told nothing";
     case Kind::ended: return "has ended";
+    case Kind::denied: return "is refused by the resource";
     case Kind::dead: return "is dead";
     case Kind::disturbed: return "is disturbed for " + time_left(event);
     case Kind::settled: return "works as usual again";
@@ -74,4 +75,4 @@ void print_trace(std::ostream& out, const History& history, std::chrono::nanosec
   }
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -1,4 +1,4 @@
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,12 +7,12 @@
 #include <sstream>
 #include <string_view>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
-constexpr std::array<std::string_view, 17> kinds{"want",  "inside",  "lease",  "release",  "lost",      "released",
-                                                 "gone",  "unclear", "ended",  "dead",     "disturbed", "settled",
-                                                 "owner", "free",    "queued", "unqueued", "disaster"};
+constexpr std::array<std::string_view, 18> kinds{"want",    "inside",  "lease", "release", "lost",     "released",
+                                                 "gone",    "unclear", "ended", "denied",  "dead",     "disturbed",
+                                                 "settled", "owner",   "free",  "queued",  "unqueued", "disaster"};
 
 const std::string& shown(const std::string& text) {
   static const std::string nothing = "-";
@@ -56,4 +56,4 @@ std::istream& operator>>(std::istream& in, Event& event) {
   return in;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

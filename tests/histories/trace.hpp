@@ -4,12 +4,12 @@
 #include <cstddef>
 #include <iosfwd>
 
-#include "sim/history.hpp"
+#include "histories/history.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// Prints the last `count` events up to `time`, and what comes right behind it, for a reader: one a line, times in seconds,
 /// ids short.
 void print_trace(std::ostream& out, const History& history, std::chrono::nanoseconds time, std::size_t count);
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

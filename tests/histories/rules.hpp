@@ -3,11 +3,11 @@
 #include <chrono>
 #include <cstddef>
 
-#include "sim/checker.hpp"
-#include "sim/chronicle.hpp"
-#include "sim/findings.hpp"
+#include "histories/checker.hpp"
+#include "histories/chronicle.hpp"
+#include "histories/findings.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// What a thread needs to run once it may, and a timer's and the server's clock's resolution.
 constexpr std::chrono::nanoseconds slack = std::chrono::milliseconds{2};
@@ -36,6 +36,12 @@ void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
 /// Whoever gives back within the lease is told that it was his.
 void check_releases(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
+/// A real resource that takes only tokens that do not fall never refused who relied on the lock.
+void check_writes(const Chronicle& chronicle, Findings& findings);
+
+/// See Bounds::gaps; returns Verdict::longest_gap.
+std::chrono::nanoseconds check_gaps(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
+
 // And these about the server's side of it:
 
 /// Whoever relies on a lock has it on the server.
@@ -56,4 +62,4 @@ void check_idling(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
 /// were served.
 std::size_t check_line(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

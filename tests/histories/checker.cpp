@@ -1,13 +1,13 @@
-#include "sim/checker.hpp"
+#include "histories/checker.hpp"
 
 #include <ostream>
 #include <utility>
 
-#include "sim/chronicle.hpp"
-#include "sim/findings.hpp"
-#include "sim/rules.hpp"
+#include "histories/chronicle.hpp"
+#include "histories/findings.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 std::ostream& operator<<(std::ostream& out, const Violation& violation) {
   return out << std::chrono::duration<double>{violation.time}.count() << " s: " << violation.text;
@@ -21,7 +21,9 @@ Verdict check(History history, const Bounds& bounds) {
   check_limits(chronicle, bounds, findings);
   check_releases(chronicle, bounds, findings);
   check_losses(chronicle, bounds, findings);
+  check_writes(chronicle, findings);
   Verdict verdict;
+  if (bounds.gaps) verdict.longest_gap = check_gaps(chronicle, bounds, findings);
   if (chronicle.server_is_known()) {
     check_backing(chronicle, findings);
     check_leases(chronicle, bounds, findings);
@@ -34,4 +36,4 @@ Verdict check(History history, const Bounds& bounds) {
   return verdict;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

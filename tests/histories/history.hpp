@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// What happened in a run, as a checker reads it. Times are those of one clock that the clients can not see, in nanoseconds
 /// since the beginning of the run.
@@ -22,6 +22,7 @@ struct Event {
     gone,      ///< was told that it was not
     unclear,   ///< was told nothing
     ended,     ///< stopped acquiring without having got the lock; `note` says why
+    denied,    ///< a resource refused the token of a write that was made before `until`, valid_until
     dead,      ///< will do nothing any more
 
     // About clients:
@@ -33,7 +34,7 @@ struct Event {
     free,      ///< the key is gone; `note`: why, if nobody gave it back
     queued,    ///< has a place in the queue, and counts as alive until `until`
     unqueued,  ///< has none any more
-    disaster,  ///< the key, or each for an empty one, was changed by someone who honours nothing
+    disaster,  ///< the key, or each for an empty one, was changed by one who honours nothing, some time up to `until`
   };
 
   std::chrono::nanoseconds time{0};
@@ -52,4 +53,4 @@ using History = std::vector<Event>;
 std::ostream& operator<<(std::ostream& out, const Event& event);
 std::istream& operator>>(std::istream& in, Event& event);
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// A stretch of time.
 struct Span {
@@ -49,4 +49,4 @@ class Spans {
   std::vector<Span> all_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -8,10 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sim/history.hpp"
-#include "sim/spans.hpp"
+#include "histories/history.hpp"
+#include "histories/spans.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 
 /// The id that the server knows it by: threads that pass a lock on among themselves share one, "id+1" follows "id".
 inline std::string_view owner_of(std::string_view id) { return id.substr(0, id.find('+')); }
@@ -111,4 +111,4 @@ class Chronicle {
   Spans forgetfulness_, revivals_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/rules.hpp"
+#include "histories/rules.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using Time = std::chrono::nanoseconds;
@@ -19,7 +19,8 @@ struct Hold {
   const Turn* turn;
 };
 
-bool overlap(const Span& a, const Span& b) { return a.from < b.to && b.from < a.to; }
+/// Whether they have more than an end in common. Whoever comes in when the lease is over already has no time at all.
+bool overlap(const Span& a, const Span& b) { return std::max(a.from, b.from) < std::min(a.to, b.to); }
 
 std::map<std::string, std::vector<Hold>> holds_by_key(const Chronicle& chronicle) {
   std::map<std::string, std::vector<Hold>> holds;
@@ -194,4 +195,4 @@ void check_leases(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
   for (const Event& event : chronicle.events()) leases.take_in(event);
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

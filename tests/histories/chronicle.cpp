@@ -1,9 +1,9 @@
-#include "sim/chronicle.hpp"
+#include "histories/chronicle.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace redismutex::sim {
+namespace redismutex::histories {
 namespace {
 
 using Time = std::chrono::nanoseconds;
@@ -46,7 +46,8 @@ void Chronicle::collect_troubles(Time aftermath, Time settling) {
     if (event.note == "script-flush") {
       forgetfulness_.add({event.time, event.time});
     } else {
-      spoils_[event.key].add({event.time, event.time + (event.note == "clock-step" ? aftermath : Time{0})});
+      const Time over = std::max(event.time, event.until);
+      spoils_[event.key].add({event.time, over + (event.note == "clock-step" ? aftermath : Time{0})});
     }
     if (event.note == "failover") revivals_.add({event.time, event.time});
   }
@@ -219,4 +220,4 @@ const std::vector<Span>& Chronicle::owned(std::string_view id) const {
   return place == owned_.end() ? none : place->second;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::histories

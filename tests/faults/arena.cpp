@@ -1,0 +1,229 @@
+#include "faults/arena.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <redismutex/redismutex.hpp>
+#include <system_error>
+#include <utility>
+
+#include "faults/setting.hpp"
+#include "support/eventually.hpp"
+
+namespace redismutex::faults {
+namespace {
+
+using namespace std::chrono_literals;
+using histories::Event;
+using histories::Span;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using testing::eventually;
+using testing::Server;
+using Kind = Event::Kind;
+
+constexpr auto limit = 20s;
+
+// A thread that runs so much later than it wanted to is taken for a fault of the machine's.
+constexpr nanoseconds tolerated_stall = 30ms;
+
+constexpr int nobody = 0;  // or all, in a history
+
+}  // namespace
+
+// ---- furnishing -----------------------------------------------------------------------------------------------------
+
+Arena::Arena(const Furniture& furniture)
+    : random{furniture.seed},
+      furniture_{furniture},
+      epoch_{boot_time()},
+      diary_{directory_.file("driver.history"), epoch_},
+      register_{directory_.file("register")} {
+  if (furniture.route == Route::cabled) partition_.emplace();
+  if (furniture.own_clock) clock_.emplace(directory_.file("clock"));
+  serving_ = &servers_.emplace_back(server_options());
+  if (furniture.replica) {
+    following_ = &servers_.emplace_back(server_options());
+    connect_replica();
+  }
+  point_to(*serving_);
+  if (furniture.route == Route::proxied) {
+    for (int i = 0; i < 2; ++i) proxies_.push_back(std::make_unique<testing::Proxy>(*serving_));
+  }
+  furnish_places();
+  for (Place& place : crew_) start_worker(place);
+  watcher_ = std::jthread{[this](const std::stop_token& stop) { watch_the_machine(stop); }};
+}
+
+Arena::~Arena() = default;
+
+testing::ServerOptions Arena::server_options() const {
+  testing::ServerOptions options;
+  if (furniture_.replica) {
+    options.tcp = true;
+    options.directives = {"repl-diskless-sync-delay 0", "replica-read-only yes"};
+  }
+  if (partition_) {
+    options.tcp = true;
+    options.directives = {"bind 127.0.0.1 " + partition_->address(), "protected-mode no"};
+  }
+  if (clock_) options.environment = clock_->environment();
+  return options;
+}
+
+void Arena::furnish_places() {
+  for (std::size_t i = 0; i < workers; ++i) {
+    Place place{.url = "unix://" + socket_in_use()};
+    if (!proxies_.empty() && i + 1 < workers) place.url = proxies_[i % 2]->url();
+    if (partition_ && i % 2 == 0) {
+      place.url = "redis://" + partition_->address() + ":" + std::to_string(serving_->port());
+      place.prefix = partition_->prefix();
+    }
+    crew_.push_back(std::move(place));
+  }
+}
+
+std::vector<std::size_t> Arena::workers_behind(std::size_t which) const {
+  std::vector<std::size_t> behind;
+  for (std::size_t i = 0; i < workers; ++i) {
+    const bool proxied = !proxies_.empty() && i + 1 < workers && i % 2 == which;
+    if (proxied || (partition_ && i % 2 == 0)) behind.push_back(i);
+  }
+  return behind;
+}
+
+void Arena::start_worker(Place& place) {
+  place.first_client = last_client_ + 1;
+  last_client_ += threads_a_worker;
+  place.diary = directory_.file("worker-" + std::to_string(place.first_client) + ".history");
+  diaries_.push_back(place.diary);
+  std::vector<std::string> arguments = place.prefix;
+  for (std::string argument :
+       {furniture_.worker, place.url, place.diary, directory_.file("register"), std::to_string(place.first_client),
+        std::to_string(furniture_.seed), std::to_string(epoch_.count())}) {
+    arguments.push_back(std::move(argument));
+  }
+  place.process.emplace(testing::Program{.arguments = std::move(arguments)});
+}
+
+void Arena::replace_worker(std::size_t which) {
+  Place& place = crew_.at(which);
+  // Before it dies: so nothing counts that it may not have done.
+  const nanoseconds time = now();
+  place.process.reset();
+  for (int i = 0; i < threads_a_worker; ++i) {
+    diary_.note({.time = time, .kind = Kind::dead, .client = place.first_client + i});
+  }
+  start_worker(place);
+}
+
+/// In one step, so that there is always one.
+void Arena::point_to(const Server& server) const {
+  const std::string next = socket_in_use() + ".next";
+  std::filesystem::create_symlink(server.socket_path(), next);
+  std::filesystem::rename(next, socket_in_use());
+}
+
+// ---- failing over ---------------------------------------------------------------------------------------------------
+
+void Arena::connect_replica() {
+  following_->command({"REPLICAOF", "127.0.0.1", std::to_string(serving_->port())});
+  const bool follows = eventually(limit, [&] { return following_->info("replication")["master_link_status"] == "up"; });
+  if (!follows) throw std::runtime_error{"the replica does not follow"};
+}
+
+void Arena::fail_over(milliseconds gap) {
+  const nanoseconds from = now();
+  // It keeps what it has, and looks for a primary that is not there.
+  following_->command({"REPLICAOF", "127.0.0.1", "1"});
+  wait(gap);
+  serving_->kill();
+  following_->command({"REPLICAOF", "NO", "ONE"});
+  std::swap(serving_, following_);
+  point_to(*serving_);
+  const Span span{from, now()};
+  note_disturbance(span);
+  note_disaster(span, {}, "failover");
+  following_->start();
+  connect_replica();
+}
+
+// ---- notes ----------------------------------------------------------------------------------------------------------
+
+void Arena::wait(nanoseconds length) const { std::this_thread::sleep_for(length); }
+
+void Arena::wait_between(milliseconds least, milliseconds most) { wait(random.between(least, most)); }
+
+void Arena::note_disturbance(Span span, std::optional<std::size_t> worker) {
+  const int first = worker ? crew_.at(*worker).first_client : nobody;
+  for (int i = 0; i < (worker ? threads_a_worker : 1); ++i) {
+    diary_.note({.time = span.from, .kind = Kind::disturbed, .client = first + i, .until = span.to});
+  }
+}
+
+void Arena::note_disaster(Span span, const std::string& key, const std::string& what) {
+  diary_.note({.time = span.from, .kind = Kind::disaster, .key = key, .until = span.to, .note = what});
+}
+
+void Arena::watch_the_machine(const std::stop_token& stop) {
+  constexpr nanoseconds nap = 2ms;
+  while (!stop.stop_requested()) {
+    const nanoseconds before = now();
+    wait(nap);
+    const nanoseconds after = now(), stall = after - before - nap;
+    longest_stall_ = std::max(longest_stall_.load(), stall);
+    if (stall > tolerated_stall) note_disturbance({before, after});
+  }
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
+Arena::Outcome Arena::conclude() {
+  Outcome outcome;
+  end_workers(outcome.violations);
+  look_for_traces(outcome.violations);
+  watcher_.request_stop();
+  watcher_.join();
+  outcome.longest_stall = longest_stall_;
+  diaries_.push_back(directory_.file("driver.history"));
+  for (const std::string& diary : diaries_) {
+    histories::History part = read_diary(diary);
+    outcome.history.insert(outcome.history.end(), std::make_move_iterator(part.begin()),
+                           std::make_move_iterator(part.end()));
+  }
+  name_chains(outcome.history);
+  return outcome;
+}
+
+void Arena::end_workers(std::vector<std::string>& violations) {
+  register_.ask_to_stop();
+  for (Place& place : crew_) {
+    const auto ended = place.process->wait(limit);
+    if (!ended) violations.push_back("a worker does not end: client " + std::to_string(place.first_client));
+    if (ended && *ended != testing::exited(0)) {
+      violations.push_back("a worker failed: client " + std::to_string(place.first_client) + ": " +
+                           place.process->stderr_text());
+    }
+    place.process.reset();
+  }
+}
+
+/// Each lock can still be had, and afterwards there is nothing but the floor of its tokens, which ends by itself.
+void Arena::look_for_traces(std::vector<std::string>& violations) {
+  const RedisMutex mutex{Connection{serving_->url()}, {.blocking = false, .expiry = limit, .fencing = true}};
+  for (const LockKey& key : lock_keys) {
+    const std::string name{key.name}, queue = "redismutex:{" + name + "}";
+    const bool clean = eventually(limit, [&] {
+      auto lock = mutex.try_acquire_lock(name);
+      if (!lock) return false;
+      lock->release();
+      return !serving_->exists(name) && serving_->command({"HEXISTS", queue, "first"}).integer == 0 &&
+             serving_->pttl(queue) > 0;
+    });
+    if (!clean) violations.push_back("left behind at " + name + ": " + serving_->get(name).value_or("a queue"));
+  }
+}
+
+}  // namespace redismutex::faults

@@ -1,0 +1,57 @@
+# Workers with a mistake built into the library: each is linked with one mutated source file, which the linker takes in place of the
+# library's own. Their names are those of the simulator's mutants, see tests/sim/mutant.hpp.
+include(EmbedLua)
+set(sources "${PROJECT_SOURCE_DIR}/src")
+set(scripts "${sources}/protocol/lua")
+
+function(mutate input from to output)
+  add_custom_command(
+    OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DINPUT=${input}" "-DOUTPUT=${output}" "-DFROM=${from}" "-DTO=${to}" -P
+            "${CMAKE_CURRENT_SOURCE_DIR}/mutate.cmake"
+    DEPENDS "${input}" "${CMAKE_CURRENT_SOURCE_DIR}/mutate.cmake"
+    VERBATIM)
+endfunction()
+
+function(add_mutant_worker name source)
+  set(target redismutex_faults_worker_${name})
+  add_executable(${target} "${source}")
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME faults_worker_${name})
+  target_include_directories(${target} PRIVATE "${sources}")
+  target_link_libraries(${target} PRIVATE redismutex_faults_worker_parts redismutex::hiredis)
+  add_dependencies(redismutex_faults_tests ${target})
+endfunction()
+
+# add_mutant(NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
+function(add_mutant name file from to)
+  set(output "${CMAKE_CURRENT_BINARY_DIR}/${name}/mutant.cpp")
+  mutate("${sources}/${file}" "${from}" "${to}" "${output}")
+  add_mutant_worker(${name} "${output}")
+endfunction()
+
+# add_script_mutant(NAME SCRIPT FROM TO): the same of a Lua script.
+function(add_script_mutant name script from to)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/${name}")
+  set(copies)
+  foreach(each IN ITEMS acquire extend queue release)
+    if(each STREQUAL script)
+      mutate("${scripts}/${each}.lua" "${from}" "${to}" "${folder}/${each}.lua")
+    else()
+      mutate("${scripts}/${each}.lua" "--" "--" "${folder}/${each}.lua")
+    endif()
+    list(APPEND copies "${folder}/${each}.lua")
+  endforeach()
+  set(embedded ${copies})
+  list(FILTER embedded EXCLUDE REGEX "queue\\.lua$")
+  add_custom_command(
+    OUTPUT "${folder}/scripts.cpp"
+    COMMAND "${CMAKE_COMMAND}" "-DOUTPUT=${folder}/scripts.cpp" "-DSCRIPTS=${embedded}" -P "${REDISMUTEX_EMBED_LUA}"
+    DEPENDS ${copies} "${REDISMUTEX_EMBED_LUA}"
+    VERBATIM)
+  add_mutant_worker(${name} "${folder}/scripts.cpp")
+endfunction()
+
+add_mutant(lease_from_reply engine/session.cpp "{.sent_at = answered.sent_at, .now = now()}" "{.sent_at = now(), .now = now()}")
+add_script_mutant(release_without_comparing release "redis.call('GET', KEYS[1]) == ARGV[1]" "true")
+add_script_mutant(tokens_by_increment queue "math.max(now_us, floor() + 1)" "floor() + 1")
+add_script_mutant(tokens_by_clock queue "math.max(now_us, floor() + 1)" "now_us")

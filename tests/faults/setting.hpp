@@ -1,0 +1,26 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string_view>
+
+namespace redismutex::faults {
+
+/// What the driver and its workers have to agree on. Short leases, so that each death costs little; longer than what a busy
+/// machine takes to run a thread.
+inline constexpr std::chrono::milliseconds expiry{600};
+inline constexpr std::chrono::milliseconds block_time{400};
+inline constexpr std::chrono::milliseconds delay{60};
+inline constexpr std::chrono::milliseconds claim{1000};
+inline constexpr std::chrono::milliseconds connect_timeout{300};
+inline constexpr std::chrono::milliseconds command_timeout{300};
+inline constexpr int threads_a_worker = 2;
+
+struct LockKey {
+  std::string_view name;
+  bool fenced;
+};
+
+inline constexpr std::array<LockKey, 3> lock_keys{{{"fenced-a", true}, {"fenced-b", true}, {"plain", false}}};
+
+}  // namespace redismutex::faults

@@ -1,0 +1,97 @@
+// faults_soak [MINUTES]: trials with seeds that nobody has tried, for so long (5), one profile after another. Prints each seed, what it
+// came to, and what it found with the command that provokes it again. The exit status is 1 if it found something.
+//
+// faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. --worker PROGRAM takes another than the shipped one.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "faults/report.hpp"
+#include "faults/trial.hpp"
+
+namespace {
+
+using namespace redismutex::faults;
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+struct Wanted {
+  double minutes = 5;
+  Setting one{.length = 10s, .worker = REDISMUTEX_FAULTS_WORKER};
+};
+
+Wanted read(int count, char** arguments) {
+  Wanted wanted;
+  for (int i = 1; i < count; ++i) {
+    const std::string_view name = arguments[i];
+    if (!name.starts_with("--")) {
+      wanted.minutes = std::strtod(arguments[i], nullptr);
+      continue;
+    }
+    if (i + 1 == count) throw std::invalid_argument{std::string{name} + " needs a value"};
+    const char* value = arguments[++i];
+    if (name == "--profile") {
+      wanted.one.profile = &profile(value);
+    } else if (name == "--seed") {
+      wanted.one.seed = std::strtoull(value, nullptr, 10);
+    } else if (name == "--seconds") {
+      wanted.one.length = std::chrono::seconds{std::atoi(value)};
+    } else if (name == "--worker") {
+      wanted.one.worker = value;
+    } else {
+      throw std::invalid_argument{"unknown option " + std::string{name}};
+    }
+  }
+  return wanted;
+}
+
+/// Whether all is well.
+bool run(const Setting& setting, Result& sum) {
+  std::cout << replay(setting) << "\n  " << std::flush;
+  const Result result = try_out(setting);
+  std::cout << summary(result) << '\n';
+  if (!result.violations.empty() || std::getenv("REDISMUTEX_FAULTS_KEEP") != nullptr) {
+    std::cout << complaint(setting, result) << '\n';
+  }
+  std::cout << std::flush;
+  sum.grants += result.grants;
+  sum.refused += result.refused;
+  sum.longest_gap = std::max(sum.longest_gap, result.longest_gap);
+  sum.longest_stall = std::max(sum.longest_stall, result.longest_stall);
+  for (const auto& [name, times] : result.troubles) sum.troubles[name] += times;
+  return result.violations.empty();
+}
+
+bool soak(const Wanted& wanted, Result& sum) {
+  const auto end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
+                                             std::chrono::duration<double, std::ratio<60>>{wanted.minutes});
+  std::random_device random;
+  bool well = true;
+  for (std::size_t i = random(); steady_clock::now() < end; ++i) {
+    Setting setting = wanted.one;
+    setting.seed = random();
+    if (setting.profile == nullptr) setting.profile = &profiles()[i % profiles().size()];
+    well = run(setting, sum) && well;
+  }
+  return well;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  const Wanted wanted = read(count, arguments);
+  Result sum;
+  const bool one = wanted.one.profile != nullptr && wanted.one.seed != 0;
+  const bool well = one ? run(wanted.one, sum) : soak(wanted, sum);
+  if (!one) std::cout << "In all: " << summary(sum) << "; " << (well ? "all promises kept" : "PROMISES BROKEN") << '\n';
+  return well ? EXIT_SUCCESS : EXIT_FAILURE;
+} catch (const std::exception& error) {
+  std::cerr << "faults_soak: " << error.what() << '\n';
+  return EXIT_FAILURE;
+}
