@@ -1,6 +1,7 @@
 #include "engine/local_queues.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -10,11 +11,16 @@
 namespace redismutex::engine {
 namespace {
 
-// Whoever is next has the server watch the key of the one inside, because somebody might delete it; but only after this
-// time, because usually its turn comes sooner.
+// The server is asked to watch the key of the one inside, because somebody might delete it; but only after this time,
+// because usually that one is gone sooner.
 constexpr std::chrono::milliseconds before_watching{20};
 
 }  // namespace
+
+/// When the watchman has to do something.
+protocol::Instant LocalQueues::Line::next_look() const {
+  return key_is_watched ? *until : std::min(*until, since + before_watching);
+}
 
 LocalQueues::LocalQueues() { register_for_fork(); }
 
@@ -40,78 +46,105 @@ LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<s
                                     const std::function<void()>& on_wait) {
   Waiter self;
   const auto place = line.waiters.insert(line.waiters.end(), &self);
+  if (line.watchman == nullptr) line.watchman = &self;
   lock.unlock();
   on_wait();
-  lock.lock();
+  const auto on_stop = [&self] { self.bell.ring_and_wake(); };
+  std::optional<std::stop_callback<decltype(on_stop)>> registration;
+  if (stop.stop_possible()) registration.emplace(stop, on_stop);
   for (;;) {
-    // The one behind the one inside watches the end of that lease.
-    const bool is_next = line.waiters.front() == &self && line.until;
-    const bool watches = is_next && self.looked_at != line.first;
-    net::Deadline until = deadline;
-    if (is_next) until = std::min(until, deadline_at(*line.until));
-    if (watches) until = std::min(until, deadline_at(line.since + before_watching));
-    self.poked = false;
-    self.changed.wait_until(lock, stop, until, [&self] { return self.turn || self.poked; });
+    lock.lock();
+    self.sleeps_until = awake;
     if (self.turn) return std::move(*self.turn);
     const bool stopped = stop.stop_requested();
     if (stopped || std::chrono::steady_clock::now() >= deadline) {
-      line.waiters.erase(place);
-      poke_next(line);
+      Wakeups wakeups;
+      leave_line(line, place, wakeups);
       return {.kind = stopped ? Turn::Kind::stopped : Turn::Kind::timed_out};
     }
-    if (line.waiters.front() != &self || !line.until) continue;
-    const protocol::Instant here = now();
-    if (here >= *line.until) {
-      line.until.reset();
-      promote(shard, line, {.kind = Turn::Kind::first});
-      return std::move(*self.turn);
-    }
-    if (self.looked_at != line.first && here >= line.since + before_watching) look_after(line, self, lock);
+    self.sleeps_until = deadline;
+    if (line.watchman == &self) self.sleeps_until = std::min(deadline, watch(shard, line, lock));
+    if (self.turn) return std::move(*self.turn);
+    const net::Deadline until = self.sleeps_until;
+    lock.unlock();
+    self.bell.sleep(until);
   }
 }
 
-void LocalQueues::look_after(Line& line, Waiter& self, std::unique_lock<std::mutex>& lock) {
-  self.looked_at = line.first;
-  const std::shared_ptr<Tenure> inside = line.inside.lock();
-  lock.unlock();
-  if (inside) inside->look_after({});
-  lock.lock();
+/// The watchman's duty, with the lock held but for a moment; returns when to do it again. When the lease of the one inside
+/// has ended, the next one goes to the server. Before, the server is asked to tell when somebody changes the key.
+net::Deadline LocalQueues::watch(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock) {
+  if (!line.until) return net::Deadline::max();
+  const protocol::Instant here = now();
+  if (here >= *line.until) {
+    Wakeups wakeups;
+    line.until.reset();
+    promote(shard, line, {.kind = Turn::Kind::first}, wakeups);
+    return net::Deadline::max();
+  }
+  if (!line.key_is_watched && here >= line.since + before_watching) {
+    line.key_is_watched = true;
+    const std::shared_ptr<Tenure> inside = line.inside.lock();
+    lock.unlock();
+    if (inside) inside->look_after({});
+    lock.lock();
+    return awake;  // whatever has happened meanwhile
+  }
+  return deadline_at(line.next_look());
 }
 
-void LocalQueues::promote(Shard& shard, Line& line, Turn turn) {
-  Waiter* next = line.waiters.front();
+/// Gives the first waiter its turn.
+void LocalQueues::promote(Shard& shard, Line& line, Turn turn, Wakeups& wakeups) {
+  Waiter* const next = line.waiters.front();
   line.waiters.pop_front();
   line.first = turn.ticket = ++shard.last_ticket;
   next->turn = std::move(turn);
-  next->changed.notify_one();
-  poke_next(line);
+  wakeups.add(next->bell);
+  if (line.watchman == next) appoint_watchman(line, wakeups);
 }
 
-void LocalQueues::poke_next(Line& line) {
-  if (line.waiters.empty()) return;
-  line.waiters.front()->poked = true;
-  line.waiters.front()->changed.notify_one();
+void LocalQueues::leave_line(Line& line, Place place, Wakeups& wakeups) {
+  const Waiter* const leaver = *place;
+  line.waiters.erase(place);
+  if (line.watchman == leaver) appoint_watchman(line, wakeups);
+}
+
+/// The last in line, because its own turn is the furthest away: so a lock that goes from hand to hand wakes somebody for
+/// this only once in a while.
+void LocalQueues::appoint_watchman(Line& line, Wakeups& wakeups) {
+  line.watchman = line.waiters.empty() ? nullptr : line.waiters.back();
+  tell_watchman(line, wakeups);
+}
+
+/// That the one inside, or its lease, is another. A lease that ends later than the watchman knows is found out then.
+void LocalQueues::tell_watchman(Line& line, Wakeups& wakeups) {
+  if (line.watchman == nullptr || !line.until) return;
+  if (line.watchman->sleeps_until > deadline_at(line.next_look())) wakeups.add(line.watchman->bell);
 }
 
 void LocalQueues::note_inside(const protocol::Key& key, Ticket ticket, const std::shared_ptr<Tenure>& tenure) {
   Shard& shard = shard_of(key);
   const protocol::Instant until = tenure->valid_until();
+  Wakeups wakeups;
   const std::lock_guard lock{shard.mutex};
   const auto place = shard.lines.find(key.text());
   if (place == shard.lines.end() || place->second.first != ticket) return;
-  place->second.until = until;
-  place->second.since = now();
-  place->second.inside = tenure;
-  poke_next(place->second);
+  Line& line = place->second;
+  line.until = until;
+  line.since = now();
+  line.inside = tenure;
+  line.key_is_watched = false;
+  tell_watchman(line, wakeups);
 }
 
 void LocalQueues::note_until(const protocol::Key& key, Ticket ticket, protocol::Instant until) {
   Shard& shard = shard_of(key);
+  Wakeups wakeups;
   const std::lock_guard lock{shard.mutex};
   const auto place = shard.lines.find(key.text());
   if (place == shard.lines.end() || place->second.first != ticket) return;
   place->second.until = until;
-  poke_next(place->second);
+  tell_watchman(place->second, wakeups);
 }
 
 bool LocalQueues::has_next(const protocol::Key& key, Ticket ticket) {
@@ -124,19 +157,23 @@ bool LocalQueues::has_next(const protocol::Key& key, Ticket ticket) {
 std::unique_ptr<Lease> LocalQueues::pass(const protocol::Key& key, Ticket ticket, std::unique_ptr<Lease> lease) {
   Shard& shard = shard_of(key);
   const protocol::Instant until = lease->valid_until();
+  Wakeups wakeups;
   const std::lock_guard lock{shard.mutex};
   const auto place = shard.lines.find(key.text());
   if (place == shard.lines.end() || place->second.first != ticket || place->second.waiters.empty()) return lease;
+  Line& line = place->second;
   lease->note_pass();
-  place->second.until = until;
-  place->second.since = now();
-  place->second.inside.reset();
-  promote(shard, place->second, {.kind = Turn::Kind::handed, .lease = std::move(lease)});
+  line.until = until;
+  line.since = now();
+  line.inside.reset();
+  line.key_is_watched = false;
+  promote(shard, line, {.kind = Turn::Kind::handed, .lease = std::move(lease)}, wakeups);
   return nullptr;
 }
 
 void LocalQueues::leave(const protocol::Key& key, Ticket ticket) {
   Shard& shard = shard_of(key);
+  Wakeups wakeups;
   const std::lock_guard lock{shard.mutex};
   const auto place = shard.lines.find(key.text());
   if (place == shard.lines.end() || place->second.first != ticket) return;
@@ -144,7 +181,7 @@ void LocalQueues::leave(const protocol::Key& key, Ticket ticket) {
     shard.lines.erase(place);
   } else {
     place->second.until.reset();
-    promote(shard, place->second, {.kind = Turn::Kind::first});
+    promote(shard, place->second, {.kind = Turn::Kind::first}, wakeups);
   }
 }
 

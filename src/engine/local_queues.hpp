@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -12,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "engine/bell.hpp"
 #include "engine/lease.hpp"
 #include "net/fork.hpp"
 #include "net/poll.hpp"
@@ -66,30 +66,38 @@ class LocalQueues final : private net::ForkAware {
 
  private:
   struct Waiter {
-    std::condition_variable_any changed;
+    Bell bell;
     std::optional<Turn> turn;
-    bool poked = false;    // its place, or what it waits for, is another than when it fell asleep
-    Ticket looked_at = 0;  // the one inside whose key it has had watched
+    net::Deadline sleeps_until = awake;
   };
+  static constexpr net::Deadline awake = net::Deadline::min();
+
   struct Line {
     Ticket first = 0;
     std::optional<protocol::Instant> until;  // of the one inside
     protocol::Instant since;                 // when that one came in
     std::weak_ptr<Tenure> inside;
+    bool key_is_watched = false;  // the server was asked to tell when somebody changes the key of the one inside
     std::list<Waiter*> waiters;
+    Waiter* watchman = nullptr;  // the waiter who looks after the end of that lease; one, if there is any
+
+    protocol::Instant next_look() const;
   };
   struct Shard {
     std::mutex mutex;  // guards the rest
     std::unordered_map<std::string, Line> lines;
     Ticket last_ticket = 0;
   };
+  using Place = std::list<Waiter*>::iterator;
 
   Shard& shard_of(const protocol::Key& key);
   Turn wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
             const std::stop_token& stop, const std::function<void()>& on_wait);
-  static void look_after(Line& line, Waiter& self, std::unique_lock<std::mutex>& lock);
-  static void promote(Shard& shard, Line& line, Turn turn);
-  static void poke_next(Line& line);
+  static net::Deadline watch(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock);
+  static void promote(Shard& shard, Line& line, Turn turn, Wakeups& wakeups);
+  static void leave_line(Line& line, Place place, Wakeups& wakeups);
+  static void appoint_watchman(Line& line, Wakeups& wakeups);
+  static void tell_watchman(Line& line, Wakeups& wakeups);
 
   void before_fork() noexcept override;
   void after_fork_in_parent() noexcept override;
