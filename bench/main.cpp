@@ -42,10 +42,11 @@ int measure(const Wanted& wanted) {
       {"pairs", [&] { run_pairs(run); }},
       {"threads", [&] { run_threads(run, wanted.threads); }},
       {"cost", [&] { run_cost(run); }},
+      {"leases", [&] { run_leases(run); }},
       {"scale", [&] { run_scale(run); }},
       {"contention", [&] { run_contention(run, wanted.contention); }},
   };
-  const std::vector<std::string> all{"pairs", "threads", "cost", "scale", "contention"};
+  const std::vector<std::string> all{"pairs", "threads", "cost", "leases", "scale", "contention"};
   for (const std::string& mode : wanted.modes.empty() ? all : wanted.modes) modes.at(mode)();
   run.report.fact("load at the end", load_average());
   run.report.print_bars();
@@ -83,7 +84,7 @@ int main_of(int argc, char** argv) {
       "what it is held to: the floor, hiredis doing the same two commands in the calling thread."};
   Wanted wanted;
   app.add_option("mode", wanted.modes, "Which parts to run; all by default")
-      ->check(CLI::IsMember({"pairs", "threads", "cost", "scale", "contention"}));
+      ->check(CLI::IsMember({"pairs", "threads", "cost", "leases", "scale", "contention"}));
   app.add_option("--json", wanted.json, "Where to write what was measured")->capture_default_str();
   app.add_option("--threads", wanted.threads, "For threads: how many")
       ->check(CLI::Range(1, 10'000))
