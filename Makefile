@@ -3,7 +3,9 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests url_fuzzer
+sanitized = redismutex_unit_tests redismutex_sim_tests redismutex_integration_tests url_fuzzer
+
+# How long `make soak` runs; 0: until it is stopped.
 MINUTES ?= 5
 ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
@@ -37,7 +39,7 @@ test-sanitizers: ## run unit, simulation and integration tests under the address
 	$(call ctest,asan)
 	$(call ctest,tsan)
 
-soak: ## faults of seeds that nobody has tried, for MINUTES (5): in the simulator and on real servers
+soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): simulated ones, and on real servers
 	scripts/setup test
 	$(call build,dev) --target redismutex_sim_program redismutex_faults_soak
 	# Both at once: the simulator takes what time the servers leave.

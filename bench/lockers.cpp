@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view some_id = "0b5c7b9e-3c1d-4a57-9d0e-6f2a8c4e1b73";
 
+constexpr Options patient{.block_time = 60s, .expiry = 61s};
+
 class Ours final : public Locker {
  public:
   explicit Ours(RedisMutex mutex) : mutex_{std::move(mutex)} {}
@@ -86,11 +88,23 @@ std::unique_ptr<Locker> make_ours(RedisMutex mutex) { return std::make_unique<Ou
 
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url) {
   if (name == "ours") return make_ours(RedisMutex{Connection{url}});
-  if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, {.block_time = 60s, .expiry = 61s}});
+  if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, patient});
   if (name == "floor") return std::make_unique<Floor>(url, Floor::Form::plain);
   if (name == "floor-get") return std::make_unique<Floor>(url, Floor::Form::with_get);
   if (name == "seed") return std::make_unique<Seed>(url);
   throw std::invalid_argument{"no locker '" + name + "'"};
+}
+
+std::vector<std::unique_ptr<Locker>> make_lockers(const std::string& name, const std::string& url, int connections,
+                                                  int threads) {
+  std::vector<std::unique_ptr<Locker>> lockers;
+  for (int i = 0; i < connections; ++i) {
+    const RedisMutex shared{Connection{url}, patient};
+    for (int n = 0; n < threads; ++n) {
+      lockers.push_back(name == "ours-patient" ? make_ours(shared) : make_locker(name, url));
+    }
+  }
+  return lockers;
 }
 
 }  // namespace redismutex::bench

@@ -3,6 +3,7 @@
 #include <memory>
 #include <redismutex/redismutex.hpp>
 #include <string>
+#include <vector>
 
 namespace redismutex::bench {
 
@@ -35,5 +36,10 @@ std::unique_ptr<Locker> make_ours(RedisMutex mutex);
 ///   floor-get    the same with the form of SET that this library sends: NX GET PX
 ///   seed         py-redismutex's algorithm: SET key id NX EX 7 every 0.5 s; GET, then DEL
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url);
+
+/// For the threads of one process: so many over each of so many connections, if they are "ours-patient"; others have a
+/// connection each.
+std::vector<std::unique_ptr<Locker>> make_lockers(const std::string& name, const std::string& url, int connections,
+                                                  int threads);
 
 }  // namespace redismutex::bench

@@ -7,7 +7,9 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "lockers.hpp"
 #include "modes.hpp"
@@ -15,6 +17,9 @@
 
 namespace redismutex::bench {
 namespace {
+
+const std::vector<std::string> all_modes{"pairs",      "threads",   "cost",    "leases", "scale",
+                                         "contention", "hand-over", "waiting", "within", "recovery"};
 
 struct Wanted {
   std::vector<std::string> modes{};
@@ -39,15 +44,13 @@ int measure(const Wanted& wanted) {
   run.report.fact("load at the start", load_average());
 
   const std::map<std::string, std::function<void()>> modes{
-      {"pairs", [&] { run_pairs(run); }},
-      {"threads", [&] { run_threads(run, wanted.threads); }},
-      {"cost", [&] { run_cost(run); }},
-      {"leases", [&] { run_leases(run); }},
-      {"scale", [&] { run_scale(run); }},
-      {"contention", [&] { run_contention(run, wanted.contention); }},
+      {"pairs", [&] { run_pairs(run); }},         {"threads", [&] { run_threads(run, wanted.threads); }},
+      {"cost", [&] { run_cost(run); }},           {"leases", [&] { run_leases(run); }},
+      {"scale", [&] { run_scale(run); }},         {"contention", [&] { run_contention(run, wanted.contention); }},
+      {"hand-over", [&] { run_hand_over(run); }}, {"waiting", [&] { run_waiting(run); }},
+      {"within", [&] { run_within(run); }},       {"recovery", [&] { run_recovery(run); }},
   };
-  const std::vector<std::string> all{"pairs", "threads", "cost", "leases", "scale", "contention"};
-  for (const std::string& mode : wanted.modes.empty() ? all : wanted.modes) modes.at(mode)();
+  for (const std::string& mode : wanted.modes.empty() ? all_modes : wanted.modes) modes.at(mode)();
   run.report.fact("load at the end", load_average());
   run.report.print_bars();
   run.report.write_json(wanted.json);
@@ -63,6 +66,8 @@ struct Part {
   long hold_us = 0;
   long pause_us = 0;
   std::string go;
+  int connections = 1;
+  int threads = 1;
 };
 
 int do_pairs(const Part& part) {
@@ -74,7 +79,7 @@ int do_pairs(const Part& part) {
 
 int do_turns(const Part& part) {
   take_turns({part.client, part.url, part.key, std::chrono::microseconds{part.hold_us},
-              std::chrono::microseconds{part.pause_us}, part.go});
+              std::chrono::microseconds{part.pause_us}, part.go, part.connections, part.threads});
   return EXIT_SUCCESS;
 }
 
@@ -83,8 +88,7 @@ int main_of(int argc, char** argv) {
       "Measures redismutex against a server of its own ($REDISMUTEX_TEST_SERVER, else redis-server), always beside\n"
       "what it is held to: the floor, hiredis doing the same two commands in the calling thread."};
   Wanted wanted;
-  app.add_option("mode", wanted.modes, "Which parts to run; all by default")
-      ->check(CLI::IsMember({"pairs", "threads", "cost", "leases", "scale", "contention"}));
+  app.add_option("mode", wanted.modes, "Which parts to run; all by default")->check(CLI::IsMember(all_modes));
   app.add_option("--json", wanted.json, "Where to write what was measured")->capture_default_str();
   app.add_option("--threads", wanted.threads, "For threads: how many")
       ->check(CLI::Range(1, 10'000))
@@ -113,6 +117,8 @@ int main_of(int argc, char** argv) {
   turns_part->add_option("hold", part.hold_us)->required();
   turns_part->add_option("pause", part.pause_us)->required();
   turns_part->add_option("go", part.go)->required();
+  turns_part->add_option("connections", part.connections)->required();
+  turns_part->add_option("threads", part.threads)->required();
   CLI11_PARSE(app, argc, argv);
 
   if (*pairs_part) return do_pairs(part);

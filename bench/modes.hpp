@@ -46,4 +46,16 @@ struct Contention {
 /// Processes take turns on one key: how well it is used, how long they wait, who gets how much.
 void run_contention(Run& run, const Contention& contention);
 
+/// How long it takes from one process's release to the next one's entry, beside a bare round trip, with 2 to 500 waiting.
+void run_hand_over(Run& run);
+
+/// What 500 waiters ask of the server while they wait.
+void run_waiting(Run& run);
+
+/// Threads of one process pass the lock on among themselves: how fast, and how long a second process waits beside them.
+void run_within(Run& run);
+
+/// Who is next gets in soon after others died, stood still, or deleted the key.
+void run_recovery(Run& run);
+
 }  // namespace redismutex::bench

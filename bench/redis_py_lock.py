@@ -7,6 +7,7 @@
 """
 
 import ctypes
+import fcntl
 import os
 import sys
 import time
@@ -36,9 +37,8 @@ def turns(url: str, key: str, hold_us: str, pause_us: str, go: str) -> None:
     with client.lock(f"{key}:warm-up:{os.getpid()}", timeout=61):
         pass
     print("ready", flush=True)
-    while not os.path.exists(go):
-        time.sleep(0.001)
     with open(go, encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
         start, end = map(int, file.read().split())
     time.sleep(max(0.0, (start - time.monotonic_ns()) / 1e9))
     lines = []

@@ -1,47 +1,71 @@
 #include "turns.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <cerrno>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <sstream>
+#include <system_error>
 #include <thread>
 
 #include "lockers.hpp"
+#include "net/poll.hpp"
 
 namespace redismutex::bench {
-
-using namespace std::chrono_literals;
 
 Nanoseconds monotonic_now() {
   return std::chrono::nanoseconds{std::chrono::steady_clock::now().time_since_epoch()}.count();
 }
 
-void take_turns(const TurnTaking& how) {
+namespace {
+
+std::vector<Turn> take_turns_until(Nanoseconds end, Locker& locker, const TurnTaking& how) {
   ::prctl(PR_SET_TIMERSLACK, 1);  // or each sleep would be 0.05 ms longer
-  const auto locker = make_locker(how.client, how.url);
-  locker->lock_and_unlock(how.key + ":warm-up:" + std::to_string(::getpid()));
+  std::vector<Turn> turns;
+  for (Nanoseconds asked = monotonic_now(); asked < end; asked = monotonic_now()) {
+    locker.lock(how.key);
+    const Nanoseconds entered = monotonic_now();
+    if (how.hold.count() > 0) std::this_thread::sleep_for(how.hold);
+    const Nanoseconds leaving = monotonic_now();
+    locker.unlock();
+    turns.push_back({asked, entered, leaving});
+    if (how.pause.count() > 0) std::this_thread::sleep_for(how.pause);
+  }
+  return turns;
+}
+
+void wait_for_lock(const std::string& path) {
+  const net::Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!file.valid() || ::flock(file.get(), LOCK_SH) != 0) throw std::system_error{errno, std::generic_category(), path};
+}
+
+}  // namespace
+
+void take_turns(const TurnTaking& how) {
+  const auto lockers = make_lockers(how.client, how.url, how.connections, how.threads);
+  lockers.front()->lock_and_unlock(how.key + ":warm-up:" + std::to_string(::getpid()));
   std::cout << "ready" << std::endl;
 
-  while (!std::filesystem::exists(how.go)) std::this_thread::sleep_for(1ms);
+  wait_for_lock(how.go);
   Nanoseconds start = 0;
   Nanoseconds end = 0;
   std::ifstream{how.go} >> start >> end;
   std::this_thread::sleep_for(std::chrono::nanoseconds{start - monotonic_now()});
 
-  std::vector<Turn> turns;
-  for (Nanoseconds asked = monotonic_now(); asked < end; asked = monotonic_now()) {
-    locker->lock(how.key);
-    const Nanoseconds entered = monotonic_now();
-    std::this_thread::sleep_for(how.hold);
-    const Nanoseconds leaving = monotonic_now();
-    locker->unlock();
-    turns.push_back({asked, entered, leaving});
-    std::this_thread::sleep_for(how.pause);
+  std::vector<std::future<std::vector<Turn>>> others;
+  for (std::size_t i = 1; i < lockers.size(); ++i) {
+    others.push_back(std::async(std::launch::async, [&, i] { return take_turns_until(end, *lockers[i], how); }));
   }
-  for (const Turn& turn : turns) std::cout << turn.asked << ' ' << turn.entered << ' ' << turn.leaving << '\n';
+  std::vector<std::vector<Turn>> all{take_turns_until(end, *lockers.front(), how)};
+  for (auto& other : others) all.push_back(other.get());
+  for (const auto& turns : all) {
+    for (const Turn& turn : turns) std::cout << turn.asked << ' ' << turn.entered << ' ' << turn.leaving << '\n';
+  }
   std::cout.flush();
 }
 

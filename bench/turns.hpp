@@ -18,9 +18,9 @@ struct Turn {
   Nanoseconds leaving;  ///< when it began to release
 };
 
-/// What a process of the contention benchmark does: takes a lock of its own once, prints "ready", waits for the file `go`,
-/// reads from it when to start and when to end, and takes turns. At the end it prints them, a line each. A wait that has
-/// begun in time is waited out.
+/// What a process of the contention benchmark does: takes a lock of its own once, prints "ready", waits until it may
+/// lock (flock) the file `go`, reads from it when to start and when to end, and takes turns. At the end it prints them, a line each. A wait that has
+/// begun in time is waited out. Several threads do so together.
 ///
 /// redis_py_lock.py does the same.
 struct TurnTaking {
@@ -30,6 +30,8 @@ struct TurnTaking {
   std::chrono::microseconds hold;
   std::chrono::microseconds pause;
   std::string go;
+  int connections = 1;
+  int threads = 1;  ///< over each of them
 };
 void take_turns(const TurnTaking& how);
 

@@ -117,6 +117,7 @@ void Caretaker::wake() {
 // ---- the thread -----------------------------------------------------------------------------------------------------
 
 void Caretaker::run() {
+  thread_id_ = std::this_thread::get_id();
   std::unique_lock lock{mutex_};
   while (!stopping_.stop_requested()) {
     Visits visits = gather(now());
@@ -276,6 +277,7 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
 void Caretaker::after_fork_in_child() noexcept {
   // The thread and the locks are the parent's.
   new (&thread_) std::thread;
+  thread_id_ = std::thread::id{};
   new (&changed_) std::condition_variable;
   net::leave_alone(std::move(wards_));
   wards_.clear();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -42,6 +43,9 @@ class Caretaker final : private net::ForkAware {
 
   /// Ends the thread.
   void stop();
+
+  /// Whether the calling thread is that thread.
+  bool runs_this_thread() const noexcept { return thread_id_ == std::this_thread::get_id(); }
 
   Ticket take(const std::shared_ptr<Tenure>& tenure, const Care& care);
   void forget(Ticket ticket);
@@ -88,6 +92,7 @@ class Caretaker final : private net::ForkAware {
 
   Session& session_;
   std::stop_source stopping_;
+  std::atomic<std::thread::id> thread_id_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

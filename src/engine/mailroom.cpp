@@ -50,14 +50,24 @@ Mailroom::~Mailroom() { unregister_for_fork(); }
 
 std::string Mailroom::channel() {
   const std::lock_guard lock{mutex_};
-  if (channel_.empty()) channel_ = "redismutex:wake:" + random_owner_id().text();
+  if (channel_.empty()) name_channel();
   return channel_;
 }
+
+std::string Mailroom::channel_of(std::uint64_t link_id) {
+  const std::lock_guard lock{mutex_};
+  if (channel_.empty() || (link_id_ != 0 && link_id > link_id_)) name_channel();
+  link_id_ = std::max(link_id_, link_id);
+  return channel_;
+}
+
+void Mailroom::name_channel() { channel_ = "redismutex:wake:" + random_owner_id().text(); }
 
 void Mailroom::after_fork_in_child() noexcept {
   // Those who wait are the parent's threads, and so is whoever the channel wakes.
   boxes_.clear();
   channel_.clear();
+  link_id_ = 0;
   mutex_.unlock();
 }
 

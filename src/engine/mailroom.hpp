@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -20,8 +21,12 @@ class Mailroom final : private net::ForkAware {
   Mailroom();
   ~Mailroom();
 
-  /// The name of the channel on which the server wakes this process's waiters. A child of fork() has another.
+  /// The name of the channel on which the server wakes this process's waiters. Another one on each connection, so that after
+  /// a failover nobody is reached under a name that stands in an old queue; and another one in a child of fork().
   std::string channel();
+
+  /// The same for a connection to subscribe with.
+  std::string channel_of(std::uint64_t link_id);
 
   /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
   class Box {
@@ -58,6 +63,7 @@ class Mailroom final : private net::ForkAware {
   void all_changed();
 
  private:
+  void name_channel();
   template <class Concerns>
   void note_change(Concerns concerns);
   static void ring(Box& box);
@@ -69,6 +75,7 @@ class Mailroom final : private net::ForkAware {
   std::mutex mutex_;  // guards the rest
   std::list<Box*> boxes_;
   std::string channel_;
+  std::uint64_t link_id_ = 0;  // that the channel was made for; 0: the first to come
 };
 
 }  // namespace redismutex::engine

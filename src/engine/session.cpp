@@ -148,7 +148,7 @@ void Session::send(const protocol::Request& request, Link& link, net::Call* call
 
 /// What the server does not let us have is said once: without it the timers remain.
 void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_token& stop) {
-  const std::string channel = mailroom_.channel();
+  const std::string channel = mailroom_.channel_of(link.id());
   const std::array<std::string_view, 2> subscribe{"SUBSCRIBE", channel};
   static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
   net::Call subscribed;

@@ -73,7 +73,7 @@ class Session {
   /// To the user's log, if there is one.
   void log(const std::string& message) const noexcept;
 
-  /// The channel on which the server wakes our waiters; "-" if it does not let us have one.
+  /// The channel on which the server wakes our waiters, another one on each connection; "-" if it does not let us have one.
   std::string mailbox() { return mailbox_refused_ ? "-" : mailroom_.channel(); }
   Mailroom& mailroom() noexcept { return mailroom_; }
 
@@ -92,7 +92,9 @@ class Session {
   const std::string& server_name() const noexcept { return node_.name(); }
 
   /// Whether the caller is one of its threads.
-  bool runs_this_thread() const noexcept { return timers_.runs_this_thread() || errands_.runs_this_thread(); }
+  bool runs_this_thread() const noexcept {
+    return timers_.runs_this_thread() || errands_.runs_this_thread() || caretaker_.runs_this_thread();
+  }
 
   /// For what must happen on time.
   Keeper& timers() noexcept { return timers_; }
@@ -162,8 +164,9 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     Exchanged exchanged = exchange(request, deadline, stop, link);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
       if constexpr (waits) {
-        if (request.wants_wake_ups && mailbox_refused_) {
-          step = machine.without_mailbox();
+        const std::string present_mailbox = request.wants_wake_ups ? mailbox() : std::string{};
+        if (request.wants_wake_ups && present_mailbox != machine.mailbox()) {
+          step = machine.wake_at(present_mailbox);
           continue;
         }
       }

@@ -176,24 +176,24 @@ class Link {
   const PushHandler on_push_;
   const Kick kick_;             // wakes a leader that polls
   const Kick attendants_kick_;  // and the attendant that does
-  std::atomic<bool> broken_{false};
   std::atomic<std::uint64_t> replies_{0};
   std::atomic<std::uint64_t> sent_bytes_{0};
+  std::atomic<bool> broken_{false};
   std::atomic<bool> stuck_{false};  // the server takes no more for now
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Failure> failure_;
   std::string outgoing_;
   std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
-  bool writing_ = false;            // somebody sends
-  bool dispatching_ = false;        // the leader wakes several threads, and sends for them afterwards
-  bool deaf_ = false;               // the server has closed: what it said before is still to be read
   std::deque<Sent> in_flight_;      // in the order of the commands on the wire
-  bool reading_ = false;            // somebody leads, or was just told to
-  Event* leader_ = nullptr;         // who does
+  Event* leader_ = nullptr;         // who leads
   std::uint64_t turns_ = 0;         // how often the reading was taken
   Sleepers sleepers_;
   Event* attendant_ = nullptr;
+  bool writing_ = false;          // somebody sends
+  bool dispatching_ = false;      // the leader wakes several threads, and sends for them afterwards
+  bool deaf_ = false;             // the server has closed: what it said before is still to be read
+  bool reading_ = false;          // somebody leads, or was just told to
   bool attendant_waits_ = false;  // to be told when nobody reads any more
 
   // These belong to the one who set writing_.

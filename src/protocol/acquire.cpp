@@ -25,6 +25,7 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
       expiry_ms_{std::to_string(terms.expiry.count())},
       window_ms_{std::to_string(liveness_window(terms.delay).count())},
       max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
+      mailbox_{terms.mailbox},
       set_{"SET", key.text(), id_, "NX", "GET", "PX", expiry_ms_},
       line_up_{"EVALSHA",
                scripts::acquire.sha1,
@@ -33,7 +34,7 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
                key.queue(),
                id_,
                expiry_ms_,
-               terms_.mailbox,
+               mailbox_,
                window_ms_,
                max_waiters_,
                terms.fencing == Fencing::with_token ? "1" : "0"},
@@ -55,7 +56,7 @@ Step Acquire::line_up() {
   state_ = State::queueing;
   lined_up_ = true;
   return Request{
-      .arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = terms_.mailbox != "-" && terms_.wait_until};
+      .arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = mailbox_ != "-" && terms_.wait_until};
 }
 
 Step Acquire::look() {
@@ -148,9 +149,9 @@ Step Acquire::woken(Instant now) {
   return line_up();
 }
 
-Step Acquire::without_mailbox() {
-  terms_.mailbox = "-";
-  line_up_[7] = terms_.mailbox;
+Step Acquire::wake_at(std::string_view mailbox) {
+  mailbox_ = mailbox;
+  line_up_[7] = mailbox_;
   return line_up();
 }
 

@@ -23,7 +23,7 @@ struct Terms {
   std::chrono::milliseconds delay;    ///< how often a waiter looks by itself, should all else fail
   int max_waiters = 10000;
   Fencing fencing = Fencing::without_token;
-  std::string_view mailbox = "-";  ///< the channel that wakes us; "-" where there is none
+  std::string_view mailbox = "-";  ///< see Acquire::wake_at
   bool expect_queue = false;       ///< the lock was taken the last time: do not try the short way first
 };
 
@@ -40,7 +40,7 @@ struct Terms {
 /// lost or the key was changed by somebody who knows nothing of the queue.
 class Acquire {
  public:
-  /// `key`, `id` and the mailbox must outlive the machine.
+  /// `key` and `id` must outlive the machine.
   Acquire(const Key& key, const OwnerId& id, Terms terms);
   Acquire(const Acquire&) = delete;
   Acquire& operator=(const Acquire&) = delete;
@@ -50,7 +50,11 @@ class Acquire {
   Step unanswered();
   Step woken(Instant now);
   Step granted(const Grant& grant, Instant now);
-  Step without_mailbox();
+
+  /// The channel on which the server reaches us is another one, as after a reconnection; "-": there is none, nothing will
+  /// wake us. Asks again, because the place in the queue names it.
+  Step wake_at(std::string_view mailbox);
+  std::string_view mailbox() const noexcept { return mailbox_; }
 
   struct Held {
     Instant valid_until;
@@ -91,6 +95,7 @@ class Acquire {
   const std::string expiry_ms_;
   const std::string window_ms_;
   const std::string max_waiters_;
+  std::string mailbox_;
   const std::array<std::string_view, 7> set_;
   std::array<std::string_view, 11> line_up_;
   const std::array<std::string_view, 2> look_;

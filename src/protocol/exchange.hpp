@@ -68,7 +68,7 @@ using Step = std::variant<Request, Pause, Done>;
 /// Acquire, the one that waits for others, also has
 ///
 ///     Step granted(grant, now)  the Pause was ended by the server: the lock is ours
-///     Step without_mailbox()    the server does not let us have a channel: nothing will wake us
+///     Step wake_at(mailbox)     the channel on which the server can reach us is another one, or none
 ///
 /// After Done the machine's outcome() says how it ended. A driver may also stop at any time before.
 

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr auto password = "s3cret-Passw0rd";
-constexpr Timeouts short_timeouts{.connect = 200ms, .command = 200ms};
+constexpr Timeouts short_timeouts{.connect = 600ms, .command = 600ms};
 
 ConnectionOptions as(const Server& server, const std::string& user, const std::string& with_password) {
   return {.unix_socket = server.socket_path(), .username = user, .password = with_password};

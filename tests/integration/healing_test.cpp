@@ -9,6 +9,7 @@
 #include "black_hole.hpp"
 #include "sanitizers.hpp"
 #include "stopwatch.hpp"
+#include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
@@ -23,7 +24,7 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr Timeouts short_timeouts{.connect = 300ms, .command = 200ms};
+constexpr Timeouts short_timeouts{.connect = 500ms, .command = 400ms};
 constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
 constexpr auto busy_machine_ms = 2000;  // how much later than planned a thread may run
 
@@ -152,7 +153,10 @@ TEST_F(Healing, CallersWaitForAServerThatIsAway) {
   const RedisMutex waiting{connect(server.url(), long_timeouts), patient};
   auto lock = waiting.acquire_lock("held");
   server.kill();
+  const auto descriptors = open_descriptors();
   auto acquired = std::async(std::launch::async, [&] { return waiting.acquire_lock("key"); });
+  // Who is the first to find the connection broken does not know whether the server got the release.
+  EXPECT_TRUE(eventually(limit, [&] { return open_descriptors() < descriptors; }));
   auto tried = std::async(std::launch::async, [&] { return waiting.try_acquire_lock("other key"); });
   auto released = std::async(std::launch::async, [&] {
     thrown<MutexUnlockError>([&] {

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Timeouts short_timeouts{.connect = 100ms, .command = 100ms};
+constexpr Timeouts short_timeouts{.connect = 250ms, .command = 250ms};
 constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
 constexpr auto ages = 10min;  // an expiry: whoever is gone before did not just expire
 

@@ -19,13 +19,15 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// The shortest of up to ten measurements in milliseconds, at the first one that is at most `good_enough`: what the code
-/// takes by itself, on a machine that is sometimes busy with something else; perhaps so busy that a server did not even
-/// get to answer once within a short time limit, which is a ConnectionError.
+/// The shortest of many measurements in milliseconds, up to the first one that is at most `good_enough`: what the code
+/// takes by itself, on a machine that is sometimes busy with something else, perhaps for seconds; perhaps so busy that a
+/// server did not even get to answer once within a short time limit, which is a ConnectionError.
 template <class Measurement>
 long long best_ms(long long good_enough, Measurement measure) {
+  constexpr long long patience_ms = 20'000;
+  const Stopwatch watch;
   long long best = std::numeric_limits<long long>::max();
-  for (int attempts = 10; best > good_enough && attempts > 0; --attempts) {
+  while (best > good_enough && watch.elapsed_ms() < patience_ms) {
     try {
       best = std::min<long long>(best, measure());
     } catch (const ConnectionError&) {

@@ -122,6 +122,7 @@ Task<bool> Process::dial(Bell& bell, Time deadline) {
   dialling_ = false;
   if (!world_.server_is_up() || deadline < answered_at) co_return false;
   if (std::exchange(connection_lost_, false)) settled();
+  if (link_) channel_ = "redismutex:wake:" + random_id(world_.random).text();  // of an old connection no more
   link_ = std::make_shared<Link>(world_, *this);
   link_->open();
   caretaker_.all_changed();  // the server tracks for a connection, and forgets with it

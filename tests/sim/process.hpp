@@ -47,6 +47,7 @@ class Process {
   World& world() noexcept { return world_; }
   const Clock& clock() const noexcept { return clock_; }
   protocol::Instant now() const { return clock_.at(world_.now()); }
+  int number() const noexcept { return number_; }
   int client(int thread) const noexcept { return number_ * 10 + thread; }
 
   // Trouble.
@@ -127,7 +128,7 @@ class Process {
   const int number_;
   const int threads_;
   const Clock clock_;
-  const std::string channel_;
+  std::string channel_;  // another one on each connection
   bool alive_ = true;
   Time paused_until_{0};
   bool connection_lost_ = false;
@@ -175,8 +176,8 @@ Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time dea
     co_await point(bell);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
       if constexpr (waits) {
-        if (wants_wake_ups && mailbox_refused_) {
-          step = machine.without_mailbox();
+        if (wants_wake_ups && machine.mailbox() != mailbox()) {
+          step = machine.wake_at(mailbox());
           continue;
         }
       }

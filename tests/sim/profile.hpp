@@ -36,6 +36,8 @@ struct Profile {
   Time process_pauses{0};
   Time cuts{0};  ///< of some connection: reset, or gone silent in one direction or both, known to both ends or to one
   Time deaths{0};
+  Time holder_deaths{0};
+  Time first_deaths{0};  ///< of whoever is the first in line
   Time script_flushes{0};
   Time restarts{0};
   Time server_pauses{0};
@@ -44,6 +46,9 @@ struct Profile {
   Time clock_steps{0};
 
   Server::Conduct conduct = {};
+
+  bool default_options = false;  ///< those of the public interface, and holds of up to 50 ms; else drawn from the seed
+  int runs = 80;                 ///< seeds in the tests
 };
 
 /// For GoogleTest's messages.

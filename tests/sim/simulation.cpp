@@ -7,6 +7,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <redismutex/options.hpp>
 
 #include "sim/process.hpp"
 #include "sim/stranger.hpp"
@@ -81,6 +82,13 @@ class Simulation {
     constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
     constexpr std::array<Time, 3> stays{200us, 5ms, 100ms};
     Random& random = world_.random;
+    if (world_.profile.default_options) {
+      return {.expiry = Options{}.expiry,
+              .delay = Options{}.delay,
+              .longest_stay = 50ms,
+              .longest_think = 50ms,
+              .max_waiters = world_.profile.max_waiters};
+    }
     const milliseconds expiry = expiries[random.below(expiries.size())];
     return {.expiry = expiry,
             // The public interface accepts none that is longer than the lease.
@@ -133,19 +141,16 @@ class Simulation {
       any_process().pause(world_.chance(500'000) ? world_.random.between(1ms, 50ms) : world_.random.between(1ms, 5s));
     });
     every(what.cuts, [this] { any_process().cut(); });
-    every(what.deaths, [this] {
-      Process& victim = any_process();
-      if (!victim.alive() || ++deaths_ > world_.profile.processes) return;
-      victim.die(world_.chance(300'000));
-      add_process();
-    });
+    every(what.deaths, [this] { kill(any_process()); });
+    every(what.holder_deaths, [this] { kill_client(world_.owner_of(any_key())); });
+    every(what.first_deaths, [this] { kill_client(world_.first_in_line_for(any_key())); });
     every(what.script_flushes, [this] { world_.forget_scripts(); });
     every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
     every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
     every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
     every(what.deletions, [this] {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
-      world_.delete_by_hand(world_.keys[world_.random.below(world_.keys.size())]);
+      world_.delete_by_hand(any_key());
     });
     every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
@@ -158,6 +163,20 @@ class Simulation {
       every(mean, trouble);
     });
   }
+
+  void kill(Process& victim) {
+    if (!victim.alive() || ++deaths_ > world_.profile.processes) return;
+    victim.die(world_.chance(300'000));
+    add_process();
+  }
+
+  void kill_client(int client) {
+    for (Process& process : processes_) {
+      if (client != 0 && process.number() == client / 10) return kill(process);
+    }
+  }
+
+  const protocol::Key& any_key() { return world_.keys[world_.random.below(world_.keys.size())]; }
 
   Process& any_process() {
     return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));

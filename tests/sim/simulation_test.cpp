@@ -26,7 +26,8 @@ class Profiles : public ::testing::TestWithParam<Profile> {};
 
 // Whatever the network, the machines and the server do to them: many clients of one lock keep every promise.
 TEST_P(Profiles, KeepEveryPromise) {
-  const std::uint64_t first = number("REDISMUTEX_SIM_FIRST", 0), count = number("REDISMUTEX_SIM_SEEDS", 80);
+  const auto runs = static_cast<std::uint64_t>(GetParam().runs);
+  const std::uint64_t first = number("REDISMUTEX_SIM_FIRST", 0), count = number("REDISMUTEX_SIM_SEEDS", runs);
   LuaHost lua;
   std::size_t acquired = 0, waited = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {

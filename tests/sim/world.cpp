@@ -260,4 +260,23 @@ std::vector<std::string> World::keys_left() {
   return server_.keyspace().keys();
 }
 
+int World::owner_of(const protocol::Key& key) const {
+  const auto owner = owners_.find(key.text());
+  return owner == owners_.end() ? 0 : client_of(owner->second);
+}
+
+int World::first_in_line_for(const protocol::Key& key) const {
+  const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
+  const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
+  if (hash == nullptr || !hash->contains("first")) return 0;
+  return client_of(hash->at("first"));
+}
+
+int World::client_of(const std::string& id) const {
+  const auto wanted = std::find_if(history_.rbegin(), history_.rend(), [&id](const Event& event) {
+    return event.kind == Event::Kind::want && event.id == id;
+  });
+  return wanted == history_.rend() ? 0 : wanted->client;
+}
+
 }  // namespace redismutex::sim

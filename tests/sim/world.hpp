@@ -65,6 +65,10 @@ class World {
   void delete_all_by_hand();
   std::vector<std::string> keys_left();
 
+  /// Who owns the key, and who is the first in line for it: a client's number; 0 for nobody.
+  int owner_of(const protocol::Key& key) const;
+  int first_in_line_for(const protocol::Key& key) const;
+
   /// How far the floor of some key's tokens was ahead of the server's clock at the most.
   std::chrono::microseconds farthest_floor() const noexcept { return farthest_floor_; }
 
@@ -82,6 +86,7 @@ class World {
   void watch_owner(const protocol::Key& key, const Cause& cause);
   void watch_queue(const protocol::Key& key);
   void plan_expiry(const std::string& key);
+  int client_of(const std::string& id) const;
 
   History history_;
   Time server_clock_ahead_{0};

@@ -54,7 +54,13 @@ TEST_F(MailroomTest, TheChannelStaysTheSameAndIsNobodyElses) {
   const std::string channel = mailroom.channel();
   EXPECT_THAT(channel, StartsWith("redismutex:wake:"));
   EXPECT_EQ(mailroom.channel(), channel);
-  EXPECT_NE(Mailroom{}.channel(), channel);
+  EXPECT_EQ(mailroom.channel_of(7), channel) << "the first connection has the name that was there before it";
+  EXPECT_EQ(mailroom.channel_of(7), channel);
+  const std::string next = mailroom.channel_of(8);
+  EXPECT_NE(next, channel);
+  EXPECT_EQ(mailroom.channel_of(7), next) << "an old connection gets no other name than the present one";
+  EXPECT_EQ(mailroom.channel(), next);
+  EXPECT_NE(Mailroom{}.channel(), next);
 }
 
 // A child that listened to its parent's channel would be woken in its place.

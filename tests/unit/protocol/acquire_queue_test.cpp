@@ -1,90 +1,17 @@
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <initializer_list>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
-#include "protocol/acquire.hpp"
 #include "protocol/lease.hpp"
-#include "unit/protocol/steps.hpp"
+#include "unit/protocol/acquire_steps.hpp"
 
+// How a waiter behaves in the line at the server. What comes before is in acquire_test.cpp.
 namespace redismutex::protocol {
 namespace {
 
-using namespace std::chrono_literals;
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
 using ::testing::ElementsAre;
-
-const Key key{"stock"};
-const OwnerId id{{}};
-const std::string own = id.text();
-constexpr std::string_view foreign = "somebody else";
-constexpr std::string_view mailbox = "redismutex:wake:mine";
-
-constexpr auto expiry = 7000ms;
-constexpr auto delay = 500ms;
-constexpr Terms once{.expiry = expiry, .wait_until = std::nullopt, .delay = delay, .mailbox = mailbox};
-constexpr Terms waiting{.expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox};
-constexpr Terms expecting{
-    .expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox, .expect_queue = true};
-
-/// The server's time when ours is at(0ms).
-constexpr microseconds server_start{1'750'000'000'000'000};
-
-const auto is_set = ElementsAre("SET", "stock", own, "NX", "GET", "PX", "7000");
-const auto is_line_up = ElementsAre("EVALSHA", scripts::acquire.sha1, "2", "stock", "redismutex:{stock}", own, "7000",
-                                    mailbox, "2500", "10000");
-const auto is_extend = ElementsAre("EVALSHA", scripts::extend.sha1, "2", "stock", "redismutex:{stock}", own, "7000");
-const auto is_look = ElementsAre("GET", "stock");
-
-Answer integers(std::initializer_list<std::int64_t> values, Times times) {
-  Answer answer{.type = Answer::Type::integers, .sent_at = times.sent_at, .now = times.now};
-  std::copy(values.begin(), values.end(), answer.integers.begin());
-  return answer;
-}
-
-std::int64_t server_time(milliseconds since_start) { return (server_start + since_start).count(); }
-
-/// lua/acquire.lua's answers.
-Answer has_it(Times times) { return integers({0, server_start.count()}, times); }
-Answer too_many(Times times) { return integers({2, server_start.count(), 5000, 10000}, times); }
-
-enum class Place { first, behind };
-
-/// In line, asked at `sent_at` and answered at once; the present lease has `pttl` milliseconds left.
-Answer in_line(milliseconds sent_at, Place place, std::int64_t pttl = 5000) {
-  return integers({1, server_time(sent_at), pttl, 3, place == Place::first ? 1 : 0},
-                  {.sent_at = at(sent_at), .now = at(sent_at)});
-}
-
-Grant grant(milliseconds granted_at, milliseconds arrived, milliseconds claim = 1000ms) {
-  return {.claim = claim, .granted_at = server_start + granted_at, .arrived = at(arrived)};
-}
-
-bool wants_wake_ups(const Step& step) {
-  const auto* request = std::get_if<Request>(&step);
-  return request != nullptr && request->wants_wake_ups;
-}
-
-bool wants_invalidation(const Step& step) {
-  const auto* request = std::get_if<Request>(&step);
-  return request != nullptr && request->wants_invalidation;
-}
-
-bool is_taken(const Acquire& machine) { return std::holds_alternative<Acquire::Taken>(machine.outcome()); }
-
-const Acquire::Held* held(const Acquire& machine) { return std::get_if<Acquire::Held>(&machine.outcome()); }
-
-std::string refusal_text(const Acquire& machine) {
-  const auto* refused = std::get_if<Refusal>(&machine.outcome());
-  return refused == nullptr ? "" : refused->text;
-}
 
 /// A waiter that found the lock taken and has asked for a place.
 struct Asking {
@@ -109,9 +36,9 @@ struct Waiting : Asking {
 // needs; who only tries does not.
 TEST(AcquireQueue, ATakenLockIsWaitedForInLine) {
   Acquire waits{key, id, waiting};
-  EXPECT_THAT(command(waits.start(at(0ms))), is_set);
+  EXPECT_THAT(command(waits.start(at(0ms))), is_set());
   const Step step = waits.answered(text(foreign));
-  EXPECT_THAT(command(step), is_line_up);
+  EXPECT_THAT(command(step), is_line_up());
   EXPECT_EQ(script(step), &scripts::acquire);
   EXPECT_TRUE(wants_wake_ups(step));
   EXPECT_FALSE(wants_invalidation(step));
@@ -129,13 +56,13 @@ TEST(AcquireQueue, ATakenLockIsWaitedForInLine) {
 // Where the lock was taken the last time, a waiter asks for a place at once. One attempt always goes the short way.
 TEST(AcquireQueue, AnExpectedLineIsJoinedAtOnce) {
   Acquire waits{key, id, expecting};
-  EXPECT_THAT(command(waits.start(at(0ms))), is_line_up);
+  EXPECT_THAT(command(waits.start(at(0ms))), is_line_up());
   EXPECT_FALSE(waits.met_others());
 
   Terms tries = expecting;
   tries.wait_until.reset();
   Acquire machine{key, id, tries};
-  EXPECT_THAT(command(machine.start(at(0ms))), is_set);
+  EXPECT_THAT(command(machine.start(at(0ms))), is_set());
 }
 
 // The window for which a silent waiter counts as alive leaves room for three lost or late looks.
@@ -160,9 +87,9 @@ TEST(AcquireQueue, AWaiterWithoutAChannelSaysSo) {
 // A server that does not let us have a channel is asked once more, without one: the place must not promise that we hear.
 TEST(AcquireQueue, ARefusedChannelIsTakenBack) {
   Asking asking;
-  const Step step = asking.machine.without_mailbox();
+  const Step step = asking.machine.wake_at("-");
   EXPECT_THAT(command(step), ElementsAre("EVALSHA", scripts::acquire.sha1, "2", "stock", "redismutex:{stock}", own,
-                                         "7000", "-", "2500", "10000"));
+                                         "7000", "-", "2500", "10000", "0"));
   EXPECT_FALSE(wants_wake_ups(step));
   EXPECT_EQ(pause(asking.machine.answered(in_line(10ms, Place::behind))), at(510ms));
 }
@@ -180,7 +107,7 @@ TEST(AcquireQueue, TheScriptMayFindTheLockFree) {
 // A line that is full ends it at once, and leaves nothing to take back.
 TEST(AcquireQueue, AFullLineEndsIt) {
   Asking asking;
-  EXPECT_TRUE(is_done(asking.machine.answered(too_many({.sent_at = at(1ms), .now = at(2ms)}))));
+  EXPECT_TRUE(is_done(asking.machine.answered(no_place({.sent_at = at(1ms), .now = at(2ms)}))));
   EXPECT_TRUE(std::holds_alternative<Acquire::Full>(asking.machine.outcome()));
   EXPECT_FALSE(asking.machine.left_traces());
   EXPECT_TRUE(asking.machine.met_others());
@@ -203,7 +130,7 @@ TEST(AcquireQueue, ARefusedPlaceEndsIt) {
 // A lost answer is asked for again, in the line's terms: never by SET, which would pass the others by.
 TEST(AcquireQueue, ALostPlaceIsAskedForAgain) {
   Asking asking;
-  for (int i = 0; i < 3; ++i) EXPECT_THAT(command(asking.machine.unanswered()), is_line_up);
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(command(asking.machine.unanswered()), is_line_up());
   EXPECT_TRUE(pause(asking.machine.answered(in_line(900ms, Place::behind))));
   EXPECT_TRUE(asking.machine.left_traces());
 }
@@ -212,7 +139,7 @@ TEST(AcquireQueue, ALostPlaceIsAskedForAgain) {
 TEST(AcquireQueue, AnAnswerThatIsTooLateIsNoLock) {
   Asking asking;
   EXPECT_THAT(command(asking.machine.answered(has_it({.sent_at = at(0ms), .now = valid_until(at(0ms), expiry)}))),
-              is_line_up);
+              is_line_up());
   EXPECT_TRUE(asking.machine.in_doubt());
   EXPECT_TRUE(asking.machine.left_traces());
   EXPECT_TRUE(is_done(asking.machine.answered(has_it({.sent_at = at(7s), .now = at(7100ms)}))));
@@ -234,45 +161,6 @@ TEST(AcquireQueue, AnAnswerThatIsTooLateEndsWhoMayNotWait) {
   EXPECT_TRUE(asking.machine.left_traces());
 }
 
-// ---- the short way ----
-
-// Nothing was there: the lock is held. Our own id was there: a lost attempt took it, and its lease is started anew, in
-// the terms of a lock that others may wait for.
-TEST(AcquireQueue, TheShortWayStillWorks) {
-  Acquire free{key, id, waiting};
-  free.start(at(0ms));
-  EXPECT_TRUE(is_done(free.answered(nothing({.sent_at = at(5ms), .now = at(6ms)}))));
-  EXPECT_EQ(held(free)->valid_until, valid_until(at(5ms), expiry));
-  EXPECT_FALSE(held(free)->claimed);
-  EXPECT_FALSE(free.met_others());
-  EXPECT_FALSE(free.left_traces());
-
-  Acquire found{key, id, once};
-  found.start(at(0ms));
-  EXPECT_THAT(command(found.unanswered()), is_set);
-  EXPECT_TRUE(found.in_doubt());
-  EXPECT_THAT(command(found.answered(text(own))), is_extend);
-  EXPECT_TRUE(found.left_traces());
-  EXPECT_TRUE(is_done(found.answered(integer(3, {.sent_at = at(20ms), .now = at(21ms)}))));
-  EXPECT_EQ(held(found)->valid_until, valid_until(at(20ms), expiry));
-  EXPECT_FALSE(found.left_traces());
-}
-
-// An extension that came too late, or was not answered, is followed by the short way again; a refused one ends it.
-TEST(AcquireQueue, AnExtensionMayFail) {
-  const auto extending = [](Acquire& machine) -> Acquire& {
-    machine.start(at(0ms));
-    machine.answered(text(own));
-    return machine;
-  };
-  Acquire late{key, id, waiting}, lost{key, id, waiting}, refused{key, id, waiting};
-  EXPECT_THAT(command(extending(late).answered(integer(0))), is_set);
-  EXPECT_THAT(command(extending(lost).unanswered()), is_set);
-  EXPECT_TRUE(is_done(extending(refused).answered(error("READONLY replica"))));
-  EXPECT_EQ(refusal_text(refused), "READONLY replica");
-  EXPECT_TRUE(refused.left_traces());
-}
-
 // ---- timers ----
 
 // Who has others ahead of him looks once a delay, counted from the answer, whatever the present lease.
@@ -280,7 +168,7 @@ TEST(AcquireQueue, ThoseBehindLookOnceADelay) {
   for (const std::int64_t pttl : {-1, 0, 100, 100'000}) {
     Waiting behind{Place::behind, pttl};
     EXPECT_EQ(behind.pause, at(500ms));
-    EXPECT_THAT(command(behind.machine.woken(at(500ms))), is_line_up);
+    EXPECT_THAT(command(behind.machine.woken(at(500ms))), is_line_up());
     EXPECT_EQ(pause(behind.machine.answered(in_line(600ms, Place::behind, pttl))), at(1100ms));
   }
 }
@@ -290,11 +178,11 @@ TEST(AcquireQueue, TheFirstWatchesTheKeyAfterAWhile) {
   Waiting first{Place::first};
   EXPECT_EQ(first.pause, at(20ms));
   const Step step = first.machine.woken(at(20ms));
-  EXPECT_THAT(command(step), is_look);
+  EXPECT_THAT(command(step), is_look());
   EXPECT_TRUE(wants_invalidation(step));
   EXPECT_FALSE(wants_wake_ups(step));
   EXPECT_EQ(pause(first.machine.answered(text(foreign, {.sent_at = at(20ms), .now = at(30ms)}))), at(500ms));
-  EXPECT_THAT(command(first.machine.woken(at(500ms))), is_line_up);
+  EXPECT_THAT(command(first.machine.woken(at(500ms))), is_line_up());
   // It watches already.
   EXPECT_EQ(pause(first.machine.answered(in_line(510ms, Place::first))), at(1010ms));
 }
@@ -304,7 +192,7 @@ TEST(AcquireQueue, WhoBecomesTheFirstWatchesFromThenOn) {
   Waiting behind{Place::behind};
   behind.machine.woken(at(500ms));
   EXPECT_EQ(pause(behind.machine.answered(in_line(500ms, Place::first))), at(520ms));
-  EXPECT_THAT(command(behind.machine.woken(at(520ms))), is_look);
+  EXPECT_THAT(command(behind.machine.woken(at(520ms))), is_look());
 }
 
 // Who falls back, because its place was lost, watches anew when it is the first again.
@@ -322,7 +210,7 @@ TEST(AcquireQueue, WhoFallsBackWatchesAnew) {
 TEST(AcquireQueue, TheFirstLooksAtTheEndOfTheLease) {
   Waiting first{Place::first, 10};
   EXPECT_EQ(first.pause, at(11ms));
-  EXPECT_THAT(command(first.machine.woken(at(11ms))), is_line_up);
+  EXPECT_THAT(command(first.machine.woken(at(11ms))), is_line_up());
 
   EXPECT_EQ((Waiting{Place::first, 0}.pause), at(1ms));
   EXPECT_EQ((Waiting{Place::first, -1}.pause), at(20ms));
@@ -344,7 +232,7 @@ TEST(AcquireQueue, ALookThatFindsAChangeAsksTheLine) {
   for (const Answer& answer : {nothing(), text(own)}) {
     Waiting first{Place::first};
     first.machine.woken(at(20ms));
-    EXPECT_THAT(command(first.machine.answered(answer)), is_line_up);
+    EXPECT_THAT(command(first.machine.answered(answer)), is_line_up());
   }
 }
 
@@ -361,10 +249,10 @@ TEST(AcquireQueue, ALookThatIsRefusedEndsIt) {
 TEST(AcquireQueue, ALookThatIsNotAnsweredAsksTheLine) {
   Waiting first{Place::first};
   first.machine.woken(at(20ms));
-  EXPECT_THAT(command(first.machine.unanswered()), is_line_up);
+  EXPECT_THAT(command(first.machine.unanswered()), is_line_up());
   // First as before: it watches again at once.
   EXPECT_EQ(pause(first.machine.answered(in_line(2s, Place::first))), at(20ms));
-  EXPECT_THAT(command(first.machine.woken(at(2s))), is_look);
+  EXPECT_THAT(command(first.machine.woken(at(2s))), is_look());
 }
 
 // ---- early wakes ----
@@ -374,20 +262,20 @@ TEST(AcquireQueue, AnEarlyWakeAsksTheLineAndWatchesAnew) {
   Waiting first{Place::first};
   first.machine.woken(at(20ms));
   first.machine.answered(text(foreign, {.now = at(30ms)}));
-  EXPECT_THAT(command(first.machine.woken(at(200ms))), is_line_up);
+  EXPECT_THAT(command(first.machine.woken(at(200ms))), is_line_up());
   const Step step = first.machine.answered(in_line(200ms, Place::first));
   EXPECT_EQ(pause(step), at(20ms));
-  EXPECT_THAT(command(first.machine.woken(at(200ms))), is_look);
+  EXPECT_THAT(command(first.machine.woken(at(200ms))), is_look());
 }
 
 // The same for those who do not watch: a lost connection wakes them too.
 TEST(AcquireQueue, AnEarlyWakeOfThoseBehindAsksTheLine) {
   Waiting behind{Place::behind};
-  EXPECT_THAT(command(behind.machine.woken(at(100ms))), is_line_up);
+  EXPECT_THAT(command(behind.machine.woken(at(100ms))), is_line_up());
   EXPECT_EQ(pause(behind.machine.answered(in_line(110ms, Place::behind))), at(610ms));
 
   Waiting first{Place::first};
-  EXPECT_THAT(command(first.machine.woken(at(10ms))), is_line_up);
+  EXPECT_THAT(command(first.machine.woken(at(10ms))), is_line_up());
 }
 
 // ---- grants ----
@@ -403,6 +291,15 @@ TEST(AcquireQueue, AGrantIsTheLock) {
   EXPECT_GE(held(behind.machine)->valid_until, valid_until(at(200ms), 1000ms) - 200ms / 100);
   EXPECT_FALSE(behind.machine.left_traces());
   EXPECT_TRUE(behind.machine.met_others());
+}
+
+// It has the token, if one was wanted.
+TEST(AcquireQueue, AGrantHasTheToken) {
+  Waiting behind{Place::behind};
+  Grant with_token = grant(200ms, 300ms);
+  with_token.token = 1'750'000'000'200'000;
+  EXPECT_TRUE(is_done(behind.machine.granted(with_token, at(350ms))));
+  EXPECT_EQ(held(behind.machine)->token, 1'750'000'000'200'000u);
 }
 
 // The last answer is what it is counted from, not the first.
@@ -424,7 +321,7 @@ TEST(AcquireQueue, AJumpOfTheServersClockMakesNoLeaseLonger) {
   EXPECT_EQ(held(forward.machine)->valid_until, valid_until(at(300ms), 1000ms));
 
   Waiting back{Place::behind};
-  EXPECT_THAT(command(back.machine.granted(grant(-1h, 300ms), at(350ms))), is_line_up);
+  EXPECT_THAT(command(back.machine.granted(grant(-1h, 300ms), at(350ms))), is_line_up());
   EXPECT_FALSE(held(back.machine));
 }
 
@@ -447,7 +344,7 @@ TEST(AcquireQueue, AStaleGrantIsNoLock) {
   Waiting barely{Place::behind};
   EXPECT_TRUE(is_done(barely.machine.granted(grant(0ms, 10ms), end - 1ns)));
   Waiting stale{Place::behind};
-  EXPECT_THAT(command(stale.machine.granted(grant(0ms, 10ms), end)), is_line_up);
+  EXPECT_THAT(command(stale.machine.granted(grant(0ms, 10ms), end)), is_line_up());
   EXPECT_TRUE(is_taken(stale.machine));
   EXPECT_TRUE(stale.machine.left_traces());
 }
@@ -561,22 +458,6 @@ TEST(AcquireQueue, TracesAreKnownWheneverItStops) {
   EXPECT_TRUE(machine.left_traces());
   machine.granted(grant(30ms, 31ms), at(32ms));
   EXPECT_FALSE(machine.left_traces());  // now it is a lock, to be released
-}
-
-// An attempt by SET that was not answered leaves a trace in every ending but the lock itself.
-TEST(AcquireQueue, AnUnansweredSetLeavesATrace) {
-  Acquire tries{key, id, once};
-  tries.start(at(0ms));
-  tries.unanswered();
-  EXPECT_TRUE(is_done(tries.answered(text(foreign))));
-  EXPECT_TRUE(tries.left_traces());
-  EXPECT_TRUE(tries.in_doubt());
-
-  Acquire gets_it{key, id, once};
-  gets_it.start(at(0ms));
-  gets_it.unanswered();
-  gets_it.answered(nothing({.sent_at = at(1ms), .now = at(2ms)}));
-  EXPECT_FALSE(gets_it.left_traces());
 }
 
 }  // namespace

@@ -1,48 +1,30 @@
 #include "protocol/acquire.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "protocol/lease.hpp"
-#include "unit/protocol/steps.hpp"
+#include <string>
+#include <utility>
 
+#include "protocol/lease.hpp"
+#include "unit/protocol/acquire_steps.hpp"
+
+// How a lock is asked for and what the answers mean. How it is waited for is in acquire_queue_test.cpp.
 namespace redismutex::protocol {
 namespace {
 
-using namespace std::chrono_literals;
-using ::testing::AllOf;
-using ::testing::ElementsAre;
-using ::testing::Ge;
-using ::testing::Lt;
-using ::testing::Optional;
-
-const Key key{"stock"};
-const OwnerId id{{}};
-const std::string own = id.text();
-constexpr std::string_view foreign = "somebody else";
-
-constexpr auto expiry = 1000ms;  // so the lease is valid for 988 ms
-constexpr Acquire::Terms once{.expiry = expiry, .wait_until = std::nullopt, .delay = 300ms};
-constexpr Acquire::Terms waiting{.expiry = expiry, .wait_until = at(10s), .delay = 300ms};
-
-const auto is_set = ElementsAre("SET", "stock", own, "NX", "GET", "PX", "1000");
-const auto is_extend = ElementsAre("EVALSHA", scripts::extend.sha1, "1", "stock", own, "1000");
+Terms fenced(Terms terms) {
+  terms.fencing = Fencing::with_token;
+  return terms;
+}
 
 std::optional<Instant> held_until(const Acquire& machine) {
-  const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
-  return held == nullptr ? std::nullopt : std::optional{held->valid_until};
+  const auto* outcome = held(machine);
+  return outcome == nullptr ? std::nullopt : std::optional{outcome->valid_until};
 }
 
-bool is_taken(const Acquire& machine) { return std::holds_alternative<Acquire::Taken>(machine.outcome()); }
-
-std::string refusal_code(const Acquire& machine) {
-  const auto* refused = std::get_if<Refusal>(&machine.outcome());
-  return refused == nullptr ? "" : refused->code;
-}
-
-/// A machine that found its own id and has sent the extension.
-struct Extending {
-  explicit Extending(Acquire::Terms terms) : machine{key, id, terms} {
+/// A machine that found its own id at the key, after a lost answer, and has asked for a lease of its own.
+struct FoundItself {
+  explicit FoundItself(const Terms& terms) : machine{key, id, terms} {
     machine.start(at(0ms));
     machine.unanswered();
     machine.answered(text(own, {.sent_at = at(10ms), .now = at(20ms)}));
@@ -50,17 +32,17 @@ struct Extending {
   Acquire machine;
 };
 
-// ---- asking ----
+// ---- the short way ----
 
-// The first step is the one command that both asks and takes, with an expiry, whatever the terms.
+// The first step is the one command that both asks and takes, with an expiry, whether it waits or not.
 TEST(Acquire, BeginsWithOneAtomicCommand) {
   for (const auto& terms : {once, waiting}) {
     Acquire machine{key, id, terms};
     const Step step = machine.start(at(0ms));
-    EXPECT_THAT(command(step), is_set);
+    EXPECT_THAT(command(step), is_set());
     EXPECT_EQ(script(step), nullptr);
     EXPECT_TRUE(is_taken(machine));
-    EXPECT_FALSE(machine.perhaps_held());
+    EXPECT_FALSE(machine.left_traces());
   }
 }
 
@@ -70,7 +52,10 @@ TEST(Acquire, AFreeKeyIsHeldFromTheTimeOfSending) {
   machine.start(at(0ms));
   EXPECT_TRUE(is_done(machine.answered(nothing({.sent_at = at(5ms), .now = at(400ms)}))));
   EXPECT_EQ(held_until(machine), valid_until(at(5ms), expiry));
-  EXPECT_FALSE(machine.perhaps_held());
+  EXPECT_FALSE(held(machine)->claimed);
+  EXPECT_EQ(held(machine)->token, 0u);
+  EXPECT_FALSE(machine.met_others());
+  EXPECT_FALSE(machine.left_traces());
 }
 
 // One attempt at a taken key ends there, and nothing is left to give back.
@@ -79,7 +64,8 @@ TEST(Acquire, OneAttemptAtATakenKeyEnds) {
   machine.start(at(0ms));
   EXPECT_TRUE(is_done(machine.answered(text(foreign))));
   EXPECT_TRUE(is_taken(machine));
-  EXPECT_FALSE(machine.perhaps_held());
+  EXPECT_TRUE(machine.met_others());
+  EXPECT_FALSE(machine.left_traces());
 }
 
 // An id that is our own but for one character, or is its beginning, is somebody else's.
@@ -95,13 +81,14 @@ TEST(Acquire, OnlyTheWholeIdIsOurOwn) {
 // An error, and any answer that SET never has, ends even a wait, and is reported.
 TEST(Acquire, ARefusalEndsIt) {
   for (const auto& terms : {once, waiting}) {
-    for (const auto& [answer, code] : {std::pair{error("OOM command not allowed"), "OOM"},
-                                       std::pair{integer(1), "UNEXPECTED"}, std::pair{other(), "UNEXPECTED"}}) {
+    for (const auto& [answer, said] :
+         {std::pair{error("OOM command not allowed"), "OOM command not allowed"},
+          std::pair{integer(1), "UNEXPECTED answer to SET"}, std::pair{other(), "UNEXPECTED answer to SET"}}) {
       Acquire machine{key, id, terms};
       machine.start(at(0ms));
       EXPECT_TRUE(is_done(machine.answered(answer)));
-      EXPECT_EQ(refusal_code(machine), code);
-      EXPECT_FALSE(machine.perhaps_held());  // the one attempt was answered
+      EXPECT_EQ(refusal_text(machine), said);
+      EXPECT_FALSE(machine.left_traces());  // the one attempt was answered
     }
   }
 }
@@ -112,65 +99,62 @@ TEST(Acquire, ARefusalEndsIt) {
 TEST(Acquire, ALostAnswerIsAskedForAgain) {
   Acquire machine{key, id, once};
   machine.start(at(0ms));
-  EXPECT_THAT(command(machine.unanswered()), is_set);
-  EXPECT_THAT(command(machine.unanswered()), is_set);
-  EXPECT_TRUE(machine.perhaps_held());
+  EXPECT_THAT(command(machine.unanswered()), is_set());
+  EXPECT_THAT(command(machine.unanswered()), is_set());
+  EXPECT_TRUE(machine.in_doubt());
+  EXPECT_TRUE(machine.left_traces());
   EXPECT_TRUE(is_done(machine.answered(nothing({.sent_at = at(700ms), .now = at(701ms)}))));
   EXPECT_EQ(held_until(machine), valid_until(at(700ms), expiry));
-  EXPECT_FALSE(machine.perhaps_held());
+  EXPECT_FALSE(machine.left_traces());
 }
 
-// Our own id at the key means that an unanswered attempt took it. When is unknown, so the lease is started anew.
-TEST(Acquire, OurOwnIdAtTheKeyIsExtended) {
-  Acquire machine{key, id, once};
-  machine.start(at(0ms));
-  machine.unanswered();
-  const Step step = machine.answered(text(own));
-  EXPECT_THAT(command(step), is_extend);
-  EXPECT_EQ(script(step), &scripts::extend);
-  EXPECT_TRUE(machine.perhaps_held());
-}
-
-// The extension's own sending is what the lease counts from.
-TEST(Acquire, AnExtendedLeaseCountsFromTheExtension) {
-  Extending extending{once};
-  EXPECT_TRUE(is_done(extending.machine.answered(integer(1, {.sent_at = at(600ms), .now = at(640ms)}))));
-  EXPECT_EQ(held_until(extending.machine), valid_until(at(600ms), expiry));
-  EXPECT_FALSE(extending.machine.perhaps_held());
-}
-
-// The lock that was found again ended before the extension arrived: it is asked for anew, under one attempt too.
-TEST(Acquire, AnExtensionThatCameTooLateAsksAnew) {
-  for (const auto& terms : {once, waiting}) {
-    Extending extending{terms};
-    EXPECT_THAT(command(extending.machine.answered(integer(0))), is_set);
-    EXPECT_TRUE(is_done(extending.machine.answered(nothing({.sent_at = at(30ms), .now = at(40ms)}))));
-    EXPECT_EQ(held_until(extending.machine), valid_until(at(30ms), expiry));
+// Our own id at the key means that an unanswered attempt took it. When is unknown, so the script starts the lease anew:
+// from its own sending on, and without a place in the line for one that does not wait.
+TEST(Acquire, OurOwnIdAtTheKeyIsAskedForALease) {
+  for (const auto& [terms, most_waiting] : {std::pair{once, "0"}, std::pair{waiting, "10000"}}) {
+    Acquire machine{key, id, terms};
+    machine.start(at(0ms));
+    machine.unanswered();
+    const Step step = machine.answered(text(own));
+    EXPECT_THAT(command(step), is_line_up("0", most_waiting));
+    EXPECT_EQ(script(step), &scripts::acquire);
+    EXPECT_TRUE(machine.left_traces());
+    EXPECT_TRUE(is_done(machine.answered(has_it({.sent_at = at(600ms), .now = at(640ms)}))));
+    EXPECT_EQ(held_until(machine), valid_until(at(600ms), expiry));
+    EXPECT_FALSE(machine.left_traces());
   }
 }
 
-// An extension whose answer is lost is no reason to believe in the lock: the key is looked at again.
-TEST(Acquire, AnUnansweredExtensionAsksAnew) {
-  Extending extending{once};
-  EXPECT_THAT(command(extending.machine.unanswered()), is_set);
-  EXPECT_TRUE(extending.machine.perhaps_held());
-  EXPECT_THAT(command(extending.machine.answered(text(own))), is_extend);
-  EXPECT_TRUE(is_done(extending.machine.answered(integer(1, {.sent_at = at(50ms), .now = at(60ms)}))));
-  EXPECT_EQ(held_until(extending.machine), valid_until(at(50ms), expiry));
+// The lock that was found again went to somebody else before the script arrived: one attempt ends, with something to take
+// back, because what was never answered may arrive yet.
+TEST(Acquire, ALockThatWasFoundAgainMayBeGone) {
+  FoundItself found{once};
+  EXPECT_TRUE(is_done(found.machine.answered(no_place({}))));
+  EXPECT_TRUE(is_taken(found.machine));
+  EXPECT_TRUE(found.machine.left_traces());
 }
 
-// A refused extension ends it, under any terms; the server still has our lock.
-TEST(Acquire, ARefusedExtensionEndsItAndLeavesTheLockToGiveBack) {
+// A refused script ends it, under any terms; the server still has our lock.
+TEST(Acquire, ARefusedScriptEndsItAndLeavesTheLockToGiveBack) {
   for (const auto& terms : {once, waiting}) {
-    for (const auto& [answer, code] :
-         {std::pair{error("READONLY You can't write against a read only replica."), "READONLY"},
-          std::pair{nothing(), "UNEXPECTED"}, std::pair{text(own), "UNEXPECTED"}, std::pair{other(), "UNEXPECTED"}}) {
-      Extending extending{terms};
-      EXPECT_TRUE(is_done(extending.machine.answered(answer)));
-      EXPECT_EQ(refusal_code(extending.machine), code);
-      EXPECT_TRUE(extending.machine.perhaps_held());
+    for (const auto& [answer, said] : {std::pair{error("READONLY You can't write"), "READONLY You can't write"},
+                                       std::pair{nothing(), "UNEXPECTED answer to acquire.lua"},
+                                       std::pair{text(own), "UNEXPECTED answer to acquire.lua"},
+                                       std::pair{integers({}), "UNEXPECTED answer to acquire.lua"},
+                                       std::pair{integers({3, 0, 0, 0, 0}), "UNEXPECTED answer to acquire.lua"}}) {
+      FoundItself found{terms};
+      EXPECT_TRUE(is_done(found.machine.answered(answer)));
+      EXPECT_EQ(refusal_text(found.machine), said);
+      EXPECT_TRUE(found.machine.left_traces());
     }
   }
+}
+
+// A place in the line is no answer for one that does not wait.
+TEST(Acquire, OneAttemptTakesNoPlace) {
+  FoundItself found{once};
+  EXPECT_TRUE(is_done(found.machine.answered(in_line(20ms, Place::first))));
+  EXPECT_EQ(refusal_text(found.machine), "UNEXPECTED answer to acquire.lua");
 }
 
 // ---- late answers ----
@@ -187,96 +171,65 @@ TEST(Acquire, AnAnswerAfterTheLeaseIsNoLock) {
   late.start(at(0ms));
   EXPECT_TRUE(is_done(late.answered(nothing({.sent_at = at(0ms), .now = end}))));
   EXPECT_TRUE(is_taken(late));
-  EXPECT_TRUE(late.perhaps_held());
+  EXPECT_TRUE(late.left_traces());
 }
 
-// The same for the answer to an extension.
-TEST(Acquire, AnExtensionAnsweredAfterTheLeaseIsNoLock) {
-  Extending extending{once};
-  EXPECT_TRUE(is_done(extending.machine.answered(integer(1, {.sent_at = at(50ms), .now = at(50ms) + expiry}))));
-  EXPECT_TRUE(is_taken(extending.machine));
-  EXPECT_TRUE(extending.machine.perhaps_held());
-}
-
-// A waiter whose lock came too late tries on, and may find and extend what it took.
-TEST(Acquire, AWaiterTriesOnAfterALateAnswer) {
+// A waiter whose lock came too late asks the script, and may find that it still is its own.
+TEST(Acquire, AWaiterGoesOnAfterALateAnswer) {
   Acquire machine{key, id, waiting};
   machine.start(at(0ms));
-  EXPECT_TRUE(pause(machine.answered(nothing({.sent_at = at(0ms), .now = at(2s)}))));
-  EXPECT_TRUE(machine.perhaps_held());
-  EXPECT_THAT(command(machine.woken(at(2300ms))), is_set);
-  EXPECT_THAT(command(machine.answered(text(own, {.sent_at = at(2300ms), .now = at(2310ms)}))), is_extend);
-  EXPECT_TRUE(is_done(machine.answered(integer(1, {.sent_at = at(2310ms), .now = at(2320ms)}))));
-  EXPECT_EQ(held_until(machine), valid_until(at(2310ms), expiry));
-  EXPECT_FALSE(machine.perhaps_held());
+  EXPECT_THAT(command(machine.answered(nothing({.sent_at = at(0ms), .now = at(8s)}))), is_line_up());
+  EXPECT_TRUE(machine.left_traces());
+  EXPECT_TRUE(is_done(machine.answered(has_it({.sent_at = at(8s), .now = at(8001ms)}))));
+  EXPECT_EQ(held_until(machine), valid_until(at(8s), expiry));
+  EXPECT_FALSE(machine.left_traces());
 }
 
-// ---- waiting ----
+// ---- fencing ----
 
-// Between two looks at a taken key lies the delay, counted from the answer.
-TEST(Acquire, AWaiterPausesForTheDelay) {
-  Acquire machine{key, id, waiting};
+// A token comes from the script, which is asked at once, whether it waits or not; only waiters have themselves woken.
+TEST(Acquire, ATokenIsAskedForAtTheScript) {
+  Acquire waits{key, id, fenced(waiting)};
+  const Step waits_step = waits.start(at(0ms));
+  EXPECT_THAT(command(waits_step), is_line_up("1"));
+  EXPECT_TRUE(std::get<Request>(waits_step).wants_wake_ups);
+
+  Acquire tries{key, id, fenced(once)};
+  const Step tries_step = tries.start(at(0ms));
+  EXPECT_THAT(command(tries_step), is_line_up("1", "0"));
+  EXPECT_EQ(script(tries_step), &scripts::acquire);
+  EXPECT_FALSE(std::get<Request>(tries_step).wants_wake_ups);
+}
+
+// The answer has the token, to the last digit.
+TEST(Acquire, TheAnswerHasTheToken) {
+  Acquire machine{key, id, fenced(once)};
   machine.start(at(0ms));
-  EXPECT_EQ(pause(machine.answered(text(foreign, {.now = at(7ms)}))), at(307ms));
-  EXPECT_THAT(command(machine.woken(at(307ms))), is_set);
-  EXPECT_EQ(pause(machine.answered(text(foreign, {.now = at(1s)}))), at(1300ms));
-  EXPECT_FALSE(machine.perhaps_held());
+  EXPECT_TRUE(is_done(machine.answered(has_it({.sent_at = at(1ms), .now = at(2ms)}, 9'007'199'254'740'991))));
+  EXPECT_EQ(held(machine)->token, 9'007'199'254'740'991u);
+  EXPECT_EQ(held_until(machine), valid_until(at(1ms), expiry));
 }
 
-// Driven without a lag, a waiter looks once a delay and ends at its limit: not after it, and not before the last look,
-// which comes so shortly before the limit that its answer is just in time.
-TEST(Acquire, AWaiterLooksAtTheKeyUntilTheLimit) {
-  for (const auto delay : {1ms, 299ms, 300ms, 999ms, 2000ms}) {
-    const Instant limit = at(1s);
-    Acquire machine{key, id, {.expiry = expiry, .wait_until = limit, .delay = delay}};
-    Step step = machine.start(at(0ms));
-    Instant now = at(0ms), last_look = now;
-    while (!is_done(step)) {
-      if (const auto until = pause(step)) {
-        EXPECT_GT(*until, now);
-        EXPECT_LE(*until, now + delay + 10ms);
-        EXPECT_LE(*until, limit);
-        now = *until;
-        step = machine.woken(now);
-      } else {
-        last_look = now;
-        step = machine.answered(text(foreign, {.sent_at = now, .now = now}));
-      }
-    }
-    EXPECT_EQ(now, limit) << delay.count();
-    EXPECT_THAT(last_look, AllOf(Ge(limit - 10ms), Lt(limit))) << delay.count();
-    EXPECT_TRUE(is_taken(machine));
-    EXPECT_FALSE(machine.perhaps_held());
-  }
-}
-
-// A taken key found at the limit, or after it, ends the wait at once; so does waking up there.
-TEST(Acquire, TheLimitEndsTheWait) {
-  for (const Instant now : {at(10s), at(11s)}) {
-    Acquire answered{key, id, waiting};
-    answered.start(at(0ms));
-    EXPECT_TRUE(is_done(answered.answered(text(foreign, {.now = now}))));
-    EXPECT_TRUE(is_taken(answered));
-
-    Acquire woken{key, id, waiting};
-    woken.start(at(0ms));
-    woken.answered(text(foreign));
-    EXPECT_TRUE(is_done(woken.woken(now)));
-    EXPECT_TRUE(is_taken(woken));
-  }
-}
-
-// A free key that is found after the limit is nevertheless the lock: to give it back would help nobody.
-TEST(Acquire, AFreeKeyFoundAfterTheLimitIsHeld) {
-  Acquire machine{key, id, waiting};
+// One attempt that finds the lock taken ends there; nothing is left but what an unanswered one may have left.
+TEST(Acquire, ATakenLockEndsAFencedAttempt) {
+  Acquire machine{key, id, fenced(once)};
   machine.start(at(0ms));
-  EXPECT_TRUE(is_done(machine.answered(nothing({.sent_at = at(9999ms), .now = at(10001ms)}))));
-  EXPECT_TRUE(held_until(machine));
+  EXPECT_TRUE(is_done(machine.answered(no_place({}))));
+  EXPECT_TRUE(is_taken(machine));
+  EXPECT_TRUE(machine.met_others());
+  EXPECT_FALSE(machine.left_traces());
+
+  Acquire doubtful{key, id, fenced(once)};
+  doubtful.start(at(0ms));
+  EXPECT_THAT(command(doubtful.unanswered()), is_line_up("1", "0"));
+  EXPECT_TRUE(is_done(doubtful.answered(no_place({}))));
+  EXPECT_TRUE(is_taken(doubtful));
+  EXPECT_TRUE(doubtful.left_traces());
 }
 
 // ---- giving up ----
 
-// A driver whose time limit passes during a look learns whether this is a taken lock: somebody else had it before. Our
+// A driver whose time limit passes during an attempt learns whether this is a taken lock: somebody else had it before. Our
 // own id, a free key, a refusal and no answer at all are nobody else.
 TEST(Acquire, RemembersOthers) {
   Acquire met{key, id, waiting};
@@ -284,7 +237,6 @@ TEST(Acquire, RemembersOthers) {
   EXPECT_FALSE(met.met_others());
   met.answered(text(foreign));
   EXPECT_TRUE(met.met_others());
-  met.woken(at(300ms));
   met.unanswered();
   EXPECT_TRUE(met.met_others());
 
@@ -298,42 +250,26 @@ TEST(Acquire, RemembersOthers) {
 }
 
 // After an unanswered attempt every ending but the lock itself leaves something to give back: it may arrive yet.
-TEST(Acquire, AnUnansweredAttemptIsPerhapsHeldInEveryOtherEnding) {
+TEST(Acquire, AnUnansweredAttemptLeavesTracesInEveryOtherEnding) {
   Acquire taken{key, id, once};
   taken.start(at(0ms));
   taken.unanswered();
   EXPECT_TRUE(is_done(taken.answered(text(foreign))));
-  EXPECT_TRUE(taken.perhaps_held());
+  EXPECT_TRUE(taken.left_traces());
 
   Acquire refused{key, id, waiting};
   refused.start(at(0ms));
   refused.unanswered();
   EXPECT_TRUE(is_done(refused.answered(error("LOADING Redis is loading the dataset in memory"))));
-  EXPECT_EQ(refusal_code(refused), "LOADING");
-  EXPECT_TRUE(refused.perhaps_held());
+  EXPECT_TRUE(refused.left_traces());
 
-  Acquire outlasted{key, id, waiting};
-  outlasted.start(at(0ms));
-  outlasted.unanswered();
-  outlasted.answered(text(foreign, {.now = at(9999ms)}));
-  EXPECT_TRUE(is_done(outlasted.woken(at(10s))));
-  EXPECT_TRUE(is_taken(outlasted));
-  EXPECT_TRUE(outlasted.perhaps_held());
-}
-
-// A driver that stops in a pause leaves nothing behind, one that stops after a lost answer perhaps a lock.
-TEST(Acquire, ADriverMayStopAtAnyTime) {
-  Acquire paused{key, id, waiting};
-  paused.start(at(0ms));
-  paused.answered(text(foreign));
-  EXPECT_FALSE(paused.perhaps_held());
-
-  Acquire lost{key, id, waiting};
-  lost.start(at(0ms));
-  lost.answered(text(foreign));
-  lost.woken(at(300ms));
-  lost.unanswered();
-  EXPECT_TRUE(lost.perhaps_held());
+  Acquire full{key, id, waiting};
+  full.start(at(0ms));
+  full.answered(text(foreign));
+  full.unanswered();
+  EXPECT_TRUE(is_done(full.answered(no_place({}))));
+  EXPECT_TRUE(std::holds_alternative<Acquire::Full>(full.outcome()));
+  EXPECT_TRUE(full.left_traces());
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace redismutex::protocol {
 namespace {
@@ -32,6 +34,36 @@ TEST(Key, HasALimit) {
   EXPECT_EQ(Key{std::string(Key::max_size, 'x')}.text().size(), 4096u);
   EXPECT_THAT([] { Key{std::string(Key::max_size + 1, 'x')}; },
               ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("4097"), HasSubstr("4096"))));
+}
+
+/// Of the part of a key that decides on its slot in a cluster. Source: Redis Cluster specification, "Hash tags".
+std::string hashed_part(const std::string& text) {
+  const auto opening = text.find('{');
+  if (opening == std::string::npos) return text;
+  const auto closing = text.find('}', opening);
+  return closing == std::string::npos || closing == opening + 1 ? text
+                                                                : text.substr(opening + 1, closing - opening - 1);
+}
+
+// The hash beside the key lies in the slot of the key in a cluster, whether that has a hash tag or not. (But for keys with a
+// closing brace and no tag, for which there is no such name.)
+TEST(Key, HasItsQueueInItsOwnSlot) {
+  for (const char* text : {"stock", "{stock}", "a{stock}b", "{a}{b}", "{unfinished", "{{x}}", "a{b", " "}) {
+    const Key key{text};
+    EXPECT_EQ(hashed_part(key.queue()), hashed_part(key.text())) << text;
+  }
+}
+
+// Different keys have different queues; and none is its own.
+TEST(Key, HasAQueueOfItsOwn) {
+  std::set<std::string> names;
+  const std::vector<std::string> keys{"stock",    "{stock}", "{stock",  "stock}", "a{stock}",
+                                      "{stock}a", "{}",      "{}stock", "}{"};
+  for (const std::string& text : keys) {
+    names.insert(Key{text}.queue());
+    names.insert(text);
+  }
+  EXPECT_EQ(names.size(), 2 * keys.size());
 }
 
 }  // namespace

@@ -15,12 +15,12 @@ const Key key{"stock"};
 const OwnerId id{{}};
 constexpr Instant lease_end = at(1s);
 
-const auto is_release = ElementsAre("EVALSHA", scripts::release.sha1, "1", "stock", id.text());
+const auto is_release = ElementsAre("EVALSHA", scripts::release.sha1, "2", "stock", "redismutex:{stock}", id.text());
 
 bool is_released(const Release& machine) { return std::holds_alternative<Release::Released>(machine.outcome()); }
 bool is_gone(const Release& machine) { return std::holds_alternative<Release::Gone>(machine.outcome()); }
 
-// Giving back is one script that compares and deletes, named by its digest and there to load.
+// Giving back is one script that compares, and deletes or hands on, named by its digest and there to load.
 TEST(Release, IsOneAtomicScript) {
   Release machine{key, id, lease_end};
   const Step step = machine.start(at(0s));
@@ -104,8 +104,10 @@ TEST(Release, IsNotReleasedWithoutAnAnswer) {
   Release machine{key, id, lease_end};
   EXPECT_FALSE(is_released(machine));
   machine.start(at(0s));
+  EXPECT_FALSE(machine.in_doubt());
   machine.unanswered();
   EXPECT_FALSE(is_released(machine));
+  EXPECT_TRUE(machine.in_doubt());
 }
 
 }  // namespace

@@ -23,14 +23,25 @@ std::string sha1_of(std::string_view text) {
 // A server knows a script by the digest of what SCRIPT LOAD sent it: the embedded digest has to be that of the embedded
 // bytes, whatever compiler and build system did on the way.
 TEST(Script, DigestIsThatOfTheEmbeddedBytes) {
-  for (const Script* script : {&scripts::extend, &scripts::release}) {
+  for (const Script* script : scripts::all) {
     EXPECT_EQ(script->sha1, sha1_of(script->source)) << script->name;
   }
 }
 
 TEST(Script, IsNamedForItsFile) {
+  EXPECT_EQ(scripts::acquire.name, "acquire");
   EXPECT_EQ(scripts::extend.name, "extend");
   EXPECT_EQ(scripts::release.name, "release");
+}
+
+// What several scripts have in common is put into each at its place, once.
+TEST(Script, HasWhatItIncludes) {
+  for (const Script* script : {&scripts::acquire, &scripts::release}) {
+    const auto first = script->source.find("local function hand_over(");
+    EXPECT_NE(first, std::string_view::npos) << script->name;
+    EXPECT_EQ(script->source.find("local function hand_over(", first + 1), std::string_view::npos) << script->name;
+    EXPECT_EQ(script->source.find("@include"), std::string_view::npos) << script->name;
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -44,6 +45,10 @@ inline Answer error(std::string_view text, Times times = {}) {
 }
 inline Answer other(Times times = {}) {
   return {.type = Answer::Type::other, .sent_at = times.sent_at, .now = times.now};
+}
+
+inline Answer integers(std::vector<std::int64_t> values, Times times = {}) {
+  return {.type = Answer::Type::integers, .integers = std::move(values), .sent_at = times.sent_at, .now = times.now};
 }
 
 /// The words of the command that a step asks for; none if it asks for something else.

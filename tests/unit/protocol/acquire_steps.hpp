@@ -1,0 +1,84 @@
+#pragma once
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/acquire.hpp"
+#include "unit/protocol/steps.hpp"
+
+/// The words in which the tests of Acquire are written.
+namespace redismutex::protocol {
+
+using namespace std::chrono_literals;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+inline const Key key{"stock"};
+inline const OwnerId id{{}};
+inline const std::string own = id.text();
+constexpr std::string_view foreign = "somebody else";
+constexpr std::string_view mailbox = "redismutex:wake:mine";
+
+constexpr auto expiry = 7000ms;
+constexpr auto delay = 500ms;
+constexpr Terms once{.expiry = expiry, .wait_until = std::nullopt, .delay = delay, .mailbox = mailbox};
+constexpr Terms waiting{.expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox};
+constexpr Terms expecting{
+    .expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox, .expect_queue = true};
+
+/// The server's time when ours is at(0ms).
+constexpr microseconds server_start{1'750'000'000'000'000};
+
+/// The one command of the short way.
+inline auto is_set() { return ::testing::ElementsAre("SET", "stock", own, "NX", "GET", "PX", "7000"); }
+
+/// The script's, as one of `waiting` sends it, or as one with `fencing` "1" or `most_waiting` "0".
+inline auto is_line_up(std::string_view fencing = "0", std::string_view most_waiting = "10000") {
+  return ::testing::ElementsAre("EVALSHA", scripts::acquire.sha1, "2", "stock", "redismutex:{stock}", own, "7000",
+                                mailbox, "2500", most_waiting, fencing);
+}
+
+inline auto is_look() { return ::testing::ElementsAre("GET", "stock"); }
+
+inline std::int64_t server_time(milliseconds since_start) { return (server_start + since_start).count(); }
+
+/// lua/acquire.lua's answers.
+inline Answer has_it(Times times, std::int64_t token = 0) { return integers({0, server_start.count(), token}, times); }
+inline Answer no_place(Times times) { return integers({2, server_start.count(), 5000, 10000}, times); }
+
+enum class Place { first, behind };
+
+/// In line, asked at `sent_at` and answered at once; the present lease has `pttl` milliseconds left.
+inline Answer in_line(milliseconds sent_at, Place place, std::int64_t pttl = 5000) {
+  return integers({1, server_time(sent_at), pttl, 3, place == Place::first ? 1 : 0},
+                  {.sent_at = at(sent_at), .now = at(sent_at)});
+}
+
+inline Grant grant(milliseconds granted_at, milliseconds arrived, milliseconds claim = 1000ms) {
+  return {.claim = claim, .granted_at = server_start + granted_at, .token = 0, .arrived = at(arrived)};
+}
+
+inline bool wants_wake_ups(const Step& step) {
+  const auto* request = std::get_if<Request>(&step);
+  return request != nullptr && request->wants_wake_ups;
+}
+
+inline bool wants_invalidation(const Step& step) {
+  const auto* request = std::get_if<Request>(&step);
+  return request != nullptr && request->wants_invalidation;
+}
+
+inline bool is_taken(const Acquire& machine) { return std::holds_alternative<Acquire::Taken>(machine.outcome()); }
+
+inline const Acquire::Held* held(const Acquire& machine) { return std::get_if<Acquire::Held>(&machine.outcome()); }
+
+inline std::string refusal_text(const Acquire& machine) {
+  const auto* refused = std::get_if<Refusal>(&machine.outcome());
+  return refused == nullptr ? "" : refused->text;
+}
+
+}  // namespace redismutex::protocol
