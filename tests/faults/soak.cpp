@@ -23,7 +23,7 @@ using std::chrono::steady_clock;
 
 struct Wanted {
   double minutes = 5;
-  Setting one{.length = 10s, .worker = REDISMUTEX_FAULTS_WORKER};
+  Setting one{.length = 15s, .worker = REDISMUTEX_FAULTS_WORKER};
 };
 
 Wanted read(int count, char** arguments) {
