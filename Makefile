@@ -39,7 +39,7 @@ test-sanitizers: ## run unit, simulation and integration tests under the address
 	$(call ctest,asan)
 	$(call ctest,tsan)
 
-soak: ## faults of seeds that nobody has tried, for MINUTES (5): in the simulator and on real servers
+soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): simulated ones, and on real servers
 	scripts/setup test
 	$(call build,dev) --target redismutex_sim_program redismutex_faults_soak
 	# Both at once: the simulator takes what time the servers leave.

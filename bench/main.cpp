@@ -18,8 +18,8 @@
 namespace redismutex::bench {
 namespace {
 
-const std::vector<std::string> all_modes{"pairs",     "threads", "cost",   "scale",   "contention",
-                                         "hand-over", "waiting", "within", "recovery"};
+const std::vector<std::string> all_modes{"pairs",      "threads",   "cost",    "leases", "scale",
+                                         "contention", "hand-over", "waiting", "within", "recovery"};
 
 struct Wanted {
   std::vector<std::string> modes{};
@@ -44,15 +44,11 @@ int measure(const Wanted& wanted) {
   run.report.fact("load at the start", load_average());
 
   const std::map<std::string, std::function<void()>> modes{
-      {"pairs", [&] { run_pairs(run); }},
-      {"threads", [&] { run_threads(run, wanted.threads); }},
-      {"cost", [&] { run_cost(run); }},
-      {"scale", [&] { run_scale(run); }},
-      {"contention", [&] { run_contention(run, wanted.contention); }},
-      {"hand-over", [&] { run_hand_over(run); }},
-      {"waiting", [&] { run_waiting(run); }},
-      {"within", [&] { run_within(run); }},
-      {"recovery", [&] { run_recovery(run); }},
+      {"pairs", [&] { run_pairs(run); }},         {"threads", [&] { run_threads(run, wanted.threads); }},
+      {"cost", [&] { run_cost(run); }},           {"leases", [&] { run_leases(run); }},
+      {"scale", [&] { run_scale(run); }},         {"contention", [&] { run_contention(run, wanted.contention); }},
+      {"hand-over", [&] { run_hand_over(run); }}, {"waiting", [&] { run_waiting(run); }},
+      {"within", [&] { run_within(run); }},       {"recovery", [&] { run_recovery(run); }},
   };
   for (const std::string& mode : wanted.modes.empty() ? all_modes : wanted.modes) modes.at(mode)();
   run.report.fact("load at the end", load_average());

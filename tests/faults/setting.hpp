@@ -21,6 +21,7 @@ struct LockKey {
   bool fenced;
 };
 
-inline constexpr std::array<LockKey, 3> lock_keys{{{"fenced-a", true}, {"fenced-b", true}, {"plain", false}}};
+inline constexpr std::array<LockKey, 4> lock_keys{
+    {{"fenced-a", true}, {"fenced-b", true}, {"fenced-c", true}, {"plain", false}}};
 
 }  // namespace redismutex::faults

@@ -1,4 +1,4 @@
-// faults_soak [MINUTES]: trials with seeds that nobody has tried, for so long (5), one profile after another. Prints each seed, what it
+// faults_soak [MINUTES]: trials with seeds that nobody has tried, for so long (5; 0: for ever), one profile after another. Prints each seed, what it
 // came to, and what it found with the command that provokes it again. The exit status is 1 if it found something.
 //
 // faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. --worker PROGRAM takes another than the shipped one.
@@ -23,7 +23,7 @@ using std::chrono::steady_clock;
 
 struct Wanted {
   double minutes = 5;
-  Setting one{.length = 10s, .worker = REDISMUTEX_FAULTS_WORKER};
+  Setting one{.length = 15s, .worker = REDISMUTEX_FAULTS_WORKER};
 };
 
 Wanted read(int count, char** arguments) {
@@ -80,7 +80,7 @@ bool soak(const Wanted& wanted, Result& sum) {
                                              std::chrono::duration<double, std::ratio<60>>{wanted.minutes});
   std::random_device random;
   bool well = true;
-  for (std::size_t i = random(); steady_clock::now() < end; ++i) {
+  for (std::size_t i = random(); wanted.minutes == 0 || steady_clock::now() < end; ++i) {
     Setting setting = wanted.one;
     setting.seed = random();
     if (setting.profile == nullptr) setting.profile = &profiles()[i % profiles().size()];

@@ -65,7 +65,7 @@ const std::vector<Profile>& profiles() {
       {.name = "network",
        .route = Route::proxied,
        .troubles = {&troubles_of_proxies, &late_messages},
-       .long_stays = 30},
+       .long_stays = 12},
       {.name = "partitions", .route = Route::cabled, .troubles = {&troubles_of_cables}},
       {.name = "everything",
        .route = Route::proxied,

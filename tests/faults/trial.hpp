@@ -21,7 +21,7 @@ struct Profile {
   bool replica = false;
   bool own_clock = false;
   std::vector<const std::vector<Trouble>*> troubles = {};
-  int long_stays = 8;                           ///< of a thousand stays, so many are longer than a lease
+  int long_stays = 4;                           ///< of a thousand stays, so many are longer than a lease
   std::chrono::milliseconds longest_calm{500};  ///< between two of them
 };
 

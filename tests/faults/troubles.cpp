@@ -116,13 +116,23 @@ void disturb_proxy(Arena& arena, Break break_it) {
   for (const std::size_t worker : arena.workers_behind(which)) arena.note_disturbance(span, worker);
 }
 
-void lose_replies(Arena& arena) {
-  disturb_proxy(arena, [](testing::Proxy& proxy) { proxy.swallow(Direction::replies); });
+/// No network loses bytes in the middle of a stream: the connections that missed some end with the fault.
+void lose(Arena& arena, Direction direction) {
+  const std::size_t which = arena.random.below(2);
+  testing::Proxy& proxy = arena.proxy(which);
+  const Span span = timed(arena, [&] {
+    proxy.swallow(direction);
+    arena.wait_between(1ms, 700ms);
+    proxy.refuse();
+    proxy.cut_all(Ending::rst);
+    proxy.pass();
+  });
+  for (const std::size_t worker : arena.workers_behind(which)) arena.note_disturbance(span, worker);
 }
 
-void lose_requests(Arena& arena) {
-  disturb_proxy(arena, [](testing::Proxy& proxy) { proxy.swallow(Direction::requests); });
-}
+void lose_replies(Arena& arena) { lose(arena, Direction::replies); }
+
+void lose_requests(Arena& arena) { lose(arena, Direction::requests); }
 
 void delay_replies(Arena& arena) {
   const auto late = std::chrono::milliseconds{arena.random.between(1, 280)};
