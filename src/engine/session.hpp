@@ -155,6 +155,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
         const Mailroom::Mail mail =
             mailroom_.wait(*box, *link, std::min(deadline_at(rest->until), deadline), stop, how);
         if (how == net::Link::Waited::stopped) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
+        if (how == net::Link::Waited::broken) link.reset();  // its descriptor is not to stay open for as long as we wait
         step = mail.grant ? machine.granted(*mail.grant, now()) : machine.woken(now());
         continue;
       }
@@ -173,6 +174,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
       step = machine.answered(detail::view(*answered));
     } else if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();
+      link.reset();
       if (unanswered->failure.kind != net::Failure::Kind::unreachable) return std::move(unanswered->failure);
       broke = std::move(unanswered->failure);
     } else {

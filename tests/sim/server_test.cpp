@@ -224,7 +224,7 @@ class Questions {
       case 8:
         return random_.chance(500'000)
                    ? Command{"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})}
-                   : Command{"PEXPIRE", key(), one_of({"200000", "50000", "-1"}), one_of({"GT", "gt", "nonsense"})};
+                   : Command{"PEXPIRE", key(), one_of({longer(), "10", "-1"}), one_of({"GT", "gt", "nonsense"})};
       case 9: return {"PTTL", key()};
       case 10: return {"HSET", key(), field(), id(), field(), id()};
       case 11: return {"HSET", key(), field(), id(), field()};
@@ -282,7 +282,7 @@ class Questions {
     Command command{"EVALSHA", std::string{script.sha1}, "2", "k0", "redismutex:{k0}", id()};
     if (script.name == "extend") return extension(script);
     if (script.name == "acquire") {
-      command.insert(command.end(), {"100000", one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"0", "3", "100"}),
+      command.insert(command.end(), {longer(), one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"0", "3", "100"}),
                                      one_of({"0", "1"})});
     }
     return command;
@@ -292,13 +292,17 @@ class Questions {
     Command command{"EVALSHA", std::string{script.sha1}, "4", "k0", "redismutex:{k0}", "k1", "redismutex:{k1}"};
     command.push_back(one_of({"0", "1"}));
     for (int i = 0; i < 2; ++i) {
-      command.insert(command.end(), {id(), one_of({"0", "100000", "200000"}), one_of({"", "GT"}), token()});
+      command.insert(command.end(), {id(), one_of({"0", longer()}), one_of({"", "GT"}), token()});
     }
     return command;
   }
+  /// A time to live above all before, so that it makes no difference that a real one has run down a little.
+  std::string longer() { return std::to_string(200'000 + 1'000 * ++drawn_); }
+
   std::string token() { return one_of({"0", "5", "5000000000000000"}); }
 
   Random random_;
+  int drawn_ = 0;
 };
 
 /// Asks both, and keeps in mind what was asked, for the message.
