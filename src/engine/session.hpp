@@ -155,7 +155,8 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
         const Mailroom::Mail mail =
             mailroom_.wait(*box, *link, std::min(deadline_at(rest->until), deadline), stop, how);
         if (how == net::Link::Waited::stopped) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
-        if (how == net::Link::Waited::broken) link.reset();  // its descriptor is not to stay open for as long as we wait
+        if (how == net::Link::Waited::broken)
+          link.reset();  // its descriptor is not to stay open for as long as we wait
         step = mail.grant ? machine.granted(*mail.grant, now()) : machine.woken(now());
         continue;
       }

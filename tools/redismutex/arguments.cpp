@@ -199,8 +199,13 @@ class RunParser {
   }
 
   CLI::App& run_;
-  RunArguments arguments_{
-      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = Options{}.expiry, .fencing = false, .key = {}, .command = {}};
+  RunArguments arguments_{.url = {},
+                          .url_source = UrlSource::option,
+                          .wait = {},
+                          .expiry = Options{}.expiry,
+                          .fencing = false,
+                          .key = {},
+                          .command = {}};
 };
 
 void hide_password(char* word) {

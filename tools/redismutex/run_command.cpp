@@ -25,7 +25,8 @@ struct EndedBySignal {
 RedisMutex make_mutex(ConnectionOptions server, const RunArguments& arguments, LeaseTiming timing) {
   server.connect_timeout = timing.answer_timeout();
   server.command_timeout = timing.answer_timeout();
-  return RedisMutex{Connection{std::move(server)}, {.blocking = false, .expiry = timing.expiry, .fencing = arguments.fencing}};
+  return RedisMutex{Connection{std::move(server)},
+                    {.blocking = false, .expiry = timing.expiry, .fencing = arguments.fencing}};
 }
 
 std::optional<Lock> try_to_acquire(const RedisMutex& mutex, const RunArguments& arguments,
