@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -114,7 +115,7 @@ int main() try {
   std::cout << "A document that looks at fencing tokens: what is old is refused.\n";
   race(path, Writing::fenced);
   std::filesystem::remove(path);
-} catch (const Error& error) {
+} catch (const std::exception& error) {
   std::cerr << error.what() << '\n';
   return 1;
 }

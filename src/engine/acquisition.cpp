@@ -27,7 +27,8 @@ std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) {
 
 std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) {
   const protocol::Instant until = started_ + limit;
-  return options_.local_handoffs > 0 ? take_turn(until, stop) : hold(ask_server(until, stop), std::nullopt);
+  if (options_.local_handoffs > 0) return take_turn(until, stop);
+  return hold(ask_server(until, stop), std::nullopt);
 }
 
 /// First the line of this process's own threads, then the server.
@@ -41,7 +42,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
   try {
     std::unique_ptr<Lease> lease = std::move(turn.lease);
     if (lease && lease->valid_until() <= now()) lease.reset();
-    if (lease && options_.fencing && lease->token() == 0) give_up(std::move(lease));
+    if (lease && options_.fencing && lease->token() == 0) give_up(std::exchange(lease, nullptr));
     if (lease && lease->expiry() != options_.expiry) lease->extend_in_passing(options_.expiry);
     if (!lease) lease = ask_server(wait_until, stop);
     if (lease) return hold(std::move(lease), turn.ticket);

@@ -40,18 +40,18 @@ PendingExtension::~PendingExtension() {
 
 PendingExtension::State PendingExtension::look() {
   if (!link_->has_reply(call_)) link_->take_in_arrived();
-  if (!link_->has_reply(call_)) return link_->broken() ? State::void_ : State::pending;
+  if (!link_->has_reply(call_)) return link_->broken() ? State::failed : State::pending;
   // A refusal leaves the lease as it was.
   machine_.answered(detail::view({call_.take_reply(), sent_at_}));
-  return std::holds_alternative<protocol::Refusal>(machine_.outcome()) ? State::void_ : State::answered;
+  return std::holds_alternative<protocol::Refusal>(machine_.outcome()) ? State::failed : State::answered;
 }
 
 // ---- the lease ------------------------------------------------------------------------------------------------------
 
-Lease::Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
+Lease::Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chrono::milliseconds expiry,
              const protocol::Acquire::Held& held)
     : session_{session},
-      key_{key},
+      key_{std::move(key)},
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},

@@ -29,9 +29,9 @@ class PendingExtension {
   PendingExtension(const PendingExtension&) = delete;
   PendingExtension& operator=(const PendingExtension&) = delete;
 
-  enum class State { pending, answered, void_ };
+  enum class State { pending, answered, failed };
 
-  /// Reads what has arrived, without waiting. `void_`: no answer will come.
+  /// Reads what has arrived, without waiting. `failed`: no answer will come.
   State look();
 
   /// Once answered.
@@ -51,7 +51,7 @@ class PendingExtension {
 class Lease {
  public:
   /// As it was granted. If it was handed over with a short lease, its extension to `expiry` is sent at once.
-  Lease(Session& session, const protocol::Key& key, protocol::OwnerId id, std::chrono::milliseconds expiry,
+  Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chrono::milliseconds expiry,
         const protocol::Acquire::Held& held);
   ~Lease();
   Lease(const Lease&) = delete;

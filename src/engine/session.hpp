@@ -46,9 +46,9 @@ class Session {
   using Exchanged = std::variant<Answered, Unanswered, net::Failure>;
 
   /// Sends one request and waits for its answer; subscribes, or loads a script, where that is missing. The Failure means
-  /// that no connection could be had, so nothing was sent. `link` is where it went.
+  /// that no connection could be had, so nothing was sent. `used` is where it went.
   Exchanged exchange(const protocol::Request& request, net::Deadline deadline, const std::stop_token& stop,
-                     std::shared_ptr<net::Link>& link);
+                     std::shared_ptr<net::Link>& used);
 
   /// Drives a state machine of the protocol layer until it is done, or gives up with the reason. The machine then may
   /// have an effect that nobody was told of. One that waits for others needs a box for their messages, and calls `on_wait`

@@ -24,19 +24,19 @@ Step Survey::start(Instant /*now*/) { return Request{.arguments = arguments_}; }
 
 Step Survey::answered(const Answer& answer) {
   if (answer.type != Answer::Type::text) {
-    warnings_.push_back(
+    warnings_.emplace_back(
         "its settings can not be looked at (" + refusal(answer, "INFO").text +
         "); make sure that maxmemory-policy is noeviction, and that a server with replicas keeps an append-only file");
     return Done{};
   }
   const std::string_view policy = value_of(answer.text, "maxmemory_policy");
   if (value_of(answer.text, "maxmemory") != "0" && !policy.empty() && policy != "noeviction") {
-    warnings_.push_back("under memory pressure it deletes keys (maxmemory-policy " + std::string{policy} +
-                        "), locks among them; set maxmemory-policy to noeviction");
+    warnings_.emplace_back("under memory pressure it deletes keys (maxmemory-policy " + std::string{policy} +
+                           "), locks among them; set maxmemory-policy to noeviction");
   }
   const std::string_view replicas = value_of(answer.text, "connected_slaves");
   if (value_of(answer.text, "aof_enabled") == "0" && !replicas.empty() && replicas != "0") {
-    warnings_.push_back(
+    warnings_.emplace_back(
         "it has replicas and keeps no append-only file: restarted, it comes back without its locks and the replicas "
         "forget "
         "them too; set appendonly to yes, or do not let it restart by itself");
