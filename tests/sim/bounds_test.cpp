@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "histories/history.hpp"
 #include "sim/simulation.hpp"
 
 // How long a lock stands empty after something went wrong, while somebody waits for it: in virtual time, with the default
@@ -20,6 +21,8 @@ using histories::History;
 
 using namespace std::chrono_literals;
 using Time = std::chrono::nanoseconds;
+using histories::Event;
+using histories::History;
 using Kind = Event::Kind;
 
 /// For how long nobody was inside who could be.
