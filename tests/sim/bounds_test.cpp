@@ -21,8 +21,6 @@ using histories::History;
 
 using namespace std::chrono_literals;
 using Time = std::chrono::nanoseconds;
-using histories::Event;
-using histories::History;
 using Kind = Event::Kind;
 
 /// For how long nobody was inside who could be.
