@@ -105,7 +105,7 @@ TEST_F(Fencing, RisesWhenHandedOver) {
   EXPECT_EQ(next.wait(limit), exited(0));
 }
 
-TEST_F(Fencing, RisesByOneWhenPassedOn) {
+TEST_F(Fencing, RisesWhenPassedOn) {
   std::optional<Lock> lock = mutex.acquire_lock("key");
   const auto before = lock->fencing_token().value();
   std::uint64_t after = 0;
@@ -114,7 +114,7 @@ TEST_F(Fencing, RisesByOneWhenPassedOn) {
       limit, [&] { return server.info("clients")["tracking_clients"] != "0"; }));  // it watches the one inside
   lock.reset();
   next.join();
-  EXPECT_EQ(after, before + 1);
+  EXPECT_GT(after, before);
 }
 
 // Many threads of two processes, who pass the lock on and hand it over: in the order of being inside, tokens rise.
