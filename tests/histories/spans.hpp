@@ -38,7 +38,7 @@ class Spans {
     constexpr auto never = std::chrono::nanoseconds::max();
     for (const Span& span : all_) {
       if (span.to < time) continue;
-      if (span.from > time + length) break;
+      if (span.from - length > time) break;
       if (span.to == never) return never;
       time = span.to + std::chrono::nanoseconds{1};
     }

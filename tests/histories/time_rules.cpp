@@ -29,9 +29,9 @@ bool is_ghost(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn
   // Whoever was told that nothing is known of a release leaves the lock to its expiry.
   if (!was_calm && turn.outcome) return false;
   const Time calm = was_calm ? over - between_tries : chronicle.calm_from(turn.client, over, needed);
+  if (calm == never) return false;
   const Time gone_by = calm + needed;
-  return calm != never && calm < over + bounds.lease - needed && known.to > gone_by &&
-         !chronicle.forgetful(turn.wanted, gone_by);
+  return calm < over + bounds.lease - needed && known.to > gone_by && !chronicle.forgetful(turn.wanted, gone_by);
 }
 
 void check_reaction(const Chronicle& chronicle, const Bounds& bounds, const Turn& turn, const Tenure& owner,
