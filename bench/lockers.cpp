@@ -88,6 +88,7 @@ std::unique_ptr<Locker> make_ours(RedisMutex mutex) { return std::make_unique<Ou
 
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url) {
   if (name == "ours") return make_ours(RedisMutex{Connection{url}});
+  if (name == "ours-fenced") return make_ours(RedisMutex{Connection{url}, {.fencing = true}});
   if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, patient});
   if (name == "floor") return std::make_unique<Floor>(url, Floor::Form::plain);
   if (name == "floor-get") return std::make_unique<Floor>(url, Floor::Form::with_get);

@@ -30,7 +30,8 @@ std::unique_ptr<Locker> make_ours(RedisMutex mutex);
 
 /// By name:
 ///   ours         this library, with a connection of its own and the default options
-///   ours-patient the same with a block time of a minute
+///   ours-fenced  the same with Options::fencing
+///   ours-patient as ours, with a block time of a minute
 ///   floor        what no library can go below: hiredis sends the two commands in the calling thread, with a ready-made
 ///                id: SET key id NX PX 7000, and the release script by its digest
 ///   floor-get    the same with the form of SET that this library sends: NX GET PX

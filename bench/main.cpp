@@ -1,12 +1,12 @@
 // Measures the library beside what it is held to. See `redismutex_bench --help`.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,15 +18,41 @@
 namespace redismutex::bench {
 namespace {
 
-const std::vector<std::string> all_modes{"pairs",      "threads",   "cost",    "leases", "scale",
-                                         "contention", "hand-over", "waiting", "within", "recovery"};
-
 struct Wanted {
   std::vector<std::string> modes{};
   std::string json = REDISMUTEX_BENCH_RESULTS;
   int threads = 64;
   Contention contention{};
 };
+
+struct Mode {
+  std::string name;
+  std::function<void(Run&, const Wanted&)> measure;
+};
+
+/// In the order in which they run.
+const std::vector<Mode>& all_modes() {
+  static const std::vector<Mode> modes{
+      {"pairs", [](Run& run, const Wanted&) { run_pairs(run); }},
+      {"threads", [](Run& run, const Wanted& wanted) { run_threads(run, wanted.threads); }},
+      {"cost", [](Run& run, const Wanted&) { run_cost(run); }},
+      {"fencing", [](Run& run, const Wanted&) { run_fencing(run); }},
+      {"leases", [](Run& run, const Wanted&) { run_leases(run); }},
+      {"scale", [](Run& run, const Wanted&) { run_scale(run); }},
+      {"contention", [](Run& run, const Wanted& wanted) { run_contention(run, wanted.contention); }},
+      {"hand-over", [](Run& run, const Wanted&) { run_hand_over(run); }},
+      {"waiting", [](Run& run, const Wanted&) { run_waiting(run); }},
+      {"within", [](Run& run, const Wanted&) { run_within(run); }},
+      {"recovery", [](Run& run, const Wanted&) { run_recovery(run); }},
+  };
+  return modes;
+}
+
+std::vector<std::string> names_of(const std::vector<Mode>& modes) {
+  std::vector<std::string> names;
+  for (const Mode& mode : modes) names.push_back(mode.name);
+  return names;
+}
 
 std::string load_average() {
   std::string text;
@@ -43,14 +69,12 @@ int measure(const Wanted& wanted) {
   run.report.fact("processors", std::to_string(std::thread::hardware_concurrency()));
   run.report.fact("load at the start", load_average());
 
-  const std::map<std::string, std::function<void()>> modes{
-      {"pairs", [&] { run_pairs(run); }},         {"threads", [&] { run_threads(run, wanted.threads); }},
-      {"cost", [&] { run_cost(run); }},           {"leases", [&] { run_leases(run); }},
-      {"scale", [&] { run_scale(run); }},         {"contention", [&] { run_contention(run, wanted.contention); }},
-      {"hand-over", [&] { run_hand_over(run); }}, {"waiting", [&] { run_waiting(run); }},
-      {"within", [&] { run_within(run); }},       {"recovery", [&] { run_recovery(run); }},
+  const auto is_wanted = [&](const Mode& mode) {
+    return wanted.modes.empty() || std::find(wanted.modes.begin(), wanted.modes.end(), mode.name) != wanted.modes.end();
   };
-  for (const std::string& mode : wanted.modes.empty() ? all_modes : wanted.modes) modes.at(mode)();
+  for (const Mode& mode : all_modes()) {
+    if (is_wanted(mode)) mode.measure(run, wanted);
+  }
   run.report.fact("load at the end", load_average());
   run.report.print_bars();
   run.report.write_json(wanted.json);
@@ -88,7 +112,8 @@ int main_of(int argc, char** argv) {
       "Measures redismutex against a server of its own ($REDISMUTEX_TEST_SERVER, else redis-server), always beside\n"
       "what it is held to: the floor, hiredis doing the same two commands in the calling thread."};
   Wanted wanted;
-  app.add_option("mode", wanted.modes, "Which parts to run; all by default")->check(CLI::IsMember(all_modes));
+  app.add_option("mode", wanted.modes, "Which parts to run; all by default")
+      ->check(CLI::IsMember(names_of(all_modes())));
   app.add_option("--json", wanted.json, "Where to write what was measured")->capture_default_str();
   app.add_option("--threads", wanted.threads, "For threads: how many")
       ->check(CLI::Range(1, 10'000))

@@ -30,6 +30,9 @@ void run_threads(Run& run, int threads);
 /// What a pair costs in counts that do not depend on what else the machine does: system calls, instructions, allocations.
 void run_cost(Run& run);
 
+/// What a fencing token costs the client and the server, beside the lock without one.
+void run_fencing(Run& run);
+
 /// Ten thousand leases kept alive: commands, processor time, losses.
 void run_leases(Run& run);
 

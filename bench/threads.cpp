@@ -12,6 +12,7 @@
 #include "alternation.hpp"
 #include "lockers.hpp"
 #include "modes.hpp"
+#include "server_work.hpp"
 #include "statistics.hpp"
 
 namespace redismutex::bench {
@@ -28,9 +29,8 @@ constexpr Bar bar{Bar::Kind::at_least, 1.8};
 struct Cost {
   double pairs = 0;
   double client_seconds = 0;  // of processor time
-  double server_seconds = 0;
-  double switches = 0;  // of the client's threads
-  double reads = 0;     // by the server
+  double switches = 0;        // of the client's threads
+  ServerWork server{};
 
   static Cost now(testing::Server& server) {
     rusage own{};
@@ -38,22 +38,18 @@ struct Cost {
     const auto seconds = [](const timeval& time) {
       return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
     };
-    auto stats = server.info("stats");
-    auto cpu = server.info("cpu");
     return {.client_seconds = seconds(own.ru_utime) + seconds(own.ru_stime),
-            .server_seconds = std::stod(cpu.at("used_cpu_user")) + std::stod(cpu.at("used_cpu_sys")),
             .switches = static_cast<double>(own.ru_nvcsw + own.ru_nivcsw),
-            .reads = std::stod(stats.at("total_reads_processed"))};
+            .server = ServerWork::of(server)};
   }
 
-  double a_pair() const { return (client_seconds + server_seconds) / pairs; }
+  double a_pair() const { return (client_seconds + server.seconds) / pairs; }
 
   void add(const Cost& before, const Cost& after, double new_pairs) {
     pairs += new_pairs;
     client_seconds += after.client_seconds - before.client_seconds;
-    server_seconds += after.server_seconds - before.server_seconds;
     switches += after.switches - before.switches;
-    reads += after.reads - before.reads;
+    server += after.server - before.server;
   }
 };
 
@@ -126,9 +122,9 @@ void run_threads(Run& run, int threads) {
                             {percentile(times_floor, 0.25), 2},
                             {percentile(times_floor, 0.75), 2},
                             {cost.client_seconds / cost.pairs * 1e6, 1},
-                            {cost.server_seconds / cost.pairs * 1e6, 1},
+                            {cost.server.seconds / cost.pairs * 1e6, 1},
                             {cost.switches / cost.pairs, 2},
-                            {cost.reads / cost.pairs, 2}});
+                            {cost.server.reads / cost.pairs, 2}});
     }
     run.report.hold("pairs/s of " + crowd_size + " threads, " + way + ", x floor",
                     median(ratios(measured[0], measured[1])), bar);
