@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "protocol/key.hpp"
 #include "protocol/script.hpp"
 #include "raw_connection.hpp"
 
@@ -42,7 +43,10 @@ class Floor final : public Locker {
   }
 
   void lock(const std::string& key) override {
-    key_ = key;
+    if (key_ != key) {
+      key_ = key;
+      queue_ = protocol::Key{key}.queue();
+    }
     const RawReply reply = form_ == Form::plain
                                ? connection_.command({"SET", key_, some_id, "NX", "PX", "7000"})
                                : connection_.command({"SET", key_, some_id, "NX", "GET", "PX", "7000"});
@@ -50,7 +54,8 @@ class Floor final : public Locker {
     if (reply->type != when_taken_by_us) throw std::runtime_error{"the lock is taken"};
   }
   void unlock() override {
-    const RawReply reply = connection_.command({"EVALSHA", protocol::scripts::release.sha1, "1", key_, some_id});
+    const RawReply reply =
+        connection_.command({"EVALSHA", protocol::scripts::release.sha1, "2", key_, queue_, some_id});
     if (reply->integer != 1) throw std::runtime_error{"the lock was lost"};
   }
 
@@ -58,6 +63,7 @@ class Floor final : public Locker {
   RawConnection connection_;
   Form form_;
   std::string key_;
+  std::string queue_;
 };
 
 class Seed final : public Locker {

@@ -37,7 +37,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
   Turn turn = queues.enter(key_, deadline_at(wait_until), stop, [this] { note_contention(); });
   if (turn.kind == Turn::Kind::timed_out) return nullptr;
   if (turn.kind == Turn::Kind::stopped) {
-    report::raise(*session_, report::action("acquire", key_), {net::Failure::Kind::cancelled, "cancelled"});
+    report::raise(*session_, report::Action{"acquire", key_}, {net::Failure::Kind::cancelled, "cancelled"});
   }
   try {
     std::unique_ptr<Lease> lease = std::move(turn.lease);
@@ -75,9 +75,9 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
   if (machine.left_traces()) clean_up(id);
   if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
-  if (failure) report::raise(*session_, report::action("acquire", key_), *failure);
+  if (failure) report::raise(*session_, report::Action{"acquire", key_}, *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
-    report::raise(*session_, report::action("acquire", key_), *refused);
+    report::raise(*session_, report::Action{"acquire", key_}, *refused);
   }
   if (std::holds_alternative<Acquire::Full>(machine.outcome())) {
     throw MutexLockError{
@@ -124,7 +124,7 @@ void Acquisition::clean_up(const protocol::OwnerId& id) {
 }
 
 std::string Acquisition::taken(std::string_view why) const {
-  return report::cannot(*session_, report::action("acquire", key_), why);
+  return report::cannot(*session_, report::Action{"acquire", key_}, why);
 }
 
 }  // namespace redismutex::engine

@@ -58,7 +58,7 @@ protocol::Instant Hold::valid_until() const { return inherited() ? protocol::Ins
 void Hold::release() {
   if (inherited()) {
     throw MutexUnlockError{
-        report::cannot(*session_, report::action("release", tenure_->key()), "it is held by the parent process")};
+        report::cannot(*session_, report::Action{"release", tenure_->key()}, "it is held by the parent process")};
   }
   const auto held_for = now() - tenure_->began();
   try {
@@ -97,7 +97,7 @@ void Hold::give_back(std::unique_ptr<Lease> lease) {
 void Hold::extend() { extend(expiry_); }
 
 void Hold::extend(std::chrono::milliseconds expiry) {
-  const std::string action = report::action("extend", tenure_->key());
+  const report::Action action{"extend", tenure_->key()};
   if (protocol::time_left(valid_until(), now()).count() == 0) {
     if (!inherited()) tenure_->lose();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};

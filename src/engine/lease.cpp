@@ -122,7 +122,7 @@ void Lease::note_waiting(std::int64_t elsewhere) {
 }
 
 void Lease::release() {
-  const std::string action = report::action("release", key_);
+  const report::Action action{"release", key_};
   protocol::Release machine{key_, id_, validity_.until()};
   const auto failure = session_.run(machine, session_.patience());
   if (failure && machine.in_doubt()) {

@@ -27,7 +27,7 @@ LocalQueues::LocalQueues() { register_for_fork(); }
 LocalQueues::~LocalQueues() { unregister_for_fork(); }
 
 LocalQueues::Shard& LocalQueues::shard_of(const protocol::Key& key) {
-  return shards_[std::hash<std::string>{}(key.text()) % shards_.size()];
+  return shards_[Hash{}(key.text()) % shards_.size()];
 }
 
 LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,

@@ -83,9 +83,12 @@ class LocalQueues final : private net::ForkAware {
 
     protocol::Instant next_look() const;
   };
+  // The library searches small maps key by key, which is slow where they are not in this processor's cache, if it takes the
+  // hash for slow; and that it does for its own hash of strings only.
+  struct Hash : std::hash<std::string> {};
   struct Shard {
     std::mutex mutex;  // guards the rest
-    std::unordered_map<std::string, Line> lines;
+    std::unordered_map<std::string, Line, Hash> lines;
     Ticket last_ticket = 0;
   };
   using Place = std::list<Waiter*>::iterator;

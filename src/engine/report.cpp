@@ -40,15 +40,15 @@ const Known& known(std::string_view code) {
 
 }  // namespace
 
-std::string action(std::string_view verb, const protocol::Key& key) {
-  return std::string{verb} + " lock " + quoted(key.text());
+std::string Action::text() const {
+  return std::string{verb_} + (key_ != nullptr ? " lock " + quoted(key_->text()) : std::string{});
 }
 
-std::string cannot(const Session& session, std::string_view action, std::string_view why) {
-  return "cannot " + std::string{action} + " on " + session.server_name() + ": " + std::string{why};
+std::string cannot(const Session& session, const Action& action, std::string_view why) {
+  return "cannot " + action.text() + " on " + session.server_name() + ": " + std::string{why};
 }
 
-void raise(const Session& session, std::string_view action, const net::Failure& failure) {
+void raise(const Session& session, const Action& action, const net::Failure& failure) {
   const std::string message = cannot(session, action, failure.text);
   switch (failure.kind) {
     case net::Failure::Kind::refused_login: throw LoginError{message};
@@ -57,13 +57,13 @@ void raise(const Session& session, std::string_view action, const net::Failure& 
   }
 }
 
-void raise_unknown(const Session& session, std::string_view action, const net::Failure& failure,
+void raise_unknown(const Session& session, const Action& action, const net::Failure& failure,
                    std::string_view consequence) {
   if (failure.kind == net::Failure::Kind::cancelled) raise(session, action, failure);
   throw OutcomeUnknownError{cannot(session, action, failure.text) + "; " + std::string{consequence}};
 }
 
-void raise(const Session& session, std::string_view action, const protocol::Refusal& refusal) {
+void raise(const Session& session, const Action& action, const protocol::Refusal& refusal) {
   const std::string_view remedy = known(refusal.code).remedy;
   const std::string message =
       cannot(session, action, refusal.text) + (remedy.empty() ? "" : " (" + std::string{remedy} + ")");

@@ -14,20 +14,30 @@ namespace redismutex::engine::report {
 /// Why a lock can not be released or extended.
 constexpr std::string_view was_lost = "it had expired, or was deleted or taken over";
 
-/// "acquire lock 'key'", say, for a key of any length and content.
-std::string action(std::string_view verb, const protocol::Key& key);
+/// What was to be done: "ping", or "acquire lock 'key'" for a key of any length and content, which must outlive it.
+class Action {
+ public:
+  explicit Action(std::string_view verb) : verb_{verb} {}
+  Action(std::string_view verb, const protocol::Key& key) : verb_{verb}, key_{&key} {}
+
+  std::string text() const;
+
+ private:
+  std::string_view verb_;
+  const protocol::Key* key_ = nullptr;
+};
 
 /// "cannot `action` on redis://…: why"
-std::string cannot(const Session& session, std::string_view action, std::string_view why);
+std::string cannot(const Session& session, const Action& action, std::string_view why);
 
 /// Throws LoginError, LockCancelled or ConnectionError.
-[[noreturn]] void raise(const Session& session, std::string_view action, const net::Failure& failure);
+[[noreturn]] void raise(const Session& session, const Action& action, const net::Failure& failure);
 
 /// Throws OutcomeUnknownError, or LockCancelled. `consequence`: what is known all the same.
-[[noreturn]] void raise_unknown(const Session& session, std::string_view action, const net::Failure& failure,
+[[noreturn]] void raise_unknown(const Session& session, const Action& action, const net::Failure& failure,
                                 std::string_view consequence);
 
 /// Throws ServerError, or LoginError where the server wants credentials.
-[[noreturn]] void raise(const Session& session, std::string_view action, const protocol::Refusal& refusal);
+[[noreturn]] void raise(const Session& session, const Action& action, const protocol::Refusal& refusal);
 
 }  // namespace redismutex::engine::report

@@ -89,8 +89,9 @@ net::Deadline Session::patience() const {
 
 void Session::ping() {
   protocol::Ping machine;
-  if (const auto failure = run(machine, patience())) report::raise(*this, "ping", *failure);
-  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) report::raise(*this, "ping", *refused);
+  if (const auto failure = run(machine, patience())) report::raise(*this, report::Action{"ping"}, *failure);
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome()))
+    report::raise(*this, report::Action{"ping"}, *refused);
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------------
@@ -181,7 +182,10 @@ void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call
 
 std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call& call) {
   std::shared_ptr<Link> link = node_.present_link();
-  if (link) send(request, *link, &call);
+  if (link) {
+    send(request, *link, &call);
+    link->flush();
+  }
   return link;
 }
 

@@ -1,27 +1,30 @@
 #include "net/event.hpp"
 
-#include "net/futex.hpp"
-
 namespace redismutex::net {
 
-void Event::wake(State why) noexcept {
-  // Nothing but the address is used behind the first line, after which the event may be gone.
-  const std::atomic<std::uint32_t>* word = &state_;
-  if ((state_.fetch_or(why) & asleep) != 0) futex_wake_one(word);
+static_assert(ParkingLot::spots <= std::uint32_t{1} << (32 - 7));
+
+void Event::assign_spot(ParkingLot& lot) noexcept {
+  if (!has(has_spot)) state_.fetch_or(lot.assign() << spot_shift | has_spot);
 }
 
-void Event::sleep(Deadline deadline) noexcept {
-  // To sleep on "asleep and nothing else" means to wake for anything else.
-  for (std::uint32_t seen = state_.load(); (seen & ~asleep) == 0; seen = state_.load()) {
-    if ((seen & asleep) == 0 && !state_.compare_exchange_weak(seen, asleep)) continue;
-    if (!futex_wait(state_, asleep, deadline)) return;
-  }
+std::optional<ParkingLot::Spot> Event::note(State why) noexcept {
+  const std::uint32_t before = state_.fetch_or(why);
+  return (before & asleep) != 0 ? std::optional{before >> spot_shift} : std::nullopt;
 }
 
-void Event::await_set() noexcept {
-  for (std::uint32_t seen = state_.load(); (seen & was_set) == 0; seen = state_.load()) {
-    if ((seen & asleep) == 0 && !state_.compare_exchange_weak(seen, seen | asleep)) continue;
-    futex_wait(state_, seen | asleep, Deadline::max());
+void Event::wake(State why, ParkingLot& lot) noexcept {
+  if (const auto spot = note(why)) lot.unpark(*spot);
+}
+
+void Event::sleep(ParkingLot& lot, Deadline deadline, std::uint32_t until) noexcept {
+  const ParkingLot::Spot spot = state_.load(std::memory_order_relaxed) >> spot_shift;
+  for (;;) {
+    const std::uint32_t generation = lot.generation(spot);
+    std::uint32_t seen = state_.load();
+    if ((seen & until) != 0) return;
+    if ((seen & asleep) == 0 && !state_.compare_exchange_strong(seen, seen | asleep)) continue;
+    if (!lot.park(spot, generation, deadline)) return;
   }
 }
 

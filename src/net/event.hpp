@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
+#include "net/parking_lot.hpp"
 #include "net/poll.hpp"
 
 namespace redismutex::net {
@@ -18,16 +20,18 @@ class Event {
  private:
   friend class Link;
 
-  /// Why its thread should look up, or that it sleeps: bits of one word, which is what it sleeps on. (See futex.hpp; what
-  /// this saves over a mutex and a condition variable is that who wakes it must not hold a lock until it is awake.)
+  /// Why its thread should look up, or that it sleeps: bits of one word. Above them stands where it sleeps.
   enum State : std::uint32_t {
     was_set = 1,
     was_stopped = 2,
     leads = 4,  // was handed the reading
     link_broken = 8,
     nobody_reads = 16,  // for Link::attend: the reading is free
+    reasons = was_set | was_stopped | leads | link_broken | nobody_reads,
     asleep = 32,
+    has_spot = 64,
   };
+  static constexpr unsigned spot_shift = 7;
 
   bool is_set() const noexcept { return has(was_set); }
   bool is_stopped() const noexcept { return has(was_stopped); }
@@ -36,14 +40,18 @@ class Event {
   /// For its thread: forgets the bits, and says which of them were there.
   std::uint32_t take(std::uint32_t bits) noexcept { return state_.fetch_and(~bits) & bits; }
 
-  /// For any thread. With was_set it is the last that this thread may do to the event: the other may return with it.
-  void wake(State why) noexcept;
+  /// Before its thread first sleeps, with the link's mutex held.
+  void assign_spot(ParkingLot& lot) noexcept;
 
-  /// Sleeps until there is a reason not to, or the deadline passes.
-  void sleep(Deadline deadline) noexcept;
+  /// For any thread: tells the reason. Returns whom to wake at the lot, if the thread sleeps. With was_set it is the last
+  /// that may be done to the event: the other may return with it.
+  std::optional<ParkingLot::Spot> note(State why) noexcept;
 
-  /// Sleeps until it is set, which is about to be done.
-  void await_set() noexcept;
+  /// The same, and wakes.
+  void wake(State why, ParkingLot& lot) noexcept;
+
+  /// Sleeps until there is a reason not to, one of these, or the deadline passes.
+  void sleep(ParkingLot& lot, Deadline deadline, std::uint32_t until = reasons) noexcept;
 
   std::atomic<std::uint32_t> state_{0};
 

@@ -9,9 +9,13 @@
 /// says by itself why to wake: then there is no second lock for the one who is woken to run into.
 namespace redismutex::net {
 
+/// Sleepers may tell themselves apart by bits, of which a waking names those that it is for.
+constexpr std::uint32_t any_futex_bit = ~std::uint32_t{0};
+
 /// Sleeps while `word` holds `expected`, until it is woken or the deadline passes; may also return for no reason. False at
 /// the deadline.
-bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadline deadline) noexcept;
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, Deadline deadline,
+                std::uint32_t bits = any_futex_bit) noexcept;
 
 /// Wakes one thread that sleeps on the word, which must have been changed before.
 ///
@@ -19,5 +23,8 @@ bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
 /// there. At worst that is a stranger, which is woken for no reason; whoever sleeps on a futex, the C library included,
 /// must be prepared for that (`man 2 futex`: "spurious wake-up") and looks at its word again.
 void futex_wake_one(const std::atomic<std::uint32_t>* word) noexcept;
+
+/// The same for all who sleep there with one of these bits.
+void futex_wake_all(const std::atomic<std::uint32_t>* word, std::uint32_t bits) noexcept;
 
 }  // namespace redismutex::net

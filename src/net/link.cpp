@@ -1,6 +1,7 @@
 #include "net/link.hpp"
 
 #include <poll.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,9 @@ std::uint64_t next_link_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
 }
+
+// When so many are woken at once, what they send goes out together.
+constexpr std::size_t crowd = 8;
 
 constexpr const char* out_of_memory = "out of memory";  // short enough for a string without any
 
@@ -52,7 +56,7 @@ void Link::send(std::initializer_list<Outgoing> commands) {
   try {
     if (!failure_) {
       for (const Outgoing& command : commands) queue(command, overdue_at);
-      if (!writing_ && !dispatching_) write(lock);
+      if (!writing_ && !corked_) write(lock);
       if (outgoing_.size() <= max_unsent_size) return;
     }
     lock.unlock();
@@ -62,7 +66,7 @@ void Link::send(std::initializer_list<Outgoing> commands) {
     fail({Failure::Kind::unreachable, out_of_memory});
   }
   for (const Outgoing& command : commands) {
-    if (command.call != nullptr) command.call->wake(Event::was_set);
+    if (command.call != nullptr) command.call->wake(Event::was_set, parking_);
   }
 }
 
@@ -74,6 +78,7 @@ void Link::queue(const Outgoing& command, Deadline overdue_at) {
   if (command.call == nullptr) return;
   command.call->overdue_at_ = overdue_at;
   command.call->ends_at_ = queued_bytes_;
+  command.call->assign_spot(parking_);
 }
 
 /// Sends what the server takes now. What is left goes out with the next command, or by the leader when the server takes
@@ -106,6 +111,13 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
   writing_ = false;
 }
 
+void Link::flush() {
+  if (!corked_) return;
+  std::unique_lock lock{mutex_};
+  corked_ = false;
+  if (!writing_ && !outgoing_.empty()) write(lock);
+}
+
 short Link::events_to_poll_for() const noexcept { return stuck_ ? POLLIN | POLLOUT : POLLIN; }
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
@@ -118,10 +130,11 @@ Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& st
   if (waited == Waited::timed_out && deadline >= call.overdue_at_) {
     fail_overdue();
   } else if ((waited == Waited::timed_out || waited == Waited::stopped) && withdraw(call)) {
+    flush();
     return waited;
   }
   // Whoever took the call off the line, a reader with its reply or the failure of the link, sets it in this moment.
-  call.await_set();
+  await_set(call);
   return call.reply_ ? Waited::done : Waited::broken;
 }
 
@@ -148,15 +161,16 @@ Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_tok
 void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
   {
     std::unique_lock lock{mutex_};
+    event.assign_spot(parking_);
     if (event.off_the_line_) {
       lock.unlock();
-      return event.await_set();
+      return await_set(event);
     }
     if (failure_) return;
     if (reading_) {
       sleepers_.add(event);
       lock.unlock();
-      event.sleep(deadline);
+      event.sleep(parking_, deadline);
       // Whoever set it took it out of the line before; so there is no need for the lock, which is probably theirs still.
       // But one that had been handed the reading before that has to hand it on.
       if (event.is_set() && !event.has(Event::leads)) return;
@@ -185,10 +199,13 @@ void Link::interrupt(Event& event, Event::State why) {
     sleepers_.remove(event);
     event.off_the_line_ = true;
   }
-  event.wake(why);
+  event.wake(why, parking_);
   if (leads) kick_.kick();
   if (attends) attendants_kick_.kick();
 }
+
+/// Sleeps until it is set, which is about to be done.
+void Link::await_set(Event& event) { event.sleep(parking_, Deadline::max(), Event::was_set); }
 
 bool Link::withdraw(Call& call) {
   const std::lock_guard lock{mutex_};
@@ -200,13 +217,17 @@ bool Link::withdraw(Call& call) {
 }
 
 void Link::forget(Call& call) {
-  if (!withdraw(call)) call.await_set();
+  if (!withdraw(call)) await_set(call);
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
 
 void Link::lead(Event& event, Deadline deadline, Reading reading) {
   while (!event.is_set() && !event.is_stopped() && !broken_) {
+    if (corked_) {
+      ::sched_yield();  // to those who were just woken: most of them have something to send
+      flush();
+    }
     const auto left = deadline - std::chrono::steady_clock::now();
     if (left.count() <= 0) return;
     // The kernel's own timeout starts anew with each read: one that begins late would end late. And an answer comes only
@@ -245,6 +266,7 @@ bool Link::read_once(Deadline deadline, Reading reading) try {
 
 /// For who has taken the reading without waiting for anything, and gives it back.
 void Link::read_at_once() {
+  flush();
   do {
     read_once(Deadline::min(), Reading::at_once);
   } while (!broken_ && stream_->has_buffered());
@@ -295,19 +317,24 @@ void Link::complete_arrived() {
       }
       in_flight_.pop_front();
     }
-    // Those who are about to be woken will want to send at once: their commands go out together, when all are awake.
-    dispatching_ = completed_.size() > 1;
+    // Those who are about to be woken will want to send at once: their commands go out together, when all are awake, or,
+    // if they are many, when they have had their time.
+    corked_ = corked_ || completed_.size() > 1;
   }
   replies_ += arrived_.size();
   arrived_.clear();
-  for (Call* call : completed_) call->wake(Event::was_set);
-  if (completed_.size() > 1) {
-    std::unique_lock lock{mutex_};
-    dispatching_ = false;
-    if (!writing_ && !outgoing_.empty()) write(lock);
-  }
+  wake(completed_);
+  if (completed_.size() < crowd) flush();
   completed_.clear();
   if (unasked) fail({Failure::Kind::unusable, "a reply that nobody asked for"});
+}
+
+/// Who waits for these answers, or for the failure that is one, too.
+void Link::wake(const std::vector<Call*>& calls) {
+  ParkingLot::Wakeups wakeups{parking_};
+  for (Call* call : calls) {
+    if (const auto spot = call->note(Event::was_set)) wakeups.add(*spot);
+  }
 }
 
 void Link::hand_over_reading() {
@@ -315,10 +342,10 @@ void Link::hand_over_reading() {
   reading_ = next != nullptr;
   if (next != nullptr) {
     sleepers_.remove(*next);
-    next->wake(Event::leads);
+    next->wake(Event::leads, parking_);
   } else if (attendant_waits_) {
     attendant_waits_ = false;
-    attendant_->wake(Event::nobody_reads);
+    attendant_->wake(Event::nobody_reads, parking_);
   }
 }
 
@@ -341,15 +368,15 @@ void Link::fail(Failure failure) {
     while (!sleepers_.empty()) {
       Event& event = *sleepers_.first();
       sleepers_.remove(event);
-      event.wake(Event::link_broken);
+      event.wake(Event::link_broken, parking_);
     }
-    if (attendant_ != nullptr) attendant_->wake(Event::link_broken);
+    if (attendant_ != nullptr) attendant_->wake(Event::link_broken, parking_);
   }
   stream_->shut_down();
   kick_.kick();
   attendants_kick_.kick();
   for (const Sent& sent : lost) {
-    if (sent.call != nullptr) sent.call->wake(Event::was_set);
+    if (sent.call != nullptr) sent.call->wake(Event::was_set, parking_);
   }
 }
 

@@ -40,6 +40,7 @@ class Call : public Event {
 /// One socket to one server, shared by all threads, with no thread of its own: the callers do the I/O.
 ///
 /// - Writers combine: a caller appends its command to the outgoing buffer, and whoever finds no writer at work sends all.
+///   Those who were woken together leave it to the next reader.
 /// - Readers take turns: of the threads that wait, one leads: it reads the socket and completes the others' calls as
 ///   their replies come in; when what it waits for itself has come, it hands the reading to another sleeper. A thread
 ///   that is alone sends and receives with one system call each, and is never woken by another.
@@ -65,9 +66,12 @@ class Link {
     std::span<const std::string_view> arguments;
   };
 
-  /// Sends commands, one right behind the other. Never waits: what the server does not take yet is sent by those who wait
-  /// for answers. Whether it worked is learnt by waiting for the calls.
+  /// Sends commands, one right behind the other. Never waits: what the server does not take yet, or what goes out together
+  /// with others, is sent by those who wait for answers. Whether it worked is learnt by waiting for the calls.
   void send(std::initializer_list<Outgoing> commands);
+
+  /// For who has sent and does not wait: what was to go out with others goes now.
+  void flush();
 
   /// Takes in what has arrived, without waiting; nothing to do if another thread is at it. For calls that nobody waits for.
   void take_in_arrived();
@@ -152,8 +156,10 @@ class Link {
   short events_to_poll_for() const noexcept;
   void take_in(std::span<const char> bytes);
   void complete_arrived();
+  void wake(const std::vector<Call*>& calls);
   void hand_over_reading();
   bool withdraw(Call& call);
+  void await_set(Event& event);
   void interrupt(Event& event, Event::State why);
   void fail_overdue();
   void fail_if_overdue();
@@ -176,10 +182,14 @@ class Link {
   const PushHandler on_push_;
   const Kick kick_;             // wakes a leader that polls
   const Kick attendants_kick_;  // and the attendant that does
+  ParkingLot parking_;          // for all others
   std::atomic<std::uint64_t> replies_{0};
   std::atomic<std::uint64_t> sent_bytes_{0};
   std::atomic<bool> broken_{false};
   std::atomic<bool> stuck_{false};  // the server takes no more for now
+
+  // Many threads were just woken: what they send waits for whoever reads next, who sends it all. Set with the mutex held.
+  std::atomic<bool> corked_{false};
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Failure> failure_;
@@ -190,8 +200,8 @@ class Link {
   std::uint64_t turns_ = 0;         // how often the reading was taken
   Sleepers sleepers_;
   Event* attendant_ = nullptr;
+  std::atomic<bool> crowd_{false};
   bool writing_ = false;          // somebody sends
-  bool dispatching_ = false;      // the leader wakes several threads, and sends for them afterwards
   bool deaf_ = false;             // the server has closed: what it said before is still to be read
   bool reading_ = false;          // somebody leads, or was just told to
   bool attendant_waits_ = false;  // to be told when nobody reads any more

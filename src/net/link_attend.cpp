@@ -13,6 +13,7 @@ Link::Waited Link::attend(Event& end, Deadline deadline) {
   {
     const std::lock_guard lock{mutex_};
     attendant_ = &end;
+    end.assign_spot(parking_);
   }
   end.take(Event::link_broken | Event::asleep);  // of a link that it was used with before
   const Waited waited = attend_until(end, deadline);
@@ -79,7 +80,7 @@ void Link::stand_aside(Event& end, Deadline deadline, Attendance& attendance) {
     if (attendant_waits_) until = deadline;
     attendance.turn = turns_;
   }
-  end.sleep(until);
+  end.sleep(parking_, until);
   const std::lock_guard lock{mutex_};
   attendant_waits_ = false;
   end.take(Event::nobody_reads | Event::asleep);

@@ -9,11 +9,12 @@ OwnerId::OwnerId(const Entropy& entropy) {
   Entropy bytes = entropy;
   bytes[6] = (bytes[6] & std::byte{0x0f}) | std::byte{0x40};  // the version
   bytes[8] = (bytes[8] & std::byte{0x3f}) | std::byte{0x80};  // the variant
-  text_.reserve(36);
+  text_.assign(36, '-');
+  std::size_t at = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text_.push_back('-');
-    text_.push_back(digits[std::to_integer<std::size_t>(bytes[i] >> 4)]);
-    text_.push_back(digits[std::to_integer<std::size_t>(bytes[i] & std::byte{0x0f})]);
+    if (i == 4 || i == 6 || i == 8 || i == 10) ++at;
+    text_[at++] = digits[std::to_integer<std::size_t>(bytes[i] >> 4)];
+    text_[at++] = digits[std::to_integer<std::size_t>(bytes[i] & std::byte{0x0f})];
   }
 }
 

@@ -28,6 +28,17 @@ inline long long in_line(Server& server, const std::string& key) {
   return server.command({"HLEN", "redismutex:{" + key + "}"}).integer / 3;
 }
 
+/// How many of them can be woken: they listen to the channel that the queue has for them.
+inline long long in_line_and_listening(Server& server, const std::string& key) {
+  long long count = 0;
+  for (const Reply& value : server.command({"HVALS", "redismutex:{" + key + "}"}).elements) {
+    const auto space = value.text.rfind(' ');
+    if (space == std::string::npos) continue;  // an id or a token
+    count += server.command({"PUBSUB", "CHANNELS", value.text.substr(space + 1)}).elements.size() == 1 ? 1 : 0;
+  }
+  return count;
+}
+
 /// For who must not look by itself during a test: what it learns it was told, or had a timer for.
 constexpr Options sleepy{.block_time = limit, .delay = limit - std::chrono::seconds{1}, .expiry = 2 * limit};
 

@@ -109,10 +109,8 @@ TEST_F(QueueFaults, AllConnectionsAreKilled) {
     EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 3; }));
     server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
     server.command({"CLIENT", "KILL", "TYPE", "pubsub"});
-    // Each is back and listens to its channel; the holder's comes when it needs one.
-    EXPECT_TRUE(eventually(limit, [&] {
-      return server.command({"PUBSUB", "CHANNELS", "redismutex:*"}).elements.size() == 2;
-    }));
+    // Each is back, listens to a channel, and has told the queue which. The holder's connection comes when it needs one.
+    EXPECT_TRUE(eventually(limit, [&] { return in_line_and_listening(server, "key") == 2; }));
     connection.ping();
   }
   EXPECT_EQ(in_line(server, "key"), 2);

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <thread>
+#include <vector>
 
 namespace redismutex::net {
 namespace {
@@ -42,6 +43,19 @@ TEST(Futex, IsWoken) {
   word = 2;
   futex_wake_one(&word);
   sleeper.join();
+}
+
+// All are woken for whom a bit was set.
+TEST(Futex, WakesAllWithABit) {
+  std::atomic<std::uint32_t> word{1};
+  std::vector<std::jthread> sleepers;
+  for (const std::uint32_t bits : {1U, 2U, 2U}) {
+    sleepers.emplace_back([&word, bits] {
+      while (word == 1) futex_wait(word, 1, no_deadline, bits);
+    });
+  }
+  word = 2;
+  futex_wake_all(&word, 1U | 2U);
 }
 
 // To wake who slept on memory that is gone, or never was any, does no harm.

@@ -90,6 +90,80 @@ TEST(Link, WritesLongArgumentsWhole) {
   reader.join();
 }
 
+/// Counts what its writer sends at once.
+class Counted final : public Stream {
+ public:
+  Counted(std::unique_ptr<Stream> whole, std::atomic<int>& writes) : whole_{std::move(whole)}, writes_{writes} {}
+
+  Transfer read_now(std::span<char> buffer) override { return whole_->read_now(buffer); }
+  Transfer read_blocking(std::span<char> buffer) override { return whole_->read_blocking(buffer); }
+  bool has_buffered() override { return whole_->has_buffered(); }
+  Transfer write_now(std::string_view bytes) override {
+    ++writes_;
+    return whole_->write_now(bytes);
+  }
+  void shut_down() noexcept override { whole_->shut_down(); }
+  int fd() const noexcept override { return whole_->fd(); }
+
+ private:
+  std::unique_ptr<Stream> whole_;
+  std::atomic<int>& writes_;
+};
+
+/// A link that has just completed the calls of a crowd.
+struct Crowd : ::testing::Test {
+  static constexpr int size = 10;
+
+  std::atomic<int> writes{0};
+  Linked linked{{.wrap = [this](auto stream) { return std::make_unique<Counted>(std::move(stream), writes); }}};
+
+  Crowd() {
+    std::array<Call, size> calls;
+    for (Call& call : calls) send(linked.link, call, "PING");
+    std::string replies;
+    for (int i = 0; i < size; ++i) {
+      EXPECT_TRUE(linked.peer.receive());
+      replies += "+PONG\r\n";
+    }
+    linked.peer.send(replies);
+    linked.link.take_in_arrived();
+    for (const Call& call : calls) EXPECT_TRUE(linked.link.has_reply(call));
+    writes = 0;
+  }
+};
+
+// What those send who were woken together goes out together, with the first who waits for an answer.
+TEST_F(Crowd, SendsTogether) {
+  std::array<Call, 3> calls;
+  for (Call& call : calls) send(linked.link, call, "PING");
+  EXPECT_EQ(writes, 0);
+  linked.peer.send("+1\r\n+2\r\n+3\r\n");
+  for (Call& call : calls) EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  EXPECT_EQ(writes, 1);
+  for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_TRUE(linked.peer.receive());
+
+  Call alone;  // and afterwards each for itself
+  send(linked.link, alone, "PING");
+  EXPECT_EQ(writes, 2);
+  linked.link.forget(alone);
+}
+
+// Who does not wait sends it off, and so does who waits no longer.
+TEST_F(Crowd, LeavesNothingUnsent) {
+  Call posted;
+  send(linked.link, posted, "POSTED");
+  linked.link.flush();
+  EXPECT_EQ(writes, 1);
+  linked.link.forget(posted);
+}
+
+TEST_F(Crowd, WhoGivesUpHasSentAllTheSame) {
+  Call call;
+  send(linked.link, call, "GIVEN UP");
+  EXPECT_EQ(linked.link.wait(call, Deadline{}, {}), Waited::timed_out);
+  EXPECT_EQ(writes, 1);
+}
+
 // ---- in ----
 
 // A reply of any type reaches its call as the server wrote it; a refusal is a reply.
