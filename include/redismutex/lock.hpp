@@ -51,6 +51,8 @@ class [[nodiscard]] Lock {
   /// The time left to rely on, 0 if none. Never more than the server grants: it is counted on CLOCK_BOOTTIME, which does
   /// not stand still in suspend, from *before* the request was sent, less 1 % + 2 ms for clocks that run differently.
   /// Source: redis.io distlock, "Is the Algorithm Asynchronous?" (MIN_VALIDITY).
+  ///
+  /// A lock that was waited for may have a second at first, and has its full lease a few milliseconds later.
   std::chrono::milliseconds valid_for() const noexcept;
 
   /// A number that rises with each acquisition of the key, for resources that reject stale writers. Empty without

@@ -1,5 +1,6 @@
 #include "engine/hold.hpp"
 
+#include <algorithm>
 #include <redismutex/errors.hpp>
 #include <redismutex/observer.hpp>
 #include <utility>
@@ -12,6 +13,12 @@
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
+namespace {
+
+// Who was handed the lock sends for its full lease after this time: most give it back sooner.
+constexpr std::chrono::milliseconds before_confirming{5};
+
+}  // namespace
 
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
@@ -27,13 +34,38 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
                          .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
                                                                         : protocol::Instant::max()});
   } else if (tenure_->is_claim()) {
-    // Whoever was handed the lock is inside with a short lease, and expects the full one. Should the extension that is
-    // under way get lost, somebody must send another.
-    const protocol::Instant here = now();
-    errand_ = session_->errands().schedule(here + (tenure_->valid_until() - here) / 4,
-                                           [session = session_.get(), claimed = std::weak_ptr{tenure_},
-                                            expiry = expiry_] { return see_to_claim(*session, claimed, expiry); });
+    see_to_claim();
   }
+}
+
+/// Whoever was handed the lock is inside with a short lease, and expects the full one. It is sent for when the lock is held for
+/// longer than most are, and not by the one who is inside: that one starts at once. Should the answer get lost, it is asked
+/// again.
+void Hold::see_to_claim() {
+  const protocol::Instant here = now();
+  const auto left = tenure_->valid_until() - here;
+  errand_ = session_->errands().schedule(
+      here + std::min<protocol::Instant::duration>(before_confirming, left / 8),
+      [session = session_.get(), claimed = std::weak_ptr{tenure_}, again_at = here + left / 4,
+       expiry = expiry_]() -> std::optional<protocol::Instant> {
+        const std::shared_ptr<Tenure> tenure = claimed.lock();
+        if (!tenure || !tenure->is_claim()) return std::nullopt;
+        if (now() < again_at) {
+          tenure->confirm();
+          return again_at;
+        }
+        extend_claim(*session, *tenure, expiry);
+        return std::nullopt;
+      });
+}
+
+void Hold::extend_claim(Session& session, Tenure& tenure, std::chrono::milliseconds expiry) {
+  const protocol::Instant until = tenure.valid_until();
+  if (until <= now()) return;
+  protocol::Extend machine{tenure.key(), tenure.id(), {.expiry = expiry, .token = tenure.token()}};
+  // This may take its time, and whoever holds the lock goes on meanwhile.
+  if (session.run(machine, deadline_at(until))) return;
+  if (tenure.is_claim()) tenure.conclude_extension(machine);
 }
 
 Hold::~Hold() {
@@ -126,19 +158,6 @@ void Hold::extend(std::chrono::milliseconds expiry) {
   }
   tenure_->lose();
   throw MutexUnlockError{report::cannot(*session_, action, report::was_lost)};
-}
-
-std::optional<protocol::Instant> Hold::see_to_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
-                                                    std::chrono::milliseconds expiry) {
-  const std::shared_ptr<Tenure> tenure = claimed.lock();
-  if (!tenure || !tenure->is_claim()) return std::nullopt;
-  const protocol::Instant until = tenure->valid_until();
-  if (until <= now()) return std::nullopt;
-  protocol::Extend machine{tenure->key(), tenure->id(), {.expiry = expiry, .token = tenure->token()}};
-  // This may take its time, and whoever holds the lock goes on meanwhile.
-  if (session.run(machine, deadline_at(until))) return std::nullopt;
-  if (tenure->is_claim()) tenure->conclude_extension(machine);
-  return std::nullopt;
 }
 
 // ---- loss -----------------------------------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ class Hold {
   void extend(std::chrono::milliseconds expiry);
 
  private:
-  static std::optional<protocol::Instant> see_to_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
-                                                       std::chrono::milliseconds expiry);
+  void see_to_claim();
+  static void extend_claim(Session& session, Tenure& tenure, std::chrono::milliseconds expiry);
 
   bool inherited() const noexcept;
   std::unique_ptr<Lease> end();

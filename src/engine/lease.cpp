@@ -21,6 +21,9 @@ using protocol::Instant;
 // While threads pass a lease on, the server is asked this often whether somebody waits there; that also keeps it fresh.
 constexpr std::chrono::milliseconds between_questions{1};
 
+// With so much of a lease, or a tenth of it, the next thread could hardly start.
+constexpr std::chrono::milliseconds too_little{100};
+
 }  // namespace
 
 // ---- extensions that nobody waits for -------------------------------------------------------------------------------
@@ -57,10 +60,7 @@ Lease::Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chr
       token_{held.token},
       last_token_{held.token + protocol::reserved_tokens},
       validity_{held.valid_until, held.claimed},
-      asked_at_{now()} {
-  // The caller can start at once: the answer is looked at when it matters.
-  if (held.claimed) extend_in_passing(expiry);
-}
+      asked_at_{now()} {}
 
 Lease::~Lease() = default;
 
@@ -72,6 +72,10 @@ Instant Lease::valid_until() {
 bool Lease::is_claim() {
   settle();
   return validity_.is_claim();
+}
+
+void Lease::confirm() {
+  if (is_claim() && !extension_) extend_in_passing(expiry_);
 }
 
 void Lease::settle() {
@@ -123,7 +127,9 @@ void Lease::note_waiting(std::int64_t elsewhere) {
 
 void Lease::release() {
   const report::Action action{"release", key_};
-  protocol::Release machine{key_, id_, validity_.until()};
+  using Waiters = protocol::Release::Waiters;
+  const bool contended = waiting_elsewhere_ > 0 || session_.contended(key_);
+  protocol::Release machine{key_, id_, validity_.until(), contended ? Waiters::likely : Waiters::none_known};
   const auto failure = session_.run(machine, session_.patience());
   if (failure && machine.in_doubt()) {
     report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
@@ -140,7 +146,7 @@ void Lease::release() {
 bool Lease::may_be_passed(int most) {
   const Instant here = now();
   const auto left = valid_until() - here;
-  if (left < expiry_ / 10) return false;  // the next one could hardly start
+  if (left < std::min(expiry_ / 10, too_little)) return false;
   if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
   if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;

@@ -50,7 +50,7 @@ class PendingExtension {
 /// A time of ownership of a key, which threads of one process may pass on among themselves. Not thread-safe.
 class Lease {
  public:
-  /// As it was granted. If it was handed over with a short lease, its extension to `expiry` is sent at once.
+  /// As it was granted. If it was handed over with a short lease, that is to be extended: see confirm().
   Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chrono::milliseconds expiry,
         const protocol::Acquire::Held& held);
   ~Lease();
@@ -64,8 +64,11 @@ class Lease {
   /// The fencing token of the thread that is inside; 0: none was wanted.
   std::uint64_t token() const noexcept { return token_; }
 
-  /// Whether it is still the short lease that it was handed over with: its extension is sent, and not answered.
+  /// Whether it is still the short lease that it was handed over with.
   bool is_claim();
+
+  /// Sends the extension of that one to the full lease, if none is under way.
+  void confirm();
 
   /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
   protocol::Instant valid_until();

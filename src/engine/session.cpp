@@ -142,6 +142,11 @@ void Session::send(const protocol::Request& request, Link& link, net::Call* call
   if (request.wants_invalidation && !tracking_refused_) {
     static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
     link.send({{nullptr, caching}, {call, request.arguments}});
+  } else if (request.wakes_others) {
+    // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
+    // keep it from sending the rest, if they share a processor. This makes ours the last.
+    static constexpr std::array<std::string_view, 1> ping{"PING"};
+    link.send({{nullptr, ping}, {call, request.arguments}});
   } else {
     link.send({{call, request.arguments}});
   }

@@ -33,6 +33,11 @@ bool Tenure::is_claim() {
   return lease_ && lease_->is_claim();
 }
 
+void Tenure::confirm() {
+  const std::lock_guard lock{mutex_};
+  if (lease_) lease_->confirm();
+}
+
 // ---- extension ------------------------------------------------------------------------------------------------------
 
 std::optional<Instant> Tenure::begin_extension(const Extend::Terms& terms) {

@@ -43,6 +43,9 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   /// Whether it still has the short lease that it was handed over with.
   bool is_claim();
 
+  /// Sends for the full one, if nobody has.
+  void confirm();
+
   /// See Lease. The first returns nothing once the tenure has ended.
   std::optional<protocol::Instant> begin_extension(const protocol::Extend::Terms& terms);
   void conclude_extension(const protocol::Extend& machine);

@@ -180,6 +180,7 @@ void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
     }
     reading_ = true;
     leader_ = &event;
+    leader_thread_ = std::this_thread::get_id();
     ++turns_;
   }
   lead(event, deadline, reading);
@@ -193,7 +194,7 @@ void Link::set(Event& event) { interrupt(event, Event::was_set); }
 void Link::interrupt(Event& event, Event::State why) {
   // Under the lock, because the event may be gone as soon as its thread sees why.
   const std::lock_guard lock{mutex_};
-  const bool leads = leader_ == &event;
+  const bool leads = leader_ == &event && leader_thread_ != std::this_thread::get_id();  // else it handles a push
   const bool attends = attendant_ == &event;
   if (why == Event::was_set) {
     sleepers_.remove(event);

@@ -13,6 +13,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "net/event.hpp"
@@ -197,7 +198,8 @@ class Link {
   std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
   std::deque<Sent> in_flight_;      // in the order of the commands on the wire
   Event* leader_ = nullptr;         // who leads
-  std::uint64_t turns_ = 0;         // how often the reading was taken
+  std::thread::id leader_thread_;
+  std::uint64_t turns_ = 0;  // how often the reading was taken
   Sleepers sleepers_;
   Event* attendant_ = nullptr;
   std::atomic<bool> crowd_{false};

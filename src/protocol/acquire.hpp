@@ -59,7 +59,7 @@ class Acquire {
   struct Held {
     Instant valid_until;
     std::uint64_t token = 0;  ///< the fencing token; 0: none was wanted
-    bool claimed = false;     ///< handed over with a short lease: extend it at once
+    bool claimed = false;     ///< handed over with a short lease, to be extended soon
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that we may not

@@ -19,6 +19,7 @@ struct Request {
   const Script* script = nullptr;   ///< what to load if the server answers that it does not know it
   bool wants_wake_ups = false;      ///< subscribe to our channel first, on a connection that has not done so yet
   bool wants_invalidation = false;  ///< have the server tell us once when the key that this reads is changed
+  bool wakes_others = false;        ///< let the server send what it has for them before it answers us
 };
 
 /// What the server answered.

@@ -2,13 +2,18 @@
 
 namespace redismutex::protocol {
 
-Release::Release(const Key& key, const OwnerId& id, Instant valid_until)
+Release::Release(const Key& key, const OwnerId& id, Instant valid_until, Waiters waiters)
     : valid_until_{valid_until},
+      waiters_{waiters},
       arguments_{"EVALSHA", scripts::release.sha1, "2", key.text(), key.queue(), id.text()} {}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < valid_until_;
-  return Request{.arguments = arguments_, .script = &scripts::release};
+  return request();
+}
+
+Request Release::request() const {
+  return {.arguments = arguments_, .script = &scripts::release, .wakes_others = waiters_ == Waiters::likely};
 }
 
 Step Release::answered(const Answer& answer) {
@@ -23,7 +28,7 @@ Step Release::answered(const Answer& answer) {
 
 Step Release::unanswered() {
   in_doubt_ = true;
-  return Request{.arguments = arguments_, .script = &scripts::release};
+  return request();
 }
 
 Step Release::woken(Instant /*now*/) { return Done{}; }

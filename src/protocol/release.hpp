@@ -14,8 +14,11 @@ namespace redismutex::protocol {
 /// Gives a lock back, in one atomic step on the server, if it is still the owner's; else gives up its place in the queue.
 class Release {
  public:
+  /// Whether somebody is likely to be waiting.
+  enum class Waiters { none_known, likely };
+
   /// `key` and `id` must outlive the machine. `valid_until`: of the lease that is given back.
-  Release(const Key& key, const OwnerId& id, Instant valid_until);
+  Release(const Key& key, const OwnerId& id, Instant valid_until, Waiters waiters = Waiters::none_known);
   Release(const Release&) = delete;
   Release& operator=(const Release&) = delete;
 
@@ -33,7 +36,10 @@ class Release {
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
+  Request request() const;
+
   const Instant valid_until_;
+  const Waiters waiters_;
   const std::array<std::string_view, 6> arguments_;
   bool started_in_lease_ = false;
   bool in_doubt_ = false;  // an earlier attempt was never answered

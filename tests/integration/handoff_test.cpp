@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "contender.hpp"
 #include "monitor.hpp"
@@ -66,35 +68,30 @@ TEST_F(HandOff, TheFullLeaseComesByItself) {
   EXPECT_TRUE(eventually(limit, [&] { return handed.valid_for() > sleepy.expiry - limit; }));
 }
 
-// Three commands from clients for a turn: line up, extend the claim, release.
+// A turn costs three commands of its client: one to line up, and to release a PING that has the next one woken before the
+// answer comes. Whoever was not known to be contended, as the first one here, leaves that out; and only who holds on for
+// longer than this one asks for the full lease.
 TEST_F(HandOff, ATurnCostsThreeCommands) {
   Server with_tcp({.tcp = true});
   const RedisMutex one{Connection{with_tcp.url()}, sleepy};
   const RedisMutex two{Connection{with_tcp.url()}, sleepy};
-  std::optional<Lock> lock = one.acquire_lock("key");
-  const auto swap = [&](const RedisMutex& next) {
-    auto waits = std::async(std::launch::async, [&] { return next.acquire_lock("key"); });
-    EXPECT_TRUE(eventually(limit, [&] { return in_line(with_tcp, "key") == 1; }));
-    lock->release();
-    lock = waits.get();
-    EXPECT_TRUE(eventually(limit, [&] { return with_tcp.pttl("key") > 1000; }));
-  };
-  const auto best = best_ms(3, [&] {  // on a busy machine the wait may last long enough to begin watching the key
-    swap(two);
-    swap(one);
+  two.acquire_lock("warm up").release();
+  const auto commands = [&] {
+    auto lock = one.acquire_lock("key");
     Monitor monitor(with_tcp);
-    RawClient quiet(with_tcp.socket_path());
-    const auto commands_of = [&] {
-      const auto names = monitor.commands();
-      return static_cast<long long>(std::count_if(names.begin(), names.end(), [](const std::string& name) {
-        return name != "HLEN" && name != "PTTL";  // ours, to see how far it is
-      }));
-    };
-    commands_of();
-    swap(two);
-    return commands_of();
-  });
-  EXPECT_EQ(best, 3);
+    auto visit = std::async(std::launch::async, [&] { two.acquire_lock("key").release(); });
+    EXPECT_TRUE(eventually(limit, [&] { return in_line(with_tcp, "key") == 1; }));
+    lock.release();
+    visit.get();
+    auto names = monitor.commands();
+    names.erase(std::remove(names.begin(), names.end(), "HLEN"), names.end());  // ours, to see how far it is
+    return names;
+  };
+  std::vector<std::string> seen;
+  EXPECT_TRUE(eventually(limit, [&] {  // on a busy machine that one may be inside for long
+    seen = commands();
+    return seen == std::vector<std::string>{"EVALSHA", "EVALSHA", "PING", "EVALSHA"};
+  })) << ::testing::PrintToString(seen);
 }
 
 // Nobody polls here: who gets in was told.

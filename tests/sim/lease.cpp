@@ -88,7 +88,6 @@ void Lease::leave() {
 
 void Lease::confirm() {
   if (!validity_.is_claim() || process_.world().mutant == Mutant::never_extends_claim) return;
-  extend_in_passing();
   process_.spawn(see_to_claim(shared_from_this()));
 }
 
@@ -113,12 +112,16 @@ bool Lease::is_short_of_tokens() const noexcept {
   return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
 }
 
-/// The extension under way may get lost: then another is sent.
+/// As engine::Hold::see_to_claim.
 Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   Process& process = lease->process_;
   Bell bell{process.world(), process};
   const Instant here = process.now();
-  co_await process.sleep(bell, process.clock().when(here + (lease->valid_until() - here) / 4));
+  const Instant::duration left = lease->valid_until() - here;
+  co_await process.sleep(bell, process.clock().when(here + std::min<Instant::duration>(5ms, left / 8)));
+  if (lease->ended_ || !lease->validity_.is_claim()) co_return;
+  if (!lease->extending_in_passing_) lease->extend_in_passing();
+  co_await process.sleep(bell, process.clock().when(here + left / 4));
   if (lease->ended_ || !lease->validity_.is_claim() || !lease->valid()) co_return;
   Extend machine{lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_}};
   const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until()));
@@ -187,7 +190,8 @@ Task<> Lease::release() {
 bool Lease::pass(int most) {
   const Instant here = process_.now();
   const auto left = valid_until() - here;
-  if (lost_ || left < expiry_ / 10 || (waiting_elsewhere_ > 0 && passes_ >= most)) return false;
+  if (lost_ || left < std::min<Instant::duration>(expiry_ / 10, 100ms) || (waiting_elsewhere_ > 0 && passes_ >= most))
+    return false;
   if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
   if (!extending_in_passing_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing();

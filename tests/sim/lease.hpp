@@ -32,7 +32,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   protocol::Instant valid_until() const noexcept { return validity_.until(); }
   bool valid() const;
 
-  /// If it was handed over with a short lease, asks for the full one.
+  /// If it was handed over with a short lease, sees to it that it becomes the full one.
   void confirm();
 
   /// From now on somebody is inside.

@@ -51,8 +51,10 @@ std::string with_lifo(const std::string& script) {
   const auto begin = script.find("local function hand_over");
   if (begin == std::string::npos) throw std::logic_error{"no hand_over"};
   std::string head = script.substr(0, begin), tail = script.substr(begin);
-  tail = replaced(tail, "redis.call('HGET', queue, 'first')", "redis.call('HGET', queue, 'last')");
+  tail = replaced(tail, "local id = first", "local id = redis.call('HGET', queue, 'last')");
   tail = replaced(tail, "'who:' .. id, 'behind:' .. id)", "'who:' .. id, 'ahead:' .. id)");
+  for (int calls = 0; calls < 3; ++calls)
+    tail = replaced(tail, "unlink(id, ahead, behind)", "unlink(id, behind, ahead)");
   return head + tail;
 }
 
@@ -94,8 +96,8 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::enqueues_every_time:
       return mistake(acquires, "redis.call('HEXISTS', queue, 'who:' .. id) == 1", "false");
     case Mutant::needs_memory_first:
-      return mistake(has_queue, "leave(id)\n        redis.call('SET', key, id, 'PX', claim)",
-                     "redis.call('SET', key, id, 'PX', claim)\n        leave(id)");
+      return mistake(has_queue, "unlink(id, ahead, behind)\n        redis.call('SET', key, id, 'PX', claim)",
+                     "redis.call('SET', key, id, 'PX', claim)\n        unlink(id, ahead, behind)");
     case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1)", "floor() + 1");
     case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1)", "now_us");
     case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");

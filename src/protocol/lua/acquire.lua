@@ -40,7 +40,7 @@ end
 local in_line = redis.call('HEXISTS', queue, 'who:' .. id) == 1
 if not in_line and waiters() >= tonumber(ARGV[5]) then
   -- The holder died, or somebody else than us deleted the key: that is no reason to let those in line wait on.
-  if not owner then hand_over() end
+  if not owner then hand_over(first) end
   return {2, now_us, redis.call('PTTL', key), waiters()}
 end
 local who = table.concat({whole(now_us / 1000), ARGV[4], expiry, fencing, ARGV[3]}, ' ')
@@ -57,7 +57,7 @@ if redis.call('PTTL', queue) < tonumber(ARGV[4]) then
 end
 
 if not owner then
-  local heir, token = hand_over(id)
+  local heir, token = hand_over(first or id, id)
   if heir == id then
     return {0, now_us, token}
   end

@@ -68,37 +68,40 @@ local function note_token(token, expiry_ms)
   return token
 end
 
-local function leave(id)
-  local neighbours = redis.call('HMGET', queue, 'ahead:' .. id, 'behind:' .. id)
-  local ahead, behind = neighbours[1], neighbours[2]
-  -- HDEL comes first: a server that is out of memory refuses a script whose first write may need some.
-  redis.call('HDEL', queue, 'who:' .. id, 'ahead:' .. id, 'behind:' .. id)
+-- Takes an id out of the list, with these neighbours. HDEL comes first: a server that is out of memory refuses a script whose
+-- first write may need some.
+local function unlink(id, ahead, behind)
+  local who, to_ahead, to_behind = 'who:' .. id, 'ahead:' .. id, 'behind:' .. id
   if ahead and behind then
+    redis.call('HDEL', queue, who, to_ahead, to_behind)
     redis.call('HSET', queue, 'behind:' .. ahead, behind, 'ahead:' .. behind, ahead)
   elseif ahead then
-    redis.call('HDEL', queue, 'behind:' .. ahead)
+    redis.call('HDEL', queue, who, to_ahead, 'behind:' .. ahead)
     redis.call('HSET', queue, 'last', ahead)
   elseif behind then
-    redis.call('HDEL', queue, 'ahead:' .. behind)
+    redis.call('HDEL', queue, who, to_behind, 'ahead:' .. behind)
     redis.call('HSET', queue, 'first', behind)
   else
-    redis.call('HDEL', queue, 'first', 'last')
+    redis.call('HDEL', queue, who, 'first', 'last')
   end
 end
 
--- Gives the key, which is free or the caller's to give, to the first waiter that is alive; frees it if there is none.
+-- Gives the key, which is free or the caller's to give, to the first waiter that is alive, counted from the first in line
+-- (false: there is none); frees it if nobody is.
 -- Returns who got it, and with which token (0: it wants none). `caller`, if it is in line itself, needs no waking and gets
 -- a full lease. To the others goes a message, and a short lease that they have to extend.
-local function hand_over(caller)
-  local id = redis.call('HGET', queue, 'first')
+local function hand_over(first, caller)
+  local id = first
   local now_us = id and time_us()
+  local ahead = false  -- of those that were skipped, the last that keeps its place
   local skipped = 0
   while id do
     local found = redis.call('HMGET', queue, 'who:' .. id, 'behind:' .. id)
     local seen, window, expiry, fencing, mailbox = string.match(found[1], '^(%d+) (%d+) (%d+) ([01]) (.*)$')
     local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
+    local behind = found[2]
     if id ~= caller and now_us / 1000 - seen > tonumber(window) then
-      leave(id)
+      unlink(id, ahead, behind)
     else
       local token = fencing == '1' and next_token(now_us) or 0
       local reached = 1
@@ -110,15 +113,19 @@ local function hand_over(caller)
         if type(reached) == 'table' then break end
       end
       if reached > 0 then
-        leave(id)
+        unlink(id, ahead, behind)
         redis.call('SET', key, id, 'PX', claim)
         if token > 0 then note_token(token, tonumber(expiry)) end
         return id, token
       end
       skipped = skipped + 1
-      if skipped > MAX_SKIPPED then leave(id) end
+      if skipped > MAX_SKIPPED then
+        unlink(id, ahead, behind)
+      else
+        ahead = id
+      end
     end
-    id = found[2]
+    id = behind
   end
   redis.call('DEL', key)
   return nil, 0

@@ -11,17 +11,19 @@
 -- release whose answer was lost must therefore take 0 for success if the first attempt was made within the lease.
 -- The first write is never one that a server out of memory refuses. A floor of fencing tokens stays behind until its TTL ends.
 local is_owner = redis.call('GET', KEYS[1]) == ARGV[1]
-if is_owner and not redis.call('HGET', KEYS[2], 'first') then
+local first = is_owner and redis.call('HGET', KEYS[2], 'first')
+if is_owner and not first then
   return redis.call('DEL', KEYS[1])
 end
 
 -- @include queue.lua
 
 if is_owner then
-  hand_over()
+  hand_over(first)
   return 1
 end
 if redis.call('HEXISTS', queue, 'who:' .. ARGV[1]) == 1 then
-  leave(ARGV[1])
+  local neighbours = redis.call('HMGET', queue, 'ahead:' .. ARGV[1], 'behind:' .. ARGV[1])
+  unlink(ARGV[1], neighbours[1], neighbours[2])
 end
 return 0

@@ -28,6 +28,16 @@ TEST(Release, IsOneAtomicScript) {
   EXPECT_EQ(script(step), &scripts::release);
 }
 
+// Where somebody is likely to wait, the server is to tell that one before it answers us; when asked again, too.
+TEST(Release, WakesTheNextBeforeItAnswers) {
+  const auto wakes_others = [](const Step& step) { return std::get<Request>(step).wakes_others; };
+  Release quiet{key, id, lease_end};
+  EXPECT_FALSE(wakes_others(quiet.start(at(0s))));
+  Release contended{key, id, lease_end, Release::Waiters::likely};
+  EXPECT_TRUE(wakes_others(contended.start(at(0s))));
+  EXPECT_TRUE(wakes_others(contended.unanswered()));
+}
+
 // The script's 1 is a release, also of a lease that had ended by our clock: it was ours to the last.
 TEST(Release, OneIsReleased) {
   for (const Instant start : {at(0s), lease_end, at(2s)}) {
