@@ -62,7 +62,8 @@ void Hold::see_to_claim() {
 void Hold::extend_claim(Session& session, Tenure& tenure, std::chrono::milliseconds expiry) {
   const protocol::Instant until = tenure.valid_until();
   if (until <= now()) return;
-  protocol::Extend machine{tenure.key(), tenure.id(), {.expiry = expiry, .token = tenure.token()}};
+  protocol::Extend machine{
+      tenure.key(), tenure.id(), {.expiry = expiry, .token = tenure.token(), .tracking = tenure.extension_tracking()}};
   // This may take its time, and whoever holds the lock goes on meanwhile.
   if (session.run(machine, deadline_at(until))) return;
   if (tenure.is_claim()) tenure.conclude_extension(machine);
@@ -134,11 +135,10 @@ void Hold::extend(std::chrono::milliseconds expiry) {
     if (!inherited()) tenure_->lose();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};
   }
-  const protocol::Extend::Terms terms{
-      .expiry = expiry,
-      .longer = protocol::Longer::goes,
-      .token = tenure_->token(),
-      .tracking = tenure_->is_looked_after() ? protocol::Tracking::on : protocol::Tracking::off};
+  const protocol::Extend::Terms terms{.expiry = expiry,
+                                      .longer = protocol::Longer::goes,
+                                      .token = tenure_->token(),
+                                      .tracking = tenure_->extension_tracking()};
   const protocol::Instant old_until = tenure_->begin_extension(terms).value_or(protocol::Instant{});
   protocol::Extend machine{tenure_->key(), tenure_->id(), terms};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));

@@ -74,8 +74,8 @@ bool Lease::is_claim() {
   return validity_.is_claim();
 }
 
-void Lease::confirm() {
-  if (is_claim() && !extension_) extend_in_passing(expiry_);
+void Lease::confirm(protocol::Tracking tracking) {
+  if (is_claim() && !extension_) extend_in_passing(expiry_, tracking);
 }
 
 void Lease::settle() {
@@ -86,12 +86,13 @@ void Lease::settle() {
   extension_.reset();
 }
 
-void Lease::extend_in_passing(std::chrono::milliseconds expiry) {
+void Lease::extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking) {
   asked_at_ = now();
   expiry_ = expiry;
   // More tokens only when few are left: each one that is reserved and not used is one that the clock has to catch up with.
   const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
-  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .token = token_ != 0 ? last_token : 0});
+  extension_ = PendingExtension::send(session_, key_, id_,
+                                      {.expiry = expiry, .token = token_ != 0 ? last_token : 0, .tracking = tracking});
 }
 
 bool Lease::is_short_of_tokens() const noexcept {

@@ -67,14 +67,14 @@ class Lease {
   /// Whether it is still the short lease that it was handed over with.
   bool is_claim();
 
-  /// Sends the extension of that one to the full lease, if none is under way.
-  void confirm();
+  /// Sends the extension of that one to the full lease, if none is under way. `tracking`: whether the key is watched.
+  void confirm(protocol::Tracking tracking);
 
   /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
   protocol::Instant valid_until();
 
   /// Sends an extension and goes on. From now on the lease is one of `expiry`.
-  void extend_in_passing(std::chrono::milliseconds expiry);
+  void extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking = protocol::Tracking::off);
 
   /// The two halves of an extension that is waited for, by somebody who does not hold up this lease's other users
   /// meanwhile. The first returns the present end, the second takes in how it went; it is not called if nobody knows.

@@ -35,7 +35,7 @@ bool Tenure::is_claim() {
 
 void Tenure::confirm() {
   const std::lock_guard lock{mutex_};
-  if (lease_) lease_->confirm();
+  if (lease_) lease_->confirm(tracking());
 }
 
 // ---- extension ------------------------------------------------------------------------------------------------------
@@ -84,9 +84,9 @@ void Tenure::look_after(const Caretaker::Care& care) {
   if (lease_ && !care_) care_ = session_.caretaker().take(shared_from_this(), care);
 }
 
-bool Tenure::is_looked_after() {
+protocol::Tracking Tenure::extension_tracking() {
   const std::lock_guard lock{mutex_};
-  return care_.has_value();
+  return tracking();
 }
 
 std::unique_ptr<Lease> Tenure::end() {

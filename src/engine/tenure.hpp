@@ -54,7 +54,9 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
 
   /// Has the caretaker look after it until it ends. Later calls change nothing.
   void look_after(const Caretaker::Care& care);
-  bool is_looked_after();
+
+  /// For an extension: it must not end the tracking of a key that is looked after.
+  protocol::Tracking extension_tracking();
 
   /// Takes the lease, to give it back or pass it on: from now on nobody is told of a loss. Once only.
   std::unique_ptr<Lease> end();
@@ -75,6 +77,7 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
  private:
   std::optional<protocol::Instant> look_for_loss();
   void watch_the_end();
+  protocol::Tracking tracking() const { return care_ ? protocol::Tracking::on : protocol::Tracking::off; }
   void note_extension();
   void tell(std::unique_lock<std::mutex> lock);
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "contender.hpp"
 #include "stopwatch.hpp"
 #include "thrown.hpp"
 #include "with_server.hpp"
@@ -49,6 +50,24 @@ TEST_F(LossTest, OfAReplacedKeyIsToldAtOnce) {
 TEST_F(LossTest, OfAllKeysIsToldAtOnce) {
   const RedisMutex mutex{connection, non_blocking};
   EXPECT_LE(best_ms(50, [&] { return told_after_ms(server, mutex, {"FLUSHALL"}); }), 50);
+}
+
+// One that was handed over is extended behind its owner's back, which must not end the watch over the key.
+TEST_F(LossTest, OfALockThatWasHandedOver) {
+  const RedisMutex mutex{connection, patient};
+  const RedisMutex other{Connection{server.url()}, patient};
+  for (int i = 0; i < 20; ++i) {
+    auto before = mutex.acquire_lock("key");
+    auto waits = std::async(std::launch::async, [&] { return other.acquire_lock("key"); });
+    ASSERT_TRUE(eventually(limit, [&] { return in_line(server, "key") == 1; }));
+    before.release();
+    const auto lock = waits.get();
+    const auto lost = lock.lost_token();
+    ASSERT_TRUE(eventually(
+        limit, [&] { return server.pttl("key") > 1000 && server.info("stats")["tracking_total_keys"] != "0"; }));
+    server.command({"DEL", "key"});
+    EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  }
 }
 
 // The server was restarted without its data: the holder learns it when the connection is there again.

@@ -55,6 +55,7 @@ void Lease::note_validity(Instant before) const {
 
 void Lease::enter(bool watched) {
   inside_ = true;
+  tracking_ = watched ? protocol::Tracking::on : protocol::Tracking::off;
   record(Event::Kind::inside, valid_until(), watched ? "watched" : "");
   process_.spawn(tell_of_the_end(shared_from_this()));
 }
@@ -91,10 +92,10 @@ void Lease::confirm() {
   process_.spawn(see_to_claim(shared_from_this()));
 }
 
-void Lease::extend_in_passing() {
+void Lease::extend_in_passing(protocol::Tracking tracking) {
   asked_at_ = process_.now();
   const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
-  const Extend::Terms terms{.expiry = expiry_, .token = token_ != 0 ? last_token : 0};
+  const Extend::Terms terms{.expiry = expiry_, .token = token_ != 0 ? last_token : 0, .tracking = tracking};
   auto machine = std::make_shared<Extend>(key_, id_, terms);
   auto call = std::make_shared<Call>();
   const Instant sent_at = process_.now();
@@ -120,10 +121,11 @@ Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   const Instant::duration left = lease->valid_until() - here;
   co_await process.sleep(bell, process.clock().when(here + std::min<Instant::duration>(5ms, left / 8)));
   if (lease->ended_ || !lease->validity_.is_claim()) co_return;
-  if (!lease->extending_in_passing_) lease->extend_in_passing();
+  if (!lease->extending_in_passing_) lease->extend_in_passing(lease->tracking_);
   co_await process.sleep(bell, process.clock().when(here + left / 4));
   if (lease->ended_ || !lease->validity_.is_claim() || !lease->valid()) co_return;
-  Extend machine{lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_}};
+  Extend machine{
+      lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_, .tracking = lease->tracking_}};
   const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until()));
   if (!failure && !lease->ended_ && lease->validity_.is_claim()) lease->conclude_extension(machine);
 }
@@ -194,7 +196,8 @@ bool Lease::pass(int most) {
     return false;
   if (token_ != 0 && token_ >= last_token_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
-  if (!extending_in_passing_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing();
+  if (!extending_in_passing_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10))
+    extend_in_passing(protocol::Tracking::off);
   record(Event::Kind::released, {}, "passed-on");
   ++passes_;
   ++all_passes_;

@@ -52,7 +52,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool pass(int most);
 
  private:
-  void extend_in_passing();
+  void extend_in_passing(protocol::Tracking tracking);
   bool is_short_of_tokens() const noexcept;
   void conclude_extension(const protocol::Extend& machine);
   void record(histories::Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
@@ -72,6 +72,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   std::uint64_t last_token_;
   protocol::Validity validity_;
   bool inside_ = false;
+  protocol::Tracking tracking_ = protocol::Tracking::off;  // of extensions: whether the key is watched
   bool ended_ = false;
   bool lost_ = false;
 

@@ -87,7 +87,7 @@ Task<> Worker::turn(const protocol::Key& key) {
 
 Task<> Worker::use(std::shared_ptr<Lease> lease, const Wishes& wishes) {
   lease->enter(wishes.cared_for());
-  lease->confirm();
+  if (!wishes.renewal) lease->confirm();
   if (wishes.cared_for()) {
     Caretaker::Care care{.renew_to = wishes.renewal ? lease->expiry() : 0ms};
     if (wishes.renewal && world_.chance(200'000)) care.no_longer_than = process_.now() + 2 * lease->expiry();

@@ -255,7 +255,7 @@ TEST_F(LocalQueuesTest, TheKeyOfTheOneInsideIsWatched) {
   const Turn inside = enter(key);
   const auto tenure = be_inside(inside.ticket, 10 * limit);
   Waiter next(queues, key);
-  EXPECT_TRUE(eventually(limit, [&] { return tenure->is_looked_after(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return tenure->extension_tracking() == protocol::Tracking::on; }));
   EXPECT_FALSE(next.has_turn());
   tenure->end();
   queues.leave(key, inside.ticket);
