@@ -31,7 +31,7 @@ class [[nodiscard]] Lock {
   /// on among themselves (Options::local_handoffs) use the same one after the other.
   const std::string& value() const noexcept;
 
-  /// Whether the lock can be relied on at this moment: the same as valid_for() > 0.
+  /// Whether the lock can be relied on at this moment: whether valid_for() > 0.
   bool owns_lock() const noexcept;
   explicit operator bool() const noexcept { return owns_lock(); }
 
@@ -52,7 +52,8 @@ class [[nodiscard]] Lock {
   /// not stand still in suspend, from *before* the request was sent, less 1 % + 2 ms for clocks that run differently.
   /// Source: redis.io distlock, "Is the Algorithm Asynchronous?" (MIN_VALIDITY).
   ///
-  /// A lock that was waited for may have a second at first, and has its full lease a few milliseconds later.
+  /// A lock that was waited for has a lease of a second at first, and its full one within a few milliseconds. Who asks sooner
+  /// has it at once: the first call may take a round trip.
   std::chrono::milliseconds valid_for() const noexcept;
 
   /// A number that rises with each acquisition of the key, for resources that reject stale writers. Empty without

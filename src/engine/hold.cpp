@@ -39,34 +39,42 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
 }
 
 /// Whoever was handed the lock is inside with a short lease, and expects the full one. It is sent for when the lock is held for
-/// longer than most are, and not by the one who is inside: that one starts at once. Should the answer get lost, it is asked
+/// longer than most are, and not by the one who is inside: that one starts at once. Should the answer get lost, an errand asks
 /// again.
 void Hold::see_to_claim() {
   const protocol::Instant here = now();
   const auto left = tenure_->valid_until() - here;
-  errand_ = session_->errands().schedule(
+  const protocol::Instant again_at = here + left / 2;
+  confirmation_ = session_->posts().schedule(
       here + std::min<protocol::Instant::duration>(before_confirming, left / 8),
-      [session = session_.get(), claimed = std::weak_ptr{tenure_}, again_at = here + left / 4,
-       expiry = expiry_]() -> std::optional<protocol::Instant> {
+      [session = session_.get(), claimed = std::weak_ptr{tenure_}, expiry = expiry_, again_at,
+       sent = false]() mutable -> std::optional<protocol::Instant> {
         const std::shared_ptr<Tenure> tenure = claimed.lock();
         if (!tenure || !tenure->is_claim()) return std::nullopt;
-        if (now() < again_at) {
+        if (!std::exchange(sent, true)) {
           tenure->confirm();
-          return again_at;
+          return std::max(again_at, now());
         }
-        extend_claim(*session, *tenure, expiry);
+        session->errands().schedule(now(),
+                                    [session, claimed, expiry] { return extend_claim(*session, claimed, expiry); });
         return std::nullopt;
       });
 }
 
-void Hold::extend_claim(Session& session, Tenure& tenure, std::chrono::milliseconds expiry) {
-  const protocol::Instant until = tenure.valid_until();
-  if (until <= now()) return;
+/// This may take its time, and whoever holds the lock goes on meanwhile.
+std::optional<protocol::Instant> Hold::extend_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
+                                                    std::chrono::milliseconds expiry) {
+  constexpr std::chrono::milliseconds between_tries{50};
+  const std::shared_ptr<Tenure> tenure = claimed.lock();
+  if (!tenure || !tenure->is_claim()) return std::nullopt;
+  const protocol::Instant until = tenure->valid_until();
+  if (until <= now()) return std::nullopt;
+  // The key may be watched by the time that this arrives, and must be so afterwards.
   protocol::Extend machine{
-      tenure.key(), tenure.id(), {.expiry = expiry, .token = tenure.token(), .tracking = tenure.extension_tracking()}};
-  // This may take its time, and whoever holds the lock goes on meanwhile.
-  if (session.run(machine, deadline_at(until))) return;
-  if (tenure.is_claim()) tenure.conclude_extension(machine);
+      tenure->key(), tenure->id(), {.expiry = expiry, .token = tenure->token(), .tracking = protocol::Tracking::on}};
+  if (session.run(machine, deadline_at(until))) return std::nullopt;
+  if (tenure->is_claim()) tenure->conclude_extension(machine);
+  return now() + between_tries;  // if the server refused
 }
 
 Hold::~Hold() {
@@ -86,6 +94,14 @@ std::optional<std::uint64_t> Hold::fencing_token() const noexcept {
 
 protocol::Instant Hold::valid_until() const { return inherited() ? protocol::Instant{} : tenure_->valid_until(); }
 
+protocol::Instant Hold::confirmed_until() noexcept {
+  try {
+    if (!inherited() && tenure_->is_claim() && !asked_.exchange(true)) extend_claim(*session_, tenure_, expiry_);
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then it has the short one
+  }
+  return valid_until();
+}
+
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 void Hold::release() {
@@ -104,7 +120,7 @@ void Hold::release() {
 }
 
 std::unique_ptr<Lease> Hold::end() {
-  if (errand_) session_->errands().cancel(*std::exchange(errand_, std::nullopt));
+  if (confirmation_) session_->posts().cancel(*std::exchange(confirmation_, std::nullopt));
   return tenure_->end();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -18,7 +19,7 @@ namespace redismutex::engine {
 
 /// A lock that was taken: what a public Lock stands for.
 ///
-/// valid_until() and loss() may be called by any thread; the rest belongs to one thread at a time.
+/// valid_until(), confirmed_until() and loss() may be called by any thread; the rest belongs to one thread at a time.
 class Hold {
  public:
   /// `ticket`: of the holder in its process's own line for the key; none if it went past it.
@@ -37,6 +38,9 @@ class Hold {
   /// Until when the lock can be relied on; a time long past for a lock that was lost, or that is the parent's.
   protocol::Instant valid_until() const;
 
+  /// The same, but asks for the full lease first, once, if the lock still has the short one that it was handed over with.
+  protocol::Instant confirmed_until() noexcept;
+
   /// Stops when the lock can no longer be relied on, unless it was released before.
   std::stop_token loss();
 
@@ -47,7 +51,8 @@ class Hold {
 
  private:
   void see_to_claim();
-  static void extend_claim(Session& session, Tenure& tenure, std::chrono::milliseconds expiry);
+  static std::optional<protocol::Instant> extend_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
+                                                       std::chrono::milliseconds expiry);
 
   bool inherited() const noexcept;
   std::unique_ptr<Lease> end();
@@ -59,7 +64,8 @@ class Hold {
   const int local_handoffs_;
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;
-  std::optional<Keeper::Ticket> errand_;
+  std::optional<Keeper::Ticket> confirmation_;
+  std::atomic<bool> asked_{false};  // for the full lease, by its owner
 };
 
 }  // namespace redismutex::engine

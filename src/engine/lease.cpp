@@ -75,15 +75,17 @@ bool Lease::is_claim() {
 }
 
 void Lease::confirm(protocol::Tracking tracking) {
-  if (is_claim() && !extension_) extend_in_passing(expiry_, tracking);
+  if (is_claim() && !extension_ && !validity_.may_shorten()) extend_in_passing(expiry_, tracking);
 }
 
-void Lease::settle() {
-  if (!extension_) return;
+bool Lease::settle() {
+  if (!extension_) return false;
   const PendingExtension::State state = extension_->look();
-  if (state == PendingExtension::State::pending) return;
-  if (state == PendingExtension::State::answered) conclude_extension(extension_->machine());
+  if (state == PendingExtension::State::pending) return false;
+  const bool answered = state == PendingExtension::State::answered;
+  if (answered) conclude_extension(extension_->machine());
   extension_.reset();
+  return answered;
 }
 
 void Lease::extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking) {

@@ -64,10 +64,13 @@ class Lease {
   /// The fencing token of the thread that is inside; 0: none was wanted.
   std::uint64_t token() const noexcept { return token_; }
 
+  /// Takes in the answer to an extension in passing, if it has come: then the end may be another.
+  bool settle();
+
   /// Whether it is still the short lease that it was handed over with.
   bool is_claim();
 
-  /// Sends the extension of that one to the full lease, if none is under way. `tracking`: whether the key is watched.
+  /// Sends the extension of that one to the full lease, if none is under way, and the owner does not ask for another. `tracking`: whether the key is watched.
   void confirm(protocol::Tracking tracking);
 
   /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
@@ -95,7 +98,6 @@ class Lease {
   void note_pass() noexcept;
 
  private:
-  void settle();
   bool is_short_of_tokens() const noexcept;
   void note_waiting(std::int64_t elsewhere);
 

@@ -41,10 +41,12 @@ const std::string& Lock::key() const noexcept { return hold_ ? hold_->key() : no
 
 const std::string& Lock::value() const noexcept { return hold_ ? hold_->value() : nothing; }
 
-bool Lock::owns_lock() const noexcept { return valid_for() > std::chrono::milliseconds{0}; }
+bool Lock::owns_lock() const noexcept {
+  return hold_ && protocol::time_left(hold_->valid_until(), engine::now()) > std::chrono::milliseconds{0};
+}
 
 std::chrono::milliseconds Lock::valid_for() const noexcept {
-  return hold_ ? protocol::time_left(hold_->valid_until(), engine::now()) : std::chrono::milliseconds{0};
+  return hold_ ? protocol::time_left(hold_->confirmed_until(), engine::now()) : std::chrono::milliseconds{0};
 }
 
 void Lock::release() {

@@ -93,7 +93,8 @@ class Session {
 
   /// Whether the caller is one of its threads.
   bool runs_this_thread() const noexcept {
-    return timers_.runs_this_thread() || errands_.runs_this_thread() || caretaker_.runs_this_thread();
+    return timers_.runs_this_thread() || errands_.runs_this_thread() || posts_.runs_this_thread() ||
+           caretaker_.runs_this_thread();
   }
 
   /// For what must happen on time.
@@ -101,6 +102,9 @@ class Session {
 
   /// For what may take its time, such as giving back a lock in the background while the server is away.
   Keeper& errands() noexcept { return errands_; }
+
+  /// For requests that are sent on time and not waited for: here nothing blocks, and no user code runs.
+  Keeper& posts() noexcept { return posts_; }
 
   /// For locks that are held for long.
   Caretaker& caretaker() noexcept { return caretaker_; }
@@ -128,10 +132,11 @@ class Session {
   std::atomic<std::uint64_t> pushing_link_{0};  // the one on which we have asked for pushes
 
   // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
-  // caretaker: its thread ends first, and it goes last.)
+  // caretaker: its thread ends first, and it goes last. Posts leave errands behind.)
   Caretaker caretaker_;
   Keeper timers_;
   Keeper errands_;
+  Keeper posts_;
 };
 
 namespace detail {

@@ -25,11 +25,13 @@ Tenure::~Tenure() = default;
 
 Instant Tenure::valid_until() {
   const std::lock_guard lock{mutex_};
+  settle();
   return lease_ ? lease_->valid_until() : Instant{};
 }
 
 bool Tenure::is_claim() {
   const std::lock_guard lock{mutex_};
+  settle();
   return lease_ && lease_->is_claim();
 }
 
@@ -69,6 +71,11 @@ void Tenure::note_gone() {
   gone_ = true;
   lease_->note_gone();
   note_extension();
+}
+
+/// With the lock held.
+void Tenure::settle() {
+  if (lease_ && lease_->settle()) note_extension();
 }
 
 /// With the lock held: whoever counts on the end of the lease hears of the new one.

@@ -78,6 +78,7 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   std::optional<protocol::Instant> look_for_loss();
   void watch_the_end();
   protocol::Tracking tracking() const { return care_ ? protocol::Tracking::on : protocol::Tracking::off; }
+  void settle();
   void note_extension();
   void tell(std::unique_lock<std::mutex> lock);
 

@@ -59,8 +59,9 @@ void Link::send(std::initializer_list<Outgoing> commands) {
       if (!writing_ && !corked_) write(lock);
       if (outgoing_.size() <= max_unsent_size) return;
     }
+    const bool overflows = !failure_;
     lock.unlock();
-    fail({Failure::Kind::unreachable, "the server takes no more data"});
+    if (overflows) return fail({Failure::Kind::unreachable, "the server takes no more data"});  // which wakes ours, too
   } catch (const std::bad_alloc&) {  // half a command may be in the buffer, or the place of a call be missing
     if (lock.owns_lock()) lock.unlock();
     fail({Failure::Kind::unreachable, out_of_memory});

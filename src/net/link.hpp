@@ -202,7 +202,6 @@ class Link {
   std::uint64_t turns_ = 0;  // how often the reading was taken
   Sleepers sleepers_;
   Event* attendant_ = nullptr;
-  std::atomic<bool> crowd_{false};
   bool writing_ = false;          // somebody sends
   bool deaf_ = false;             // the server has closed: what it said before is still to be read
   bool reading_ = false;          // somebody leads, or was just told to

@@ -21,6 +21,9 @@ class Validity {
   Instant until() const noexcept { return until_; }
   bool is_claim() const noexcept { return claim_; }
 
+  /// Whether an extension that may shorten is under way, or nobody knows how it went.
+  bool may_shorten() const noexcept { return pending_ != unlimited; }
+
   /// An extension that may shorten is about to be sent.
   void begin(const Extend::Terms& terms, Instant now);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,6 +68,42 @@ TEST_F(HandOff, TheFullLeaseComesByItself) {
   lock.release();
   const auto handed = next.get();
   EXPECT_TRUE(eventually(limit, [&] { return handed.valid_for() > sleepy.expiry - limit; }));
+}
+
+// Whoever wants to know at once how long the lock lasts is told of the full lease.
+TEST_F(HandOff, TheFullLeaseComesWhenItIsAskedFor) {
+  auto lock = mutex.acquire_lock("key");
+  auto next = std::async(std::launch::async, [&] {
+    const auto handed = other.acquire_lock("key");
+    return handed.valid_for();
+  });
+  ASSERT_TRUE(becomes(1));
+  lock.release();
+  EXPECT_GT(next.get(), sleepy.expiry - limit);
+}
+
+// Nor does it wait for what the library does in the background meanwhile, such as to tell a log that takes its time.
+TEST_F(HandOff, TheFullLeaseWaitsForNobody) {
+  Server unsafe;
+  unsafe.command({"CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru"});
+  std::promise<void> told, go_on;
+  const std::shared_future<void> gate = go_on.get_future().share();
+  ConnectionOptions options = parse_url(unsafe.url());
+  options.log = [&, once = std::make_shared<std::once_flag>()](std::string_view) {
+    std::call_once(*once, [&] { told.set_value(); });
+    gate.wait();
+  };
+  const RedisMutex talkative{Connection{options}, sleepy};
+  talkative.acquire_lock("other").release();
+  told.get_future().wait();
+
+  auto lock = RedisMutex{Connection{unsafe.url()}, sleepy}.acquire_lock("key");
+  auto next = std::async(std::launch::async, [&] { return talkative.acquire_lock("key"); });
+  EXPECT_TRUE(eventually(limit, [&] { return in_line(unsafe, "key") == 1; }));
+  lock.release();
+  const auto handed = next.get();
+  EXPECT_TRUE(eventually(2s, [&] { return unsafe.pttl("key") > 1000; }));
+  go_on.set_value();
 }
 
 // A turn costs three commands of its client: one to line up, and to release a PING that has the next one woken before the
