@@ -70,7 +70,8 @@ class Lease {
   /// Whether it is still the short lease that it was handed over with.
   bool is_claim();
 
-  /// Sends the extension of that one to the full lease, if none is under way, and the owner does not ask for another. `tracking`: whether the key is watched.
+  /// Sends the extension of that one to the full lease, if none is under way, and the owner does not ask for another.
+  /// `tracking`: whether the key is watched.
   void confirm(protocol::Tracking tracking);
 
   /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.

@@ -2,8 +2,6 @@
 
 namespace redismutex::net {
 
-static_assert(ParkingLot::spots <= std::uint32_t{1} << (32 - 7));
-
 void Event::assign_spot(ParkingLot& lot) noexcept {
   if (!has(has_spot)) state_.fetch_or(lot.assign() << spot_shift | has_spot);
 }

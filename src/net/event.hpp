@@ -32,6 +32,7 @@ class Event {
     has_spot = 64,
   };
   static constexpr unsigned spot_shift = 7;
+  static_assert(ParkingLot::spots <= std::uint32_t{1} << (32 - spot_shift));
 
   bool is_set() const noexcept { return has(was_set); }
   bool is_stopped() const noexcept { return has(was_stopped); }
