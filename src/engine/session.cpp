@@ -135,7 +135,8 @@ Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link
   const bool wants_pushes = request.wants_wake_ups || request.wants_invalidation;
   if (wants_pushes && pushing_link_ != link.id()) open_pushes(link, deadline, stop);
   send(request, link, &call);
-  return link.wait(call, deadline, stop);
+  const bool contended = request.wakes_others || request.wants_wake_ups;
+  return link.wait(call, deadline, stop, contended ? Link::Sleep::in_poll : Link::Sleep::in_recv);
 }
 
 void Session::send(const protocol::Request& request, Link& link, net::Call* call) const {

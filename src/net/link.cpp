@@ -123,10 +123,11 @@ short Link::events_to_poll_for() const noexcept { return stuck_ ? POLLIN | POLLO
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
 
-Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& stop) {
+Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& stop, Sleep sleep) {
   const bool only_the_socket_ends_it = deadline >= call.overdue_at_ && !stop.stop_possible();
-  const Waited waited = wait_for(call, std::min(deadline, call.overdue_at_), stop,
-                                 only_the_socket_ends_it ? Reading::blocking : Reading::interruptible);
+  const Waited waited =
+      wait_for(call, std::min(deadline, call.overdue_at_), stop,
+               only_the_socket_ends_it && sleep == Sleep::in_recv ? Reading::blocking : Reading::interruptible);
   if (waited == Waited::done) return call.reply_ ? Waited::done : Waited::broken;
   if (waited == Waited::timed_out && deadline >= call.overdue_at_) {
     fail_overdue();

@@ -89,7 +89,14 @@ class Link {
     timed_out,  ///< the deadline passed; the reply will be dropped when it comes
     stopped,    ///< the same because the stop_token fired
   };
-  Waited wait(Call& call, Deadline deadline, const std::stop_token& stop);
+
+  /// How to sleep where nothing but the reply ends it.
+  enum class Sleep {
+    in_recv,  ///< one system call a reply
+    in_poll,  ///< one more, for the sake of others: a server that reads a command from a unix socket wakes whoever sleeps in
+    ///< recv() on it, for nothing, and if they share a processor it has to wait for that thread to fall asleep again
+  };
+  Waited wait(Call& call, Deadline deadline, const std::stop_token& stop, Sleep sleep = Sleep::in_recv);
   Waited wait(Event& event, Deadline deadline, const std::stop_token& stop);
 
   /// Reads what comes while no caller does, until `end` is set (`done`), the deadline passes, or the link breaks. For one
