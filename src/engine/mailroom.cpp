@@ -14,13 +14,15 @@ namespace redismutex::engine {
 namespace {
 
 // The year 2255, as far as a script's numbers are whole. Later times would overflow where they are compared with ours.
-constexpr std::int64_t latest_us = std::int64_t{1} << 53;
+constexpr std::int64_t us_a_second = 1'000'000;
+constexpr std::int64_t latest_s = (std::int64_t{1} << 53) / us_a_second;
 
-/// "id claim now token", as lua/queue.lua sends it.
+/// "id claim seconds microseconds token", as lua/queue.lua sends it: with the time as TIME tells it.
 struct Message {
   std::string_view id;
   std::int64_t claim_ms = 0;
-  std::int64_t now_us = 0;
+  std::int64_t now_s = 0;
+  std::int64_t now_us = 0;  // of that second
   std::int64_t token = 0;
 };
 
@@ -36,9 +38,10 @@ std::optional<Message> parse(std::string_view text) {
     return error == std::errc{} && end == digits.data() + digits.size() && value >= 0;
   };
   Message message{.id = next_word()};
-  const bool complete =
-      next_number(message.claim_ms) && next_number(message.now_us) && next_number(message.token) && text.empty();
-  const bool plausible = message.claim_ms <= protocol::longest_duration.count() && message.now_us <= latest_us;
+  const bool complete = next_number(message.claim_ms) && next_number(message.now_s) && next_number(message.now_us) &&
+                        next_number(message.token) && text.empty();
+  const bool plausible = message.claim_ms <= protocol::longest_duration.count() && message.now_s < latest_s &&
+                         message.now_us < us_a_second;
   return complete && plausible ? std::optional{message} : std::nullopt;
 }
 
@@ -105,10 +108,11 @@ void Mailroom::deliver(std::string_view message) {
   const std::lock_guard lock{mutex_};
   for (Box* box : boxes_) {
     if (box->id_ != parsed->id) continue;
-    box->grant_ = protocol::Grant{.claim = std::chrono::milliseconds{parsed->claim_ms},
-                                  .granted_at = std::chrono::microseconds{parsed->now_us},
-                                  .token = static_cast<std::uint64_t>(parsed->token),
-                                  .arrived = now()};
+    box->grant_ =
+        protocol::Grant{.claim = std::chrono::milliseconds{parsed->claim_ms},
+                        .granted_at = std::chrono::seconds{parsed->now_s} + std::chrono::microseconds{parsed->now_us},
+                        .token = static_cast<std::uint64_t>(parsed->token),
+                        .arrived = now()};
     ring(*box);
   }
 }

@@ -53,5 +53,5 @@ endfunction()
 
 add_mutant(lease_from_reply engine/session.cpp "{.sent_at = answered.sent_at, .now = now()}" "{.sent_at = now(), .now = now()}")
 add_script_mutant(release_without_comparing release "redis.call('GET', KEYS[1]) == ARGV[1]" "true")
-add_script_mutant(tokens_by_increment queue "math.max(now_us, floor() + 1)" "floor() + 1")
-add_script_mutant(tokens_by_clock queue "math.max(now_us, floor() + 1)" "now_us")
+add_script_mutant(tokens_by_increment queue "math.max(now_us, floor + 1)" "floor + 1")
+add_script_mutant(tokens_by_clock queue "math.max(now_us, floor + 1)" "now_us")

@@ -87,9 +87,9 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::release_without_comparing: return mistake(releases, "redis.call('GET', KEYS[1]) == ARGV[1]", "true");
     case Mutant::extend_without_comparing:
       return mistake(extends, "redis.pcall('GET', key) == id", "redis.call('EXISTS', key) == 1");
-    case Mutant::hands_over_full_lease: return mistake(has_queue, "CLAIM_MS)", "tonumber(expiry))");
+    case Mutant::hands_over_full_lease: return mistake(acquires, "CLAIM_MS)", "tonumber(expiry))");
     case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
-    case Mutant::ignores_liveness: return mistake(has_queue, "now_us / 1000 - seen > tonumber(window)", "false");
+    case Mutant::ignores_liveness: return mistake(has_queue, "until_ms - time[1] * 1000 < time[2] / 1000", "false");
     case Mutant::ignores_receivers: return mistake(has_queue, "if reached > 0 then", "if true then");
     case Mutant::ignores_limit: return mistake(acquires, "waiters() >= tonumber(ARGV[5])", "ARGV[5] == '0'");
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
@@ -98,11 +98,11 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::needs_memory_first:
       return mistake(has_queue, "unlink(id, ahead, behind)\n        redis.call('SET', key, id, 'PX', claim)",
                      "redis.call('SET', key, id, 'PX', claim)\n        unlink(id, ahead, behind)");
-    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor() + 1)", "floor() + 1");
-    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor() + 1)", "now_us");
+    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor + 1)", "floor + 1");
+    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor + 1)", "now_us");
     case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");
-    case Mutant::floor_goes_at_once: return mistake(has_queue, "LINGER_MS = 60000", "LINGER_MS = 1");
-    case Mutant::floor_stays_for_ever: return mistake(has_queue, "redis.call('PEXPIRE', queue, whole(ms))", "");
+    case Mutant::floor_goes_at_once: return mistake(acquires, "LINGER_MS = 60000", "LINGER_MS = 1");
+    case Mutant::floor_stays_for_ever: return mistake(has_queue, "redis.call('PEXPIRE', queue, ms)", "");
     default: return script;
   }
 }

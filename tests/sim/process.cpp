@@ -287,17 +287,17 @@ void Process::deliver(const Value& push) {
   caretaker_.all_changed();
 }
 
-/// "id claim now token"
+/// "id claim seconds microseconds token"
 void Process::grant(const std::string& message) {
   std::istringstream words{message};
   std::string id;
-  std::int64_t claim_ms = 0, now_us = 0;
+  std::int64_t claim_ms = 0, now_s = 0, now_us = 0;
   std::uint64_t token = 0;
-  words >> id >> claim_ms >> now_us >> token;
+  words >> id >> claim_ms >> now_s >> now_us >> token;
   for (Box* box : boxes_) {
     if (box->id != id) continue;
     box->grant = protocol::Grant{.claim = std::chrono::milliseconds{claim_ms},
-                                 .granted_at = std::chrono::microseconds{now_us},
+                                 .granted_at = std::chrono::seconds{now_s} + std::chrono::microseconds{now_us},
                                  .token = token,
                                  .arrived = now()};
     box->bell.ring();

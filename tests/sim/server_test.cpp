@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -62,16 +63,12 @@ bool alike(const Value& a, const Value& b) {
   return true;
 }
 
-/// Without the server's times, and the tokens made of them.
-std::string without_times(const std::string& text) {
-  constexpr std::size_t digits_of_a_time = 15;
-  std::string rest;
-  for (std::size_t i = 0; i < text.size();) {
-    const std::size_t end = std::min(text.find_first_not_of("0123456789", i), text.size());
-    rest += end - i >= digits_of_a_time ? "time" : text.substr(i, std::max<std::size_t>(end - i, 1));
-    i = std::max(end, i + 1);
-  }
-  return rest;
+/// "id claim seconds microseconds token" without the server's time, and the token that is made of it.
+std::string without_times(const std::string& message) {
+  std::istringstream words{message};
+  std::string id, claim, seconds, microseconds, token;
+  words >> id >> claim >> seconds >> microseconds >> token;
+  return id + ' ' + claim + (token.empty() || token == "0" ? token : " token");
 }
 
 /// In the messages of queue.lua.

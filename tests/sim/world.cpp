@@ -17,16 +17,15 @@ constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
 /// The fields of a queue's hash that say who waits: "who:<id>".
 constexpr std::string_view who = "who:";
 
-/// "seen window expiry fencing mailbox", as queue.lua writes it.
+/// "until claim floor mailbox", as queue.lua describes it.
 struct Waiter {
-  std::int64_t seen_ms = 0;
-  std::int64_t window_ms = 0;
+  std::int64_t until_ms = 0;
   std::string mailbox = {};
 
   explicit Waiter(const std::string& record) {
-    std::int64_t expiry_ms = 0;
-    int fencing = 0;
-    std::istringstream{record} >> seen_ms >> window_ms >> expiry_ms >> fencing >> mailbox;
+    std::int64_t claim_ms = 0;
+    std::int64_t floor_ms = 0;
+    std::istringstream{record} >> until_ms >> claim_ms >> floor_ms >> mailbox;
   }
 };
 
@@ -88,7 +87,7 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   if (known != id && place != queue.end() && by_another) {
     const Waiter waiter{place->second};
     event.note = "handed";
-    if (server_now_us() / 1000 > waiter.seen_ms + waiter.window_ms) event.note = "handed-to-stale";
+    if (server_now_us() / 1000 > waiter.until_ms) event.note = "handed-to-stale";
     if (waiter.mailbox != "-" && server_.receivers(waiter.mailbox) == 0) event.note = "handed-to-unreachable";
   }
   known = id;
@@ -113,7 +112,7 @@ void World::watch_queue(const protocol::Key& key) {
     record({.kind = Event::Kind::queued,
             .key = key.text(),
             .id = field.substr(who.size()),
-            .until = true_time(waiter.seen_ms + waiter.window_ms)});
+            .until = true_time(waiter.until_ms)});
   };
   while (is != present.end() || was != known.end()) {
     if (was == known.end() || (is != present.end() && is->first < was->first)) {

@@ -18,23 +18,39 @@
 -- was handed while it looked away (the message was lost) is found here.
 -- @include queue.lua
 
-local id, expiry, fencing = ARGV[1], ARGV[2], ARGV[6]
+-- How long a waiter that is handed the lock has to show up.
+local CLAIM_MS = 1000
+
+-- For how long the floor outlives the lock, at the least. Not for ever: once the clock has passed it, tokens rise without it.
+local LINGER_MS = 60000
+
+local id, expiry, mailbox, window, fencing = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6] == '1'
+local floor_ms = fencing and whole(expiry + LINGER_MS) or '0'
 local owner = redis.call('GET', key)
-local now_us = time_us()
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+
+local function waiters()
+  return math.floor(redis.call('HLEN', queue) / 3)
+end
+
+local function mint()
+  if not fencing then return '0' end
+  local token = next_token(time)
+  note_token(token, floor_ms)
+  return token
+end
 
 if owner == id then
   redis.call('PEXPIRE', key, expiry, 'GT')  -- a late repeat must not shorten what was extended since
-  local token = fencing == '1' and tonumber(redis.call('HGET', queue, 'token')) or 0
-  if fencing == '1' and token == 0 then  -- the hash was evicted
-    token = note_token(next_token(now_us), tonumber(expiry))
-  end
-  return {0, now_us, token}
+  -- Without a token only if the hash was evicted.
+  return {0, now_us, tonumber(fencing and redis.call('HGET', queue, 'token') or mint())}
 end
 
 local first = redis.call('HGET', queue, 'first')
 if not owner and not first then
   redis.call('SET', key, id, 'PX', expiry)
-  return {0, now_us, fencing == '1' and note_token(next_token(now_us), tonumber(expiry)) or 0}
+  return {0, now_us, tonumber(mint())}
 end
 
 local in_line = redis.call('HEXISTS', queue, 'who:' .. id) == 1
@@ -43,7 +59,8 @@ if not in_line and waiters() >= tonumber(ARGV[5]) then
   if not owner then hand_over(first) end
   return {2, now_us, redis.call('PTTL', key), waiters()}
 end
-local who = table.concat({whole(now_us / 1000), ARGV[4], expiry, fencing, ARGV[3]}, ' ')
+local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
+local who = whole(now_us / 1000 + window) .. ' ' .. claim .. ' ' .. floor_ms .. ' ' .. mailbox
 if in_line then
   redis.call('HSET', queue, 'who:' .. id, who)
 elseif first then
@@ -52,14 +69,14 @@ elseif first then
 else
   redis.call('HSET', queue, 'who:' .. id, who, 'first', id, 'last', id)
 end
-if redis.call('PTTL', queue) < tonumber(ARGV[4]) then
-  keep(2 * ARGV[4])
+if redis.call('PTTL', queue) < tonumber(window) then
+  redis.call('PEXPIRE', queue, 2 * window)
 end
 
 if not owner then
-  local heir, token = hand_over(first or id, id)
+  local heir, token = hand_over(first or id, id, expiry)
   if heir == id then
-    return {0, now_us, token}
+    return {0, now_us, tonumber(token)}
   end
 end
 local is_first = redis.call('HGET', queue, 'first') == id

@@ -29,7 +29,7 @@ for i = 1, #KEYS / 2 do
         if tonumber(token) > (tonumber(redis.call('HGET', queue, 'floor')) or 0) then
           redis.call('HSET', queue, 'floor', token)
         end
-        local keep_ms = expiry + 60000  -- LINGER_MS in queue.lua
+        local keep_ms = expiry + 60000  -- LINGER_MS in acquire.lua
         if redis.call('PTTL', queue) < keep_ms then redis.call('PEXPIRE', queue, keep_ms) end
       end
     end

@@ -6,20 +6,22 @@
 --          doubly linked list of ids:
 --            first, last            the ids at its ends
 --            ahead:<id> behind:<id> the neighbours; absent at the ends
---            who:<id>               "seen window expiry fencing mailbox": when the waiter last showed up (ms), for how long it
---                                   counts as alive after that (ms), the lease it wants (ms), whether it wants a token (1 or
---                                   0), and the channel that wakes it ("-": none, it looks by itself)
+--            who:<id>               "until claim floor mailbox": when the waiter counts as dead unless it shows up again (ms),
+--                                   the lease that it is handed (ms), for how long a floor has to stay for the token that
+--                                   it wants (ms; 0: it wants none), and the channel that wakes it ("-": none, it looks by
+--                                   itself)
 --          and
 --            token                  the fencing token that was minted last
 --            floor                  the highest one that may have been used: who gets a token may count it up by itself,
 --                                   as far as that, while it passes the lock on among its own threads
 --
 -- Three fields a waiter, so HLEN tells their number. Every change is O(1), whatever the length.
+--
+-- Mostly these lines run when a lock is handed over, after a while in which the server slept: then each command, function or
+-- kind of thing that is used costs a microsecond or more the first time. That is why the times of the server stay the strings
+-- that they come as, and tokens are strings, and what can be worked out when a waiter lines up is.
 
 local key, queue = KEYS[1], KEYS[2]
-
--- How long a waiter that is handed the lock has to show up.
-local CLAIM_MS = 1000
 
 -- So many waiters whose connection is gone keep their place for the time being; those beyond have to line up again.
 local MAX_SKIPPED = 16
@@ -28,44 +30,29 @@ local MAX_SKIPPED = 16
 -- runs ahead of the clock.
 local RESERVE = 63
 
--- For how long the floor outlives the lock, at the least. Not for ever: once the clock has passed it, tokens rise without it.
-local LINGER_MS = 60000
-
-local function time_us()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
-end
-
 local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function waiters()
-  return math.floor(redis.call('HLEN', queue) / 3)
+-- A token above all before it: above the floor, should the clock have been set back, and above the clock, should the floor be
+-- lost. `time` is what TIME replied.
+local function next_token(time)
+  local now_us = time[1] * 1000000 + time[2]
+  local floor = tonumber(redis.call('HGET', queue, 'floor')) or 0
+  return whole(math.max(now_us, floor + 1))
 end
 
 -- Garbage collection, for a hash that nobody is left to remove.
 local function keep(ms)
-  if redis.call('PTTL', queue) < ms then
-    redis.call('PEXPIRE', queue, whole(ms))
+  if redis.call('PTTL', queue) < tonumber(ms) then
+    redis.call('PEXPIRE', queue, ms)
   end
 end
 
-local function floor()
-  return tonumber(redis.call('HGET', queue, 'floor')) or 0
-end
-
--- A token above all before it: above the floor, should the clock have been set back, and above the clock, should the floor be
--- lost.
-local function next_token(now_us)
-  return math.max(now_us, floor() + 1)
-end
-
 -- Never a script's first write: a server that is out of memory refuses those.
-local function note_token(token, expiry_ms)
-  redis.call('HSET', queue, 'token', whole(token), 'floor', whole(token + RESERVE))
-  keep(expiry_ms + LINGER_MS)
-  return token
+local function note_token(token, floor_ms)
+  redis.call('HSET', queue, 'token', token, 'floor', whole(token + RESERVE))
+  keep(floor_ms)
 end
 
 -- Takes an id out of the list, with these neighbours. HDEL comes first: a server that is out of memory refuses a script whose
@@ -88,34 +75,34 @@ end
 
 -- Gives the key, which is free or the caller's to give, to the first waiter that is alive, counted from the first in line
 -- (false: there is none); frees it if nobody is.
--- Returns who got it, and with which token (0: it wants none). `caller`, if it is in line itself, needs no waking and gets
--- a full lease. To the others goes a message, and a short lease that they have to extend.
-local function hand_over(first, caller)
+-- Returns who got it, and with which token ('0': it wants none). `caller`, if it is in line itself, needs no waking and gets
+-- a full lease, of `expiry`. To the others goes a message, and a short lease that they have to extend.
+local function hand_over(first, caller, expiry)
   local id = first
-  local now_us = id and time_us()
+  local time = id and redis.call('TIME')
   local ahead = false  -- of those that were skipped, the last that keeps its place
   local skipped = 0
   while id do
     local found = redis.call('HMGET', queue, 'who:' .. id, 'behind:' .. id)
-    local seen, window, expiry, fencing, mailbox = string.match(found[1], '^(%d+) (%d+) (%d+) ([01]) (.*)$')
-    local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
+    local until_ms, claim, floor_ms, mailbox = string.match(found[1], '^(%d+) (%d+) (%d+) (.*)$')
     local behind = found[2]
-    if id ~= caller and now_us / 1000 - seen > tonumber(window) then
+    if id ~= caller and until_ms - time[1] * 1000 < time[2] / 1000 then
       unlink(id, ahead, behind)
     else
-      local token = fencing == '1' and next_token(now_us) or 0
+      local token = floor_ms ~= '0' and next_token(time) or '0'
       local reached = 1
       if id == caller then
-        claim = tonumber(expiry)
+        claim = expiry
       elseif mailbox ~= '-' then
         -- Before any write: there is no rollback, and the caller may lack the right to publish.
-        reached = redis.pcall('PUBLISH', mailbox, table.concat({id, claim, whole(now_us), whole(token)}, ' '))
+        local message = id .. ' ' .. claim .. ' ' .. time[1] .. ' ' .. time[2] .. ' ' .. token
+        reached = redis.pcall('PUBLISH', mailbox, message)
         if type(reached) == 'table' then break end
       end
       if reached > 0 then
         unlink(id, ahead, behind)
         redis.call('SET', key, id, 'PX', claim)
-        if token > 0 then note_token(token, tonumber(expiry)) end
+        if token ~= '0' then note_token(token, floor_ms) end
         return id, token
       end
       skipped = skipped + 1
@@ -128,5 +115,4 @@ local function hand_over(first, caller)
     id = behind
   end
   redis.call('DEL', key)
-  return nil, 0
 end

@@ -45,7 +45,7 @@ class MailroomTest : public ::testing::Test {
 
   static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.changed; }
 
-  std::string message(const std::string& rest = "1000 1700000000000000 7") const { return id.text() + ' ' + rest; }
+  std::string message(const std::string& rest = "1000 1700000000 5 7") const { return id.text() + ' ' + rest; }
 };
 
 // ---- the channel ----------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ TEST_F(MailroomTest, AGrantLiesInTheBoxUntilSomebodyLooks) {
   const Mailroom::Mail mail = look_into(box);
   ASSERT_TRUE(mail.grant);
   EXPECT_EQ(mail.grant->claim, 1000ms);
-  EXPECT_EQ(mail.grant->granted_at, 1700000000000000us);
+  EXPECT_EQ(mail.grant->granted_at, 1700000000000005us);
   EXPECT_EQ(mail.grant->token, 7);
   EXPECT_GE(mail.grant->arrived, before);
   EXPECT_LE(mail.grant->arrived, after);
@@ -120,7 +120,7 @@ TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
   EXPECT_TRUE(all_empty_but({&elsewhere}));
 
   mailroom.key_changed("no key of ours");
-  mailroom.deliver(random_owner_id().text() + " 1000 1700000000000000 7");
+  mailroom.deliver(random_owner_id().text() + " 1000 1700000000 5 7");
   EXPECT_TRUE(all_empty_but({&ours, &same_key, &elsewhere}));
 
   mailroom.all_changed();
@@ -148,10 +148,30 @@ TEST_F(MailroomTest, MailForAClosedBoxIsDropped) {
 // Anybody with the right to publish can send anything to the channel.
 TEST_F(MailroomTest, WhatIsNoGrantIsIgnored) {
   Mailroom::Box box{mailroom, key, id};
-  for (const std::string rest :
-       {"", "1000", "1000 1", "1000 1 ", "1000 1 7 7", " 1000 1 7", "x 1 7", "1000 x 7", "1000 1 x", "-1 1 7",
-        "1000 -1 7", "1000 1 -7", "1000 1 7x", "1e3 1 7", "+1000 1 7", "1000  1 7", "99999999999999999999 1 7",
-        "9000000000000000000 1 7", "1000 9000000000000000000 7"}) {
+  for (const std::string rest : {"",
+                                 "1000",
+                                 "1000 1",
+                                 "1000 1 2",
+                                 "1000 1 2 ",
+                                 "1000 1 2 7 7",
+                                 " 1000 1 2 7",
+                                 "x 1 2 7",
+                                 "1000 x 2 7",
+                                 "1000 1 x 7",
+                                 "1000 1 2 x",
+                                 "-1 1 2 7",
+                                 "1000 -1 2 7",
+                                 "1000 1 -2 7",
+                                 "1000 1 2 -7",
+                                 "1000 1 2 7x",
+                                 "1e3 1 2 7",
+                                 "+1000 1 2 7",
+                                 "1000  1 2 7",
+                                 "99999999999999999999 1 2 7",
+                                 "9000000000000000000 1 2 7",
+                                 "1000 9000000000000000000 2 7",
+                                 "1000 9007199255 2 7",
+                                 "1000 1 1000000 7"}) {
     mailroom.deliver(message(rest));
     EXPECT_TRUE(is_empty(look_into(box))) << '\'' << rest << '\'';
   }
