@@ -18,8 +18,8 @@ using Turn = LocalQueues::Turn;
 
 }  // namespace
 
-Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
-    : session_{std::move(session)}, key_{std::move(key)}, options_{options}, started_{now()} {}
+Acquisition::Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options)
+    : session_{session}, key_{std::move(key)}, options_{options}, started_{now()} {}
 
 std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) {
   return hold(ask_server(std::nullopt, stop), std::nullopt);
@@ -33,8 +33,9 @@ std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const s
 
 /// First the line of this process's own threads, then the server.
 std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const std::stop_token& stop) {
-  LocalQueues& queues = session_->local_queues();
-  Turn turn = queues.enter(key_, deadline_at(wait_until), stop, [this] { note_contention(); });
+  std::function<void()> on_wait;
+  if (session_->observer() != nullptr) on_wait = [this] { note_contention(); };
+  Turn turn = session_->local_queues().enter(key_, deadline_at(wait_until), stop, on_wait);
   if (turn.kind == Turn::Kind::timed_out) return nullptr;
   if (turn.kind == Turn::Kind::stopped) {
     report::raise(*session_, report::Action{"acquire", key_}, {net::Failure::Kind::cancelled, "cancelled"});
@@ -47,10 +48,10 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
     if (!lease) lease = ask_server(wait_until, stop);
     if (lease) return hold(std::move(lease), turn.ticket);
   } catch (...) {
-    queues.leave(key_, turn.ticket);
+    LocalQueues::leave(turn.ticket);
     throw;
   }
-  queues.leave(key_, turn.ticket);
+  LocalQueues::leave(turn.ticket);
   return nullptr;
 }
 
@@ -90,7 +91,7 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
 std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {
   session_->survey();
   if (!lease) return nullptr;
-  auto made = std::make_unique<Hold>(session_, std::move(lease), ticket, options_);
+  auto made = std::make_unique<Hold>(session_, std::move(lease), std::move(ticket), options_);
   if (Observer* observer = session_->observer()) observer->acquired(key_.text(), now() - started_);
   return made;
 }

@@ -20,7 +20,8 @@ namespace redismutex::engine {
 /// One caller's way to one lock: with an id of its own, for one attempt or one wait.
 class Acquisition {
  public:
-  Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options);
+  /// `session` and `options` must outlive it.
+  Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options);
 
   /// None if the lock is taken. Throws as the functions of RedisMutex do.
   std::unique_ptr<Hold> attempt(const std::stop_token& stop);
@@ -39,9 +40,9 @@ class Acquisition {
   static void give_up(std::unique_ptr<Lease> lease);
   void clean_up(const protocol::OwnerId& id);
 
-  const std::shared_ptr<Session> session_;
+  const std::shared_ptr<Session>& session_;
   const protocol::Key key_;
-  const Options options_;
+  const Options& options_;
   const protocol::Instant started_;
   bool contention_noted_ = false;
 };

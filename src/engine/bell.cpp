@@ -4,31 +4,32 @@
 
 namespace redismutex::engine {
 
-const std::atomic<std::uint32_t>* Bell::ring() noexcept {
-  // Nothing but the address is used behind the exchange, after which the bell may be gone.
+const std::atomic<std::uint32_t>* Bell::ring(Ring how) noexcept {
+  // Nothing but the address is used once it is rung, because then the bell may be gone.
   const std::atomic<std::uint32_t>* const word = &state_;
-  return state_.exchange(rung) == asleep ? word : nullptr;
+  const std::uint32_t before = state_.fetch_or(how == Ring::for_good ? rung_for_good : rung);
+  return before == asleep ? word : nullptr;
 }
 
 void Bell::ring_and_wake() noexcept {
   if (const auto* sleeper = ring()) net::futex_wake_one(sleeper);
 }
 
-void Bell::sleep(net::Deadline deadline) noexcept {
+bool Bell::sleep(net::Deadline deadline) noexcept {
   std::uint32_t expected = quiet;
   if (state_.compare_exchange_strong(expected, asleep)) {
     while (state_ == asleep && net::futex_wait(state_, asleep, deadline)) {
     }
   }
-  state_ = quiet;
+  return (state_.fetch_and(rung_for_good) & rung_for_good) != 0;
 }
 
 Wakeups::~Wakeups() {
   for (std::size_t i = 0; i < count_; ++i) net::futex_wake_one(sleepers_[i]);
 }
 
-void Wakeups::add(Bell& bell) noexcept {
-  if (const auto* sleeper = bell.ring()) sleepers_[count_++] = sleeper;
+void Wakeups::add(Bell& bell, Bell::Ring how) noexcept {
+  if (const auto* sleeper = bell.ring(how)) sleepers_[count_++] = sleeper;
 }
 
 }  // namespace redismutex::engine

@@ -17,16 +17,22 @@ class Bell {
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;
 
+  enum class Ring {
+    to_look,   ///< something has changed
+    for_good,  ///< and nobody will ring again: the thread may go on, and the bell be gone, without a look under a lock
+  };
+
   /// What was changed before this is seen by the thread when it wakes. Returns whom to wake: none if nobody sleeps.
-  const std::atomic<std::uint32_t>* ring() noexcept;
+  const std::atomic<std::uint32_t>* ring(Ring how = Ring::to_look) noexcept;
 
   void ring_and_wake() noexcept;
 
-  /// For its thread: sleeps until it is rung, which it may have been already, or until the deadline.
-  void sleep(net::Deadline deadline) noexcept;
+  /// For its thread: sleeps until it is rung, which it may have been already, or until the deadline. Whether it was rung for
+  /// good.
+  bool sleep(net::Deadline deadline) noexcept;
 
  private:
-  enum State : std::uint32_t { quiet, rung, asleep };
+  enum State : std::uint32_t { quiet = 0, rung = 1, rung_for_good = 2, asleep = 4 };
 
   std::atomic<std::uint32_t> state_{quiet};
 };
@@ -40,7 +46,7 @@ class Wakeups {
   Wakeups& operator=(const Wakeups&) = delete;
 
   /// Rings the bell now. At most two.
-  void add(Bell& bell) noexcept;
+  void add(Bell& bell, Bell::Ring how = Bell::Ring::to_look) noexcept;
 
  private:
   std::array<const std::atomic<std::uint32_t>*, 2> sleepers_{};

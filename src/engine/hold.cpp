@@ -23,12 +23,11 @@ constexpr std::chrono::milliseconds before_confirming{5};
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
     : session_{std::move(session)},
-      tenure_{std::make_shared<Tenure>(*session_, std::move(lease), ticket)},
-      ticket_{ticket},
+      tenure_{std::make_shared<Tenure>(*session_, std::move(lease), std::move(ticket))},
       local_handoffs_{options.local_handoffs},
       expiry_{options.expiry},
       fork_generation_{net::fork_generation()} {
-  if (ticket_) session_->local_queues().note_inside(tenure_->key(), *ticket_, tenure_);
+  if (tenure_->ticket()) LocalQueues::note_inside(*tenure_->ticket(), tenure_);
   if (options.auto_renew) {
     tenure_->look_after({.renew_to = expiry_,
                          .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
@@ -125,19 +124,16 @@ std::unique_ptr<Lease> Hold::end() {
 }
 
 void Hold::give_back(std::unique_ptr<Lease> lease) {
-  if (!ticket_) return lease->release();
-  LocalQueues& queues = session_->local_queues();
-  const protocol::Key& key = tenure_->key();
-  if (queues.has_next(key, *ticket_) && lease->may_be_passed(local_handoffs_)) {
-    lease = queues.pass(key, *ticket_, std::move(lease));
+  const std::optional<LocalQueues::Ticket>& ticket = tenure_->ticket();
+  if (!ticket) return lease->release();
+  if (LocalQueues::has_next(*ticket) && lease->may_be_passed(local_handoffs_)) {
+    lease = LocalQueues::pass(*ticket, std::move(lease));
     if (!lease) return;
   }
   struct Leave {
-    LocalQueues& queues;
-    const protocol::Key& key;
-    LocalQueues::Ticket ticket;
-    ~Leave() { queues.leave(key, ticket); }
-  } const leave{queues, key, *ticket_};
+    const LocalQueues::Ticket& ticket;
+    ~Leave() { LocalQueues::leave(ticket); }
+  } const leave{*ticket};
   lease->release();
 }
 

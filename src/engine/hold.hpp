@@ -60,7 +60,6 @@ class Hold {
 
   const std::shared_ptr<Session> session_;
   const std::shared_ptr<Tenure> tenure_;
-  const std::optional<LocalQueues::Ticket> ticket_;
   const int local_handoffs_;
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;

@@ -30,30 +30,38 @@ LocalQueues::Shard& LocalQueues::shard_of(const protocol::Key& key) {
   return shards_[Hash{}(key.text()) % shards_.size()];
 }
 
+/// Makes it the first one's.
+LocalQueues::Ticket LocalQueues::Line::next_ticket() {
+  Ticket ticket;
+  ticket.line = shared_from_this();
+  ticket.number = ++first;
+  return ticket;
+}
+
 LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,
                                      const std::function<void()>& on_wait) {
   Shard& shard = shard_of(key);
   std::unique_lock lock{shard.mutex};
-  const auto [place, opened] = shard.lines.try_emplace(key.text());
-  if (!opened) return wait(shard, place->second, lock, deadline, stop, on_wait);
-  place->second.first = ++shard.last_ticket;
-  return {.kind = Turn::Kind::first, .ticket = place->second.first};
+  std::shared_ptr<Line>& line = shard.lines[key.text()];
+  if (line) return wait(*line, lock, deadline, stop, on_wait);
+  line = std::make_shared<Line>(shard, key.text());
+  return {.kind = Turn::Kind::first, .ticket = line->next_ticket()};
 }
 
 /// A line exists as long as somebody waits in it.
-LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock,
-                                    net::Deadline deadline, const std::stop_token& stop,
-                                    const std::function<void()>& on_wait) {
+LocalQueues::Turn LocalQueues::wait(Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
+                                    const std::stop_token& stop, const std::function<void()>& on_wait) {
   Waiter self;
-  const auto place = line.waiters.insert(line.waiters.end(), &self);
-  if (line.watchman == nullptr) line.watchman = &self;
-  lock.unlock();
-  on_wait();
+  const Place place = line_up(line, self);
+  if (on_wait) {
+    lock.unlock();
+    on_wait();
+    lock.lock();
+  }
   const auto on_stop = [&self] { self.bell.ring_and_wake(); };
   std::optional<std::stop_callback<decltype(on_stop)>> registration;
   if (stop.stop_possible()) registration.emplace(stop, on_stop);
   for (;;) {
-    lock.lock();
     self.sleeps_until = awake;
     if (self.turn) return std::move(*self.turn);
     const bool stopped = stop.stop_requested();
@@ -63,23 +71,24 @@ LocalQueues::Turn LocalQueues::wait(Shard& shard, Line& line, std::unique_lock<s
       return {.kind = stopped ? Turn::Kind::stopped : Turn::Kind::timed_out};
     }
     self.sleeps_until = deadline;
-    if (line.watchman == &self) self.sleeps_until = std::min(deadline, watch(shard, line, lock));
+    if (line.watchman == &self) self.sleeps_until = std::min(deadline, watch(line, lock));
     if (self.turn) return std::move(*self.turn);
     const net::Deadline until = self.sleeps_until;
     lock.unlock();
-    self.bell.sleep(until);
+    if (self.bell.sleep(until)) return std::move(*self.turn);
+    lock.lock();
   }
 }
 
 /// The watchman's duty, with the lock held but for a moment; returns when to do it again. When the lease of the one inside
 /// has ended, the next one goes to the server. Before, the server is asked to tell when somebody changes the key.
-net::Deadline LocalQueues::watch(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock) {
+net::Deadline LocalQueues::watch(Line& line, std::unique_lock<std::mutex>& lock) {
   if (!line.until) return net::Deadline::max();
   const protocol::Instant here = now();
   if (here >= *line.until) {
     Wakeups wakeups;
     line.until.reset();
-    promote(shard, line, {.kind = Turn::Kind::first}, wakeups);
+    promote(line, {.kind = Turn::Kind::first}, wakeups);
     return net::Deadline::max();
   }
   if (!line.key_is_watched && here >= line.since + before_watching) {
@@ -94,18 +103,26 @@ net::Deadline LocalQueues::watch(Shard& shard, Line& line, std::unique_lock<std:
 }
 
 /// Gives the first waiter its turn.
-void LocalQueues::promote(Shard& shard, Line& line, Turn turn, Wakeups& wakeups) {
+void LocalQueues::promote(Line& line, Turn turn, Wakeups& wakeups) {
   Waiter* const next = line.waiters.front();
   line.waiters.pop_front();
-  line.first = turn.ticket = ++shard.last_ticket;
+  line.has_waiters = !line.waiters.empty();
+  turn.ticket = line.next_ticket();
   next->turn = std::move(turn);
-  wakeups.add(next->bell);
+  wakeups.add(next->bell, Bell::Ring::for_good);
   if (line.watchman == next) appoint_watchman(line, wakeups);
+}
+
+LocalQueues::Place LocalQueues::line_up(Line& line, Waiter& waiter) {
+  line.has_waiters = true;
+  if (line.watchman == nullptr) line.watchman = &waiter;
+  return line.waiters.insert(line.waiters.end(), &waiter);
 }
 
 void LocalQueues::leave_line(Line& line, Place place, Wakeups& wakeups) {
   const Waiter* const leaver = *place;
   line.waiters.erase(place);
+  line.has_waiters = !line.waiters.empty();
   if (line.watchman == leaver) appoint_watchman(line, wakeups);
 }
 
@@ -122,67 +139,54 @@ void LocalQueues::tell_watchman(Line& line, Wakeups& wakeups) {
   if (line.watchman->sleeps_until > deadline_at(line.next_look())) wakeups.add(line.watchman->bell);
 }
 
-void LocalQueues::note_inside(const protocol::Key& key, Ticket ticket, const std::shared_ptr<Tenure>& tenure) {
-  Shard& shard = shard_of(key);
+void LocalQueues::note_inside(const Ticket& ticket, const std::shared_ptr<Tenure>& tenure) {
+  Line& line = *ticket.line;
   const protocol::Instant until = tenure->valid_until();
   Wakeups wakeups;
-  const std::lock_guard lock{shard.mutex};
-  const auto place = shard.lines.find(key.text());
-  if (place == shard.lines.end() || place->second.first != ticket) return;
-  Line& line = place->second;
+  const std::lock_guard lock{line.shard.mutex};
+  if (line.first != ticket.number) return;
   line.until = until;
-  line.since = now();
+  line.since = tenure->began();
   line.inside = tenure;
   line.key_is_watched = false;
   tell_watchman(line, wakeups);
 }
 
-void LocalQueues::note_until(const protocol::Key& key, Ticket ticket, protocol::Instant until) {
-  Shard& shard = shard_of(key);
+void LocalQueues::note_until(const Ticket& ticket, protocol::Instant until) {
+  Line& line = *ticket.line;
   Wakeups wakeups;
-  const std::lock_guard lock{shard.mutex};
-  const auto place = shard.lines.find(key.text());
-  if (place == shard.lines.end() || place->second.first != ticket) return;
-  place->second.until = until;
-  tell_watchman(place->second, wakeups);
+  const std::lock_guard lock{line.shard.mutex};
+  if (line.first != ticket.number) return;
+  line.until = until;
+  tell_watchman(line, wakeups);
 }
 
-bool LocalQueues::has_next(const protocol::Key& key, Ticket ticket) {
-  Shard& shard = shard_of(key);
-  const std::lock_guard lock{shard.mutex};
-  const auto place = shard.lines.find(key.text());
-  return place != shard.lines.end() && place->second.first == ticket && !place->second.waiters.empty();
-}
+bool LocalQueues::has_next(const Ticket& ticket) noexcept { return ticket.line->has_waiters; }
 
-std::unique_ptr<Lease> LocalQueues::pass(const protocol::Key& key, Ticket ticket, std::unique_ptr<Lease> lease) {
-  Shard& shard = shard_of(key);
+std::unique_ptr<Lease> LocalQueues::pass(const Ticket& ticket, std::unique_ptr<Lease> lease) {
+  Line& line = *ticket.line;
   const protocol::Instant until = lease->valid_until();
   Wakeups wakeups;
-  const std::lock_guard lock{shard.mutex};
-  const auto place = shard.lines.find(key.text());
-  if (place == shard.lines.end() || place->second.first != ticket || place->second.waiters.empty()) return lease;
-  Line& line = place->second;
+  const std::lock_guard lock{line.shard.mutex};
+  if (line.first != ticket.number || line.waiters.empty()) return lease;
   lease->note_pass();
   line.until = until;
   line.since = now();
   line.inside.reset();
   line.key_is_watched = false;
-  promote(shard, line, {.kind = Turn::Kind::handed, .lease = std::move(lease)}, wakeups);
+  promote(line, {.kind = Turn::Kind::handed, .lease = std::move(lease)}, wakeups);
   return nullptr;
 }
 
-void LocalQueues::leave(const protocol::Key& key, Ticket ticket) {
-  Shard& shard = shard_of(key);
+void LocalQueues::leave(const Ticket& ticket) {
+  Line& line = *ticket.line;
   Wakeups wakeups;
-  const std::lock_guard lock{shard.mutex};
-  const auto place = shard.lines.find(key.text());
-  if (place == shard.lines.end() || place->second.first != ticket) return;
-  if (place->second.waiters.empty()) {
-    shard.lines.erase(place);
-  } else {
-    place->second.until.reset();
-    promote(shard, place->second, {.kind = Turn::Kind::first}, wakeups);
-  }
+  const std::lock_guard lock{line.shard.mutex};
+  if (line.first != ticket.number) return;
+  line.until.reset();
+  if (!line.waiters.empty()) return promote(line, {.kind = Turn::Kind::first}, wakeups);
+  ++line.first;
+  line.shard.lines.erase(line.key);
 }
 
 void LocalQueues::before_fork() noexcept {
@@ -196,6 +200,7 @@ void LocalQueues::after_fork_in_parent() noexcept {
 void LocalQueues::after_fork_in_child() noexcept {
   for (Shard& shard : shards_) {
     // The threads in these lines are the parent's. Whoever has a ticket here finds it gone.
+    for (const auto& [key, line] : shard.lines) ++line->first;
     shard.lines.clear();
     shard.mutex.unlock();
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -10,6 +11,7 @@
 #include <stop_token>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "engine/bell.hpp"
 #include "engine/lease.hpp"
@@ -27,12 +29,22 @@ class Tenure;
 ///
 /// Source: Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012.
 class LocalQueues final : private net::ForkAware {
+  struct Line;
+
  public:
   LocalQueues();
   ~LocalQueues();
 
   /// Identifies who is first in a line, or inside.
-  using Ticket = std::uint64_t;
+  class Ticket {
+   public:
+    bool operator==(const Ticket&) const = default;
+
+   private:
+    friend LocalQueues;
+    std::shared_ptr<Line> line;
+    std::uint64_t number = 0;
+  };
 
   struct Turn {
     enum class Kind {
@@ -42,62 +54,72 @@ class LocalQueues final : private net::ForkAware {
       stopped,
     };
     Kind kind;
-    Ticket ticket = 0;
+    Ticket ticket{};
     std::unique_ptr<Lease> lease = nullptr;
   };
 
-  /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass(). `on_wait` is
-  /// called, without any lock held, if somebody else is there.
+  /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass(). `on_wait`, if there
+  /// is one, is called, without any lock held, if somebody else is there.
   Turn enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,
              const std::function<void()>& on_wait);
 
   /// The thread is inside, at the most until then: a thread that never comes back does not hold up the line for longer.
-  void note_inside(const protocol::Key& key, Ticket ticket, const std::shared_ptr<Tenure>& tenure);
-  void note_until(const protocol::Key& key, Ticket ticket, protocol::Instant until);
+  static void note_inside(const Ticket& ticket, const std::shared_ptr<Tenure>& tenure);
+  static void note_until(const Ticket& ticket, protocol::Instant until);
 
-  /// Whether anybody is behind the ticket.
-  bool has_next(const protocol::Key& key, Ticket ticket);
+  /// Whether anybody was behind the ticket a moment ago.
+  static bool has_next(const Ticket& ticket) noexcept;
 
   /// Gives the lease to the next thread; gives it back if there is none, or the ticket is no longer the first.
-  std::unique_ptr<Lease> pass(const protocol::Key& key, Ticket ticket, std::unique_ptr<Lease> lease);
+  static std::unique_ptr<Lease> pass(const Ticket& ticket, std::unique_ptr<Lease> lease);
 
   /// Without a lease to pass: the next thread goes to the server.
-  void leave(const protocol::Key& key, Ticket ticket);
+  static void leave(const Ticket& ticket);
 
  private:
   struct Waiter {
-    Bell bell;
+    Bell bell;  // rung for good with the turn
     std::optional<Turn> turn;
     net::Deadline sleeps_until = awake;
   };
   static constexpr net::Deadline awake = net::Deadline::min();
 
-  struct Line {
-    Ticket first = 0;
+  struct Shard;
+
+  /// Guarded by its shard's mutex. Who has a ticket keeps it alive, but it is the line for its key only as long as the shard
+  /// has it.
+  struct Line : std::enable_shared_from_this<Line> {
+    Line(Shard& where, std::string which) : shard{where}, key{std::move(which)} {}
+
+    Shard& shard;
+    const std::string key;
+    std::uint64_t first = 0;                 // the number of the ticket of the one inside, or first
     std::optional<protocol::Instant> until;  // of the one inside
     protocol::Instant since;                 // when that one came in
     std::weak_ptr<Tenure> inside;
     bool key_is_watched = false;  // the server was asked to tell when somebody changes the key of the one inside
     std::list<Waiter*> waiters;
-    Waiter* watchman = nullptr;  // the waiter who looks after the end of that lease; one, if there is any
+    std::atomic<bool> has_waiters{false};  // to be asked without the mutex
+    Waiter* watchman = nullptr;            // the waiter who looks after the end of that lease; one, if there is any
 
     protocol::Instant next_look() const;
+    Ticket next_ticket();
   };
   // The library searches small maps key by key, which is slow where they are not in this processor's cache, if it takes the
   // hash for slow; and that it does for its own hash of strings only.
   struct Hash : std::hash<std::string> {};
   struct Shard {
     std::mutex mutex;  // guards the rest
-    std::unordered_map<std::string, Line, Hash> lines;
-    Ticket last_ticket = 0;
+    std::unordered_map<std::string, std::shared_ptr<Line>, Hash> lines;
   };
   using Place = std::list<Waiter*>::iterator;
 
   Shard& shard_of(const protocol::Key& key);
-  Turn wait(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
-            const std::stop_token& stop, const std::function<void()>& on_wait);
-  static net::Deadline watch(Shard& shard, Line& line, std::unique_lock<std::mutex>& lock);
-  static void promote(Shard& shard, Line& line, Turn turn, Wakeups& wakeups);
+  static Turn wait(Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline, const std::stop_token& stop,
+                   const std::function<void()>& on_wait);
+  static net::Deadline watch(Line& line, std::unique_lock<std::mutex>& lock);
+  static void promote(Line& line, Turn turn, Wakeups& wakeups);
+  static Place line_up(Line& line, Waiter& waiter);
   static void leave_line(Line& line, Place place, Wakeups& wakeups);
   static void appoint_watchman(Line& line, Wakeups& wakeups);
   static void tell_watchman(Line& line, Wakeups& wakeups);

@@ -17,7 +17,7 @@ Tenure::Tenure(Session& session, std::unique_ptr<Lease> lease, std::optional<Loc
       key_{lease->key()},
       id_{lease->id()},
       token_{lease->token()},
-      ticket_{ticket},
+      ticket_{std::move(ticket)},
       began_{now()},
       lease_{std::move(lease)} {}
 
@@ -81,7 +81,7 @@ void Tenure::settle() {
 /// With the lock held: whoever counts on the end of the lease hears of the new one.
 void Tenure::note_extension() {
   if (timer_) watch_the_end();
-  if (ticket_) session_.local_queues().note_until(key_, *ticket_, lease_->valid_until());
+  if (ticket_) LocalQueues::note_until(*ticket_, lease_->valid_until());
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------

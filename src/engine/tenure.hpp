@@ -36,6 +36,7 @@ class Tenure : public std::enable_shared_from_this<Tenure> {
   const protocol::OwnerId& id() const noexcept { return id_; }
   std::uint64_t token() const noexcept { return token_; }
   protocol::Instant began() const noexcept { return began_; }
+  const std::optional<LocalQueues::Ticket>& ticket() const noexcept { return ticket_; }
 
   /// Until when the lock can be relied on; a time long past once it was lost or has ended.
   protocol::Instant valid_until();

@@ -31,6 +31,28 @@ TEST(Bell, ARingIsNotMissed) {
   EXPECT_GE(Clock::now(), deadline) << "both rings were for one sleep";
 }
 
+// Rung for good it stays, also for one that slept or was rung before; and a deadline does not hide it.
+TEST(Bell, RungForGood) {
+  Bell bell;
+  EXPECT_FALSE(bell.sleep(Clock::now() + 1ms));
+  bell.ring();
+  EXPECT_FALSE(bell.sleep(Clock::time_point::max()));
+  bell.ring(Bell::Ring::for_good);
+  bell.ring();
+  EXPECT_TRUE(bell.sleep(Clock::time_point::max()));
+  EXPECT_TRUE(bell.sleep(Clock::time_point::min()));
+}
+
+TEST(Bell, RungForGoodWhileItsThreadSleeps) {
+  Bell bell;
+  std::jthread ringer{[&] {
+    std::this_thread::sleep_for(5ms);
+    Wakeups wakeups;
+    wakeups.add(bell, Bell::Ring::for_good);
+  }};
+  EXPECT_TRUE(bell.sleep(Clock::now() + 10s));
+}
+
 // A bell may go as soon as its thread has seen what it was rung for, which may be before the thread was woken.
 TEST(Bell, GoesWhileItIsRung) {
   constexpr int rounds = 2000;

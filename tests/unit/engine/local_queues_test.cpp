@@ -80,14 +80,14 @@ class LocalQueuesTest : public ::testing::Test {
 
   std::shared_ptr<Tenure> be_inside(Ticket ticket, std::chrono::milliseconds expiry) {
     auto tenure = std::make_shared<Tenure>(session, lease(0, expiry), ticket);
-    queues.note_inside(key, ticket, tenure);
+    LocalQueues::note_inside(ticket, tenure);
     return tenure;
   }
 
   /// Whether nobody is in line: then whoever comes is the first at once.
   bool is_empty() {
     const Turn turn = queues.enter(key, in(0ms), {}, [] {});
-    if (turn.kind == Kind::first) queues.leave(key, turn.ticket);
+    if (turn.kind == Kind::first) LocalQueues::leave(turn.ticket);
     return turn.kind == Kind::first;
   }
 };
@@ -97,8 +97,8 @@ class LocalQueuesTest : public ::testing::Test {
 TEST_F(LocalQueuesTest, TheFirstOneGoesToTheServerWithoutWaiting) {
   const Turn turn = enter(key);
   EXPECT_EQ(turn.kind, Kind::first);
-  EXPECT_FALSE(queues.has_next(key, turn.ticket));
-  queues.leave(key, turn.ticket);
+  EXPECT_FALSE(LocalQueues::has_next(turn.ticket));
+  LocalQueues::leave(turn.ticket);
   EXPECT_TRUE(is_empty());
 }
 
@@ -107,12 +107,12 @@ TEST_F(LocalQueuesTest, TheOthersFollowInTheOrderOfTheirArrival) {
   Waiter a(queues, key), b(queues, key), c(queues, key);
   for (Waiter* next : {&a, &b, &c}) {
     EXPECT_FALSE(next->has_turn());
-    EXPECT_TRUE(queues.has_next(key, inside.ticket));
-    queues.leave(key, inside.ticket);
+    EXPECT_TRUE(LocalQueues::has_next(inside.ticket));
+    LocalQueues::leave(inside.ticket);
     inside = next->turn();
     EXPECT_EQ(inside.kind, Kind::first) << "the lease was given back, so the next one goes to the server";
   }
-  queues.leave(key, inside.ticket);
+  LocalQueues::leave(inside.ticket);
   EXPECT_TRUE(is_empty());
 }
 
@@ -122,7 +122,7 @@ TEST_F(LocalQueuesTest, KeysHaveLinesOfTheirOwn) {
     const Key one{"key " + std::to_string(i)};
     inside.emplace_back(one, enter(one).ticket);
   }
-  for (const auto& [one, ticket] : inside) queues.leave(one, ticket);
+  for (const auto& [one, ticket] : inside) LocalQueues::leave(ticket);
 }
 
 // ---- passing a lease on ---------------------------------------------------------------------------------------------
@@ -132,12 +132,12 @@ TEST_F(LocalQueuesTest, ALeaseGoesToTheNextOne) {
   Waiter next(queues, key);
   auto passed = lease();
   const Lease* const which = passed.get();
-  EXPECT_EQ(queues.pass(key, inside.ticket, std::move(passed)), nullptr);
+  EXPECT_EQ(LocalQueues::pass(inside.ticket, std::move(passed)), nullptr);
   const Turn turn = next.turn();
   EXPECT_EQ(turn.kind, Kind::handed);
   EXPECT_EQ(turn.lease.get(), which);
   EXPECT_NE(turn.ticket, inside.ticket);
-  queues.leave(key, turn.ticket);
+  LocalQueues::leave(turn.ticket);
   EXPECT_TRUE(is_empty());
 }
 
@@ -147,19 +147,19 @@ TEST_F(LocalQueuesTest, TheFencingTokenRisesWithEachPass) {
   auto passed = lease(41);
   for (std::uint64_t token = 42; token < 45; ++token) {
     Waiter next(queues, key);
-    ASSERT_EQ(queues.pass(key, inside.ticket, std::move(passed)), nullptr);
+    ASSERT_EQ(LocalQueues::pass(inside.ticket, std::move(passed)), nullptr);
     inside = next.turn();
     passed = std::move(inside.lease);
     EXPECT_EQ(passed->token(), token);
   }
-  queues.leave(key, inside.ticket);
+  LocalQueues::leave(inside.ticket);
 }
 
 TEST_F(LocalQueuesTest, ALeaseThatNobodyWantsComesBack) {
   const Turn inside = enter(key);
-  EXPECT_NE(queues.pass(key, inside.ticket, lease()), nullptr);
-  queues.leave(key, inside.ticket);
-  EXPECT_NE(queues.pass(key, inside.ticket, lease()), nullptr) << "whoever has left is no longer the first";
+  EXPECT_NE(LocalQueues::pass(inside.ticket, lease()), nullptr);
+  LocalQueues::leave(inside.ticket);
+  EXPECT_NE(LocalQueues::pass(inside.ticket, lease()), nullptr) << "whoever has left is no longer the first";
 }
 
 // ---- giving up ------------------------------------------------------------------------------------------------------
@@ -171,10 +171,10 @@ TEST_F(LocalQueuesTest, AWaiterGivesUpAtItsDeadline) {
   Waiter next(queues, key);
   EXPECT_EQ(impatient.turn().kind, Kind::timed_out);
   EXPECT_GE(std::chrono::steady_clock::now(), deadline);
-  queues.leave(key, inside.ticket);
+  LocalQueues::leave(inside.ticket);
   const Turn turn = next.turn();
   EXPECT_EQ(turn.kind, Kind::first);
-  queues.leave(key, turn.ticket);
+  LocalQueues::leave(turn.ticket);
   EXPECT_TRUE(is_empty());
 }
 
@@ -186,8 +186,8 @@ TEST_F(LocalQueuesTest, AWaiterIsStopped) {
   EXPECT_FALSE(first.has_turn());
   first.stop();
   EXPECT_EQ(first.turn().kind, Kind::stopped);
-  EXPECT_FALSE(queues.has_next(key, inside.ticket));
-  queues.leave(key, inside.ticket);
+  EXPECT_FALSE(LocalQueues::has_next(inside.ticket));
+  LocalQueues::leave(inside.ticket);
   EXPECT_TRUE(is_empty());
 }
 
@@ -197,7 +197,7 @@ TEST_F(LocalQueuesTest, StoppedBefore) {
   stop.request_stop();
   const Turn inside = enter(key);
   EXPECT_EQ(queues.enter(key, in(limit), stop.get_token(), [] {}).kind, Kind::stopped);
-  queues.leave(key, inside.ticket);
+  LocalQueues::leave(inside.ticket);
 }
 
 // ---- one who never comes back ---------------------------------------------------------------------------------------
@@ -211,14 +211,14 @@ TEST_F(LocalQueuesTest, TheNextOneGoesWhenTheLeaseEnds) {
   const Turn turn = next.turn();
   EXPECT_GE(now(), until);
   EXPECT_EQ(turn.kind, Kind::first);
-  EXPECT_FALSE(queues.has_next(key, lost.ticket));
-  queues.note_until(key, lost.ticket, now() - 1s);
-  queues.leave(key, lost.ticket);
+  EXPECT_FALSE(LocalQueues::has_next(lost.ticket));
+  LocalQueues::note_until(lost.ticket, now() - 1s);
+  LocalQueues::leave(lost.ticket);
   EXPECT_FALSE(is_empty()) << "the new one is still there";
   Waiter third(queues, key);
-  EXPECT_NE(queues.pass(key, lost.ticket, lease()), nullptr);
-  queues.leave(key, turn.ticket);
-  queues.leave(key, third.turn().ticket);
+  EXPECT_NE(LocalQueues::pass(lost.ticket, lease()), nullptr);
+  LocalQueues::leave(turn.ticket);
+  LocalQueues::leave(third.turn().ticket);
 }
 
 TEST_F(LocalQueuesTest, ALeaseThatStartsAnewIsWaitedFor) {
@@ -226,8 +226,8 @@ TEST_F(LocalQueuesTest, ALeaseThatStartsAnewIsWaitedFor) {
   Waiter next(queues, key);
   const auto tenure = be_inside(inside.ticket, 50ms);
   const Instant later = tenure->valid_until() + 50ms;
-  queues.note_until(key, inside.ticket, later);
-  queues.leave(key, next.turn().ticket);
+  LocalQueues::note_until(inside.ticket, later);
+  LocalQueues::leave(next.turn().ticket);
   EXPECT_GE(now(), later);
 }
 
@@ -235,8 +235,8 @@ TEST_F(LocalQueuesTest, ALeaseThatWasLostIsNotWaitedFor) {
   const Turn inside = enter(key);
   Waiter next(queues, key);
   const auto tenure = be_inside(inside.ticket, 10 * limit);
-  queues.note_until(key, inside.ticket, Instant{});
-  queues.leave(key, next.turn().ticket);
+  LocalQueues::note_until(inside.ticket, Instant{});
+  LocalQueues::leave(next.turn().ticket);
 }
 
 // The one behind the one who gave up takes over from it.
@@ -246,7 +246,7 @@ TEST_F(LocalQueuesTest, TheEndIsWatchedByWhoeverIsNext) {
   const auto tenure = be_inside(inside.ticket, 100ms);
   first.stop();
   EXPECT_EQ(first.turn().kind, Kind::stopped);
-  queues.leave(key, second.turn().ticket);
+  LocalQueues::leave(second.turn().ticket);
   EXPECT_GE(now(), tenure->valid_until());
 }
 
@@ -258,8 +258,8 @@ TEST_F(LocalQueuesTest, TheKeyOfTheOneInsideIsWatched) {
   EXPECT_TRUE(eventually(limit, [&] { return tenure->extension_tracking() == protocol::Tracking::on; }));
   EXPECT_FALSE(next.has_turn());
   tenure->end();
-  queues.leave(key, inside.ticket);
-  queues.leave(key, next.turn().ticket);
+  LocalQueues::leave(inside.ticket);
+  LocalQueues::leave(next.turn().ticket);
 }
 
 // ---- fork -----------------------------------------------------------------------------------------------------------
@@ -271,13 +271,13 @@ TEST_F(LocalQueuesTest, AChildStartsWithEmptyLines) {
   const ChildProcess child{[&] {
     const bool was_empty = is_empty();
     const Turn own = queues.enter(key, in(0ms), {}, [] {});
-    queues.leave(key, inside.ticket);  // the parent's: not known here
+    LocalQueues::leave(inside.ticket);  // the parent's: not known here
     return was_empty && own.kind == Kind::first && !is_empty() ? 0 : 1;
   }};
   EXPECT_EQ(child.wait(limit), exited(0));
   EXPECT_FALSE(next.has_turn());
-  queues.leave(key, inside.ticket);
-  queues.leave(key, next.turn().ticket);
+  LocalQueues::leave(inside.ticket);
+  LocalQueues::leave(next.turn().ticket);
 }
 
 // ---- many -----------------------------------------------------------------------------------------------------------
@@ -302,9 +302,9 @@ TEST_F(LocalQueuesTest, ManyThreadsAtRandom) {
       --inside;
       if (random() % 2 == 0) {
         if (!turn.lease) turn.lease = lease();
-        if (!queues.pass(key, turn.ticket, std::move(turn.lease))) continue;
+        if (!LocalQueues::pass(turn.ticket, std::move(turn.lease))) continue;
       }
-      queues.leave(key, turn.ticket);
+      LocalQueues::leave(turn.ticket);
     }
   };
   {
