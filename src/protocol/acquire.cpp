@@ -86,31 +86,33 @@ Step Acquire::answered_set(const Answer& answer) {
 
 Step Acquire::answered_line_up(const Answer& answer) {
   enum { held_now, in_line, no_place };
-  if (answer.type != Answer::Type::integers || answer.integers.size() < 3) return refused(answer);
+  if (answer.type != Answer::Type::integers || answer.integers.size() < 2) return refused(answer);
   const std::int64_t state = answer.integers[0];
-  if (state == held_now) return held(answer, static_cast<std::uint64_t>(answer.integers[2]));
+  if (state == held_now && answer.integers.size() == 3) {
+    return held(answer, static_cast<std::uint64_t>(answer.integers[2]));
+  }
   met_others_ = true;
   if (state == no_place) {
     lined_up_ = false;
     if (terms_.wait_until) outcome_ = Full{};
     return Done{};
   }
-  if (state != in_line || answer.integers.size() < 5 || !terms_.wait_until) return refused(answer);
+  if (state != in_line || !terms_.wait_until) return refused(answer);
   return placed(answer);
 }
 
 Step Acquire::placed(const Answer& answer) {
-  const std::int64_t server_time = answer.integers[1], pttl = answer.integers[2], first = answer.integers[4];
+  const bool is_first = answer.integers.size() > 2;
   asked_at_ = answer.sent_at;
-  server_time_ = microseconds{server_time};
+  server_time_ = microseconds{answer.integers[1]};
   next_refresh_ = answer.now + terms_.delay;
-  if (first != 1 || !first_) {
+  if (!is_first || !first_) {
     first_since_ = answer.now;
     watching_ = false;
   }
-  first_ = first == 1;
+  first_ = is_first;
   holder_deadline_.reset();
-  if (first_ && pttl >= 0) holder_deadline_ = answer.now + milliseconds{pttl + 1};
+  if (is_first && answer.integers[2] >= 0) holder_deadline_ = answer.now + milliseconds{answer.integers[2] + 1};
   return wait(answer.now);
 }
 

@@ -7,10 +7,10 @@
 -- ARGV[4]  for how many milliseconds the caller counts as alive without asking again
 -- ARGV[5]  how many may wait; 0: the caller does not
 -- ARGV[6]  1: with a fencing token; 0: without
--- reply    {0, now, token}                  the lock is the caller's, with a full lease from now; token is 0 without fencing
---          {1, now, pttl, waiters, first}   in line; pttl of the present lease (-1: it has none), the number of waiters,
---                                           and 1 if nobody is ahead of the caller
---          {2, now, pttl, waiters}          taken, and as many are waiting as may; the caller has no place
+-- reply    {0, now, token}   the lock is the caller's, with a full lease from now; token is 0 without fencing
+--          {1, now}          in line, behind others
+--          {1, now, pttl}    first in line; pttl of the present lease (-1: it has none)
+--          {2, now}          taken, and as many are waiting as may; the caller has no place
 --          `now` is the server's time in microseconds
 -- error    WRONGTYPE: something else than a lock is stored at the key
 --
@@ -30,41 +30,37 @@ local owner = redis.call('GET', key)
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 
-local function waiters()
-  return math.floor(redis.call('HLEN', queue) / 3)
-end
-
+-- What a token that is wanted comes to; a number, as the reply has it.
 local function mint()
-  if not fencing then return '0' end
+  if not fencing then return 0 end
   local token = next_token(time)
   note_token(token, floor_ms)
-  return token
+  return tonumber(token)
 end
 
 if owner == id then
   redis.call('PEXPIRE', key, expiry, 'GT')  -- a late repeat must not shorten what was extended since
-  -- Without a token only if the hash was evicted.
-  return {0, now_us, tonumber(fencing and redis.call('HGET', queue, 'token') or mint())}
+  local token = fencing and redis.call('HGET', queue, 'token')
+  return {0, now_us, tonumber(token) or mint()}  -- minted again only if the hash was evicted
 end
 
-local first = redis.call('HGET', queue, 'first')
+local found = redis.call('HMGET', queue, 'first', 'last', 'who:' .. id)
+local first, last, in_line = found[1], found[2], found[3]
 if not owner and not first then
   redis.call('SET', key, id, 'PX', expiry)
-  return {0, now_us, tonumber(mint())}
+  return {0, now_us, mint()}
 end
 
-local in_line = redis.call('HEXISTS', queue, 'who:' .. id) == 1
-if not in_line and waiters() >= tonumber(ARGV[5]) then
+if not in_line and math.floor(redis.call('HLEN', queue) / 3) >= tonumber(ARGV[5]) then
   -- The holder died, or somebody else than us deleted the key: that is no reason to let those in line wait on.
   if not owner then hand_over(first) end
-  return {2, now_us, redis.call('PTTL', key), waiters()}
+  return {2, now_us}
 end
 local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
 local who = whole(now_us / 1000 + window) .. ' ' .. claim .. ' ' .. floor_ms .. ' ' .. mailbox
 if in_line then
   redis.call('HSET', queue, 'who:' .. id, who)
 elseif first then
-  local last = redis.call('HGET', queue, 'last')
   redis.call('HSET', queue, 'who:' .. id, who, 'ahead:' .. id, last, 'behind:' .. last, id, 'last', id)
 else
   redis.call('HSET', queue, 'who:' .. id, who, 'first', id, 'last', id)
@@ -78,6 +74,9 @@ if not owner then
   if heir == id then
     return {0, now_us, tonumber(token)}
   end
+  first = redis.call('HGET', queue, 'first')
 end
-local is_first = redis.call('HGET', queue, 'first') == id
-return {1, now_us, redis.call('PTTL', key), waiters(), is_first and 1 or 0}
+if first and first ~= id then
+  return {1, now_us}
+end
+return {1, now_us, redis.call('PTTL', key)}

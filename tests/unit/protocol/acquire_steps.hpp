@@ -48,14 +48,16 @@ inline std::int64_t server_time(milliseconds since_start) { return (server_start
 
 /// lua/acquire.lua's answers.
 inline Answer has_it(Times times, std::int64_t token = 0) { return integers({0, server_start.count(), token}, times); }
-inline Answer no_place(Times times) { return integers({2, server_start.count(), 5000, 10000}, times); }
+inline Answer no_place(Times times) { return integers({2, server_start.count()}, times); }
 
 enum class Place { first, behind };
 
-/// In line, asked at `sent_at` and answered at once; the present lease has `pttl` milliseconds left.
+/// In line, asked at `sent_at` and answered at once; the present lease has `pttl` milliseconds left, which only the first is
+/// told.
 inline Answer in_line(milliseconds sent_at, Place place, std::int64_t pttl = 5000) {
-  return integers({1, server_time(sent_at), pttl, 3, place == Place::first ? 1 : 0},
-                  {.sent_at = at(sent_at), .now = at(sent_at)});
+  const Times times{.sent_at = at(sent_at), .now = at(sent_at)};
+  if (place == Place::behind) return integers({1, server_time(sent_at)}, times);
+  return integers({1, server_time(sent_at), pttl}, times);
 }
 
 inline Grant grant(milliseconds granted_at, milliseconds arrived, milliseconds claim = 1000ms) {

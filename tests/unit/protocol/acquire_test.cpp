@@ -141,7 +141,9 @@ TEST(Acquire, ARefusedScriptEndsItAndLeavesTheLockToGiveBack) {
                                        std::pair{nothing(), "UNEXPECTED answer to acquire.lua"},
                                        std::pair{text(own), "UNEXPECTED answer to acquire.lua"},
                                        std::pair{integers({}), "UNEXPECTED answer to acquire.lua"},
-                                       std::pair{integers({3, 0, 0, 0, 0}), "UNEXPECTED answer to acquire.lua"}}) {
+                                       std::pair{integers({0}), "UNEXPECTED answer to acquire.lua"},
+                                       std::pair{integers({0, 0}), "UNEXPECTED answer to acquire.lua"},
+                                       std::pair{integers({3, 0, 0}), "UNEXPECTED answer to acquire.lua"}}) {
       FoundItself found{terms};
       EXPECT_TRUE(is_done(found.machine.answered(answer)));
       EXPECT_EQ(refusal_text(found.machine), said);
