@@ -82,7 +82,8 @@ Hold::~Hold() {
     tenure_->abandon();
     return;
   }
-  end();
+  if (confirmation_) session_->posts().cancel(*confirmation_);
+  tenure_->end();
 }
 
 bool Hold::inherited() const noexcept { return fork_generation_ != net::fork_generation(); }
@@ -110,17 +111,12 @@ void Hold::release() {
   }
   const auto held_for = now() - tenure_->began();
   try {
-    give_back(end());
+    give_back(tenure_->end());
   } catch (const MutexUnlockError&) {
     tenure_->was_gone();
     throw;
   }
   if (Observer* observer = session_->observer()) observer->released(key(), held_for);
-}
-
-std::unique_ptr<Lease> Hold::end() {
-  if (confirmation_) session_->posts().cancel(*std::exchange(confirmation_, std::nullopt));
-  return tenure_->end();
 }
 
 void Hold::give_back(std::unique_ptr<Lease> lease) {

@@ -55,7 +55,6 @@ class Hold {
                                                        std::chrono::milliseconds expiry);
 
   bool inherited() const noexcept;
-  std::unique_ptr<Lease> end();
   void give_back(std::unique_ptr<Lease> lease);
 
   const std::shared_ptr<Session> session_;
