@@ -1,6 +1,13 @@
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <deque>
 #include <future>
+#include <mutex>
+#include <semaphore>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "match.hpp"
@@ -18,6 +25,56 @@ double turns_a_second(Run& run, int processes, int threads) {
   const Game game{
       .processes = processes, .threads = threads, .hold = 0ms, .pause = 0ms, .length = 2s, .key = "bench:within"};
   return summarize(play("ours-patient", run.server.url(), game, nobody)).turns_a_second;
+}
+
+/// A queue of threads and nothing else: what the machine takes for waking one thread after another.
+class BareQueue {
+ public:
+  void lock() {
+    thread_local std::binary_semaphore turn{0};
+    {
+      const std::lock_guard hold{mutex_};
+      if (!std::exchange(taken_, true)) return;
+      waiting_.push_back(&turn);
+    }
+    turn.acquire();
+  }
+
+  void unlock() {
+    std::binary_semaphore* next = nullptr;
+    {
+      const std::lock_guard hold{mutex_};
+      taken_ = !waiting_.empty();
+      if (!taken_) return;
+      next = waiting_.front();
+      waiting_.pop_front();
+    }
+    next->release();
+  }
+
+ private:
+  std::mutex mutex_;
+  bool taken_ = false;
+  std::deque<std::binary_semaphore*> waiting_;
+};
+
+double bare_turns_a_second(int threads) {
+  constexpr auto length = 2s;
+  BareQueue queue;
+  std::atomic<long> turns{0};
+  const auto end = std::chrono::steady_clock::now() + length;
+  {
+    std::vector<std::jthread> all;
+    for (int i = 0; i < threads; ++i) {
+      all.emplace_back([&] {
+        while (std::chrono::steady_clock::now() < end) {
+          const std::lock_guard turn{queue};
+          ++turns;
+        }
+      });
+    }
+  }
+  return static_cast<double>(turns) / std::chrono::duration<double>{length}.count();
 }
 
 /// How the one thread of a process fared beside the many of another.
@@ -53,6 +110,7 @@ void run_within(Run& run) {
   Table table{"within", "Turns on one key, with nothing to do inside or outside; unix socket", {"who", "turns/s"}};
   table.rows.push_back({"8 processes", {processes, 0}});
   table.rows.push_back({"8 threads of one process", {threads, 0}});
+  table.rows.push_back({"8 threads, a bare queue", {bare_turns_a_second(8), 0}});
   run.report.add(std::move(table));
   run.report.hold("within: turns/s of 8 threads, x 8 processes", threads / processes, {Bar::Kind::at_least, 10});
 
