@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -50,6 +51,34 @@ TEST(LinkWait, ALateReplyIsDropped) {
   ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
   EXPECT_EQ(shown(next.reply()), "+next");
   EXPECT_TRUE(linked.link.has_answered(2));
+}
+
+// On a unix socket the server's reading of the command wakes who sleeps in recv(); in poll() the thread sleeps once, until the
+// answer is there.
+TEST(LinkWait, WhoSleepsInPollIsNotWokenByTheServersReading) {
+  constexpr int rounds = 5;  // the least counts: there may be other reasons to sleep
+  long least = rounds;
+  for (int round = 0; round < rounds; ++round) {
+    Linked linked;
+    Call call;
+    send(linked.link, call, "PING");
+    long slept = 0;
+    Waiter waiter{[&] {
+      rusage before{}, after{};
+      ::getrusage(RUSAGE_THREAD, &before);
+      const Waited waited = linked.link.wait(call, far(), {}, Link::Sleep::in_poll);
+      ::getrusage(RUSAGE_THREAD, &after);
+      slept = after.ru_nvcsw - before.ru_nvcsw;
+      return waited;
+    }};
+    waiter.until_asleep();
+    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("PING")));
+    waiter.until_asleep();
+    linked.peer.send("+PONG\r\n");
+    EXPECT_EQ(waiter.outcome(), Waited::done);
+    least = std::min(least, slept);
+  }
+  EXPECT_EQ(least, 1);
 }
 
 // A deadline that has passed already ends the wait at once; a reply that was read before is nevertheless delivered.
