@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <utility>
 
@@ -33,8 +34,8 @@ LocalQueues::Shard& LocalQueues::shard_of(const protocol::Key& key) {
 /// Makes it the first one's.
 LocalQueues::Ticket LocalQueues::Line::next_ticket() {
   Ticket ticket;
-  ticket.line = shared_from_this();
-  ticket.number = ++first;
+  ticket.line_ = shared_from_this();
+  ticket.number_ = ++first;
   return ticket;
 }
 
@@ -42,17 +43,21 @@ LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline dea
                                      const std::function<void()>& on_wait) {
   Shard& shard = shard_of(key);
   std::unique_lock lock{shard.mutex};
-  std::shared_ptr<Line>& line = shard.lines[key.text()];
-  if (line) return wait(*line, lock, deadline, stop, on_wait);
-  line = std::make_shared<Line>(shard, key.text());
+  if (const auto place = shard.lines.find(key.text()); place != shard.lines.end()) {
+    return wait(*place->second, lock, deadline, stop, on_wait);
+  }
+  const auto line = std::make_shared<Line>(shard, key.text());
+  shard.lines.emplace(line->key, line);
   return {.kind = Turn::Kind::first, .ticket = line->next_ticket()};
 }
 
 /// A line exists as long as somebody waits in it.
 LocalQueues::Turn LocalQueues::wait(Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
                                     const std::stop_token& stop, const std::function<void()>& on_wait) {
+  // The callback may fork, and a child has no lines: then this one has to last for as long as the wait.
+  const std::shared_ptr<Line> kept = on_wait ? line.shared_from_this() : nullptr;
   Waiter self;
-  const Place place = line_up(line, self);
+  const auto place = line_up(line, self);
   if (on_wait) {
     lock.unlock();
     on_wait();
@@ -95,7 +100,10 @@ net::Deadline LocalQueues::watch(Line& line, std::unique_lock<std::mutex>& lock)
     line.key_is_watched = true;
     const std::shared_ptr<Tenure> inside = line.inside.lock();
     lock.unlock();
-    if (inside) inside->look_after({});
+    try {
+      if (inside) inside->look_after({});
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): then a change is noticed when the lease ends
+    }
     lock.lock();
     return awake;  // whatever has happened meanwhile
   }
@@ -109,14 +117,16 @@ void LocalQueues::promote(Line& line, Turn turn, Wakeups& wakeups) {
   line.has_waiters = !line.waiters.empty();
   turn.ticket = line.next_ticket();
   next->turn = std::move(turn);
-  wakeups.add(next->bell, Bell::Ring::for_good);
-  if (line.watchman == next) appoint_watchman(line, wakeups);
+  const bool was_watchman = line.watchman == next;
+  wakeups.add(next->bell, Bell::Ring::for_good);  // and it is gone
+  if (was_watchman) appoint_watchman(line, wakeups);
 }
 
 LocalQueues::Place LocalQueues::line_up(Line& line, Waiter& waiter) {
+  const auto place = line.waiters.insert(line.waiters.end(), &waiter);
   line.has_waiters = true;
   if (line.watchman == nullptr) line.watchman = &waiter;
-  return line.waiters.insert(line.waiters.end(), &waiter);
+  return place;
 }
 
 void LocalQueues::leave_line(Line& line, Place place, Wakeups& wakeups) {
@@ -140,11 +150,11 @@ void LocalQueues::tell_watchman(Line& line, Wakeups& wakeups) {
 }
 
 void LocalQueues::note_inside(const Ticket& ticket, const std::shared_ptr<Tenure>& tenure) {
-  Line& line = *ticket.line;
+  Line& line = *ticket.line_;
   const protocol::Instant until = tenure->valid_until();
   Wakeups wakeups;
   const std::lock_guard lock{line.shard.mutex};
-  if (line.first != ticket.number) return;
+  if (line.first != ticket.number_) return;
   line.until = until;
   line.since = tenure->began();
   line.inside = tenure;
@@ -153,22 +163,22 @@ void LocalQueues::note_inside(const Ticket& ticket, const std::shared_ptr<Tenure
 }
 
 void LocalQueues::note_until(const Ticket& ticket, protocol::Instant until) {
-  Line& line = *ticket.line;
+  Line& line = *ticket.line_;
   Wakeups wakeups;
   const std::lock_guard lock{line.shard.mutex};
-  if (line.first != ticket.number) return;
+  if (line.first != ticket.number_) return;
   line.until = until;
   tell_watchman(line, wakeups);
 }
 
-bool LocalQueues::has_next(const Ticket& ticket) noexcept { return ticket.line->has_waiters; }
+bool LocalQueues::has_next(const Ticket& ticket) noexcept { return ticket.line_->has_waiters; }
 
 std::unique_ptr<Lease> LocalQueues::pass(const Ticket& ticket, std::unique_ptr<Lease> lease) {
-  Line& line = *ticket.line;
+  Line& line = *ticket.line_;
   const protocol::Instant until = lease->valid_until();
   Wakeups wakeups;
   const std::lock_guard lock{line.shard.mutex};
-  if (line.first != ticket.number || line.waiters.empty()) return lease;
+  if (line.first != ticket.number_ || line.waiters.empty()) return lease;
   lease->note_pass();
   line.until = until;
   line.since = now();
@@ -179,10 +189,10 @@ std::unique_ptr<Lease> LocalQueues::pass(const Ticket& ticket, std::unique_ptr<L
 }
 
 void LocalQueues::leave(const Ticket& ticket) {
-  Line& line = *ticket.line;
+  Line& line = *ticket.line_;
   Wakeups wakeups;
   const std::lock_guard lock{line.shard.mutex};
-  if (line.first != ticket.number) return;
+  if (line.first != ticket.number_) return;
   line.until.reset();
   if (!line.waiters.empty()) return promote(line, {.kind = Turn::Kind::first}, wakeups);
   ++line.first;

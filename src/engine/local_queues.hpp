@@ -42,8 +42,8 @@ class LocalQueues final : private net::ForkAware {
 
    private:
     friend LocalQueues;
-    std::shared_ptr<Line> line;
-    std::uint64_t number = 0;
+    std::shared_ptr<Line> line_;
+    std::uint64_t number_ = 0;
   };
 
   struct Turn {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -278,6 +280,19 @@ TEST_F(LocalQueuesTest, AChildStartsWithEmptyLines) {
   EXPECT_FALSE(next.has_turn());
   LocalQueues::leave(inside.ticket);
   LocalQueues::leave(next.turn().ticket);
+}
+
+// The child is alone in a line that nobody else knows: its wait ends with its time.
+TEST_F(LocalQueuesTest, AForkWhileInLine) {
+  const Turn inside = enter(key);
+  pid_t child = -1;
+  const Turn turn = queues.enter(key, in(20ms), {}, [&child] { child = ::fork(); });
+  if (child == 0) ::_exit(turn.kind == Kind::timed_out && is_empty() ? 0 : 1);
+  EXPECT_EQ(turn.kind, Kind::timed_out);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  LocalQueues::leave(inside.ticket);
 }
 
 // ---- many -----------------------------------------------------------------------------------------------------------
