@@ -43,14 +43,16 @@ TEST(Bell, RungForGood) {
   EXPECT_TRUE(bell.sleep(Clock::time_point::min()));
 }
 
-TEST(Bell, RungForGoodWhileItsThreadSleeps) {
-  Bell bell;
-  std::jthread ringer{[&] {
-    std::this_thread::sleep_for(5ms);
-    Wakeups wakeups;
-    wakeups.add(bell, Bell::Ring::for_good);
-  }};
-  EXPECT_TRUE(bell.sleep(Clock::now() + 10s));
+// From another thread, before, while and after its own falls asleep.
+TEST(Bell, RungForGoodByAnother) {
+  for (int round = 0; round < 500; ++round) {
+    Bell bell;
+    std::jthread ringer{[&bell] {
+      Wakeups wakeups;
+      wakeups.add(bell, Bell::Ring::for_good);
+    }};
+    ASSERT_TRUE(bell.sleep(Clock::now() + 10s));
+  }
 }
 
 // A bell may go as soon as its thread has seen what it was rung for, which may be before the thread was woken.
