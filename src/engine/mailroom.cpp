@@ -13,8 +13,9 @@
 namespace redismutex::engine {
 namespace {
 
-// The year 2255, as far as a script's numbers are whole. Later times would overflow where they are compared with ours.
 constexpr std::int64_t us_a_second = 1'000'000;
+
+// The year 2255, as far as a script's numbers are whole. Later times would overflow where they are compared with ours.
 constexpr std::int64_t latest_s = (std::int64_t{1} << 53) / us_a_second;
 
 /// "id claim seconds microseconds token", as lua/queue.lua sends it: with the time as TIME tells it.

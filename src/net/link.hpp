@@ -90,11 +90,11 @@ class Link {
     stopped,    ///< the same because the stop_token fired
   };
 
-  /// How to sleep where nothing but the reply ends it.
+  /// How to sleep where nothing but the reply ends it. A server that reads a command from a unix socket wakes whoever sleeps
+  /// in recv() on it, for nothing; and if they share a processor, it has to wait until that thread is asleep again.
   enum class Sleep {
     in_recv,  ///< one system call a reply
-    in_poll,  ///< one more, for the sake of others: a server that reads a command from a unix socket wakes whoever sleeps in
-    ///< recv() on it, for nothing, and if they share a processor it has to wait for that thread to fall asleep again
+    in_poll,  ///< one more, for the sake of others who wait for the server
   };
   Waited wait(Call& call, Deadline deadline, const std::stop_token& stop, Sleep sleep = Sleep::in_recv);
   Waited wait(Event& event, Deadline deadline, const std::stop_token& stop);
