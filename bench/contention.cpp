@@ -41,8 +41,8 @@ Figures run_once(const std::string& client, const std::string& url, const Game& 
           .wait_p99 = percentile(summary.waits_ms, 0.99),
           .wait_max = percentile(summary.waits_ms, 1),
           .fairness = summary.fairness,
-          .hand_over = median(summary.hand_overs_us),
-          .hand_over_p99 = percentile(summary.hand_overs_us, 0.99),
+          .hand_over = median(times_us(summary.hand_overs)),
+          .hand_over_p99 = percentile(times_us(summary.hand_overs), 0.99),
           .round_trip = median(round_trips),
           .overlaps = summary.overlaps};
 }

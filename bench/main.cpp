@@ -92,6 +92,7 @@ struct Part {
   std::string go;
   int connections = 1;
   int threads = 1;
+  std::vector<int> taking_part{};
 };
 
 int do_pairs(const Part& part) {
@@ -103,7 +104,7 @@ int do_pairs(const Part& part) {
 
 int do_turns(const Part& part) {
   take_turns({part.client, part.url, part.key, std::chrono::microseconds{part.hold_us},
-              std::chrono::microseconds{part.pause_us}, part.go, part.connections, part.threads});
+              std::chrono::microseconds{part.pause_us}, part.go, part.connections, part.threads, part.taking_part});
   return EXIT_SUCCESS;
 }
 
@@ -144,6 +145,7 @@ int main_of(int argc, char** argv) {
   turns_part->add_option("go", part.go)->required();
   turns_part->add_option("connections", part.connections)->required();
   turns_part->add_option("threads", part.threads)->required();
+  turns_part->add_option("taking-part", part.taking_part);
   CLI11_PARSE(app, argc, argv);
 
   if (*pairs_part) return do_pairs(part);

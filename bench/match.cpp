@@ -24,7 +24,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ChildProcess;
 
-testing::Program process_of(const std::string& client, const std::string& url, const Game& game,
+/// The one with this number, from 0.
+testing::Program process_of(const std::string& client, const std::string& url, const Game& game, int number,
                             const std::string& go) {
   std::vector<std::string> arguments{url, game.key, std::to_string(game.hold.count()),
                                      std::to_string(game.pause.count()), go};
@@ -35,6 +36,9 @@ testing::Program process_of(const std::string& client, const std::string& url, c
   }
   arguments.push_back(std::to_string(game.connections));
   arguments.push_back(std::to_string(game.threads));
+  for (const int together : game.taking_part) {
+    arguments.push_back(std::to_string((together + number) / game.processes));
+  }
   testing::Program program{.arguments = {std::filesystem::read_symlink("/proc/self/exe"), "take-turns", client}};
   program.arguments.insert(program.arguments.end(), arguments.begin(), arguments.end());
   return program;
@@ -60,7 +64,7 @@ Match play(const std::string& client, const std::string& url, const Game& game, 
   const net::Descriptor file{::open(go.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!file.valid() || ::flock(file.get(), LOCK_EX) != 0) throw std::runtime_error{"cannot lock " + go};
   std::vector<ChildProcess> processes;
-  for (int i = 0; i < game.processes; ++i) processes.emplace_back(process_of(client, url, game, go));
+  for (int i = 0; i < game.processes; ++i) processes.emplace_back(process_of(client, url, game, i, go));
   for (const ChildProcess& process : processes) wait_until_ready(client, process);
 
   Match match{.start = monotonic_now() + std::chrono::nanoseconds{100ms + game.processes * 1ms}.count()};
@@ -109,6 +113,12 @@ Spectator count_commands_into(long& commands, const std::string& url) {
   };
 }
 
+std::vector<double> times_us(const std::vector<HandOver>& hand_overs) {
+  std::vector<double> times;
+  for (const HandOver& one : hand_overs) times.push_back(one.us);
+  return times;
+}
+
 Summary summarize(const Match& match) {
   Summary summary;
   std::vector<Turn> all;
@@ -119,16 +129,23 @@ Summary summarize(const Match& match) {
         std::count_if(turns.begin(), turns.end(), [&](const Turn& turn) { return turn.entered < match.end; })));
   }
   std::sort(all.begin(), all.end(), [](const Turn& a, const Turn& b) { return a.entered < b.entered; });
+  std::vector<Nanoseconds> asked;
+  for (const Turn& turn : all) asked.push_back(turn.asked);
+  std::sort(asked.begin(), asked.end());
   Nanoseconds inside = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Turn& turn = all[i];
     inside += std::max<Nanoseconds>(0, std::min(turn.leaving, match.end) - turn.entered);
     summary.waits_ms.push_back(static_cast<double>(turn.entered - turn.asked) / 1e6);
     if (i == 0) continue;
-    if (turn.entered < all[i - 1].leaving) ++summary.overlaps;
-    if (turn.asked < all[i - 1].leaving) {
-      summary.hand_overs_us.push_back(static_cast<double>(turn.entered - all[i - 1].leaving) / 1e3);
-    }
+    const Nanoseconds released = all[i - 1].leaving;
+    if (turn.entered < released) ++summary.overlaps;
+    if (turn.asked >= released) continue;
+    const auto had_asked =
+        static_cast<std::size_t>(std::lower_bound(asked.begin(), asked.end(), released) - asked.begin());
+    summary.hand_overs.push_back({.us = static_cast<double>(turn.entered - released) / 1e3,
+                                  .waiting = had_asked - i,
+                                  .to_a_new_one = turn.first});
   }
   const auto length = static_cast<double>(match.end - match.start);
   summary.turns_a_second = std::accumulate(shares.begin(), shares.end(), 0.0) / (length / 1e9);

@@ -12,8 +12,9 @@ namespace redismutex::bench {
 /// Who takes turns on one key, and how.
 struct Game {
   int processes = 8;
-  int connections = 1;  ///< of each process
-  int threads = 1;      ///< over each connection
+  int connections = 1;             ///< of each process
+  int threads = 1;                 ///< over each connection
+  std::vector<int> taking_part{};  ///< so many of all these threads at a time, see Rota; empty: all of them
   std::chrono::microseconds hold{2000};
   std::chrono::microseconds pause{2000};
   std::chrono::milliseconds length{5000};
@@ -43,14 +44,22 @@ Spectator ping_into(std::vector<double>& round_trips, const std::string& url);
 /// lines of MONITOR they differ. MONITOR slows the server down, so such a match says nothing about time.
 Spectator count_commands_into(long& commands, const std::string& url);
 
+/// From the beginning of a release to the entry of one who had asked before.
+struct HandOver {
+  double us;
+  std::size_t waiting;  ///< when it began
+  bool to_a_new_one;    ///< to a thread that was not inside before
+};
+std::vector<double> times_us(const std::vector<HandOver>& hand_overs);
+
 /// What a match says.
 struct Summary {
   double turns_a_second = 0;
   double inside_share = 0;
   std::vector<double> waits_ms{};
-  double fairness = 0;                  ///< Jain's index of the processes' turns
-  std::vector<double> hand_overs_us{};  ///< from the beginning of a release to the entry of one who had asked before
-  int overlaps = 0;                     ///< entries while somebody was inside
+  double fairness = 0;  ///< Jain's index of the processes' turns
+  std::vector<HandOver> hand_overs{};
+  int overlaps = 0;  ///< entries while somebody was inside
 };
 Summary summarize(const Match& match);
 

@@ -49,7 +49,7 @@ def turns(url: str, key: str, hold_us: str, pause_us: str, go: str) -> None:
         time.sleep(hold)
         leaving = time.monotonic_ns()
         lock.release()
-        lines.append(f"{asked} {entered} {leaving}")
+        lines.append(f"{asked} {entered} {leaving} {int(not lines)}")
         time.sleep(pause)
     print("\n".join(lines), flush=True)
 

@@ -7,14 +7,17 @@
 
 #include <cerrno>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <thread>
 
 #include "lockers.hpp"
 #include "net/poll.hpp"
+#include "rota.hpp"
 
 namespace redismutex::bench {
 
@@ -24,19 +27,23 @@ Nanoseconds monotonic_now() {
 
 namespace {
 
-std::vector<Turn> take_turns_until(Nanoseconds end, Locker& locker, const TurnTaking& how) {
+std::vector<Turn> take_turns_until(Nanoseconds end, Locker& locker, const TurnTaking& how,
+                                   const std::function<void()>& before_each, const std::function<void()>& after_each) {
   ::prctl(PR_SET_TIMERSLACK, 1);  // or each sleep would be 0.05 ms longer
   std::vector<Turn> turns;
-  for (Nanoseconds asked = monotonic_now(); asked < end; asked = monotonic_now()) {
+  for (;;) {
+    before_each();
+    const Nanoseconds asked = monotonic_now();
+    if (asked >= end) return turns;
     locker.lock(how.key);
     const Nanoseconds entered = monotonic_now();
     if (how.hold.count() > 0) std::this_thread::sleep_for(how.hold);
     const Nanoseconds leaving = monotonic_now();
     locker.unlock();
-    turns.push_back({asked, entered, leaving});
+    turns.push_back({asked, entered, leaving, turns.empty()});
     if (how.pause.count() > 0) std::this_thread::sleep_for(how.pause);
+    after_each();
   }
-  return turns;
 }
 
 void wait_for_lock(const std::string& path) {
@@ -57,14 +64,28 @@ void take_turns(const TurnTaking& how) {
   std::ifstream{how.go} >> start >> end;
   std::this_thread::sleep_for(std::chrono::nanoseconds{start - monotonic_now()});
 
+  std::optional<Rota> rota;
+  if (!how.taking_part.empty()) rota.emplace(lockers.size(), how.taking_part, start);
+  const auto play = [&](std::size_t i) {
+    auto turns = take_turns_until(
+        end, *lockers[i], how,
+        [&] {
+          if (rota) rota->wait_for_place(i);
+        },
+        [&] {
+          if (rota) rota->give_place_up();
+        });
+    if (rota) rota->dismiss();
+    return turns;
+  };
   std::vector<std::future<std::vector<Turn>>> others;
-  for (std::size_t i = 1; i < lockers.size(); ++i) {
-    others.push_back(std::async(std::launch::async, [&, i] { return take_turns_until(end, *lockers[i], how); }));
-  }
-  std::vector<std::vector<Turn>> all{take_turns_until(end, *lockers.front(), how)};
+  for (std::size_t i = 1; i < lockers.size(); ++i) others.push_back(std::async(std::launch::async, play, i));
+  std::vector<std::vector<Turn>> all{play(0)};
   for (auto& other : others) all.push_back(other.get());
   for (const auto& turns : all) {
-    for (const Turn& turn : turns) std::cout << turn.asked << ' ' << turn.entered << ' ' << turn.leaving << '\n';
+    for (const Turn& turn : turns) {
+      std::cout << turn.asked << ' ' << turn.entered << ' ' << turn.leaving << ' ' << turn.first << '\n';
+    }
   }
   std::cout.flush();
 }
@@ -74,7 +95,7 @@ std::vector<Turn> parse_turns(const std::string& printed) {
   std::string ready;
   text >> ready;
   std::vector<Turn> turns;
-  for (Turn turn{}; text >> turn.asked >> turn.entered >> turn.leaving;) turns.push_back(turn);
+  for (Turn turn{}; text >> turn.asked >> turn.entered >> turn.leaving >> turn.first;) turns.push_back(turn);
   return turns;
 }
 

@@ -11,11 +11,12 @@ using Nanoseconds = long long;
 
 Nanoseconds monotonic_now();
 
-/// One process's turn inside.
+/// One thread's turn inside.
 struct Turn {
   Nanoseconds asked;
   Nanoseconds entered;
   Nanoseconds leaving;  ///< when it began to release
+  bool first;           ///< of its thread, which has memory to touch for the first time
 };
 
 /// What a process of the contention benchmark does: takes a lock of its own once, prints "ready", waits until it may
@@ -31,7 +32,8 @@ struct TurnTaking {
   std::chrono::microseconds pause;
   std::string go;
   int connections = 1;
-  int threads = 1;  ///< over each of them
+  int threads = 1;                 ///< over each of them
+  std::vector<int> taking_part{};  ///< so many of all these threads at a time, see Rota; empty: all of them
 };
 void take_turns(const TurnTaking& how);
 

@@ -71,8 +71,11 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
                    .mailbox = mailbox,
                    .expect_queue = contended.load(std::memory_order_relaxed)}};
   Mailroom::Box box{session_->mailroom(), key_, id};
-  const auto failure = session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box,
-                                     [this] { note_contention(); });
+  const auto failure =
+      session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box, [this] {
+        session_->posts().get_ready();  // see Hold::see_to_claim()
+        note_contention();
+      });
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
   if (machine.left_traces()) clean_up(id);
   if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;

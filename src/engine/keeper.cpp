@@ -24,16 +24,26 @@ Keeper::~Keeper() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Keeper::get_ready() noexcept try {
+  const std::lock_guard lock{mutex_};
+  start();
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): perhaps it will never be needed
+}
+
+/// With the lock held; once.
+void Keeper::start() {
+  if (thread_.joinable()) return;
+  alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
+  if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
+  thread_ = std::thread{[this] {
+    thread_id_ = std::this_thread::get_id();
+    run();
+  }};
+}
+
 Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
   const std::lock_guard lock{mutex_};
-  if (!thread_.joinable()) {
-    alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
-    if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
-    thread_ = std::thread{[this] {
-      thread_id_ = std::this_thread::get_id();
-      run();
-    }};
-  }
+  start();
   const Ticket ticket = ++last_ticket_;
   places_[ticket] = agenda_.emplace(due, Entry{ticket, std::move(work)});
   set_alarm(agenda_.begin()->first);

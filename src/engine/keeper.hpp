@@ -28,6 +28,10 @@ class Keeper final : private net::ForkAware {
   /// Runs what is due once more, drops the rest, and waits for the thread.
   ~Keeper();
 
+  /// Starts the thread, which takes a while, for who will need it at a time when nothing may. If that fails, schedule() will
+  /// say so.
+  void get_ready() noexcept;
+
   Ticket schedule(protocol::Instant due, Work work);
 
   /// Whether the caller is its thread.
@@ -43,6 +47,7 @@ class Keeper final : private net::ForkAware {
   };
   using Agenda = std::multimap<protocol::Instant, Entry>;
 
+  void start();
   void run();
   void run_due();
   bool is_stopping();

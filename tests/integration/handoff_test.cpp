@@ -13,6 +13,7 @@
 #include "monitor.hpp"
 #include "sanitizers.hpp"
 #include "stopwatch.hpp"
+#include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 
 namespace redismutex::testing {
@@ -68,6 +69,23 @@ TEST_F(HandOff, TheFullLeaseComesByItself) {
   lock.release();
   const auto handed = next.get();
   EXPECT_TRUE(eventually(limit, [&] { return handed.valid_for() > sleepy.expiry - limit; }));
+}
+
+// What is needed for that is there when the lock comes: the first turn of a process is not to wait until it has started a
+// thread.
+TEST_F(HandOff, WhoIsHandedTheLockHasNoThreadToStart) {
+  auto lock = mutex.acquire_lock("key");
+  std::thread{[] {}}.join();  // with the first one the thread sanitizer starts one of its own
+  const long before = thread_count();
+  auto next = std::async(std::launch::async, [&] {
+    const auto handed = other.acquire_lock("key");
+    return thread_count();
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == before + 2; }))
+      << "the waiter's, and that of its connection";
+  ASSERT_TRUE(becomes(1));
+  lock.release();
+  EXPECT_EQ(next.get(), before + 2);
 }
 
 // Whoever wants to know at once how long the lock lasts is told of the full lease.

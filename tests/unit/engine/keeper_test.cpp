@@ -87,6 +87,20 @@ TEST(Keeper, HasAThreadOnlyWhenThereIsWork) {
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == before; }));  // the kernel may need a moment
 }
 
+// Who will need the thread when there is no time to start it, has it started before; and then it is the one that works.
+TEST(Keeper, HasItsThreadWhenItIsToGetReady) {
+  std::thread{[] {}}.join();  // as above
+  const long before = thread_count();
+  Log log;
+  Keeper keeper;
+  keeper.get_ready();
+  keeper.get_ready();
+  EXPECT_EQ(thread_count(), before + 1);
+  keeper.schedule(now(), noting(log, 1));
+  EXPECT_EQ(thread_count(), before + 1);
+  EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
+}
+
 // Work runs at its time: in the order of the times, whatever the order of scheduling, and none too early.
 TEST(Keeper, RunsWorkAtItsTime) {
   Log log;
