@@ -87,12 +87,11 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::release_without_comparing: return mistake(releases, "redis.call('GET', KEYS[1]) == ARGV[1]", "true");
     case Mutant::extend_without_comparing:
       return mistake(extends, "redis.pcall('GET', key) == id", "redis.call('EXISTS', key) == 1");
-    case Mutant::hands_over_full_lease: return mistake(acquires, "CLAIM_MS)", "tonumber(expiry))");
+    case Mutant::hands_over_full_lease: return mistake(acquires, "or CLAIM_MS", "or expiry");
     case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
     case Mutant::ignores_liveness: return mistake(has_queue, "until_ms - time[1] * 1000 < time[2] / 1000", "false");
     case Mutant::ignores_receivers: return mistake(has_queue, "if reached > 0 then", "if true then");
-    case Mutant::ignores_limit:
-      return mistake(acquires, "math.floor(redis.call('HLEN', queue) / 3) >= tonumber(ARGV[5])", "ARGV[5] == '0'");
+    case Mutant::ignores_limit: return mistake(acquires, "redis.call('HLEN', queue) >= 3 * ARGV[5]", "ARGV[5] == '0'");
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
     case Mutant::enqueues_every_time:
       return mistake(acquires, "found[1], found[2], found[3]", "found[1], found[2], false");

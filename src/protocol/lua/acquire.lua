@@ -51,12 +51,13 @@ if not owner and not first then
   return {0, now_us, mint()}
 end
 
-if not in_line and math.floor(redis.call('HLEN', queue) / 3) >= tonumber(ARGV[5]) then
+if not in_line and redis.call('HLEN', queue) >= 3 * ARGV[5] then
   -- The holder died, or somebody else than us deleted the key: that is no reason to let those in line wait on.
   if not owner then hand_over(first) end
   return {2, now_us}
 end
-local claim = math.min(tonumber(expiry), mailbox == '-' and tonumber(window) or CLAIM_MS)
+local claim = mailbox == '-' and window or CLAIM_MS
+if expiry - claim < 0 then claim = expiry end
 local who = whole(now_us / 1000 + window) .. ' ' .. claim .. ' ' .. floor_ms .. ' ' .. mailbox
 if in_line then
   redis.call('HSET', queue, 'who:' .. id, who)
