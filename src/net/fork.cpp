@@ -13,6 +13,12 @@ namespace {
 
 std::atomic<std::uint64_t> generation{0};
 
+// Those who hold fork() off share it. It prefers who wants it alone, or a fork might wait for ever; and so nobody may ask for it
+// twice.
+constexpr pthread_rwlock_t unlocked = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+pthread_rwlock_t forking = unlocked;
+thread_local int holding_off = 0;
+
 struct Registry {
   std::mutex mutex;
   std::vector<ForkAware*> members;
@@ -31,14 +37,17 @@ Registry& registry() {
           registry().mutex.lock();
           for (ForkAware* member : registry().members) member->before_fork();
           registry().descriptors_mutex.lock();
+          ::pthread_rwlock_wrlock(&forking);  // last: who holds a fork off takes no other lock of ours
         },
         [] {
+          ::pthread_rwlock_unlock(&forking);
           registry().descriptors_mutex.unlock();
           for (ForkAware* member : registry().members) member->after_fork_in_parent();
           registry().mutex.unlock();
         },
         [] {
           ++generation;
+          forking = unlocked;  // it knows its owner by the number of the thread, which is another one here
           for (const int fd : registry().descriptors) ::close(fd);
           registry().descriptors.clear();
           registry().descriptors_mutex.unlock();
@@ -67,6 +76,14 @@ void close_kept(int fd) noexcept {
   const std::lock_guard lock{registry().descriptors_mutex};
   std::erase(registry().descriptors, fd);
   ::close(fd);
+}
+
+HoldsOffFork::HoldsOffFork() noexcept {
+  if (holding_off++ == 0) ::pthread_rwlock_rdlock(&forking);
+}
+
+HoldsOffFork::~HoldsOffFork() {
+  if (--holding_off == 0) ::pthread_rwlock_unlock(&forking);
 }
 
 void ForkAware::register_for_fork() {
