@@ -13,13 +13,6 @@
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
-namespace {
-
-// Who was handed the lock sends for its full lease after this time: most give it back sooner.
-constexpr std::chrono::milliseconds before_confirming{5};
-
-}  // namespace
-
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
     : session_{std::move(session)},
@@ -45,7 +38,7 @@ void Hold::see_to_claim() {
   const auto left = tenure_->valid_until() - here;
   const protocol::Instant again_at = here + left / 2;
   confirmation_ = session_->posts().schedule(
-      here + std::min<protocol::Instant::duration>(before_confirming, left / 8),
+      here + protocol::confirm_after(left),
       [session = session_.get(), claimed = std::weak_ptr{tenure_}, expiry = expiry_, again_at,
        sent = false]() mutable -> std::optional<protocol::Instant> {
         const std::shared_ptr<Tenure> tenure = claimed.lock();

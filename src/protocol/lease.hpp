@@ -22,6 +22,12 @@ constexpr Instant valid_until(Instant sent_at, std::chrono::milliseconds expiry)
   return sent_at + expiry - drift(expiry);
 }
 
+/// After what time whoever was handed the lock asks for its full lease, when it has so much of the short one left. Most give
+/// it back sooner, and for those there is nothing to send, and nobody to wake.
+constexpr Instant::duration confirm_after(Instant::duration left) {
+  return std::min<Instant::duration>(std::chrono::milliseconds{100}, left / 8);
+}
+
 /// What is left at `now`, rounded down to milliseconds, never negative.
 constexpr std::chrono::milliseconds time_left(Instant valid_until, Instant now) {
   return std::max(std::chrono::floor<std::chrono::milliseconds>(valid_until - now), std::chrono::milliseconds{0});

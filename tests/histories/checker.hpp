@@ -21,7 +21,7 @@ struct Bounds {
   int waiters;                       ///< how many may be in line
   std::chrono::nanoseconds timers = std::chrono::milliseconds{2};  ///< how late a timer may be
   std::chrono::nanoseconds confirms =
-      std::chrono::milliseconds{5};  ///< when it makes that the full lease, if it is inside
+      std::chrono::milliseconds{100};  ///< when it makes that the full lease, if it is inside
 
   /// Whether the time for which nobody is inside although somebody wants to be is bounded: the lease, and for each fault the
   /// claim and the fault's own length.

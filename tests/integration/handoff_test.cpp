@@ -135,7 +135,11 @@ TEST_F(HandOff, ATurnCostsThreeCommands) {
   const auto commands = [&] {
     auto lock = one.acquire_lock("key");
     Monitor monitor(with_tcp);
-    auto visit = std::async(std::launch::async, [&] { two.acquire_lock("key").release(); });
+    auto visit = std::async(std::launch::async, [&] {
+      auto handed = two.acquire_lock("key");
+      work_for(20ms);
+      handed.release();
+    });
     EXPECT_TRUE(eventually(limit, [&] { return in_line(with_tcp, "key") == 1; }));
     lock.release();
     visit.get();

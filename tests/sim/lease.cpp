@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "protocol/fencing.hpp"
+#include "protocol/lease.hpp"
 #include "protocol/release.hpp"
 #include "sim/process.hpp"
 
@@ -119,7 +120,7 @@ Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   Bell bell{process.world(), process};
   const Instant here = process.now();
   const Instant::duration left = lease->valid_until() - here;
-  co_await process.sleep(bell, process.clock().when(here + std::min<Instant::duration>(5ms, left / 8)));
+  co_await process.sleep(bell, process.clock().when(here + protocol::confirm_after(left)));
   if (lease->ended_ || !lease->validity_.is_claim()) co_return;
   if (!lease->extending_in_passing_) lease->extend_in_passing(lease->tracking_);
   co_await process.sleep(bell, process.clock().when(here + left / 4));

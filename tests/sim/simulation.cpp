@@ -80,7 +80,7 @@ class Simulation {
   Habits draw_habits() {
     constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
     constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
-    constexpr std::array<Time, 3> stays{200us, 5ms, 100ms};
+    constexpr std::array<Time, 3> stays{200us, 5ms, 250ms};
     Random& random = world_.random;
     if (world_.profile.default_options) {
       return {.expiry = Options{}.expiry,
