@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -13,6 +14,49 @@ namespace {
 
 std::atomic<std::uint64_t> generation{0};
 
+/// Who holds fork() off goes in and out; a fork waits until nobody is inside, and lets nobody in until it is done.
+class Gate {
+ public:
+  void enter() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return !closed_; });
+    ++inside_;
+  }
+
+  void leave() {
+    const std::lock_guard lock{mutex_};
+    if (--inside_ == 0 && closed_) changed_.notify_all();
+  }
+
+  /// Keeps the lock, so that the child's copy is its own.
+  void close() {
+    std::unique_lock lock{mutex_};
+    closed_ = true;
+    changed_.wait(lock, [this] { return inside_ == 0; });
+    lock.release();
+  }
+
+  void open_in_parent() {
+    closed_ = false;
+    mutex_.unlock();
+    changed_.notify_all();
+  }
+
+  void open_in_child() {
+    new (&changed_) std::condition_variable;  // those who wait at it are the parent's
+    closed_ = false;
+    mutex_.unlock();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int inside_ = 0;
+  bool closed_ = false;
+};
+
+thread_local int holding_off = 0;
+
 struct Registry {
   std::mutex mutex;
   std::vector<ForkAware*> members;
@@ -20,6 +64,8 @@ struct Registry {
   // Taken last: members may close descriptors while they hold locks of their own.
   std::mutex descriptors_mutex;
   std::vector<int> descriptors;
+
+  Gate gate;  // closed last: who is inside takes no lock of ours
 };
 
 Registry& registry() {
@@ -31,14 +77,17 @@ Registry& registry() {
           registry().mutex.lock();
           for (ForkAware* member : registry().members) member->before_fork();
           registry().descriptors_mutex.lock();
+          registry().gate.close();
         },
         [] {
+          registry().gate.open_in_parent();
           registry().descriptors_mutex.unlock();
           for (ForkAware* member : registry().members) member->after_fork_in_parent();
           registry().mutex.unlock();
         },
         [] {
           ++generation;
+          registry().gate.open_in_child();
           for (const int fd : registry().descriptors) ::close(fd);
           registry().descriptors.clear();
           registry().descriptors_mutex.unlock();
@@ -67,6 +116,14 @@ void close_kept(int fd) noexcept {
   const std::lock_guard lock{registry().descriptors_mutex};
   std::erase(registry().descriptors, fd);
   ::close(fd);
+}
+
+HoldsOffFork::HoldsOffFork() noexcept {
+  if (holding_off++ == 0) registry().gate.enter();
+}
+
+HoldsOffFork::~HoldsOffFork() {
+  if (--holding_off == 0) registry().gate.leave();
 }
 
 void ForkAware::register_for_fork() {

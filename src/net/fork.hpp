@@ -23,6 +23,16 @@ void leave_alone(Value value) {
 int keep_from_children(const std::function<int()>& open);
 void close_kept(int fd) noexcept;
 
+/// While a thread has one, fork() waits: for calls into a library whose own locks a child would find locked for ever. Not to be
+/// kept while waiting for anything; may be nested.
+class HoldsOffFork {
+ public:
+  HoldsOffFork() noexcept;
+  ~HoldsOffFork();
+  HoldsOffFork(const HoldsOffFork&) = delete;
+  HoldsOffFork& operator=(const HoldsOffFork&) = delete;
+};
+
 /// Something with threads or sockets of its own that fork() copies but that a child must not use.
 ///
 /// The hooks run inside fork(). before_fork() takes the object's locks, so that the copy is not caught halfway through a

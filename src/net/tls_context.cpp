@@ -1,5 +1,6 @@
 #include "net/tls_context.hpp"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/stat.h>
@@ -9,6 +10,14 @@
 namespace redismutex::net {
 namespace {
 
+/// Goes before what OpenSSL itself has the thread do at its end.
+struct ThreadsEnd {
+  ~ThreadsEnd() {
+    const HoldsOffFork no_fork;
+    OPENSSL_thread_stop();
+  }
+};
+
 /// Called when the server asks for a client's certificate and none is given: remembers that for the error.
 int note_certificate_request(SSL* session, X509** /*certificate*/, EVP_PKEY** /*key*/) {
   SSL_set_app_data(session, session);
@@ -17,11 +26,17 @@ int note_certificate_request(SSL* session, X509** /*certificate*/, EVP_PKEY** /*
 
 }  // namespace
 
-void TlsContext::FreeContext::operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
+UsesOpenSsl::UsesOpenSsl() noexcept { thread_local const ThreadsEnd end; }
+
+void TlsContext::FreeContext::operator()(SSL_CTX* context) const noexcept {
+  const UsesOpenSsl openssl;
+  SSL_CTX_free(context);
+}
 
 bool TlsContext::was_asked_for_certificate(const SSL* session) { return SSL_get_app_data(session) != nullptr; }
 
 std::variant<SSL_CTX*, Failure> TlsContext::load() {
+  const UsesOpenSsl openssl;
   const Versions there = versions();
   if (context_ && there == loaded_) return context_.get();
 

@@ -10,8 +10,19 @@
 #include <variant>
 
 #include "net/failure.hpp"
+#include "net/fork.hpp"
 
 namespace redismutex::net {
+
+/// For as long as a thread calls OpenSSL: its locks are not to be copied while they are held, see HoldsOffFork. What OpenSSL
+/// keeps for the thread goes at the thread's end, and that takes them too.
+class UsesOpenSsl {
+ public:
+  UsesOpenSsl() noexcept;
+
+ private:
+  HoldsOffFork no_fork_;
+};
 
 /// What all TLS connections to one server have in common: whom we trust, and who we are. For one thread at a time.
 class TlsContext {

@@ -109,9 +109,13 @@ Stream::Transfer not_moved(SSL* session, int result) {
 
 }  // namespace
 
-void TlsStream::FreeSession::operator()(SSL* session) const noexcept { SSL_free(session); }
+void TlsStream::FreeSession::operator()(SSL* session) const noexcept {
+  const UsesOpenSsl openssl;
+  SSL_free(session);
+}
 
 std::variant<TlsStream::Session, Failure> TlsStream::make_session(TlsContext& tls, const std::string& host, int fd) {
+  const UsesOpenSsl openssl;
   auto loaded = tls.load();
   if (auto* failure = std::get_if<Failure>(&loaded)) return std::move(*failure);
   Session session{SSL_new(std::get<SSL_CTX*>(loaded))};
@@ -126,13 +130,17 @@ std::variant<TlsStream::Session, Failure> TlsStream::make_session(TlsContext& tl
 std::variant<std::monostate, Failure> TlsStream::shake_hands(SSL* session, int fd, const std::string& host,
                                                              Deadline deadline, const Kick& kick) {
   for (;;) {
-    ERR_clear_error();
-    errno = 0;
-    const int result = SSL_connect(session);
-    if (result == 1) return std::monostate{};
-    const int error = SSL_get_error(session, result);
-    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return handshake_failure(session, host, error);
-    const short events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+    short events = 0;
+    {
+      const UsesOpenSsl openssl;
+      ERR_clear_error();
+      errno = 0;
+      const int result = SSL_connect(session);
+      if (result == 1) return std::monostate{};
+      const int error = SSL_get_error(session, result);
+      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return handshake_failure(session, host, error);
+      events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+    }
     switch (poll_until(fd, events, kick, deadline)) {
       case Polled::ready: break;
       case Polled::kicked: return Failure{Failure::Kind::cancelled, "cancelled"};
@@ -161,6 +169,7 @@ TlsStream::~TlsStream() = default;
 
 Stream::Transfer TlsStream::read_now(std::span<char> buffer) {
   const std::lock_guard lock{mutex_};
+  const UsesOpenSsl openssl;
   ERR_clear_error();
   errno = 0;
   std::size_t got = 0;
@@ -185,6 +194,7 @@ bool TlsStream::has_buffered() {
 
 Stream::Transfer TlsStream::write_now(std::string_view bytes) {
   const std::lock_guard lock{mutex_};
+  const UsesOpenSsl openssl;
   ERR_clear_error();
   errno = 0;
   std::size_t written = 0;

@@ -156,7 +156,8 @@ void fork_amid_traffic(const RedisMutex& mutex, int forks) {
     std::vector<std::jthread> parents;
     for (int i = 0; i < threads_of_parent; ++i) {
       parents.emplace_back([&, i] {
-        while (!done) lock_once("parent " + std::to_string(i));
+        // Each turn is a thread's first and last: OpenSSL takes locks of its own then.
+        while (!done) std::jthread{[&] { lock_once("parent " + std::to_string(i)); }};
       });
     }
     std::vector<ChildProcess> children;

@@ -8,9 +8,11 @@
 
 #include <array>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -105,6 +107,31 @@ TEST(Fork, AChildHasNoneOfItsParentsSockets) {
   char byte = 0;
   EXPECT_EQ(::recv(peer.get(), &byte, 1, MSG_DONTWAIT), 1);
   EXPECT_EQ(::recv(peer.get(), &byte, 1, MSG_DONTWAIT), -1) << "neither more bytes nor an end";
+}
+
+// A fork waits for a thread that holds it off, from its first such call to its last; and both sides can hold off another.
+TEST(Fork, WaitsForThoseWhoHoldItOff) {
+  Calls calls;
+  const Member member{"member", calls};  // or nothing would be done about forks
+  std::promise<void> held, let_go;
+  std::thread holder{[&] {
+    const HoldsOffFork outer;
+    { const HoldsOffFork inner; }
+    held.set_value();
+    let_go.get_future().wait();
+  }};
+  held.get_future().wait();
+  auto forked = std::async(std::launch::async, [] {
+    return in_child([] {
+      const HoldsOffFork in_the_child;
+      return true;
+    });
+  });
+  EXPECT_EQ(forked.wait_for(100ms), std::future_status::timeout);
+  let_go.set_value();
+  EXPECT_TRUE(forked.get());
+  holder.join();
+  const HoldsOffFork in_the_parent;
 }
 
 // A child can have members of its own: the registry's lock is free there.
