@@ -4,6 +4,7 @@
 
 #include "match.hpp"
 #include "modes.hpp"
+#include "one_processor.hpp"
 #include "statistics.hpp"
 
 namespace redismutex::bench {
@@ -78,13 +79,21 @@ void run_contention(Run& run, const Contention& contention) {
   const std::string url = run.server.url();
   const Game game = game_of(contention);
 
-  std::vector<Figures> ours;
   const double commands = commands_a_turn("ours-patient", url, game);
-  for (int i = 1; i <= runs; ++i) {
-    run.report.say("contention: ours, " + std::to_string(i) + " of " + std::to_string(runs));
-    ours.push_back(run_once("ours-patient", url, game));
-    add_row(table, "ours, run " + std::to_string(i), ours.back(), commands);
-  }
+  const auto run_ours = [&](const std::string& name) {
+    std::vector<Figures> all;
+    for (int i = 1; i <= runs; ++i) {
+      run.report.say("contention: " + name + ", " + std::to_string(i) + " of " + std::to_string(runs));
+      all.push_back(run_once("ours-patient", url, game));
+      add_row(table, name + ", run " + std::to_string(i), all.back(), commands);
+    }
+    return all;
+  };
+  const std::vector<Figures> ours = run_ours("ours");
+  const std::vector<Figures> on_one = [&] {
+    const OneProcessor pinned{run.server.pid()};
+    return run_ours("ours, one processor");
+  }();
   for (const std::string client : {"seed", "redis-py Lock"}) {
     run.report.say("contention: " + client);
     add_row(table, client, run_once(client, url, game), commands_a_turn(client, url, game));
@@ -92,16 +101,19 @@ void run_contention(Run& run, const Contention& contention) {
   run.report.add(std::move(table));
 
   if (contention.processes != 8 || contention.hold != 2ms || contention.pause != 2ms) return;
-  const auto middle = [&](double Figures::*figure) {
+  const auto middle = [](const std::vector<Figures>& all, double Figures::*figure) {
     std::vector<double> values;
-    for (const Figures& one : ours) values.push_back(one.*figure);
+    for (const Figures& one : all) values.push_back(one.*figure);
     return median(values);
   };
-  run.report.hold("contention: somebody is inside, %", middle(&Figures::inside_percent), {Bar::Kind::at_least, 90});
-  run.report.hold("contention: wait p99, ms", middle(&Figures::wait_p99), {Bar::Kind::at_most, 20});
-  run.report.hold("contention: longest wait, ms", middle(&Figures::wait_max), {Bar::Kind::at_most, 40});
+  run.report.hold("contention: somebody is inside, %", middle(ours, &Figures::inside_percent),
+                  {Bar::Kind::at_least, 90});
+  run.report.hold("contention: the same, all on one processor, %", middle(on_one, &Figures::inside_percent),
+                  {Bar::Kind::at_least, 90});
+  run.report.hold("contention: wait p99, ms", middle(ours, &Figures::wait_p99), {Bar::Kind::at_most, 20});
+  run.report.hold("contention: longest wait, ms", middle(ours, &Figures::wait_max), {Bar::Kind::at_most, 40});
   run.report.hold("contention: commands a turn", commands, {Bar::Kind::at_most, 3.5});
-  run.report.hold("contention: fairness (Jain)", middle(&Figures::fairness), {Bar::Kind::at_least, 0.999});
+  run.report.hold("contention: fairness (Jain)", middle(ours, &Figures::fairness), {Bar::Kind::at_least, 0.999});
 }
 
 }  // namespace redismutex::bench

@@ -77,6 +77,9 @@ double bare_turns_a_second(int threads) {
   return static_cast<double>(turns) / std::chrono::duration<double>{length}.count();
 }
 
+/// Of a second process beside; the median counts of what the machine itself may prolong: it stands still for some ms at times.
+constexpr int runs_beside = 3;
+
 /// How the one thread of a process fared beside the many of another.
 struct Beside {
   std::vector<double> waits_ms{};
@@ -101,6 +104,15 @@ Beside look_at(const std::vector<Turn>& one, const std::vector<Turn>& many) {
   return beside;
 }
 
+Beside play_beside(const std::string& url) {
+  const Game game{.processes = 1, .threads = 8, .hold = 2ms, .pause = 0ms, .length = 5s, .key = "bench:within"};
+  Game alone = game;
+  alone.threads = 1;
+  auto threads_of_one = std::async(std::launch::async, [&] { return play("ours-patient", url, game, nobody); });
+  const Match second = play("ours-patient", url, alone, nobody);
+  return look_at(second.turns.front(), threads_of_one.get().turns.front());
+}
+
 }  // namespace
 
 void run_within(Run& run) {
@@ -114,27 +126,27 @@ void run_within(Run& run) {
   run.report.add(std::move(table));
   run.report.hold("within: turns/s of 8 threads, x 8 processes", threads / processes, {Bar::Kind::at_least, 10});
 
-  run.report.say("within: a second process");
-  const Game game{.processes = 1, .threads = 8, .hold = 2ms, .pause = 0ms, .length = 5s, .key = "bench:within"};
-  Game alone = game;
-  alone.threads = 1;
-  auto threads_of_one =
-      std::async(std::launch::async, [&] { return play("ours-patient", run.server.url(), game, nobody); });
-  const Match second = play("ours-patient", run.server.url(), alone, nobody);
-  const Beside beside = look_at(second.turns.front(), threads_of_one.get().turns.front());
   Table table_beside{
       "within",
       "A process with one thread beside one with eight that always want the lock; 2 ms inside; unix socket",
-      {"wait p50 ms", "p99", "max", "most holds in a wait", "nobody inside ms"}};
-  table_beside.rows.push_back({{median(beside.waits_ms), 1},
-                               {percentile(beside.waits_ms, 0.99), 1},
-                               {percentile(beside.waits_ms, 1), 1},
-                               {static_cast<double>(beside.most_holds), 0},
-                               {beside.longest_idle_ms, 2}});
+      {"run", "wait p50 ms", "p99", "max", "most holds in a wait", "nobody inside ms"}};
+  std::vector<double> most_holds, longest_idle_ms;
+  for (int i = 1; i <= runs_beside; ++i) {
+    run.report.say("within: a second process, " + std::to_string(i) + " of " + std::to_string(runs_beside));
+    const Beside beside = play_beside(run.server.url());
+    most_holds.push_back(static_cast<double>(beside.most_holds));
+    longest_idle_ms.push_back(beside.longest_idle_ms);
+    table_beside.rows.push_back({std::to_string(i),
+                                 {median(beside.waits_ms), 1},
+                                 {percentile(beside.waits_ms, 0.99), 1},
+                                 {percentile(beside.waits_ms, 1), 1},
+                                 {most_holds.back(), 0},
+                                 {longest_idle_ms.back(), 2}});
+  }
   run.report.add(std::move(table_beside));
-  run.report.hold("within: others' holds in a second process's wait", static_cast<double>(beside.most_holds),
+  run.report.hold("within: others' holds in a second process's wait", percentile(most_holds, 1),
                   {Bar::Kind::at_most, 17});
-  run.report.hold("within: how much of a wait nobody was inside, ms", beside.longest_idle_ms, {Bar::Kind::at_most, 5});
+  run.report.hold("within: how much of a wait nobody was inside, ms", median(longest_idle_ms), {Bar::Kind::at_most, 5});
 }
 
 }  // namespace redismutex::bench
