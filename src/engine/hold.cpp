@@ -13,6 +13,7 @@
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
+
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
     : session_{std::move(session)},
