@@ -55,8 +55,7 @@ local function note_token(token, floor_ms)
   keep(floor_ms)
 end
 
--- Takes an id out of the list, with these neighbours. HDEL comes first: a server that is out of memory refuses a script whose
--- first write may need some.
+-- Takes an id out of the list, with these neighbours.
 local function unlink(id, ahead, behind)
   local who, to_ahead, to_behind = 'who:' .. id, 'ahead:' .. id, 'behind:' .. id
   if ahead and behind then
@@ -79,6 +78,9 @@ end
 -- a full lease, of `expiry`. To the others goes a message, and a short lease that they have to extend.
 local function hand_over(first, caller, expiry)
   local id = first
+  -- Changes nothing. A server that takes no writes (a replica, too few replicas, a full disk) refuses this before anybody is
+  -- told. And HDEL is allowed out of memory, which lets a script go on that has written.
+  if id then redis.call('HDEL', queue, '') end
   local time = id and redis.call('TIME')
   local ahead = false  -- of those that were skipped, the last that keeps its place
   local skipped = 0
@@ -94,10 +96,16 @@ local function hand_over(first, caller, expiry)
       if id == caller then
         claim = expiry
       elseif mailbox ~= '-' then
-        -- Before any write: there is no rollback, and the caller may lack the right to publish.
-        local message = id .. ' ' .. claim .. ' ' .. time[1] .. ' ' .. time[2] .. ' ' .. token
-        reached = redis.pcall('PUBLISH', mailbox, message)
-        if type(reached) == 'table' then break end
+        -- Asked first: a message also reaches those who are subscribed at a replica, and PUBLISH does not count them. The
+        -- caller may lack the right to ask.
+        local subscribers = redis.pcall('PUBSUB', 'NUMSUB', mailbox)
+        reached = subscribers.err and 1 or subscribers[2]
+        if reached > 0 then
+          -- Before the list is changed: there is no rollback, and the caller may lack the right to publish.
+          local message = id .. ' ' .. claim .. ' ' .. time[1] .. ' ' .. time[2] .. ' ' .. token
+          reached = redis.pcall('PUBLISH', mailbox, message)
+          if type(reached) == 'table' then break end
+        end
       end
       if reached > 0 then
         unlink(id, ahead, behind)
