@@ -9,6 +9,7 @@ Keyspace::Entry* Keyspace::find(const std::string& key) {
   if (place == entries_.end()) return nullptr;
   // A key lives through the millisecond that its expiry names: keyIsExpired() in Redis's db.c.
   if (!place->second.expires_at_ms || now_ms_ <= *place->second.expires_at_ms) return &place->second;
+  if (obeys_master_) return nullptr;
   entries_.erase(place);
   on_change_(key);
   return nullptr;
@@ -26,9 +27,12 @@ void Keyspace::set(const std::string& key, Entry entry) {
 
 bool Keyspace::erase(const std::string& key) {
   if (find(key) == nullptr) return false;
-  entries_.erase(key);
-  changed(key);
+  remove(key);
   return true;
+}
+
+void Keyspace::remove(const std::string& key) {
+  if (entries_.erase(key) > 0) changed(key);
 }
 
 void Keyspace::clear() {

@@ -30,6 +30,9 @@ class Keyspace {
   void set_now(std::int64_t ms) { now_ms_ = ms; }
   std::int64_t now_ms() const noexcept { return now_ms_; }
 
+  /// Of a replica: what has expired is gone for whoever looks, but is deleted by the master only.
+  void obey_master() { obeys_master_ = true; }
+
   /// None if there is no such key, or none any more.
   Entry* find(const std::string& key);
 
@@ -38,6 +41,7 @@ class Keyspace {
 
   void set(const std::string& key, Entry entry);
   bool erase(const std::string& key);
+  void remove(const std::string& key);  ///< expired or not
   void changed(const std::string& key) { on_change_(key); }
   void clear();
 
@@ -49,6 +53,7 @@ class Keyspace {
  private:
   const OnChange on_change_;
   std::int64_t now_ms_ = 0;
+  bool obeys_master_ = false;
   std::map<std::string, Entry> entries_;
 };
 

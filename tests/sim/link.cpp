@@ -10,6 +10,11 @@ namespace redismutex::sim {
 
 using namespace std::chrono_literals;
 
+bool is_from_no_master(const Value& reply) {
+  const std::string code = reply.kind == Value::Kind::error ? reply.text.substr(0, reply.text.find(' ')) : "";
+  return code == "READONLY" || code == "MASTERDOWN" || code == "UNBLOCKED";
+}
+
 void Link::open() { connection_ = world_.connect(shared_from_this()); }
 
 /// When what is sent now arrives: not before what was sent earlier in the same direction.
@@ -82,6 +87,7 @@ void Link::read() {
     call->reply = std::move(value);
     if (call->bell != nullptr) call->bell->ring();
     if (call->on_reply) call->on_reply();
+    if (is_from_no_master(call->reply)) close();
   }
 }
 
@@ -108,6 +114,16 @@ void Link::abandon(Time server_learns) {
   broken_ = true;
   in_flight_.clear();
   world_.agenda.after(server_learns, [self = shared_from_this()] { self->world_.disconnect(self->connection_); });
+}
+
+void Link::close() {
+  fail();
+  world_.agenda.after(world_.random.between(Time{0}, world_.profile.latency),
+                      [self = shared_from_this()] { self->world_.disconnect(self->connection_); });
+}
+
+void Link::server_was_demoted() {
+  if (!broken_) process_.stays_at_a_demoted_server();
 }
 
 void Link::reset_by_server() {

@@ -24,6 +24,9 @@ struct Call {
   Value reply = {};
 };
 
+/// Whether it says that nothing was carried out, and that another server would do it. The connection is given up then.
+bool is_from_no_master(const Value& reply);
+
 /// A connection between a process and the server. What is sent in one direction arrives in order, if at all; different
 /// connections, and directions, know no order.
 class Link : public std::enable_shared_from_this<Link> {
@@ -55,7 +58,11 @@ class Link : public std::enable_shared_from_this<Link> {
   /// The process ended: the kernel closes it, or nobody does if the machine is gone (then the server learns later).
   void abandon(Time server_learns);
 
+  /// The client closes it.
+  void close();
+
   void reset_by_server();
+  void server_was_demoted();
   void server_sends(Value value);
 
  private:

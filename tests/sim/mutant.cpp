@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 26> names{"none",
+constexpr std::array<const char*, 28> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
                                             "renewal_may_shorten",
@@ -33,6 +33,8 @@ constexpr std::array<const char*, 26> names{"none",
                                             "needs_memory_first",
                                             "cancel_keeps_grant",
                                             "never_cleans_up",
+                                            "tells_before_a_write",
+                                            "tells_without_asking",
                                             "tokens_by_increment",
                                             "tokens_by_clock",
                                             "reserves_nothing",
@@ -90,14 +92,16 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::hands_over_full_lease: return mistake(acquires, "or CLAIM_MS", "or expiry");
     case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
     case Mutant::ignores_liveness: return mistake(has_queue, "until_ms - time[1] * 1000 < time[2] / 1000", "false");
-    case Mutant::ignores_receivers: return mistake(has_queue, "if reached > 0 then", "if true then");
+    case Mutant::ignores_receivers: 
+      return mistake(has_queue, "if reached > 0 then\n        unlink", "if true then\n        unlink");
     case Mutant::ignores_limit: return mistake(acquires, "redis.call('HLEN', queue) >= 3 * ARGV[5]", "ARGV[5] == '0'");
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
     case Mutant::enqueues_every_time:
       return mistake(acquires, "found[1], found[2], found[3]", "found[1], found[2], false");
     case Mutant::needs_memory_first:
-      return mistake(has_queue, "unlink(id, ahead, behind)\n        redis.call('SET', key, id, 'PX', claim)",
-                     "redis.call('SET', key, id, 'PX', claim)\n        unlink(id, ahead, behind)");
+      return mistake(has_queue, "redis.call('HDEL', queue, '')", "redis.call('HSET', queue, 'first', id)");
+    case Mutant::tells_before_a_write: return mistake(has_queue, "redis.call('HDEL', queue, '')", "local _ = id");
+    case Mutant::tells_without_asking: return mistake(has_queue, "subscribers.err and 1 or subscribers[2]", "1");
     case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor + 1)", "floor + 1");
     case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor + 1)", "now_us");
     case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");

@@ -33,6 +33,8 @@ enum class Mutant {
   needs_memory_first,   ///< a hand-over begins with what a server without memory refuses
   cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
   never_cleans_up,      ///< whoever gives up waiting says nothing
+  tells_before_a_write,  ///< a waiter is told that it has the lock, and then the server refuses to write that down
+  tells_without_asking,  ///< whether a waiter was reached is known only from what the message was answered
 
   // Tokens:
   tokens_by_increment,  ///< not by the clock: they fall when the server forgets

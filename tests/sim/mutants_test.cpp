@@ -44,7 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
         Hidden{Mutant::never_watches, "deletions"}, Hidden{Mutant::ignores_liveness}, Hidden{Mutant::ignores_receivers},
         Hidden{Mutant::ignores_limit}, Hidden{Mutant::last_in_first_out}, Hidden{Mutant::enqueues_every_time},
         Hidden{Mutant::repeats_as_another}, Hidden{Mutant::needs_memory_first, "full"},
-        Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up}, Hidden{Mutant::tokens_by_increment},
+        Hidden{Mutant::cancel_keeps_grant}, Hidden{Mutant::never_cleans_up}, Hidden{Mutant::tells_before_a_write},
+        Hidden{Mutant::tells_without_asking, "roles"}, Hidden{Mutant::tokens_by_increment},
         Hidden{Mutant::tokens_by_clock}, Hidden{Mutant::reserves_nothing, "clock"},
         Hidden{Mutant::floor_goes_at_once, "clock"}, Hidden{Mutant::floor_stays_for_ever}),
     [](const auto& hidden) { return std::string{name(hidden.param.mutant)}; });

@@ -200,6 +200,16 @@ Task<std::optional<Failure>> Process::await_answer(Bell& bell, std::shared_ptr<L
 
 Task<Process::Exchanged> Process::exchange(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
                                            std::shared_ptr<Link>& used) {
+  for (;;) {
+    Exchanged exchanged = co_await exchange_once(bell, request, deadline, stop, used);
+    const auto* answered = std::get_if<Answered>(&exchanged);
+    if (answered == nullptr || !is_from_no_master(answered->reply)) co_return exchanged;
+    co_await sleep(bell, std::min(deadline, world_.now() + world_.random.between(1ms, 50ms)));
+  }
+}
+
+Task<Process::Exchanged> Process::exchange_once(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
+                                                std::shared_ptr<Link>& used) {
   auto reached = co_await link(bell, deadline, stop);
   if (const auto* failure = std::get_if<Failure>(&reached)) co_return Exchanged{*failure};
   used = std::get<std::shared_ptr<Link>>(reached);

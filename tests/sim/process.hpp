@@ -80,6 +80,7 @@ class Process {
   };
   using Exchanged = std::variant<Answered, Unanswered, Failure>;
 
+  /// Repeats what a server did not carry out because it is not the master (any more).
   Task<Exchanged> exchange(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
                            std::shared_ptr<Link>& used);
 
@@ -106,12 +107,15 @@ class Process {
   // For Link:
   void deliver(const Value& push);
   void link_broke();
+  void stays_at_a_demoted_server() { lose_connection("at-a-demoted-server"); }
 
   static constexpr Time connect_timeout = std::chrono::seconds{2};
   static constexpr Time command_timeout = std::chrono::seconds{2};
 
  private:
   Task<std::variant<std::shared_ptr<Link>, Failure>> link(Bell& bell, Time deadline, Stop* stop);
+  Task<Exchanged> exchange_once(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
+                                std::shared_ptr<Link>& used);
   void lose_connection(const char* how);
   Task<bool> dial(Bell& bell, Time deadline);
   Task<std::optional<Failure>> send_and_wait(Bell& bell, const protocol::Request& request, std::shared_ptr<Link> link,

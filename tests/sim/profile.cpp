@@ -31,6 +31,8 @@ const std::vector<Profile>& profiles() {
        .server_pauses = 3s,
        .failovers = 5s,
        .deletions = 2s,
+       .refused_writes = 3s,
+       .role_changes = 5s,
        .runs = 2000},
       // Delays of every length, everywhere.
       {.name = "slow",
@@ -50,6 +52,8 @@ const std::vector<Profile>& profiles() {
       {.name = "amnesia", .script_flushes = 200ms, .restarts = 20s, .deletions = 2s},
       {.name = "server", .server_pauses = 3s, .failovers = 5s},
       {.name = "full", .pauses = 1'000, .deaths = 5s, .memory_shortages = 1s},
+      {.name = "refusals", .pauses = 1'000, .cuts = 2s, .deaths = 5s, .refused_writes = 500ms},
+      {.name = "roles", .late_messages = 1'000, .pauses = 1'000, .cuts = 3s, .role_changes = 4s, .runs = 200},
       {.name = "clock",
        .processes = 4,
        .rounds = 20,
@@ -77,7 +81,9 @@ const std::vector<Profile>& profiles() {
        .server_pauses = 10s,
        .failovers = 20s,
        .deletions = 10s,
-       .memory_shortages = 5s},
+       .memory_shortages = 5s,
+       .refused_writes = 10s,
+       .role_changes = 15s},
   };
   return all;
 }

@@ -44,6 +44,8 @@ struct Profile {
   Time failovers{0};
   Time deletions{0};
   Time memory_shortages{0};
+  Time refused_writes{0};  ///< by the server, for other reasons
+  Time role_changes{0};    ///< planned ones, that lose nothing
   Time clock_steps{0};
 
   Server::Conduct conduct = {};

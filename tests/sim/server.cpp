@@ -7,12 +7,20 @@
 #include "sim/sha1.hpp"
 
 namespace redismutex::sim {
+namespace {
+
+Value message_on(const std::string& channel, const std::string& text) {
+  return Value::push({Value::bulk("message"), Value::bulk(channel), Value::bulk(text)});
+}
+
+}  // namespace
 
 Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
       conduct_{conduct},
       surroundings_{std::move(surroundings)},
-      keyspace_{[this](const std::string& key) { notice_change(key); }} {}
+      keyspace_{[this](const std::string& key) { notice_change(key); }},
+      next_connection_{conduct.first_connection} {}
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
@@ -68,6 +76,25 @@ void Server::take_over(const Keyspace& replica) {
   keyspace_.take_over(replica);
 }
 
+void Server::become_replica() {
+  follow_master(true);
+  keyspace_.obey_master();
+}
+
+void Server::replicate(const std::string& key, const std::optional<Keyspace::Entry>& entry) {
+  if (entry) {
+    keyspace_.set(key, *entry);
+  } else {
+    keyspace_.remove(key);
+  }
+}
+
+void Server::relay(const std::string& channel, const std::string& message) {
+  for (const auto& [connection, client] : clients_) {
+    if (client.channels.contains(channel)) push(connection, message_on(channel, message));
+  }
+}
+
 std::size_t Server::receivers(const std::string& channel) const {
   return static_cast<std::size_t>(std::count_if(
       clients_.begin(), clients_.end(), [&](const auto& client) { return client.second.channels.contains(channel); }));
@@ -92,12 +119,14 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"HLEN", {.arity = 2, .reads = true, .run = &Server::hlen}},
       {"TIME", {.arity = 1, .run = &Server::time}},
       {"PUBLISH", {.arity = 3, .run = &Server::publish}},
+      {"PUBSUB", {.arity = -2, .run = &Server::pubsub}},
       {"SUBSCRIBE", {.arity = -2, .in_scripts = false, .run = &Server::subscribe}},
       {"CLIENT", {.arity = -2, .in_scripts = false, .run = &Server::client}},
       {"SCRIPT", {.arity = -2, .in_scripts = false, .run = &Server::script}},
       {"EVAL", {.arity = -3, .in_scripts = false, .run = &Server::eval}},
       {"EVALSHA", {.arity = -3, .in_scripts = false, .run = &Server::evalsha}},
       {"CONFIG", {.arity = 4, .in_scripts = false, .run = &Server::config}},
+      {"REPLICAOF", {.arity = 3, .in_scripts = false, .run = &Server::replicaof}},
       {"FLUSHALL", {.arity = -1, .writes = true, .run = &Server::flushall}},
   };
   return all;
@@ -119,15 +148,22 @@ Value Server::perform(const Arguments& arguments, bool in_script) {
     return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
   }
   if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
-  // A script that has begun to write may go on.
-  if (full_ && command.needs_memory && !(in_script && wrote_)) {
-    return Value::error("OOM command not allowed when used memory > 'maxmemory'.");
-  }
+  if (std::string refusal = why_refused(command, in_script); !refusal.empty()) return Value::error(std::move(refusal));
   wrote_ = wrote_ || command.writes;
   Value answer = (this->*command.run)(arguments);
   // Afterwards: a key that expires while it is looked at is forgotten, and then remembered.
   if (command.reads) track(arguments, in_script);
   return answer;
+}
+
+/// What it is refused for; "" if it is not. A script that has begun to write may go on.
+std::string Server::why_refused(const Command& command, bool in_script) const {
+  if (in_script && wrote_) return {};
+  if (follows_master_) return command.writes ? "READONLY You can't write against a read only replica." : "";
+  if (full_ && command.needs_memory && (!in_script || refusal_.empty())) {
+    return "OOM command not allowed when used memory > 'maxmemory'.";
+  }
+  return command.writes ? refusal_ : std::string{};
 }
 
 /// Remembers what the caller read, if it wants to be told when that changes.
@@ -154,11 +190,12 @@ Value Server::time(const Arguments& /*arguments*/) {
 
 Value Server::publish(const Arguments& arguments) {
   if (conduct_.refuses_channels) return Value::error("NOPERM No permissions to access a channel");
+  surroundings_.on_publish(arguments[1], arguments[2]);
   std::int64_t reached = 0;
   for (const auto& [connection, client] : clients_) {
     if (!client.channels.contains(arguments[1])) continue;
     ++reached;
-    Value message = Value::push({Value::bulk("message"), Value::bulk(arguments[1]), Value::bulk(arguments[2])});
+    Value message = message_on(arguments[1], arguments[2]);
     if (connection == caller_ && conduct_.before_7_2) {
       before_reply_.push_back(std::move(message));
     } else {
@@ -166,6 +203,19 @@ Value Server::publish(const Arguments& arguments) {
     }
   }
   return Value::number(reached);
+}
+
+Value Server::pubsub(const Arguments& arguments) {
+  if (upper(arguments[1]) != "NUMSUB") {
+    return complain("ERR unknown subcommand or wrong number of arguments for 'pubsub'");
+  }
+  if (conduct_.refuses_counting) return Value::error("NOPERM User has no permissions to run this command");
+  Value counts = Value::array({});
+  for (std::size_t i = 2; i < arguments.size(); ++i) {
+    counts.elements.push_back(Value::bulk(arguments[i]));
+    counts.elements.push_back(Value::number(static_cast<std::int64_t>(receivers(arguments[i]))));
+  }
+  return counts;
 }
 
 Value Server::subscribe(const Arguments& arguments) {
@@ -243,13 +293,24 @@ Value Server::evaluate(LuaHost::Script script, const Arguments& arguments) {
                   [this](const Arguments& command) { return perform(command, true); });
 }
 
-/// A limit is one that is exceeded already.
+/// A limit is one that is exceeded already, and replicas are too few.
 Value Server::config(const Arguments& arguments) {
+  const std::string what = upper(arguments[2]);
   const auto limit = integer(arguments[3]);
-  if (upper(arguments[1]) != "SET" || upper(arguments[2]) != "MAXMEMORY" || !limit) {
+  if (upper(arguments[1]) != "SET" || !limit || (what != "MAXMEMORY" && what != "MIN-REPLICAS-TO-WRITE")) {
     return complain("ERR unknown subcommand or parameter for 'config'");
   }
-  full_ = *limit > 0;
+  if (what == "MAXMEMORY") {
+    full_ = *limit > 0;
+  } else {
+    refuse_writes(*limit > 0 ? "NOREPLICAS Not enough good replicas to write." : "");
+  }
+  return Value::status("OK");
+}
+
+/// Of a master that is not there: it keeps the keys that it has.
+Value Server::replicaof(const Arguments& arguments) {
+  follow_master(upper(arguments[1]) != "NO");
   return Value::status("OK");
 }
 

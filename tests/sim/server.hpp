@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sim/keyspace.hpp"
@@ -27,18 +29,21 @@ class Server {
                 ///< that it declares are tracked
     bool refuses_channels = false;  ///< an ACL without channel rights
     bool refuses_tracking = false;
+    bool refuses_counting = false;  ///< an ACL without PUBSUB
+    Connection first_connection = 1;
   };
 
   struct Surroundings {
     std::function<std::int64_t()> now_us;            ///< the server's clock
     std::function<void(Connection, Value)> deliver;  ///< an answer or a push
     std::function<void(const std::string& key)> on_change = [](auto&&...) {};
+    std::function<void(const std::string& channel, const std::string& message)> on_publish = [](auto&&...) {};
     std::function<std::string(const std::string&)> rewrite_script = {};  ///< a mutant's
   };
 
   Server(LuaHost& lua, Conduct conduct, Surroundings surroundings);
 
-  Connection connect() { return ++last_connection_; }
+  Connection connect() { return next_connection_++; }
   void disconnect(Connection connection);
   void execute(Connection connection, const std::vector<std::string>& command);
 
@@ -48,6 +53,17 @@ class Server {
 
   /// What a failover to a replica does: it has the keys that it had received.
   void take_over(const Keyspace& replica);
+
+  /// Refuses to write from now on, in the middle of a script too, as with NOREPLICAS or MISCONF; "": no more.
+  void refuse_writes(std::string why) { refusal_ = std::move(why); }
+
+  /// Writes are refused.
+  void follow_master(bool follows) { follows_master_ = follows; }
+
+  // A replica's: it is sent what its master did.
+  void become_replica();
+  void replicate(const std::string& key, const std::optional<Keyspace::Entry>& entry);
+  void relay(const std::string& channel, const std::string& message);
 
   /// The server's own round: deletes the key if its time has come.
   void expire_if_due(const std::string& key);
@@ -102,6 +118,7 @@ class Server {
   Value hlen(const Arguments& arguments);
   Value time(const Arguments& arguments);
   Value publish(const Arguments& arguments);
+  Value pubsub(const Arguments& arguments);
   Value subscribe(const Arguments& arguments);
   Value client(const Arguments& arguments);
   Value script(const Arguments& arguments);
@@ -109,17 +126,21 @@ class Server {
   Value evalsha(const Arguments& arguments);
   Value flushall(const Arguments& arguments);
   Value config(const Arguments& arguments);
+  Value replicaof(const Arguments& arguments);
+  std::string why_refused(const Command& command, bool in_script) const;
 
   LuaHost& lua_;
   const Conduct conduct_;
   const Surroundings surroundings_;
   Keyspace keyspace_;
-  Connection last_connection_ = 0;
+  Connection next_connection_;
   std::map<Connection, Client> clients_;
   std::map<std::string, std::set<Connection>> tracked_;  // who is to be told of a key
   Scripts scripts_;
   std::vector<std::string> complaints_;
   bool full_ = false;
+  std::string refusal_;
+  bool follows_master_ = false;
 
   // Of the command that runs:
   Connection caller_ = 0;

@@ -45,7 +45,7 @@ class Simulation {
     const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s + 2 * farthest_step;
     world_.agenda.advance(settled);
     for (const std::string& key : world_.keys_left()) found(result, "left behind for ever: " + key);
-    for (const std::string& complaint : world_.server().complaints()) {
+    for (const std::string& complaint : world_.complaints()) {
       found(result, "no server would take this: " + complaint);
     }
     if (world_.profile.clock_steps == Time{0} && world_.farthest_floor() > longest_lead) {
@@ -153,6 +153,9 @@ class Simulation {
       world_.delete_by_hand(any_key());
     });
     every(what.memory_shortages, [this] { world_.fill_up(world_.random.between(1ms, 1s)); });
+    every(what.refused_writes, [this] { world_.refuse_writes(any_refusal(), world_.random.between(1ms, 500ms)); });
+    every(what.role_changes,
+          [this] { world_.switch_roles(world_.random.between(1ms, 300ms), world_.random.between(1ms, 12s)); });
     every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 
@@ -175,6 +178,13 @@ class Simulation {
     for (Process& process : processes_) {
       if (client != 0 && process.number() == client / 10) return kill(process);
     }
+  }
+
+  std::string any_refusal() {
+    static const std::array<const char*, 3> refusals{
+        "NOREPLICAS Not enough good replicas to write.", "MISCONF Redis is configured to save RDB snapshots, but can not.",
+        "READONLY You can't write against a read only replica."};
+    return refusals[world_.random.below(refusals.size())];
   }
 
   const protocol::Key& any_key() { return world_.keys[world_.random.below(world_.keys.size())]; }

@@ -44,7 +44,8 @@ Task<> release_in_background(Process& process, const protocol::Key& key, protoco
   for (;;) {
     protocol::Release release{key, id, until};
     const auto failure = co_await process.run(bell, release, process.patience());
-    if (!failure || process.now() + 250ms >= until) co_return;
+    const bool refused = !failure && std::holds_alternative<protocol::Refusal>(release.outcome());
+    if ((!failure && !refused) || process.now() + 250ms >= until) co_return;
     co_await process.sleep(bell, process.world().now() + 250ms);
   }
 }

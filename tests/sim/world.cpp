@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
 
+constexpr Time longest_replication_lag = 20ms;
+
 /// The fields of a queue's hash that say who waits: "who:<id>".
 constexpr std::string_view who = "who:";
 
@@ -39,15 +41,7 @@ Server::Conduct conduct(const Profile& profile, Random& random) {
 }  // namespace
 
 World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake)
-    : profile{what},
-      mutant{mistake},
-      random{seed},
-      server_{lua,
-              conduct(what, random),
-              {.now_us = [this] { return server_now_us(); },
-               .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
-               .on_change = [this](const std::string& key) { touched_.insert(key); },
-               .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }}} {}
+    : profile{what}, mutant{mistake}, random{seed}, lua_{lua}, conduct_{conduct(what, random)}, server_{make_server()} {}
 
 // ---- the record -----------------------------------------------------------------------------------------------------
 
@@ -59,6 +53,7 @@ void World::record(Event event) {
 /// After a command, or something else: what it did to the locks.
 void World::watch(const Cause& cause) {
   const auto touched = std::exchange(touched_, {});
+  replicate(touched);
   for (const protocol::Key& key : keys) {
     if (touched.contains(key.text())) watch_owner(key, cause);
     if (touched.contains(key.queue())) watch_queue(key);
@@ -66,7 +61,7 @@ void World::watch(const Cause& cause) {
 }
 
 void World::watch_owner(const protocol::Key& key, const Cause& cause) {
-  const Keyspace::Entry* entry = server_.keyspace().peek(key.text());
+  const Keyspace::Entry* entry = server_->keyspace().peek(key.text());
   if (entry == nullptr) {
     if (owners_.erase(key.text()) > 0) {
       record({.kind = Event::Kind::free, .key = key.text(), .note = std::string{cause.other}});
@@ -88,7 +83,7 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
     const Waiter waiter{place->second};
     event.note = "handed";
     if (server_now_us() / 1000 > waiter.until_ms) event.note = "handed-to-stale";
-    if (waiter.mailbox != "-" && server_.receivers(waiter.mailbox) == 0) event.note = "handed-to-unreachable";
+    if (waiter.mailbox != "-" && server_->receivers(waiter.mailbox) == 0) event.note = "handed-to-unreachable";
   }
   known = id;
   record(std::move(event));
@@ -98,7 +93,7 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
 /// Goes through both lists at once: they are sorted, and mostly the same.
 void World::watch_queue(const protocol::Key& key) {
   static const Keyspace::Hash nobody;
-  const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
+  const Keyspace::Entry* entry = server_->keyspace().peek(key.queue());
   const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
   const Keyspace::Hash& present = hash == nullptr ? nobody : *hash;
   if (const auto floor = present.find("floor"); floor != present.end()) {
@@ -144,24 +139,49 @@ Time World::true_time(std::int64_t server_ms) const {
   return std::chrono::milliseconds{server_ms} - std::chrono::microseconds{server_epoch_us} - server_clock_ahead_;
 }
 
+/// Its connections have numbers that no other server's have.
+std::shared_ptr<Server> World::make_server() {
+  const int number = ++servers_made_;
+  Server::Conduct conduct = conduct_;
+  conduct.first_connection = number * 1'000'000;
+  return std::make_shared<Server>(
+      lua_, conduct,
+      Server::Surroundings{
+          .now_us = [this] { return server_now_us(); },
+          .deliver = [this](Server::Connection connection, Value value) { deliver(connection, std::move(value)); },
+          .on_change =
+              [this, number](const std::string& key) {
+                if (number == servers_made_) touched_.insert(key);
+              },
+          .on_publish =
+              [this, number](const std::string& channel, const std::string& message) {
+                if (number == servers_made_ && demoted_) published_.emplace_back(channel, message);
+              },
+          .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }});
+}
+
 Server::Connection World::connect(const std::shared_ptr<Link>& link) {
-  const Server::Connection connection = server_.connect();
-  links_[connection] = link;
+  const Server::Connection connection = server_->connect();
+  links_[connection] = {link, server_};
   return connection;
 }
 
 void World::disconnect(Server::Connection connection) {
   when_it_runs([this, connection] {
-    links_.erase(connection);
-    server_.disconnect(connection);
+    const auto place = links_.find(connection);
+    if (place == links_.end()) return;
+    place->second.server->disconnect(connection);
+    links_.erase(place);
   });
 }
 
 void World::execute(Server::Connection connection, const std::vector<std::string>& command) {
   when_it_runs([this, connection, command] {
-    if (!up_ || !links_.contains(connection)) return;
-    server_.execute(connection, command);
-    watch({.command = &command});
+    const auto place = links_.find(connection);
+    if (!up_ || place == links_.end()) return;
+    const auto server = place->second.server;
+    server->execute(connection, command);
+    if (server == server_) watch({.command = &command});
   });
 }
 
@@ -186,18 +206,18 @@ void World::pause_server(Time duration) {
 void World::deliver(Server::Connection connection, Value value) {
   const auto place = links_.find(connection);
   if (place == links_.end()) return;
-  if (const auto link = place->second.lock()) link->server_sends(std::move(value));
+  if (const auto link = place->second.link.lock()) link->server_sends(std::move(value));
 }
 
 /// A server deletes what has expired when it comes to it: mostly soon, sometimes late.
 void World::plan_expiry(const std::string& key) {
-  const Keyspace::Entry* entry = server_.keyspace().peek(key);
+  const Keyspace::Entry* entry = server_->keyspace().peek(key);
   if (entry == nullptr || !entry->expires_at_ms || !expiry_planned_.insert(key).second) return;
   const Time lag = chance(50'000) ? random.between(1s, 10s) : random.between(2ms, 300ms);
   agenda.at(std::max(now(), true_time(*entry->expires_at_ms)) + lag, [this, key] {
     when_it_runs([this, key] {
       expiry_planned_.erase(key);
-      server_.expire_if_due(key);
+      server_->expire_if_due(key);
       watch({.other = "expired"});
       plan_expiry(key);
     });
@@ -208,8 +228,8 @@ void World::set_server_clock(Time ahead) {
   record({.kind = Event::Kind::disaster, .note = "clock-step"});
   server_clock_ahead_ = ahead;
   for (const protocol::Key& key : keys) {
-    server_.expire_if_due(key.text());
-    server_.expire_if_due(key.queue());
+    server_->expire_if_due(key.text());
+    server_->expire_if_due(key.queue());
     touched_.insert(key.text());  // it expires at another time now
   }
   watch({.other = "clock-step"});
@@ -217,38 +237,115 @@ void World::set_server_clock(Time ahead) {
 
 void World::restart_server(Time down) {
   record({.kind = Event::Kind::disaster, .note = "restart"});
+  retire_demoted();
   up_ = false;
-  server_.forget_everything();
+  server_->forget_everything();
   watch({.other = "restart"});
   reset_connections();
   agenda.after(down, [this] { up_ = true; });
 }
 
 void World::reset_connections() {
-  for (const auto& [connection, weak] : std::exchange(links_, {})) {
-    server_.disconnect(connection);
-    if (const auto link = weak.lock()) link->reset_by_server();
+  for (const auto& [connection, connected] : std::exchange(links_, {})) {
+    connected.server->disconnect(connection);
+    if (const auto link = connected.link.lock()) link->reset_by_server();
   }
 }
 
 void World::fail_over(Time lag) {
-  agenda.after(lag, [this, replica = server_.keyspace()] {
+  agenda.after(lag, [this, replica = server_->keyspace()] {
     record({.kind = Event::Kind::disaster, .note = "failover"});
-    server_.take_over(replica);
+    retire_demoted();
+    server_->take_over(replica);
     watch({.other = "failover"});
     reset_connections();
   });
 }
 
+// ---- roles ----------------------------------------------------------------------------------------------------------
+
+void World::switch_roles(Time gap, Time leave_after) {
+  if (demoted_ || switching_) return;
+  switching_ = true;
+  record({.kind = Event::Kind::disturbed, .until = now() + gap, .note = "roles-change"});
+  server_->follow_master(true);
+  agenda.after(gap, [this, leave_after] { when_it_runs([this, leave_after] { promote_replica(leave_after); }); });
+}
+
+/// All that was written had reached it; but scripts, subscriptions and tracking are not replicated.
+void World::promote_replica(Time leave_after) {
+  switching_ = false;
+  record({.kind = Event::Kind::disaster, .note = "script-flush"});
+  demoted_ = std::exchange(server_, make_server());
+  demoted_->become_replica();
+  server_->take_over(demoted_->keyspace());
+  watch({.other = "roles-change"});
+  for (const auto& [connection, connected] : links_) {
+    if (const auto link = connected.link.lock()) link->server_was_demoted();
+  }
+  agenda.after(leave_after, [this, server = demoted_] {
+    if (server == demoted_) retire_demoted();
+  });
+}
+
+/// The connections that are left are closed.
+void World::retire_demoted() {
+  if (!demoted_) return;
+  const auto server = std::exchange(demoted_, nullptr);
+  const auto& complaints = server->complaints();
+  earlier_complaints_.insert(earlier_complaints_.end(), complaints.begin(), complaints.end());
+  std::vector<std::shared_ptr<Link>> left;
+  std::erase_if(links_, [&](const auto& entry) {
+    if (entry.second.server != server) return false;
+    if (const auto link = entry.second.link.lock()) left.push_back(link);
+    return true;
+  });
+  for (const auto& link : left) link->reset_by_server();
+}
+
+/// What the command that ran changed, and published, goes to the demoted server, a little later and in order.
+void World::replicate(const std::set<std::string>& touched) {
+  const auto published = std::exchange(published_, {});
+  if (!demoted_ || (touched.empty() && published.empty())) return;
+  std::vector<std::pair<std::string, std::optional<Keyspace::Entry>>> changes;
+  for (const std::string& key : touched) {
+    const Keyspace::Entry* entry = server_->keyspace().peek(key);
+    changes.emplace_back(key, entry == nullptr ? std::nullopt : std::optional{*entry});
+  }
+  replicated_until_ = std::max(replicated_until_, now() + random.between(Time{0}, longest_replication_lag));
+  agenda.at(replicated_until_, [changes = std::move(changes), published, to = std::weak_ptr{demoted_}] {
+    const auto server = to.lock();
+    if (!server) return;
+    for (const auto& [key, entry] : changes) server->replicate(key, entry);
+    for (const auto& [channel, message] : published) server->relay(channel, message);
+  });
+}
+
+void World::refuse_writes(const std::string& why, Time duration) {
+  record({.kind = Event::Kind::disturbed, .until = now() + duration, .note = "writes-are-refused"});
+  server_->refuse_writes(why);
+  agenda.after(duration, [server = server_] { server->refuse_writes({}); });
+}
+
+std::vector<std::string> World::complaints() const {
+  std::vector<std::string> all = earlier_complaints_;
+  for (const auto& server : {server_, demoted_}) {
+    if (server) all.insert(all.end(), server->complaints().begin(), server->complaints().end());
+  }
+  return all;
+}
+
+// ---- people ---------------------------------------------------------------------------------------------------------
+
 void World::forget_scripts() {
   record({.kind = Event::Kind::disaster, .note = "script-flush"});
-  server_.forget_scripts();
+  server_->forget_scripts();
 }
 
 void World::by_hand(const std::vector<std::string>& command, std::string_view how) {
-  const Server::Connection connection = server_.connect();
-  server_.execute(connection, command);
-  server_.disconnect(connection);
+  const Server::Connection connection = server_->connect();
+  server_->execute(connection, command);
+  server_->disconnect(connection);
   watch({.other = how});
 }
 
@@ -269,9 +366,9 @@ void World::fill_up(Time duration) {
 }
 
 std::vector<std::string> World::keys_left() {
-  for (const std::string& key : server_.keyspace().keys()) server_.expire_if_due(key);
+  for (const std::string& key : server_->keyspace().keys()) server_->expire_if_due(key);
   watch({.other = "expired"});
-  return server_.keyspace().keys();
+  return server_->keyspace().keys();
 }
 
 int World::owner_of(const protocol::Key& key) const {
@@ -280,7 +377,7 @@ int World::owner_of(const protocol::Key& key) const {
 }
 
 int World::first_in_line_for(const protocol::Key& key) const {
-  const Keyspace::Entry* entry = server_.keyspace().peek(key.queue());
+  const Keyspace::Entry* entry = server_->keyspace().peek(key.queue());
   const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
   if (hash == nullptr || !hash->contains("first")) return 0;
   return client_of(hash->at("first"));

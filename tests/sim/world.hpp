@@ -48,7 +48,8 @@ class World {
   void record(Event event);
 
   // The server.
-  const Server& server() const noexcept { return server_; }
+  const Server& server() const noexcept { return *server_; }
+  std::vector<std::string> complaints() const;
   bool server_is_up() const noexcept { return up_; }
   Server::Connection connect(const std::shared_ptr<Link>& link);
   void disconnect(Server::Connection connection);
@@ -60,6 +61,13 @@ class World {
 
   /// To a replica that will have missed what happens from now on until then.
   void fail_over(Time lag);
+
+  /// What REPLICAOF or FAILOVER does, without a loss: after `gap`, in which nobody takes writes, a replica has become the
+  /// master. The old server goes on serving the connections that it has, without writes, until `leave_after`.
+  void switch_roles(Time gap, Time leave_after);
+
+  /// Reads and messages go on.
+  void refuse_writes(const std::string& why, Time duration);
   void forget_scripts();
   void delete_by_hand(const protocol::Key& key);
   void delete_all_by_hand();
@@ -78,6 +86,10 @@ class World {
   Time true_time(std::int64_t server_ms) const;
   void by_hand(const std::vector<std::string>& command, std::string_view how);
   void when_it_runs(std::function<void()> work);
+  std::shared_ptr<Server> make_server();
+  void promote_replica(Time leave_after);
+  void retire_demoted();
+  void replicate(const std::set<std::string>& touched);
   void reset_connections();
   void deliver(Server::Connection connection, Value value);
   struct Cause {
@@ -100,8 +112,22 @@ class World {
   std::set<std::string> expiry_planned_;
   std::map<std::string, std::string> owners_;
   std::map<std::string, Keyspace::Hash> queues_;  // the fields "who:..."
-  std::map<Server::Connection, std::weak_ptr<Link>> links_;
-  Server server_;
+  LuaHost& lua_;
+  Server::Conduct conduct_;
+  struct Connected {
+    std::weak_ptr<Link> link;
+    std::shared_ptr<Server> server;
+  };
+  std::map<Server::Connection, Connected> links_;
+  int servers_made_ = 0;            // the last is the master
+  std::shared_ptr<Server> server_;  // the master
+  bool switching_ = false;          // it is about to be demoted
+
+  // The master before, while there are connections to it:
+  std::shared_ptr<Server> demoted_;
+  std::vector<std::pair<std::string, std::string>> published_;  // channel and message, by the command that runs
+  Time replicated_until_{0};
+  std::vector<std::string> earlier_complaints_;
 };
 
 }  // namespace redismutex::sim
