@@ -92,7 +92,7 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::hands_over_full_lease: return mistake(acquires, "or CLAIM_MS", "or expiry");
     case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
     case Mutant::ignores_liveness: return mistake(has_queue, "until_ms - time[1] * 1000 < time[2] / 1000", "false");
-    case Mutant::ignores_receivers: 
+    case Mutant::ignores_receivers:
       return mistake(has_queue, "if reached > 0 then\n        unlink", "if true then\n        unlink");
     case Mutant::ignores_limit: return mistake(acquires, "redis.call('HLEN', queue) >= 3 * ARGV[5]", "ARGV[5] == '0'");
     case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;

@@ -28,11 +28,11 @@ enum class Mutant {
   ignores_receivers,  ///< a lock is handed to waiters whose connection is gone
   ignores_limit,      ///< any number may wait
   last_in_first_out,
-  enqueues_every_time,  ///< a repeated request takes another place in the queue
-  repeats_as_another,   ///< a request whose answer was lost is repeated under another id
-  needs_memory_first,   ///< a hand-over begins with what a server without memory refuses
-  cancel_keeps_grant,   ///< whoever gives up waiting does not give back what it was just handed
-  never_cleans_up,      ///< whoever gives up waiting says nothing
+  enqueues_every_time,   ///< a repeated request takes another place in the queue
+  repeats_as_another,    ///< a request whose answer was lost is repeated under another id
+  needs_memory_first,    ///< a hand-over begins with what a server without memory refuses
+  cancel_keeps_grant,    ///< whoever gives up waiting does not give back what it was just handed
+  never_cleans_up,       ///< whoever gives up waiting says nothing
   tells_before_a_write,  ///< a waiter is told that it has the lock, and then the server refuses to write that down
   tells_without_asking,  ///< whether a waiter was reached is known only from what the message was answered
 

@@ -181,9 +181,9 @@ class Simulation {
   }
 
   std::string any_refusal() {
-    static const std::array<const char*, 3> refusals{
-        "NOREPLICAS Not enough good replicas to write.", "MISCONF Redis is configured to save RDB snapshots, but can not.",
-        "READONLY You can't write against a read only replica."};
+    static const std::array<const char*, 3> refusals{"NOREPLICAS Not enough good replicas to write.",
+                                                     "MISCONF Redis is configured to save RDB snapshots, but can't.",
+                                                     "READONLY You can't write against a read only replica."};
     return refusals[world_.random.below(refusals.size())];
   }
 

@@ -41,7 +41,12 @@ Server::Conduct conduct(const Profile& profile, Random& random) {
 }  // namespace
 
 World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake)
-    : profile{what}, mutant{mistake}, random{seed}, lua_{lua}, conduct_{conduct(what, random)}, server_{make_server()} {}
+    : profile{what},
+      mutant{mistake},
+      random{seed},
+      lua_{lua},
+      conduct_{conduct(what, random)},
+      server_{make_server()} {}
 
 // ---- the record -----------------------------------------------------------------------------------------------------
 
