@@ -48,6 +48,12 @@ void Link::Sleepers::remove(Event& event) {
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
     : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
 
+void Link::end_login(Greeting greeting) {
+  greeting_ = std::move(greeting);
+  const std::lock_guard lock{mutex_};
+  login_commands_ = replies_ + in_flight_.size();
+}
+
 // ---- writing --------------------------------------------------------------------------------------------------------
 
 void Link::send(std::initializer_list<Outgoing> commands) {

@@ -14,10 +14,12 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "net/event.hpp"
 #include "net/failure.hpp"
+#include "net/greeting.hpp"
 #include "net/poll.hpp"
 #include "net/reply_reader.hpp"
 #include "net/stream.hpp"
@@ -116,6 +118,14 @@ class Link {
   /// Different for each link of this process.
   std::uint64_t id() const noexcept { return id_; }
 
+  /// The login is over: what the server said of itself, and that the answers to what will be sent from now on are for
+  /// callers. To be called once, before other threads know of the link.
+  void end_login(Greeting greeting);
+  const Greeting& greeting() const noexcept { return greeting_; }
+
+  /// Whether anything was answered since the login.
+  bool has_served() const noexcept { return has_answered(login_commands_ + 1); }
+
   /// What broke the link.
   Failure failure() const;
 
@@ -185,6 +195,8 @@ class Link {
   void stand_aside(Event& end, Deadline deadline, Attendance& attendance);
 
   const std::uint64_t id_;
+  Greeting greeting_;
+  std::uint64_t login_commands_ = 0;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
   const PushHandler on_push_;

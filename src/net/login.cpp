@@ -1,9 +1,11 @@
 #include "net/login.hpp"
 
 #include <array>
+#include <optional>
 #include <redismutex/version.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace redismutex::net {
@@ -25,7 +27,7 @@ std::optional<Failure> judge_hello(const redisReply& reply) {
   }
   if (text.starts_with("NOPROTO") || text.starts_with("ERR unknown command")) {
     return Failure{Failure::Kind::unusable,
-                   "the server is too old, Redis 7.0 or Valkey is needed: it does not know HELLO 3"};
+                   "the server is too old, Redis 6.0 or Valkey is needed: it does not know HELLO 3"};
   }
   if (text.starts_with("ERR max number of clients")) return Failure{Failure::Kind::unreachable, std::string{text}};
   return Failure{Failure::Kind::unusable,
@@ -34,10 +36,8 @@ std::optional<Failure> judge_hello(const redisReply& reply) {
 
 }  // namespace
 
-std::uint64_t login_replies(const ConnectionOptions& options) { return options.db == 0 ? 3 : 4; }
-
-std::optional<Failure> log_in(Link& link, const ConnectionOptions& options, Deadline deadline,
-                              const std::stop_token& stop) {
+std::variant<Greeting, Failure> log_in(Link& link, const ConnectionOptions& options, Deadline deadline,
+                                       const std::stop_token& stop) {
   std::vector<std::string_view> hello{"HELLO"sv, "3"sv};
   if (!options.password.empty()) {
     const std::string_view user = options.username.empty() ? "default"sv : std::string_view{options.username};
@@ -72,12 +72,13 @@ std::optional<Failure> log_in(Link& link, const ConnectionOptions& options, Dead
   std::optional<Failure> failure = outcome(greeted);
   std::optional<Failure> select_failure = selects ? outcome(selected) : std::nullopt;
   if (!failure) failure = judge_hello(greeted.reply());
-  if (failure) return failure;
+  if (failure) return *std::move(failure);
   if (selects && !select_failure && selected.reply().type == REDIS_REPLY_ERROR) {
     return Failure{Failure::Kind::unusable,
                    "cannot select database " + db + ": " + std::string{text_of(selected.reply())}};
   }
-  return select_failure;
+  if (select_failure) return *std::move(select_failure);
+  return read_greeting(greeted.reply());
 }
 
 }  // namespace redismutex::net

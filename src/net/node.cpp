@@ -91,7 +91,7 @@ std::shared_ptr<Link> Node::present_link() {
 
 /// A link broke: after one that had served callers the next attempt may come soon.
 void Node::plan_next_attempt() {
-  if (link_->has_answered(login_replies(options_) + 1)) failures_ = 0;
+  if (link_->has_served()) failures_ = 0;
   last_failure_ = link_->failure();
   link_.reset();
   next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
@@ -114,7 +114,9 @@ Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) tr
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto link =
       std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
-  if (auto failure = log_in(*link, options_, deadline, stop)) return std::move(*failure);
+  auto logged_in = log_in(*link, options_, deadline, stop);
+  if (auto* failure = std::get_if<Failure>(&logged_in)) return std::move(*failure);
+  link->end_login(std::get<Greeting>(std::move(logged_in)));
   return link;
 } catch (const std::exception& error) {  // no file descriptors, no memory
   return Failure{Failure::Kind::unreachable, error.what()};

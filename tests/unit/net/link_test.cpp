@@ -252,6 +252,26 @@ TEST(Link, DropsTheReplyThatNobodyWantsToHear) {
   EXPECT_FALSE(linked.link.has_answered(3));
 }
 
+// The answers to the login, and to what is sent along with it, are no answers to a caller.
+TEST(Link, HasServedWhenSomethingIsAnsweredAfterTheLogin) {
+  Linked linked;
+  Call greeted, name, call;
+  send(linked.link, greeted, "HELLO");
+  linked.peer.send("+hello\r\n");
+  ASSERT_EQ(linked.link.wait(greeted, far(), {}), Waited::done);
+  send(linked.link, name, "NAME");
+  linked.link.end_login({.client_id = 7});
+  EXPECT_EQ(linked.link.greeting().client_id, 7);
+  EXPECT_FALSE(linked.link.has_served());
+  linked.peer.send("+named\r\n");
+  ASSERT_EQ(linked.link.wait(name, far(), {}), Waited::done);
+  EXPECT_FALSE(linked.link.has_served());
+  send(linked.link, call, "PING");
+  linked.peer.send("+pong\r\n");
+  ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  EXPECT_TRUE(linked.link.has_served());
+}
+
 // In RESP3 nothing answers a SUBSCRIBE but the push that confirms it: that is its reply. A refusal comes as any other.
 TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
   std::vector<std::string> pushed;
