@@ -8,77 +8,144 @@
 #include <utility>
 #include <vector>
 
+#include "net/diagnosis.hpp"
+
 namespace redismutex::net {
 namespace {
 
 using namespace std::string_view_literals;
+using diagnosis::Question;
+
+constexpr std::array hello{"HELLO"sv, "3"sv};
+constexpr std::array info{"INFO"sv, "server"sv};
+// For the administrator's CLIENT LIST; servers before 7.2 do not know it, so the answers do not matter.
+constexpr std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
+constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
 
 std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
 
-/// What the answer to HELLO says about us, or the server. The server's own text may repeat the password: only the first
-/// word of it is shown.
-std::optional<Failure> judge_hello(const redisReply& reply) {
-  if (reply.type == REDIS_REPLY_MAP) return std::nullopt;
-  if (reply.type != REDIS_REPLY_ERROR) return Failure{Failure::Kind::unusable, "not a Redis or Valkey server"};
-  const std::string_view text = text_of(reply);
-  if (text.starts_with("NOAUTH")) return Failure{Failure::Kind::refused_login, "the server wants a password"};
-  if (text.starts_with("WRONGPASS") || text.starts_with("NOPERM")) {
-    return Failure{Failure::Kind::refused_login, "login refused: " + std::string{text.substr(0, text.find(' '))}};
+/// One login over one link.
+class Login {
+ public:
+  Login(Link& link, const ConnectionOptions& options, Deadline deadline, const std::stop_token& stop)
+      : link_{link},
+        options_{options},
+        deadline_{deadline},
+        stop_{stop},
+        kind_{options.password.empty() ? diagnosis::Login::without_password : diagnosis::Login::with_password} {}
+
+  std::variant<Greeting, Failure> run() {
+    Introduced introduced = introduce(Credentials::within_hello);
+    if (const auto* refused = std::get_if<Refused>(&introduced)) introduced = find_out(refused->text);
+    if (auto* greeting = std::get_if<Greeting>(&introduced)) return std::move(*greeting);
+    if (auto* failure = std::get_if<Failure>(&introduced)) return std::move(*failure);
+    return diagnosis::of_refused_hello(std::get<Refused>(introduced).text, kind_, {});
   }
-  if (text.starts_with("NOPROTO") || text.starts_with("ERR unknown command")) {
-    return Failure{Failure::Kind::unusable,
-                   "the server is too old, Redis 6.0 or Valkey is needed: it does not know HELLO 3"};
+
+ private:
+  enum class Credentials { within_hello, before_hello };
+  struct Refused {
+    std::string text;  ///< what HELLO, or AUTH before it, was refused with
+  };
+  using Introduced = std::variant<Greeting, Failure, Refused>;
+
+  std::vector<std::string_view> auth() const {
+    return {"AUTH"sv, options_.username.empty() ? "default"sv : std::string_view{options_.username},
+            std::string_view{options_.password}};
   }
-  if (text.starts_with("ERR max number of clients")) return Failure{Failure::Kind::unreachable, std::string{text}};
-  return Failure{Failure::Kind::unusable,
-                 "the server refused HELLO with " + std::string{text.substr(0, text.find(' '))}};
-}
+
+  std::optional<Failure> wait_for(Call& call) {
+    switch (link_.wait(call, deadline_, stop_)) {
+      case Link::Waited::done: return std::nullopt;
+      case Link::Waited::broken: return link_.failure();
+      case Link::Waited::timed_out: return Failure{Failure::Kind::timed_out, "no answer to the login"};
+      case Link::Waited::stopped: return Failure{Failure::Kind::cancelled, "cancelled"};
+    }
+    return std::nullopt;
+  }
+
+  Introduced introduce(Credentials credentials) {
+    std::vector<std::string_view> greet{hello.begin(), hello.end()};
+    Call authenticated;
+    const std::vector<std::string_view> authenticate = auth();
+    const bool before = credentials == Credentials::before_hello;
+    if (before) link_.send({{&authenticated, authenticate}});
+    if (!before && !options_.password.empty()) greet.insert(greet.end(), authenticate.begin(), authenticate.end());
+    if (!options_.client_name.empty()) greet.insert(greet.end(), {"SETNAME"sv, std::string_view{options_.client_name}});
+
+    Call greeted;
+    Call selected;
+    const std::string db = std::to_string(options_.db);
+    const std::array select{"SELECT"sv, std::string_view{db}};
+    const bool selects = options_.db != 0;
+    if (selects) {
+      link_.send({{&greeted, greet}, {nullptr, library_name}, {nullptr, library_version}, {&selected, select}});
+    } else {
+      link_.send({{&greeted, greet}, {nullptr, library_name}, {nullptr, library_version}});
+    }
+    // All calls are on the wire, so all are waited for, or withdrawn, before this function's frame goes.
+    const std::optional<Failure> no_authentication = before ? wait_for(authenticated) : std::nullopt;
+    const std::optional<Failure> no_greeting = wait_for(greeted);
+    const std::optional<Failure> no_selection = selects ? wait_for(selected) : std::nullopt;
+    if (no_authentication) return *no_authentication;
+    if (before && authenticated.reply().type == REDIS_REPLY_ERROR) {
+      return Refused{std::string{text_of(authenticated.reply())}};
+    }
+    if (no_greeting)
+      return link_.has_answered(1) ? *no_greeting : diagnosis::of_broken_login(*no_greeting, transport());
+    if (greeted.reply().type == REDIS_REPLY_ERROR) return Refused{std::string{text_of(greeted.reply())}};
+    if (greeted.reply().type != REDIS_REPLY_MAP) return diagnosis::of_odd_answer();
+    Greeting greeting = read_greeting(greeted.reply());
+    if (const auto failure = diagnosis::of_greeting(greeting)) return *failure;
+    if (no_selection) return *no_selection;
+    if (selects && selected.reply().type == REDIS_REPLY_ERROR) {
+      return diagnosis::of_refused_select(text_of(selected.reply()), options_.db);
+    }
+    return greeting;
+  }
+
+  diagnosis::Transport transport() const {
+    return options_.tls && options_.unix_socket.empty() ? diagnosis::Transport::tls : diagnosis::Transport::plain;
+  }
+
+  /// HELLO was refused: asks what else has to be known, in one more round trip.
+  Introduced find_out(const std::string& refusal) {
+    switch (diagnosis::question_after(refusal, kind_)) {
+      case Question::authentication: return introduce(Credentials::before_hello);
+      case Question::greeting: {
+        Call greeted;
+        link_.send({{&greeted, hello}});
+        if (wait_for(greeted) || greeted.reply().type != REDIS_REPLY_MAP) break;
+        if (const auto failure = diagnosis::of_greeting(read_greeting(greeted.reply()))) return *failure;
+        break;
+      }
+      case Question::version: {
+        Call asked;
+        // Servers that are too old for HELLO know no users.
+        std::vector<std::string_view> authenticate = auth();
+        if (options_.username.empty()) authenticate.erase(authenticate.begin() + 1);
+        if (!options_.password.empty()) link_.send({{nullptr, authenticate}});
+        link_.send({{&asked, info}});
+        if (wait_for(asked) || asked.reply().type != REDIS_REPLY_STRING) break;
+        return diagnosis::of_refused_hello(refusal, kind_, text_of(asked.reply()));
+      }
+      case Question::none: break;
+    }
+    return Refused{refusal};
+  }
+
+  Link& link_;
+  const ConnectionOptions& options_;
+  const Deadline deadline_;
+  const std::stop_token& stop_;
+  const diagnosis::Login kind_;
+};
 
 }  // namespace
 
 std::variant<Greeting, Failure> log_in(Link& link, const ConnectionOptions& options, Deadline deadline,
                                        const std::stop_token& stop) {
-  std::vector<std::string_view> hello{"HELLO"sv, "3"sv};
-  if (!options.password.empty()) {
-    const std::string_view user = options.username.empty() ? "default"sv : std::string_view{options.username};
-    hello.insert(hello.end(), {"AUTH"sv, user, std::string_view{options.password}});
-  }
-  if (!options.client_name.empty()) hello.insert(hello.end(), {"SETNAME"sv, std::string_view{options.client_name}});
-  // For the administrator's CLIENT LIST; servers before 7.2 do not know it, so the answers do not matter.
-  const std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
-  const std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
-  const std::string db = std::to_string(options.db);
-  const std::array select{"SELECT"sv, std::string_view{db}};
-
-  Call greeted;
-  Call selected;
-  const bool selects = options.db != 0;
-  if (selects) {
-    link.send({{&greeted, hello}, {nullptr, library_name}, {nullptr, library_version}, {&selected, select}});
-  } else {
-    link.send({{&greeted, hello}, {nullptr, library_name}, {nullptr, library_version}});
-  }
-
-  const auto outcome = [&](Call& call) -> std::optional<Failure> {
-    switch (link.wait(call, deadline, stop)) {
-      case Link::Waited::done: return std::nullopt;
-      case Link::Waited::broken: return link.failure();
-      case Link::Waited::timed_out: return Failure{Failure::Kind::timed_out, "no answer to the login"};
-      case Link::Waited::stopped: return Failure{Failure::Kind::cancelled, "cancelled"};
-    }
-    return std::nullopt;
-  };
-  // Both calls are on the wire, so both are waited for, or withdrawn, before this function's frame goes.
-  std::optional<Failure> failure = outcome(greeted);
-  std::optional<Failure> select_failure = selects ? outcome(selected) : std::nullopt;
-  if (!failure) failure = judge_hello(greeted.reply());
-  if (failure) return *std::move(failure);
-  if (selects && !select_failure && selected.reply().type == REDIS_REPLY_ERROR) {
-    return Failure{Failure::Kind::unusable,
-                   "cannot select database " + db + ": " + std::string{text_of(selected.reply())}};
-  }
-  if (select_failure) return *std::move(select_failure);
-  return read_greeting(greeted.reply());
+  return Login{link, options, deadline, stop}.run();
 }
 
 }  // namespace redismutex::net

@@ -242,7 +242,7 @@ TEST(Credentials, AreNotShownEvenIfTheServerRepeatsThem) {
     connection.ping();
     return 0;
   });
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("too old"), Not(HasSubstr(password))));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("rename-command"), Not(HasSubstr(password))));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <optional>
 #include <utility>
 
 namespace redismutex::testing {
@@ -94,7 +93,8 @@ void FakeServer::converse(int client) const {
     if (size <= 0) return;
     unread.append(chunk.data(), static_cast<std::size_t>(size));
     while (const auto command = take_command(unread)) {
-      if (!say(answer_(*command))) return;
+      const auto answer = answer_(*command);
+      if (!answer || !say(*answer)) return;
     }
   }
 }

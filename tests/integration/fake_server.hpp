@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,8 +16,9 @@ namespace redismutex::testing {
 /// real one into, or no Redis at all. One client at a time is enough.
 class FakeServer {
  public:
-  /// Called with each command as it arrives, in a thread of the FakeServer; returns the bytes to send back.
-  using Answer = std::function<std::string(const std::vector<std::string>& command)>;
+  /// Called with each command as it arrives, in a thread of the FakeServer; returns the bytes to send back,
+  /// or nothing: then it closes the connection.
+  using Answer = std::function<std::optional<std::string>(const std::vector<std::string>& command)>;
 
   /// `greeting` is sent to whoever connects.
   explicit FakeServer(Answer answer, std::string greeting = {});
