@@ -64,7 +64,7 @@ struct ServerError : Error {
 
   ServerError(const std::string& message, std::string code) : Error{message}, code_{std::move(code)} {}
 
-  /// The first word of the server's error.
+  /// The word that names the kind of the server's error, such as OOM: its first one, as a rule.
   const std::string& code() const noexcept { return code_; }
 
   /// The same, of those that callers may want to treat in different ways.

@@ -36,7 +36,7 @@ struct Answer {
 
 /// A refusal of the server.
 struct Refusal {
-  std::string code;  ///< its first word, such as OOM or WRONGTYPE
+  std::string code;  ///< the word that names its kind, such as OOM or WRONGTYPE: see error_code()
   std::string text;  ///< all of it
 };
 
