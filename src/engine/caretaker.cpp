@@ -9,6 +9,7 @@
 #include "engine/clock.hpp"
 #include "engine/session.hpp"
 #include "engine/tenure.hpp"
+#include "net/pause.hpp"
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
@@ -224,8 +225,7 @@ void Caretaker::report_loss(const std::shared_ptr<Tenure>& tenure) {
 
 void Caretaker::retry(const Visits& visits) {
   const std::lock_guard lock{mutex_};
-  const auto pause = std::min<std::chrono::nanoseconds>(longest_retry, first_retry * (1U << std::min(failures_++, 5U)));
-  const Instant again = now() + times(pause, random_between(0.5, 1.0));
+  const Instant again = now() + net::jittered_pause(failures_++, first_retry, longest_retry);
   for (const Visit& visit : visits) {
     const auto place = wards_.find(visit.ticket);
     if (place != wards_.end()) set_due(visit.ticket, place->second, again);

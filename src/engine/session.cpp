@@ -8,12 +8,20 @@
 #include "engine/report.hpp"
 #include "protocol/ping.hpp"
 #include "protocol/survey.hpp"
+#include "protocol/verdict.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using net::Failure;
 using net::Link;
+
+// Between requests that a server refuses for now.
+constexpr std::chrono::milliseconds first_pause{50};
+constexpr std::chrono::milliseconds longest_pause{250};
+
+// The log is not told again of servers that are left one after the other, or of one that is found again and again.
+constexpr std::chrono::minutes between_notes_of_leaving{1};
 
 std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
 
@@ -128,6 +136,32 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
     case Link::Waited::timed_out: break;
   }
   return Unanswered{{Failure::Kind::timed_out, "no answer within the time limit"}};
+}
+
+/// Whether the request may be repeated, to a server that takes it. Leaves the one behind `link` if that is not it.
+bool Session::is_waited_out(const protocol::Answer& answer, std::shared_ptr<Link>& link) {
+  if (answer.type != protocol::Answer::Type::error) return false;
+  switch (protocol::verdict(answer.text)) {
+    case protocol::Verdict::repeat: return true;
+    case protocol::Verdict::leave: leave(std::exchange(link, nullptr), answer.text); return true;
+    default: return false;
+  }
+}
+
+void Session::leave(const std::shared_ptr<Link>& link, std::string_view refusal) {
+  const std::string why = "the server takes no locks and was left; it said: " + std::string{refusal};
+  if (!node_.drop(link, {Failure::Kind::unreachable, why})) return;
+  const protocol::Instant here = now();
+  if (left_a_server_.exchange(here) + between_notes_of_leaving > here) return;
+  log(why + "; where its name leads to is looked up anew");
+}
+
+Session::Refusals::Next Session::Refusals::pause(const std::stop_token& stop) {
+  const auto here = std::chrono::steady_clock::now();
+  if (count_ == 0 && longest_) until_ = std::min(until_, here + *longest_);
+  const auto over = std::min(until_, here + net::jittered_pause(count_++, first_pause, longest_pause));
+  if (!net::pause_until(over, stop)) return Next::stopped;
+  return over == until_ ? Next::give_up : Next::ask_again;
 }
 
 Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link, net::Call& call,

@@ -10,6 +10,8 @@
 #include <redismutex/observer.hpp>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 
 #include "engine/caretaker.hpp"
@@ -20,6 +22,7 @@
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
+#include "net/pause.hpp"
 #include "net/poll.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
@@ -53,6 +56,10 @@ class Session {
   /// Drives a state machine of the protocol layer until it is done, or gives up with the reason. The machine then may
   /// have an effect that nobody was told of. One that waits for others needs a box for their messages, and calls `on_wait`
   /// each time it has to.
+  ///
+  /// A request that is refused by a server that takes none for now, or is the wrong one (protocol::Verdict), is repeated
+  /// after a pause: until the deadline by a machine that waits anyway, by others for connect_timeout. The last refusal is
+  /// then the answer.
   template <class Machine>
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
                                   Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
@@ -113,6 +120,30 @@ class Session {
   Observer* observer() const noexcept { return node_.options().observer.get(); }
 
  private:
+  /// The refusals that one run waits out.
+  class Refusals {
+   public:
+    /// `longest`: from the first one on, and not beyond the deadline; none: until the deadline.
+    Refusals(net::Deadline deadline, std::optional<std::chrono::milliseconds> longest)
+        : until_{deadline}, longest_{longest} {}
+
+    enum class Next { ask_again, give_up, stopped };
+
+    /// After one more. Sleeps, with nothing held that others need.
+    Next pause(const std::stop_token& stop);
+
+   private:
+    net::Deadline until_;
+    std::optional<std::chrono::milliseconds> longest_;
+    unsigned count_ = 0;
+  };
+
+  template <class Machine>
+  Refusals refusals(const Machine& machine, net::Deadline deadline) const;
+  template <class Machine>
+  protocol::Step step_after(const protocol::Request& request, const protocol::Answer& answer, Machine& machine);
+  bool is_waited_out(const protocol::Answer& answer, std::shared_ptr<net::Link>& link);
+  void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(const redisReply& push);
   net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
                                   net::Deadline deadline, const std::stop_token& stop);
@@ -129,6 +160,7 @@ class Session {
   std::atomic<bool> surveyed_{false};
   std::atomic<bool> mailbox_refused_{false};
   std::atomic<bool> tracking_refused_{false};
+  std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> pushing_link_{0};  // the one on which we have asked for pushes
 
   // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
@@ -145,10 +177,34 @@ protocol::Answer view(const Session::Answered& answered);
 }  // namespace detail
 
 template <class Machine>
+Session::Refusals Session::refusals(const Machine& machine, net::Deadline deadline) const {
+  if constexpr (requires { machine.may_wait(); }) {
+    if (machine.may_wait()) return {deadline, std::nullopt};
+  }
+  return {deadline, node_.options().connect_timeout};
+}
+
+/// To be called for an answer that is not waited out.
+template <class Machine>
+protocol::Step Session::step_after(const protocol::Request& request, const protocol::Answer& answer, Machine& machine) {
+  if constexpr (requires { machine.mailbox(); }) {
+    // Also after a look at the key: it may have been the first request on its connection, where nobody can reach us yet.
+    const bool may_be_woken = request.wants_wake_ups || request.wants_invalidation;
+    const std::string present_mailbox = may_be_woken ? mailbox() : std::string{};
+    if (may_be_woken && present_mailbox != machine.mailbox()) return machine.wake_at(present_mailbox);
+  }
+  return machine.answered(answer);
+}
+
+template <class Machine>
 std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadline, const std::stop_token& stop,
                                          Mailroom::Box* box, const std::function<void()>& on_wait) {
   constexpr bool waits = requires(const protocol::Grant& grant) { machine.granted(grant, now()); };
-  std::optional<net::Failure> broke;  // the reason to report when the repetitions run out of time
+  const net::Failure cancelled{net::Failure::Kind::cancelled, "cancelled"};
+  Refusals refusals = this->refusals(machine, deadline);
+  // What to report when the repetitions run out of time: the last of these.
+  std::optional<net::Failure> broke;
+  std::optional<Answered> refused;
   std::shared_ptr<net::Link> link;
   protocol::Step step = machine.start(now());
   for (;;) {
@@ -159,7 +215,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
         net::Link::Waited how{};
         const Mailroom::Mail mail =
             mailroom_.wait(*box, *link, std::min(deadline_at(rest->until), deadline), stop, how);
-        if (how == net::Link::Waited::stopped) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
+        if (how == net::Link::Waited::stopped) return cancelled;
         if (how == net::Link::Waited::broken)
           link.reset();  // its descriptor is not to stay open for as long as we wait
         step = mail.grant ? machine.granted(*mail.grant, now()) : machine.woken(now());
@@ -167,25 +223,38 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
       }
     }
     const auto& request = std::get<protocol::Request>(step);
-    if (stop.stop_requested()) return net::Failure{net::Failure::Kind::cancelled, "cancelled"};
+    if (stop.stop_requested()) return cancelled;
     Exchanged exchanged = exchange(request, deadline, stop, link);
-    if (const auto* answered = std::get_if<Answered>(&exchanged)) {
-      if constexpr (waits) {
-        const std::string present_mailbox = request.wants_wake_ups ? mailbox() : std::string{};
-        if (request.wants_wake_ups && present_mailbox != machine.mailbox()) {
-          step = machine.wake_at(present_mailbox);
-          continue;
-        }
+    if (auto* answered = std::get_if<Answered>(&exchanged)) {
+      const protocol::Answer answer = detail::view(*answered);
+      if (!is_waited_out(answer, link)) {
+        broke.reset();
+        refused.reset();
+        step = step_after(request, answer, machine);
+        continue;
       }
-      step = machine.answered(detail::view(*answered));
+      // Nothing was carried out: the same request again, unless the time is up.
+      refused = std::move(*answered);
+      broke.reset();
+      const Refusals::Next next = refusals.pause(stop);
+      if (next == Refusals::Next::stopped) return cancelled;
+      if (next == Refusals::Next::give_up) step = machine.answered(detail::view(*refused));
     } else if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();
       link.reset();
       if (unanswered->failure.kind != net::Failure::Kind::unreachable) return std::move(unanswered->failure);
       broke = std::move(unanswered->failure);
+      refused.reset();
     } else {
       auto& failure = std::get<net::Failure>(exchanged);
-      return failure.kind == net::Failure::Kind::timed_out && broke ? broke : std::move(failure);
+      if (failure.kind == net::Failure::Kind::turned_away) {
+        const Refusals::Next next = refusals.pause(stop);
+        if (next == Refusals::Next::stopped) return cancelled;
+        if (next == Refusals::Next::ask_again) continue;
+      }
+      if (failure.kind != net::Failure::Kind::timed_out || (!broke && !refused)) return std::move(failure);
+      if (broke) return broke;
+      step = machine.answered(detail::view(*refused));
     }
   }
 }

@@ -51,7 +51,7 @@ Failure passing(std::string_view code) {
   std::string_view meaning = "the server can not serve at the moment";
   if (code == "BUSY") meaning = "a script has been running on the server for long; SCRIPT KILL ends it";
   if (code == "LOADING") meaning = "the server was just started and reads its data";
-  return {Kind::unreachable, std::string{meaning} + " (" + std::string{code} + "): try again"};
+  return {Kind::turned_away, std::string{meaning} + " (" + std::string{code} + "): try again"};
 }
 
 /// The value of `field` in what INFO says, which is lines of "field:value"; empty if it is not there.
@@ -102,7 +102,7 @@ Question question_after(std::string_view hello_refusal, Login login) {
 Failure of_refused_hello(std::string_view refusal, Login login, std::string_view info) {
   if (is_unknown_command(refusal)) return of_unknown_hello(info);
   if (is_too_many_clients(refusal)) {
-    return {Kind::unreachable,
+    return {Kind::turned_away,
             "the server has as many clients as it may (ERR max number of clients reached): close "
             "some, or raise its maxclients"};
   }

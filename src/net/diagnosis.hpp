@@ -9,7 +9,7 @@
 namespace redismutex::net {
 
 /// Why a login failed, as a sentence that says what to do about it. Nothing here asks the server anything: what it said
-/// comes in as text. A reason that may go by is Failure::Kind::unreachable, one that stays is `unusable` or
+/// comes in as text. A reason that goes by is Failure::Kind::turned_away, one that stays is `unusable` or
 /// `refused_login`. Servers and proxies repeat commands in their errors, the password included: their own words are
 /// shown only if none was sent.
 namespace diagnosis {

@@ -310,6 +310,7 @@ void Link::take_in(std::span<const char> bytes) {
 
 void Link::complete_arrived() {
   bool unasked = false;
+  bool retires = false;
   completed_.reserve(arrived_.size());  // what is taken off the line is set, without fail
   {
     const std::lock_guard lock{mutex_};
@@ -329,6 +330,7 @@ void Link::complete_arrived() {
     // Those who are about to be woken will want to send at once: their commands go out together, when all are awake, or,
     // if they are many, when they have had their time.
     corked_ = corked_ || completed_.size() > 1;
+    retires = retired_ && in_flight_.empty();
   }
   replies_ += arrived_.size();
   arrived_.clear();
@@ -336,6 +338,7 @@ void Link::complete_arrived() {
   if (completed_.size() < crowd) flush();
   completed_.clear();
   if (unasked) fail({Failure::Kind::unusable, "a reply that nobody asked for"});
+  if (retires) fail(*retired_);
 }
 
 /// Who waits for these answers, or for the failure that is one, too.
@@ -387,6 +390,15 @@ void Link::fail(Failure failure) {
   for (const Sent& sent : lost) {
     if (sent.call != nullptr) sent.call->wake(Event::was_set, parking_);
   }
+}
+
+void Link::retire(Failure why) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (!retired_) retired_ = why;  // never changed again
+    if (!in_flight_.empty()) return;
+  }
+  fail(std::move(why));
 }
 
 void Link::fail_overdue() {

@@ -135,6 +135,9 @@ class Link {
   /// Breaks the link on purpose.
   void fail(Failure failure);
 
+  /// The same, but all that is in flight is answered first. Nothing more should be sent.
+  void retire(Failure why);
+
   /// How much may wait for a server that does not read, in bytes.
   static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
@@ -213,6 +216,7 @@ class Link {
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Failure> failure_;
+  std::optional<Failure> retired_;  // to fail with when nothing is in flight any more
   std::string outgoing_;
   std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
   std::deque<Sent> in_flight_;      // in the order of the commands on the wire

@@ -1,10 +1,10 @@
 #include "net/node.hpp"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "net/login.hpp"
+#include "net/pause.hpp"
 #include "net/url.hpp"
 
 namespace redismutex::net {
@@ -16,14 +16,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::microseconds first_pause = 1ms;
 constexpr std::chrono::microseconds longest_pause = 512ms;
 
-/// Never so long that a caller with all of connect_timeout before it could not try.
-std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::milliseconds connect_timeout) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  const auto longest = std::min(
-      {longest_pause, std::chrono::microseconds{connect_timeout} / 4, first_pause * (1U << std::min(failures, 9U))});
-  return std::chrono::microseconds{
-      std::uniform_int_distribution<std::chrono::microseconds::rep>{longest.count() / 4, longest.count()}(random)};
-}
+// A server that is left so soon after it was dialled has not been of any use since: that was one more failure.
+constexpr auto soon = 1s;
 
 }  // namespace
 
@@ -89,23 +83,43 @@ std::shared_ptr<Link> Node::present_link() {
   return link_ && !link_->broken() ? link_ : nullptr;
 }
 
+bool Node::drop(const std::shared_ptr<Link>& link, Failure why) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (link_ != link || link->broken()) return false;
+    if (steady_clock::now() >= linked_at_ + soon) failures_ = 0;
+    last_failure_ = why;
+    link_.reset();
+    pause_before_next_attempt();
+  }
+  link->retire(std::move(why));
+  return true;
+}
+
 /// A link broke: after one that had served callers the next attempt may come soon.
 void Node::plan_next_attempt() {
   if (link_->has_served()) failures_ = 0;
   last_failure_ = link_->failure();
   link_.reset();
-  next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
+  pause_before_next_attempt();
+}
+
+/// Never so long that a caller with all of connect_timeout before it could not try.
+void Node::pause_before_next_attempt() {
+  const auto longest = std::min(longest_pause, std::chrono::microseconds{options_.connect_timeout} / 4);
+  next_attempt_ = steady_clock::now() + jittered_pause(failures_++, first_pause, longest);
 }
 
 /// Whether there is a connection again.
 bool Node::note(const Dialled& dialled) {
   if (const auto* link = std::get_if<std::shared_ptr<Link>>(&dialled)) {
     link_ = *link;
+    linked_at_ = steady_clock::now();
     return std::exchange(reached_before_, true);
   }
   ++attempts_;
   last_failure_ = std::get<Failure>(dialled);
-  next_attempt_ = steady_clock::now() + jittered_pause(failures_++, options_.connect_timeout);
+  pause_before_next_attempt();
   return false;
 }
 

@@ -35,6 +35,11 @@ class Node final : private ForkAware {
   /// The live link, if there is one.
   std::shared_ptr<Link> present_link();
 
+  /// Leaves the server that `link` leads to, because it is the wrong one: the next to ask for a link dials anew, which
+  /// looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link: whether it was
+  /// this call. What is in flight is still answered; then the link breaks, for the sake of those who wait for pushes.
+  bool drop(const std::shared_ptr<Link>& link, Failure why);
+
   const std::string& name() const noexcept { return name_; }
   const ConnectionOptions& options() const noexcept { return options_; }
 
@@ -44,6 +49,7 @@ class Node final : private ForkAware {
   Dialled dial_once(Deadline deadline, const std::stop_token& stop);
   bool note(const Dialled& dialled);
   void plan_next_attempt();
+  void pause_before_next_attempt();
 
   void before_fork() noexcept override { mutex_.lock(); }
   void after_fork_in_parent() noexcept override { mutex_.unlock(); }
@@ -60,7 +66,9 @@ class Node final : private ForkAware {
   std::shared_ptr<Link> link_;
   bool dialling_ = false;
   bool reached_before_ = false;
-  unsigned failures_ = 0;  // in a row: dials, and links that broke before they answered anything
+  Deadline linked_at_{};
+  unsigned failures_ =
+      0;  // in a row: dials, links that broke before they answered anything, servers that were left soon
   Deadline next_attempt_{};
   std::uint64_t attempts_ = 0;
   Failure last_failure_{};

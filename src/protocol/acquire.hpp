@@ -56,6 +56,9 @@ class Acquire {
   Step wake_at(std::string_view mailbox);
   std::string_view mailbox() const noexcept { return mailbox_; }
 
+  /// Whether it waits for its turn, rather than try once.
+  bool may_wait() const noexcept { return terms_.wait_until.has_value(); }
+
   struct Held {
     Instant valid_until;
     std::uint64_t token = 0;  ///< the fencing token; 0: none was wanted

@@ -175,6 +175,8 @@ class Proxy::Loop {
     if (!listening_) listen();
   }
 
+  void lead_to(const Address& server) { server_ = server; }
+
   void refuse() {
     ::shutdown(listener_.get(), SHUT_RDWR);  // not close(): forked children hold copies
     listening_ = false;
@@ -296,7 +298,7 @@ class Proxy::Loop {
     return std::nullopt;
   }
 
-  const Address server_;
+  Address server_;
   const Descriptor listener_ = listener_on_free_port();
   const Descriptor wake_{checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")};
   bool listening_ = false;
@@ -317,6 +319,10 @@ Proxy::Proxy(const Server& server)
 Proxy::Proxy(std::uint16_t server_port) : loop_(std::make_unique<Loop>(loopback(server_port))), port_(loop_->port()) {}
 
 Proxy::~Proxy() = default;
+
+void Proxy::lead_to(const Server& server) {
+  loop_->perform([&] { loop_->lead_to(unix_socket(server.socket_path())); });
+}
 
 void Proxy::pass() {
   loop_->perform([&] { loop_->pass(); });

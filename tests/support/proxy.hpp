@@ -38,6 +38,9 @@ class Proxy {
   /// "redis://127.0.0.1:port", without any password.
   std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
 
+  /// The next connections go to this server's unix socket; those that are stay where they are.
+  void lead_to(const Server& server);
+
   /// A sound network again. What freeze() held back now goes its way.
   void pass();
 

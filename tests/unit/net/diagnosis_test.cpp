@@ -142,7 +142,7 @@ TEST(Diagnosis, OfProtectedMode) {
 TEST(Diagnosis, OfTooManyClients) {
   for (const auto* refusal :
        {"ERR max number of clients reached", "ERR max number of clients + cluster connections reached"}) {
-    expect(of_refused_hello(refusal, without, ""), Kind::unreachable, "max number of clients");
+    expect(of_refused_hello(refusal, without, ""), Kind::turned_away, "max number of clients");
   }
 }
 
@@ -156,9 +156,9 @@ constexpr std::string_view states[] = {
 TEST(Diagnosis, OfAServerThatCanNotServeAtTheMoment) {
   for (const auto state : states) {
     const std::string code{state.substr(0, state.find(' '))};
-    expect(of_refused_hello(state, with, ""), Kind::unreachable, code);
+    expect(of_refused_hello(state, with, ""), Kind::turned_away, code);
     const Failure failure = of_refused_select(state, 3);
-    expect(failure, Kind::unreachable, code);
+    expect(failure, Kind::turned_away, code);
     EXPECT_THAT(failure.text, AllOf(HasSubstr("database 3"), HasSubstr("try again")));
   }
 }

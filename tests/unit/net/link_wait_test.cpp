@@ -353,6 +353,35 @@ TEST(LinkWait, FailWakesLeaderAndSleepers) {
   }
 }
 
+// retire() lets what is in flight be answered, and then wakes whoever waits for a push.
+TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
+  Linked linked;
+  Event event;
+  Caller first{linked, "FIRST"};
+  Caller second{linked, "SECOND"};
+  Waiter third{[&] { return linked.link.wait(event, far(), {}); }};
+  third.until_asleep();
+  linked.link.retire({Failure::Kind::unreachable, "left"});
+  linked.peer.send("+OK\r\n");
+  EXPECT_EQ(first.outcome(), Waited::done);
+  EXPECT_FALSE(linked.link.broken());
+  linked.link.retire({Failure::Kind::unreachable, "left again"});
+  linked.peer.send("+OK\r\n");
+  EXPECT_EQ(second.outcome(), Waited::done);
+  EXPECT_EQ(third.outcome(), Waited::broken);
+  EXPECT_EQ(linked.link.failure().text, "left");
+}
+
+TEST(LinkWait, ARetiredLinkBreaksAtOnceIfNothingIsInFlight) {
+  Linked linked;
+  Event event;
+  Waiter waiter{[&] { return linked.link.wait(event, far(), {}); }};
+  waiter.until_asleep();
+  linked.link.retire({Failure::Kind::unreachable, "left"});
+  EXPECT_EQ(waiter.outcome(), Waited::broken);
+  EXPECT_EQ(linked.link.failure().text, "left");
+}
+
 // A link that fails inside a push handler breaks the very call that was reading.
 TEST(LinkWait, APushHandlerMayFailTheLink) {
   Link* link = nullptr;

@@ -1,0 +1,26 @@
+#include "net/pause.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+
+namespace redismutex::net {
+
+std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::microseconds first,
+                                         std::chrono::microseconds longest) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto most = std::min(longest, first * (1U << std::min(failures, 16U)));
+  return std::chrono::microseconds{
+      std::uniform_int_distribution<std::chrono::microseconds::rep>{most.count() / 4, most.count()}(random)};
+}
+
+bool pause_until(Deadline until, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock{mutex};
+  never.wait_until(lock, stop, until, [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace redismutex::net
