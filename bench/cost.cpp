@@ -99,7 +99,7 @@ void run_cost(Run& run) {
     std::vector<std::optional<double>> calls;
     std::vector<std::optional<double>> work;
     std::vector<double> memory;
-    for (const char* client : {"ours", "floor", "floor-get"}) {
+    for (const char* client : {"ours", "floor"}) {
       run.report.say("cost of " + std::string{client} + " over " + way);
       calls.push_back(counted_per_pair(system_calls, client, url));
       work.push_back(counted_per_pair(instructions, client, url));

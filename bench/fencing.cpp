@@ -49,7 +49,7 @@ void run_fencing(Run& run) {
     }
     const auto measured = alternate(contenders, rounds);
     for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto left = run.server.command({"MEMORY", "USAGE", "redismutex:{" + key + ":" + names.at(i) + "}"});
+      const auto left = run.server.command({"MEMORY", "USAGE", "redismutex:floor:{" + key + ":" + names.at(i) + "}"});
       table.rows.push_back({way,
                             names.at(i),
                             {median(measured[i].figures), 1},

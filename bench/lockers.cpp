@@ -36,34 +36,28 @@ class Ours final : public Locker {
 
 class Floor final : public Locker {
  public:
-  enum class Form { plain, with_get };
-
-  Floor(const std::string& url, Form form) : connection_{url}, form_{form} {
+  explicit Floor(const std::string& url) : connection_{url} {
     connection_.command({"SCRIPT", "LOAD", protocol::scripts::release.source});
   }
 
   void lock(const std::string& key) override {
     if (key_ != key) {
       key_ = key;
-      queue_ = protocol::Key{key}.queue();
+      names_.emplace(key);
     }
-    const RawReply reply = form_ == Form::plain
-                               ? connection_.command({"SET", key_, some_id, "NX", "PX", "7000"})
-                               : connection_.command({"SET", key_, some_id, "NX", "GET", "PX", "7000"});
-    const int when_taken_by_us = form_ == Form::plain ? REDIS_REPLY_STATUS : REDIS_REPLY_NIL;
-    if (reply->type != when_taken_by_us) throw std::runtime_error{"the lock is taken"};
+    const RawReply reply = connection_.command({"SET", key_, some_id, "NX", "PX", "7000"});
+    if (reply->type != REDIS_REPLY_STATUS) throw std::runtime_error{"the lock is taken"};
   }
   void unlock() override {
-    const RawReply reply =
-        connection_.command({"EVALSHA", protocol::scripts::release.sha1, "2", key_, queue_, some_id});
+    const RawReply reply = connection_.command(
+        {"EVALSHA", protocol::scripts::release.sha1, "3", key_, names_->line(), names_->floor(), some_id, "", ""});
     if (reply->integer != 1) throw std::runtime_error{"the lock was lost"};
   }
 
  private:
   RawConnection connection_;
-  Form form_;
   std::string key_;
-  std::string queue_;
+  std::optional<protocol::Key> names_;
 };
 
 class Seed final : public Locker {
@@ -96,8 +90,7 @@ std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& 
   if (name == "ours") return make_ours(RedisMutex{Connection{url}});
   if (name == "ours-fenced") return make_ours(RedisMutex{Connection{url}, {.fencing = true}});
   if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, patient});
-  if (name == "floor") return std::make_unique<Floor>(url, Floor::Form::plain);
-  if (name == "floor-get") return std::make_unique<Floor>(url, Floor::Form::with_get);
+  if (name == "floor") return std::make_unique<Floor>(url);
   if (name == "seed") return std::make_unique<Seed>(url);
   throw std::invalid_argument{"no locker '" + name + "'"};
 }

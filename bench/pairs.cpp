@@ -24,7 +24,7 @@ void run_pairs(Run& run) {
   for (const auto& [way, url] : run.ways()) {
     run.report.say("pairs over " + way);
     std::vector<Contender> contenders;
-    for (const char* name : {"ours", "floor", "floor-get"}) {
+    for (const char* name : {"ours", "floor"}) {
       contenders.push_back(latency_of(name, pairs_a_round, "bench:pairs", make_locker(name, url)));
     }
     const auto measured = alternate(contenders, rounds);

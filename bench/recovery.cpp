@@ -65,7 +65,7 @@ class Scene {
   const std::string& url() const { return url_; }
 
  private:
-  long long in_line() { return server_.command({"HLEN", "redismutex:{" + key + "}"}).integer / 3; }
+  long long in_line() { return server_.command({"ZCARD", "redismutex:{" + key + "}"}).integer / 2; }
 
   testing::Server& server_;
   const std::string url_;

@@ -23,10 +23,11 @@ struct Count {
 
   explicit Count(testing::Server& server) {
     auto calls = server.command_calls();
-    for (const char* name : {"evalsha", "subscribe", "client|tracking", "client|caching", "script|load"}) {
+    for (const char* name :
+         {"evalsha", "subscribe", "ssubscribe", "client|tracking", "client|caching", "script|load"}) {
       commands += static_cast<double>(calls[name]);
     }
-    messages = static_cast<double>(calls["publish"]);
+    messages = static_cast<double>(calls["publish"] + calls["spublish"]);
   }
 };
 
@@ -37,7 +38,7 @@ void run_waiting(Run& run) {
   run.report.say("waiting: " + std::to_string(waiters) + " waiters");
   const RedisMutex mutex{Connection{run.server.url()}, {.block_time = 60s, .expiry = 90s}};
   auto lock = mutex.acquire_lock(key);
-  const auto in_line = [&] { return run.server.command({"HLEN", "redismutex:{" + key + "}"}).integer / 3; };
+  const auto in_line = [&] { return run.server.command({"ZCARD", "redismutex:{" + key + "}"}).integer / 2; };
   double commands = 0;
   double seconds = 0;
   double messages = 0;

@@ -198,6 +198,34 @@ void pairs(Server& server, const std::string& url, bool cold) {
   }
 }
 
+/// Many threads over one connection, each with a key of its own: the server seldom sleeps, so this is what the commands cost.
+void busy_pairs(Server& server, const std::string& url) {
+  constexpr int blocks = 20, threads = 32, pairs_a_thread = 50;
+  const redismutex::Connection connection{url};
+  std::array<double, 2> processor_time{};
+  for (int block = -2; block < blocks; ++block) {  // the first two of each warm up
+    for (std::size_t i = 0; i < processor_time.size(); ++i) {
+      const std::size_t which = block % 2 == 0 ? i : 1 - i;
+      const Kind& kind = plain_and_fenced.at(which);
+      const redismutex::RedisMutex mutex{connection, kind.options};
+      const double before = server.processor_time();
+      {
+        std::vector<std::jthread> all;
+        for (int number = 0; number < threads; ++number) {
+          all.emplace_back([&, key = "compare:" + kind.name + ":" + std::to_string(number)] {
+            for (int n = 0; n < pairs_a_thread; ++n) mutex.acquire_lock(key).release();
+          });
+        }
+      }
+      if (block >= 0) processor_time.at(which) += server.processor_time() - before;
+    }
+  }
+  for (std::size_t i = 0; i < processor_time.size(); ++i) {
+    print("busy pair, " + plain_and_fenced.at(i).name + ".server_us",
+          processor_time.at(i) / (blocks * threads * pairs_a_thread));
+  }
+}
+
 // ---- processes that take turns --------------------------------------------------------------------------------------
 
 /// What the processes share.
@@ -402,6 +430,8 @@ int main(int argc, char** argv) try {
     pairs(server, url, false);
   } else if (scenario == "cold-pairs") {
     pairs(server, url, true);
+  } else if (scenario == "busy-pairs") {
+    busy_pairs(server, url);
   } else if (scenario == "hand-overs") {
     hand_overs(server, url);
   } else if (scenario == "contention") {

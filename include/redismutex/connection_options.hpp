@@ -48,8 +48,10 @@ struct ConnectionOptions {
   /// How long to wait for one answer before the connection counts as broken.
   std::chrono::milliseconds command_timeout{2000};
 
-  /// What `CLIENT LIST` on the server shows; printable ASCII without spaces.
-  std::string client_name = "redismutex";
+  /// What the name of a connection begins with that `CLIENT LIST` on the server shows, `redismutex` if it is empty; printable
+  /// ASCII without spaces, of which 40 bytes are shown. Behind it stand the tag with which the ids of this Connection's locks
+  /// begin, the host, the process and the program: `redismutex:00002a91c3:web-1:4711:import`.
+  std::string client_name;
 
   /// Is told what a person should know: what the server does not let us do or is set up for, and what to do about it. One
   /// sentence, now and then. Called by any thread, with no lock of this library held; what it throws is ignored.

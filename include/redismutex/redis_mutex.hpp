@@ -12,10 +12,11 @@ namespace redismutex {
 
 /// Takes locks by key on one server, all with the same Options. Immutable: any number of threads may share one.
 ///
-/// All acquiring functions throw std::invalid_argument for an empty key or one of more than max_key_size bytes, before
-/// anything is sent; ConnectionError when the server can not be reached or gives no answer in time (LoginError when it
-/// refuses the credentials); ServerError when it refuses the command, for instance because something else than a lock is
-/// stored at the key. When they throw, nothing is held: a lock that was perhaps taken is given back in the background.
+/// All acquiring functions throw std::invalid_argument for an empty key, one of more than max_key_size bytes, or one that begins
+/// with `redismutex:` (what the library keeps beside keys is named so), before anything is sent; ConnectionError when the server
+/// can not be reached or gives no answer in time (LoginError when it refuses the credentials); ServerError when it refuses the
+/// command, for instance because something else than a lock is stored at the key (a single try does not look: it finds the lock
+/// taken). When they throw, nothing is held: a lock that was perhaps taken is given back in the background.
 class RedisMutex {
  public:
   /// The longest key, in bytes.

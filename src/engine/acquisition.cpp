@@ -5,10 +5,10 @@
 #include <utility>
 #include <variant>
 
+#include "engine/clean_up.hpp"
 #include "engine/clock.hpp"
 #include "engine/entropy.hpp"
 #include "engine/report.hpp"
-#include "protocol/release.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -57,7 +57,12 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
 
 std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> wait_until,
                                                const std::stop_token& stop) {
-  const protocol::OwnerId id = random_owner_id();
+  const net::Deadline deadline = wait_until ? deadline_at(*wait_until) : session_->patience();
+  const auto tag = session_->tag(deadline, stop);
+  if (const auto* failure = std::get_if<net::Failure>(&tag)) {
+    report::raise(*session_, report::Action{"acquire", key_}, *failure);
+  }
+  const protocol::OwnerId id = new_owner_id(std::get<protocol::Tag>(tag));
   std::atomic<bool>& contended = session_->contended(key_);
   const std::string mailbox = session_->mailbox();
   Acquire machine{key_,
@@ -69,15 +74,20 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
                    .max_waiters = options_.max_waiters,
                    .fencing = options_.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
                    .mailbox = mailbox,
-                   .expect_queue = contended.load(std::memory_order_relaxed)}};
+                   .expect_line = contended.load(std::memory_order_relaxed)}};
   Mailroom::Box box{session_->mailroom(), key_, id};
-  const auto failure =
-      session_->run(machine, wait_until ? deadline_at(*wait_until) : session_->patience(), stop, &box, [this] {
-        session_->posts().get_ready();  // see Hold::see_to_claim()
-        note_contention();
-      });
+  const auto failure = session_->run(machine, deadline, stop, &box, [this] {
+    session_->posts().get_ready();  // see Hold::see_to_claim()
+    note_contention();
+  });
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
-  if (machine.left_traces()) clean_up(id);
+  if (machine.left_traces()) {
+    clean_up(*session_, {.key = key_,
+                         .id = id,
+                         .until = now() + options_.expiry,
+                         .details = machine.details(),
+                         .former_details = machine.former_details()});
+  }
   if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
   if (failure) report::raise(*session_, report::Action{"acquire", key_}, *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
@@ -110,21 +120,6 @@ void Acquisition::give_up(std::unique_ptr<Lease> lease) {
     lease->release();
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it is not ours any more, or will not be for long
   }
-}
-
-/// The server may have set the key, or keep a place in the queue, for an id that nobody uses any more: the others would
-/// wait for it to expire. Released in the background, and tried until it would have expired.
-void Acquisition::clean_up(const protocol::OwnerId& id) {
-  static constexpr std::chrono::milliseconds pause{250};
-  const protocol::Instant until = now() + options_.expiry;
-  // The session outlives its own errands: it waits for them when it ends.
-  session_->errands().schedule(now(),
-                               [session = session_.get(), key = key_, id, until]() -> std::optional<protocol::Instant> {
-                                 protocol::Release release{key, id, until};
-                                 const auto failure = session->run(release, session->patience());
-                                 if (failure && !failure->permanent() && now() + pause < until) return now() + pause;
-                                 return std::nullopt;
-                               });
 }
 
 std::string Acquisition::taken(std::string_view why) const {

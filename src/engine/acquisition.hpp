@@ -38,7 +38,6 @@ class Acquisition {
   std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
   void note_contention();
   static void give_up(std::unique_ptr<Lease> lease);
-  void clean_up(const protocol::OwnerId& id);
 
   const std::shared_ptr<Session>& session_;
   const protocol::Key key_;

@@ -23,9 +23,6 @@ constexpr Instant never = Instant::max();
 // A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
 constexpr milliseconds first_visit_after{5};
 
-// The most wards in one command: the server does nothing else meanwhile, which is some 5 µs for each.
-constexpr std::size_t most_visits = 256;
-
 constexpr milliseconds first_retry{20};
 constexpr milliseconds longest_retry{500};
 
@@ -138,7 +135,7 @@ Caretaker::Visits Caretaker::gather(Instant now) {
   if (agenda_.empty() || agenda_.begin()->first > now) return visits;
   for (const auto& [due, ticket] : agenda_) {
     const Ward& ward = wards_.at(ticket);
-    if (due > now + longest_retry || visits.size() == most_visits) break;
+    if (due > now + longest_retry || visits.size() == protocol::ExtendMany::most_items) break;
     if (due > now + slack(ward.care.renew_to)) continue;
     visits.push_back({.ticket = ticket, .tenure = ward.tenure.lock(), .care = ward.care, .renew_to = {}});
   }
@@ -170,7 +167,7 @@ void Caretaker::visit(Visits visits) {
   items.reserve(visits.size());
   net::Deadline deadline = session_.patience();
   for (const Visit& visit : visits) {
-    items.push_back({&visit.tenure->key(), &visit.tenure->id(), visit.renew_to, visit.tenure->token()});
+    items.push_back({&visit.tenure->key(), &visit.tenure->id(), visit.renew_to});
     if (visit.renew_to.count() > 0) deadline = std::min(deadline, deadline_at(visit.tenure->valid_until()));
   }
   protocol::ExtendMany machine{std::move(items), protocol::Tracking::on};

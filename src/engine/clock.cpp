@@ -16,4 +16,8 @@ net::Deadline deadline_at(protocol::Instant instant) noexcept {
   return std::chrono::steady_clock::now() + (instant - here);
 }
 
+std::chrono::milliseconds wall_clock() noexcept {
+  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+}
+
 }  // namespace redismutex::engine

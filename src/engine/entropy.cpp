@@ -2,12 +2,13 @@
 
 #include <sys/random.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
+#include <cstring>
+#include <string_view>
 #include <system_error>
 
+#include "engine/clock.hpp"
 #include "net/fork.hpp"
 
 namespace redismutex::engine {
@@ -31,15 +32,26 @@ void refill(Reserve& reserve) {
 
 }  // namespace
 
-protocol::OwnerId random_owner_id() {
+std::uint64_t random_bits() {
   thread_local Reserve reserve;
-  protocol::OwnerId::Entropy entropy;
-  // A child of fork() has a copy of its parent's reserve, and would hand out the same ids.
+  std::uint64_t bits = 0;
+  // A child of fork() has a copy of its parent's reserve, and would hand out the same bits.
   const bool inherited = reserve.generation != net::fork_generation();
-  if (inherited || reserve.bytes.size() - reserve.used < entropy.size()) refill(reserve);
-  std::copy_n(reserve.bytes.begin() + static_cast<std::ptrdiff_t>(reserve.used), entropy.size(), entropy.begin());
-  reserve.used += entropy.size();
-  return protocol::OwnerId{entropy};
+  if (inherited || reserve.bytes.size() - reserve.used < sizeof bits) refill(reserve);
+  std::memcpy(&bits, reserve.bytes.data() + reserve.used, sizeof bits);
+  reserve.used += sizeof bits;
+  return bits;
+}
+
+std::string random_word(std::size_t size) {
+  constexpr std::string_view characters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string word;
+  while (word.size() < size) word += characters[random_bits() % characters.size()];
+  return word;
+}
+
+protocol::OwnerId new_owner_id(protocol::Tag tag) {
+  return protocol::OwnerId{{.tag = tag, .asked_at = wall_clock(), .random = random_bits()}};
 }
 
 }  // namespace redismutex::engine

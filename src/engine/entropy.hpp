@@ -1,11 +1,21 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::engine {
 
-/// An id that no other process, thread or child has, from the operating system's generator. Throws std::system_error if
-/// that has nothing to give.
-protocol::OwnerId random_owner_id();
+/// Bits that no other process, thread or child has, from the operating system's generator. Throws std::system_error if that
+/// has nothing to give.
+std::uint64_t random_bits();
+
+/// So many random digits and letters of both cases.
+std::string random_word(std::size_t size);
+
+/// An id for one acquisition, of this moment.
+protocol::OwnerId new_owner_id(protocol::Tag tag);
 
 }  // namespace redismutex::engine

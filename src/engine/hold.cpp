@@ -63,8 +63,7 @@ std::optional<protocol::Instant> Hold::extend_claim(Session& session, const std:
   const protocol::Instant until = tenure->valid_until();
   if (until <= now()) return std::nullopt;
   // The key may be watched by the time that this arrives, and must be so afterwards.
-  protocol::Extend machine{
-      tenure->key(), tenure->id(), {.expiry = expiry, .token = tenure->token(), .tracking = protocol::Tracking::on}};
+  protocol::Extend machine{tenure->key(), tenure->id(), {.expiry = expiry, .tracking = protocol::Tracking::on}};
   if (session.run(machine, deadline_at(until))) return std::nullopt;
   if (tenure->is_claim()) tenure->conclude_extension(machine);
   return now() + between_tries;  // if the server refused
@@ -137,10 +136,8 @@ void Hold::extend(std::chrono::milliseconds expiry) {
     if (!inherited()) tenure_->lose();
     throw MutexUnlockError{report::cannot(*session_, action, "its lease has ended")};
   }
-  const protocol::Extend::Terms terms{.expiry = expiry,
-                                      .longer = protocol::Longer::goes,
-                                      .token = tenure_->token(),
-                                      .tracking = tenure_->extension_tracking()};
+  const protocol::Extend::Terms terms{
+      .expiry = expiry, .longer = protocol::Longer::goes, .tracking = tenure_->extension_tracking()};
   const protocol::Instant old_until = tenure_->begin_extension(terms).value_or(protocol::Instant{});
   protocol::Extend machine{tenure_->key(), tenure_->id(), terms};
   const auto failure = session_->run(machine, std::min(session_->patience(), deadline_at(old_until)));

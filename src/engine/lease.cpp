@@ -5,12 +5,11 @@
 #include <utility>
 #include <variant>
 
+#include "engine/clean_up.hpp"
 #include "engine/clock.hpp"
 #include "engine/report.hpp"
 #include "engine/session.hpp"
-#include "protocol/fencing.hpp"
 #include "protocol/lease.hpp"
-#include "protocol/release.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -58,7 +57,9 @@ Lease::Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chr
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},
-      last_token_{held.token + protocol::reserved_tokens},
+      handed_over_{held.claimed},
+      token_is_ahead_{held.token_is_ahead},
+      details_{held.details},
       validity_{held.valid_until, held.claimed},
       asked_at_{now()} {}
 
@@ -91,14 +92,7 @@ bool Lease::settle() {
 void Lease::extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking) {
   asked_at_ = now();
   expiry_ = expiry;
-  // More tokens only when few are left: each one that is reserved and not used is one that the clock has to catch up with.
-  const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
-  extension_ = PendingExtension::send(session_, key_, id_,
-                                      {.expiry = expiry, .token = token_ != 0 ? last_token : 0, .tracking = tracking});
-}
-
-bool Lease::is_short_of_tokens() const noexcept {
-  return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
+  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .tracking = tracking});
 }
 
 Instant Lease::begin_extension(const Extend::Terms& terms) {
@@ -111,7 +105,6 @@ void Lease::conclude_extension(const Extend& machine) {
   validity_.conclude(machine, now());
   const auto* extended = std::get_if<Extend::Extended>(&machine.outcome());
   if (extended == nullptr) return;
-  last_token_ = std::max(last_token_, machine.terms().token);
   note_waiting(extended->waiting);
 }
 
@@ -130,20 +123,34 @@ void Lease::note_waiting(std::int64_t elsewhere) {
 
 void Lease::release() {
   const report::Action action{"release", key_};
-  using Waiters = protocol::Release::Waiters;
-  const bool contended = waiting_elsewhere_ > 0 || session_.contended(key_);
-  protocol::Release machine{key_, id_, validity_.until(), contended ? Waiters::likely : Waiters::none_known};
+  protocol::Release machine{key_, id_, release_terms()};
   const auto failure = session_.run(machine, session_.patience());
-  if (failure && machine.in_doubt()) {
+  if (machine.deletion_refused()) session_.note_deletion_refused();
+  // What fails after the release is done concerns only those who wait.
+  const bool released = std::holds_alternative<protocol::Release::Released>(machine.outcome());
+  if (failure && !released) {
+    if (!machine.in_doubt()) report::raise(session_, action, *failure);
     report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
   }
-  if (failure) report::raise(session_, action, *failure);
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(session_, action, *refused);
   }
   if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
     throw MutexUnlockError{report::cannot(session_, action, report::was_lost)};
   }
+  if (machine.more()) clean_up(session_, {.key = key_, .id = id_, .until = validity_.until(), .token = token_});
+}
+
+protocol::Release::Terms Lease::release_terms() const {
+  using Release = protocol::Release;
+  const bool contended = waiting_elsewhere_ > 0 || session_.contended(key_);
+  // The server's own command knows no line, and keeps no token.
+  const bool plain = !contended && !handed_over_ && token_ == 0;
+  return {.valid_until = validity_.until(),
+          .token = token_,
+          .details = details_,
+          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
+          .deletion = plain ? session_.deletion() : Release::Deletion::by_script};
 }
 
 bool Lease::may_be_passed(int most) {
@@ -151,9 +158,9 @@ bool Lease::may_be_passed(int most) {
   const auto left = valid_until() - here;
   if (left < std::min(expiry_ / 10, too_little)) return false;
   if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
-  if (token_ != 0 && token_ >= last_token_) return false;
+  if (token_is_ahead_) return false;  // it may not be counted up
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
-  if (!extension_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
+  if (!extension_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
   return true;
 }
 

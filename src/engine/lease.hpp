@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "net/link.hpp"
 #include "protocol/acquire.hpp"
@@ -11,6 +12,7 @@
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/release.hpp"
 #include "protocol/validity.hpp"
 
 namespace redismutex::engine {
@@ -95,11 +97,12 @@ class Lease {
   /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
   bool may_be_passed(int most);
 
-  /// It goes to another thread, with the next fencing token, which is one of those that the server reserved.
+  /// It goes to another thread, with the next fencing token. No server has to know: a pass takes longer than a microsecond, so
+  /// tokens do not rise faster than the clock that they come from.
   void note_pass() noexcept;
 
  private:
-  bool is_short_of_tokens() const noexcept;
+  protocol::Release::Terms release_terms() const;
   void note_waiting(std::int64_t elsewhere);
 
   Session& session_;
@@ -107,7 +110,9 @@ class Lease {
   const protocol::OwnerId id_;
   std::chrono::milliseconds expiry_;
   std::uint64_t token_;
-  std::uint64_t last_token_;  // that may be used
+  const bool handed_over_;  // by another owner, not taken
+  const bool token_is_ahead_;
+  const std::string details_;  // of a place in line that may be left
   protocol::Validity validity_;
   std::unique_ptr<PendingExtension> extension_;
   protocol::Instant asked_at_;  // when the server was last asked how many wait

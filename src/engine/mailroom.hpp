@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <chrono>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -15,18 +15,11 @@
 
 namespace redismutex::engine {
 
-/// Brings the server's pushes to those who wait: grants by owner id, changes of a key by key. Thread-safe.
+/// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. Thread-safe.
 class Mailroom final : private net::ForkAware {
  public:
   Mailroom();
   ~Mailroom();
-
-  /// The name of the channel on which the server wakes this process's waiters. Another one on each connection, so that after
-  /// a failover nobody is reached under a name that stands in an old queue; and another one in a child of fork().
-  std::string channel();
-
-  /// The same for a connection to subscribe with.
-  std::string channel_of(std::uint64_t link_id);
 
   /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
   class Box {
@@ -43,6 +36,7 @@ class Mailroom final : private net::ForkAware {
     const std::string& key_;
     const std::string& id_;
     std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
+    std::optional<std::chrono::milliseconds> first_;
     bool changed_ = false;
     net::Link* link_ = nullptr;  // set while the owner waits
     net::Event* event_ = nullptr;
@@ -51,7 +45,9 @@ class Mailroom final : private net::ForkAware {
 
   struct Mail {
     std::optional<protocol::Grant> grant;
-    bool changed = false;  ///< somebody changed the key
+    std::optional<std::chrono::milliseconds>
+        first;             ///< nobody is ahead any more; the present lease may end after so long
+    bool changed = false;  ///< somebody changed the key, or there is another reason to look
   };
 
   /// Waits at the link until something is in the box, which is emptied, or the wait ends otherwise.
@@ -63,7 +59,6 @@ class Mailroom final : private net::ForkAware {
   void all_changed();
 
  private:
-  void name_channel();
   template <class Concerns>
   void note_change(Concerns concerns);
   static void ring(Box& box);
@@ -74,8 +69,6 @@ class Mailroom final : private net::ForkAware {
 
   std::mutex mutex_;  // guards the rest
   std::list<Box*> boxes_;
-  std::string channel_;
-  std::uint64_t link_id_ = 0;  // that the channel was made for; 0: the first to come
 };
 
 }  // namespace redismutex::engine

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <utility>
 
+#include "engine/client_name.hpp"
 #include "engine/report.hpp"
+#include "net/login.hpp"
 #include "protocol/ping.hpp"
 #include "protocol/survey.hpp"
 #include "protocol/verdict.hpp"
@@ -16,6 +19,9 @@ namespace {
 using net::Failure;
 using net::Link;
 
+// In one request: those of protocol::Release, and what goes before it.
+constexpr std::size_t most_commands = 18;
+
 // Between requests that a server refuses for now.
 constexpr std::chrono::milliseconds first_pause{50};
 constexpr std::chrono::milliseconds longest_pause{250};
@@ -23,7 +29,53 @@ constexpr std::chrono::milliseconds longest_pause{250};
 // The log is not told again of servers that are left one after the other, or of one that is found again and again.
 constexpr std::chrono::minutes between_notes_of_leaving{1};
 
+using Deletion = protocol::Release::Deletion;
+
+Deletion deletion_of(const net::Greeting& greeting) {
+  using Version = net::Greeting::Version;
+  if (greeting.server == "valkey" && greeting.version >= Version{9, 0, 0}) return Deletion::by_delifeq;
+  if (greeting.server == "redis" && greeting.version >= Version{8, 4, 0}) return Deletion::by_delex;
+  return Deletion::by_script;
+}
+
 std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
+
+/// Adds the texts of a list, and of the lists in it. Whether there was nothing else.
+bool add_texts(const redisReply& list, std::vector<std::optional<std::string_view>>& texts) {
+  for (std::size_t i = 0; i < list.elements; ++i) {
+    const redisReply& element = *list.element[i];
+    switch (element.type) {
+      case REDIS_REPLY_NIL: texts.emplace_back(std::nullopt); break;
+      case REDIS_REPLY_STRING:
+      case REDIS_REPLY_STATUS: texts.emplace_back(text_of(element)); break;
+      case REDIS_REPLY_ARRAY:
+        if (!add_texts(element, texts)) return false;
+        break;
+      default: return false;
+    }
+  }
+  return true;
+}
+
+void view_list(const redisReply& reply, protocol::Answer& answer) {
+  using Type = protocol::Answer::Type;
+  const std::span<redisReply* const> elements{reply.element, reply.elements};
+  const auto is_integer = [](const redisReply* element) { return element->type == REDIS_REPLY_INTEGER; };
+  if (std::all_of(elements.begin(), elements.end(), is_integer)) {
+    answer.type = Type::integers;
+    answer.integers.reserve(elements.size());
+    for (const redisReply* element : elements) answer.integers.push_back(element->integer);
+  } else {
+    answer.type = add_texts(reply, answer.texts) ? Type::texts : Type::other;
+  }
+}
+
+std::string_view error_of(const redisReply& reply) {
+  return reply.type == REDIS_REPLY_ERROR ? text_of(reply) : std::string_view{};
+}
+
+// What a connection can do without: see Session::note_means().
+enum : std::size_t { channels, tracking };
 
 bool is_unknown_script(const redisReply& reply) {
   return reply.type == REDIS_REPLY_ERROR && text_of(reply).starts_with("NOSCRIPT");
@@ -35,6 +87,7 @@ protocol::Answer detail::view(const Session::Answered& answered) {
   using Type = protocol::Answer::Type;
   const redisReply& reply = *answered.reply;
   protocol::Answer answer{.sent_at = answered.sent_at, .now = now()};
+  if (answered.next && answered.next->type == REDIS_REPLY_INTEGER) answer.next = answered.next->integer;
   switch (reply.type) {
     case REDIS_REPLY_NIL: answer.type = Type::nothing; break;
     case REDIS_REPLY_INTEGER:
@@ -51,21 +104,16 @@ protocol::Answer detail::view(const Session::Answered& answered) {
       answer.type = Type::error;
       answer.text = text_of(reply);
       break;
-    case REDIS_REPLY_ARRAY:
-      answer.type = Type::integers;
-      answer.integers.reserve(reply.elements);
-      for (std::size_t i = 0; i < reply.elements; ++i) {
-        if (reply.element[i]->type != REDIS_REPLY_INTEGER) answer.type = Type::other;
-        answer.integers.push_back(reply.element[i]->integer);
-      }
-      break;
+    case REDIS_REPLY_ARRAY: view_list(reply, answer); break;
     default: answer.type = Type::other;
   }
   return answer;
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), [this](const redisReply& push) { take_push(push); }}, caretaker_{*this} {}
+    : node_{std::move(options), [this](const redisReply& push) { take_push(push); },
+            [this](Link& link, const net::Greeting& greeting) { greet(link, greeting); }},
+      caretaker_{*this} {}
 
 Session::~Session() {
   farewell_ = patience();
@@ -75,7 +123,9 @@ Session::~Session() {
 void Session::take_push(const redisReply& push) {
   if (push.elements < 2) return;
   const std::string_view kind = text_of(*push.element[0]);
-  if (kind == "message" && push.elements == 3) mailroom_.deliver(text_of(*push.element[2]));
+  if ((kind == "message" || kind == "smessage") && push.elements == 3) mailroom_.deliver(text_of(*push.element[2]));
+  // Nobody can be woken until it is asked for again, and whoever looks does so.
+  if (kind == "sunsubscribe" && pushes_.ended(text_of(*push.element[1]))) mailroom_.all_changed();
   if (kind != "invalidate") return;
   const redisReply& keys = *push.element[1];
   if (keys.type != REDIS_REPLY_ARRAY) {  // null: all of them, as after FLUSHALL
@@ -115,13 +165,14 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
   // early.
   protocol::Instant sent_at = now();
   net::Call call;
-  Link::Waited waited = send_and_wait(request, link, call, deadline, stop);
+  net::Call next;
+  Link::Waited waited = send_and_wait(request, link, {&call, &next}, deadline, stop);
   if (waited == Link::Waited::done && request.script != nullptr && is_unknown_script(call.reply())) {
     net::Call loaded;
     load_scripts(link, *request.script, loaded);
     sent_at = now();
     net::Call repeated;
-    waited = send_and_wait(request, link, repeated, deadline, stop);
+    waited = send_and_wait(request, link, {&repeated, &next}, deadline, stop);
     const Link::Waited loading = link.wait(loaded, deadline, stop);
     if (waited == Link::Waited::done) {
       // That the server does not let us load it says more than that it does not know it.
@@ -129,31 +180,41 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
       return Answered{refused ? loaded.take_reply() : repeated.take_reply(), sent_at};
     }
   }
+  if (!request.next.empty()) {
+    // It is on the wire, so it is waited for, or withdrawn, before this frame goes.
+    const Link::Waited followed = link.wait(next, deadline, stop);
+    if (waited == Link::Waited::done) waited = followed;
+    if (waited == Link::Waited::done) return Answered{call.take_reply(), sent_at, next.take_reply()};
+  }
   switch (waited) {
     case Link::Waited::done: return Answered{call.take_reply(), sent_at};
-    case Link::Waited::broken: return Unanswered{link.failure()};
+    case Link::Waited::broken: {
+      Failure failure = link.failure();
+      if (failure.kind == Failure::Kind::refused) return failure;
+      return Unanswered{std::move(failure)};
+    }
     case Link::Waited::stopped: return Unanswered{{Failure::Kind::cancelled, "cancelled"}};
     case Link::Waited::timed_out: break;
   }
   return Unanswered{{Failure::Kind::timed_out, "no answer within the time limit"}};
 }
 
-/// Whether the request may be repeated, to a server that takes it. Leaves the one behind `link` if that is not it.
-bool Session::is_waited_out(const protocol::Answer& answer, std::shared_ptr<Link>& link) {
-  if (answer.type != protocol::Answer::Type::error) return false;
+std::optional<Failure> Session::refusal_to_wait_out(const protocol::Answer& answer, const std::shared_ptr<Link>& link) {
+  if (answer.type != protocol::Answer::Type::error) return std::nullopt;
   switch (protocol::verdict(answer.text)) {
-    case protocol::Verdict::repeat: return true;
-    case protocol::Verdict::leave: leave(std::exchange(link, nullptr), answer.text); return true;
-    default: return false;
+    case protocol::Verdict::repeat: break;
+    case protocol::Verdict::leave: leave(link, answer.text); break;
+    default: return std::nullopt;
   }
+  return Failure{Failure::Kind::refused, std::string{answer.text}};
 }
 
 void Session::leave(const std::shared_ptr<Link>& link, std::string_view refusal) {
-  const std::string why = "the server takes no locks and was left; it said: " + std::string{refusal};
-  if (!node_.drop(link, {Failure::Kind::unreachable, why})) return;
+  if (!node_.drop(link, refusal)) return;
   const protocol::Instant here = now();
   if (left_a_server_.exchange(here) + between_notes_of_leaving > here) return;
-  log(why + "; where its name leads to is looked up anew");
+  log("this server takes no locks and was left, to look up anew where its name leads; it said: " +
+      std::string{refusal});
 }
 
 Session::Refusals::Next Session::Refusals::pause(const std::stop_token& stop) {
@@ -164,53 +225,85 @@ Session::Refusals::Next Session::Refusals::pause(const std::stop_token& stop) {
   return over == until_ ? Next::give_up : Next::ask_again;
 }
 
-Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link, net::Call& call,
-                                    net::Deadline deadline, const std::stop_token& stop) {
+Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link, Calls calls, net::Deadline deadline,
+                                    const std::stop_token& stop) {
   const bool wants_pushes = request.wants_wake_ups || request.wants_invalidation;
-  if (wants_pushes && pushing_link_ != link.id()) open_pushes(link, deadline, stop);
-  send(request, link, &call);
+  if (wants_pushes && pushes_.incomplete(link.id())) open_pushes(link, deadline, stop);
+  send(request, link, calls);
   const bool contended = request.wakes_others || request.wants_wake_ups;
-  return link.wait(call, deadline, stop, contended ? Link::Sleep::in_poll : Link::Sleep::in_recv);
+  return link.wait(*calls.main, deadline, stop, contended ? Link::Sleep::in_poll : Link::Sleep::in_recv);
 }
 
-void Session::send(const protocol::Request& request, Link& link, net::Call* call) const {
-  if (request.wants_invalidation && !tracking_refused_) {
-    static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
-    link.send({{nullptr, caching}, {call, request.arguments}});
-  } else if (request.wakes_others) {
-    // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
-    // keep it from sending the rest, if they share a processor. This makes ours the last.
-    static constexpr std::array<std::string_view, 1> ping{"PING"};
-    link.send({{nullptr, ping}, {call, request.arguments}});
+void Session::send(const protocol::Request& request, Link& link, Calls calls) const {
+  static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
+  static constexpr std::array<std::string_view, 1> ping{"PING"};
+  static constexpr std::array<std::string_view, 1> multi{"MULTI"};
+  static constexpr std::array<std::string_view, 1> exec{"EXEC"};
+  std::array<Link::Outgoing, most_commands> commands{};
+  std::size_t count = 0;
+  const auto add = [&](protocol::Arguments arguments, net::Call* answered = nullptr) {
+    commands.at(count++) = {answered, arguments};
+  };
+  if (request.wants_invalidation && pushes_.may_track()) add(caching);
+  // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
+  // keep it from sending the rest, if they share a processor. This makes ours the last.
+  if (request.wakes_others) add(ping);
+  if (request.joined.empty()) {
+    for (int i = 1; i < request.times; ++i) add(request.arguments);
+    add(request.arguments, calls.main);
+    if (!request.next.empty()) add(request.next, calls.next);
   } else {
-    link.send({{call, request.arguments}});
+    add(multi);
+    add(request.arguments);
+    for (const protocol::Arguments joined : request.joined) add(joined);
+    add(exec, calls.main);
+  }
+  link.send(std::span{commands.data(), count});
+}
+
+/// Asks for what is missing; in two round trips where the server has sharded channels and does not let us have one.
+void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_token& stop) {
+  static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+  bool asks_again = true;
+  while (std::exchange(asks_again, false)) {
+    const Pushes::Wanted wanted = pushes_.wanted(link.id());
+    const std::array<std::string_view, 2> subscribe{wanted.subscribe, wanted.channel};
+    const bool subscribes = !wanted.subscribe.empty();
+    net::Call subscribed;
+    net::Call tracked;
+    if (subscribes && wanted.tracking) {
+      link.send({{&subscribed, subscribe}, {&tracked, track}});
+    } else if (subscribes) {
+      link.send({{&subscribed, subscribe}});
+    } else if (wanted.tracking) {
+      link.send({{&tracked, track}});
+    }
+    // All is on the wire, so all is waited for, or withdrawn, before this frame goes.
+    const bool has_subscribed = subscribes && link.wait(subscribed, deadline, stop) == Link::Waited::done;
+    const bool has_tracked = wanted.tracking && link.wait(tracked, deadline, stop) == Link::Waited::done;
+    if (has_subscribed) {
+      const std::string_view error = error_of(subscribed.reply());
+      const Pushes::Next next = pushes_.subscribed(link.id(), wanted, error);
+      asks_again = next == Pushes::Next::ask_again;
+      note_means(next, channels, error);
+    }
+    if (has_tracked) {
+      const std::string_view error = error_of(tracked.reply());
+      note_means(pushes_.tracked(link.id(), error), tracking, error);
+    }
   }
 }
 
 /// What the server does not let us have is said once: without it the timers remain.
-void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_token& stop) {
-  const std::string channel = mailroom_.channel_of(link.id());
-  const std::array<std::string_view, 2> subscribe{"SUBSCRIBE", channel};
-  static constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
-  net::Call subscribed;
-  net::Call tracked;
-  link.send({{&subscribed, subscribe}, {&tracked, track}});
-  // Both are on the wire, so both are waited for, or withdrawn, before this frame goes.
-  const Link::Waited first = link.wait(subscribed, deadline, stop);
-  const Link::Waited second = link.wait(tracked, deadline, stop);
-  if (first != Link::Waited::done || second != Link::Waited::done) return;
-  pushing_link_ = link.id();
-  note_refusal(subscribed.reply(), mailbox_refused_,
-               "cannot be woken, so a wait for a lock looks at the server every Options::delay instead; let this user "
-               "have the channels redismutex:* (ACL &redismutex:* +subscribe)");
-  note_refusal(tracked.reply(), tracking_refused_,
-               "cannot be told of changes to a key, so locks that others delete are noticed late; let this user have "
-               "the commands (ACL +client|tracking +client|caching)");
-}
-
-void Session::note_refusal(const redisReply& reply, std::atomic<bool>& refused, std::string_view consequence) {
-  if (reply.type != REDIS_REPLY_ERROR || refused.exchange(true)) return;
-  log(std::string{consequence} + "; the server said: " + std::string{text_of(reply)});
+void Session::note_means(Pushes::Next next, std::size_t means, std::string_view error) {
+  static constexpr std::array<std::string_view, 2> consequences{
+      "cannot be woken, so a wait for a lock looks at the server every Options::delay instead; let this user have the "
+      "channels redismutex:* (ACL &redismutex:* +ssubscribe +spublish, before Redis 7.0 +subscribe +publish)",
+      "cannot be told of changes to a key, so locks that others delete are noticed late; let this user have the "
+      "commands "
+      "(ACL +client|tracking +client|caching)"};
+  if (next != Pushes::Next::do_without || refusals_told_.at(means).exchange(true)) return;
+  log(std::string{consequences.at(means)} + "; the server said: " + std::string{error});
 }
 
 void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call& loaded) {
@@ -223,14 +316,40 @@ void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call
 std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call& call) {
   std::shared_ptr<Link> link = node_.present_link();
   if (link) {
-    send(request, *link, &call);
+    send(request, *link, {&call, nullptr});
     link->flush();
   }
   return link;
 }
 
+Deletion Session::deletion() {
+  const std::shared_ptr<Link> link = node_.present_link();
+  return link && link->id() != deletion_refused_link_ ? deletion_of(link->greeting()) : Deletion::by_script;
+}
+
+void Session::note_deletion_refused() {
+  if (const std::shared_ptr<Link> link = node_.present_link()) deletion_refused_link_ = link->id();
+}
+
 std::variant<std::shared_ptr<Link>, Failure> Session::link(net::Deadline deadline, const std::stop_token& stop) {
   return node_.link(deadline, stop);
+}
+
+std::variant<protocol::Tag, Failure> Session::tag(net::Deadline deadline, const std::stop_token& stop) {
+  if (const auto tag = identity_.known()) return *tag;
+  auto reached = node_.link(deadline, stop);
+  auto* failure = std::get_if<Failure>(&reached);
+  const bool is_over =
+      failure != nullptr && (failure->kind == Failure::Kind::timed_out || failure->kind == Failure::Kind::cancelled);
+  if (is_over) return std::move(*failure);
+  return identity_.tag();  // whoever asks reaches for the server again, and reports what is wrong with it
+}
+
+/// A new connection.
+void Session::greet(Link& link, const net::Greeting& greeting) {
+  pushes_.begin(link.id(), greeting);
+  identity_.note_client_id(greeting.client_id);
+  net::tell_names(link, greeting, client_name(node_.options().client_name, identity_.tag()));
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {

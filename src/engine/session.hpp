@@ -16,9 +16,11 @@
 
 #include "engine/caretaker.hpp"
 #include "engine/clock.hpp"
+#include "engine/identity.hpp"
 #include "engine/keeper.hpp"
 #include "engine/local_queues.hpp"
 #include "engine/mailroom.hpp"
+#include "engine/pushes.hpp"
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
@@ -27,6 +29,8 @@
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+#include "protocol/release.hpp"
 
 namespace redismutex::engine {
 
@@ -42,6 +46,7 @@ class Session {
   struct Answered {
     net::Reply reply;
     protocol::Instant sent_at;
+    net::Reply next = {};  ///< of protocol::Request::next
   };
   struct Unanswered {
     net::Failure failure;  ///< it was sent, and no answer came: whether the server carried it out is unknown
@@ -49,7 +54,7 @@ class Session {
   using Exchanged = std::variant<Answered, Unanswered, net::Failure>;
 
   /// Sends one request and waits for its answer; subscribes, or loads a script, where that is missing. The Failure means
-  /// that no connection could be had, so nothing was sent. `used` is where it went.
+  /// that it was not sent, because no connection could be had. `used` is where it went.
   Exchanged exchange(const protocol::Request& request, net::Deadline deadline, const std::stop_token& stop,
                      std::shared_ptr<net::Link>& used);
 
@@ -71,6 +76,10 @@ class Session {
   /// The live connection, see net::Node::link.
   std::variant<std::shared_ptr<net::Link>, net::Failure> link(net::Deadline deadline, const std::stop_token& stop);
 
+  /// The tag of our ids. The first time it reaches for the server, whose number of the connection becomes part of it; without
+  /// a server it is random. The Failure means that the time is up, or that the caller was stopped.
+  std::variant<protocol::Tag, net::Failure> tag(net::Deadline deadline, const std::stop_token& stop);
+
   /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
   static void load_scripts(net::Link& link, const protocol::Script& wanted, net::Call& loaded);
 
@@ -80,8 +89,13 @@ class Session {
   /// To the user's log, if there is one.
   void log(const std::string& message) const noexcept;
 
-  /// The channel on which the server wakes our waiters, another one on each connection; "-" if it does not let us have one.
-  std::string mailbox() { return mailbox_refused_ ? "-" : mailroom_.channel(); }
+  /// The command of the present server's own that deletes a key which still has a certain value; by the script where it has
+  /// none, or has refused it on the present connection.
+  protocol::Release::Deletion deletion();
+  void note_deletion_refused();
+
+  /// How the server wakes our waiters: see Pushes. Another one on each connection.
+  std::string mailbox() { return pushes_.mailbox(); }
   Mailroom& mailroom() noexcept { return mailroom_; }
 
   /// The threads of this process that want the same key.
@@ -142,26 +156,39 @@ class Session {
   Refusals refusals(const Machine& machine, net::Deadline deadline) const;
   template <class Machine>
   protocol::Step step_after(const protocol::Request& request, const protocol::Answer& answer, Machine& machine);
-  bool is_waited_out(const protocol::Answer& answer, std::shared_ptr<net::Link>& link);
+
+  /// The refusal, if it is one after which the same request may be sent again, to a server that takes it. Leaves the one
+  /// behind `link` if that is not it.
+  std::optional<net::Failure> refusal_to_wait_out(const protocol::Answer& answer,
+                                                  const std::shared_ptr<net::Link>& link);
+  static bool may_go_by(const net::Failure& failure) noexcept {
+    return failure.kind == net::Failure::Kind::refused || failure.kind == net::Failure::Kind::turned_away;
+  }
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(const redisReply& push);
-  net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, net::Call& call,
+  struct Calls {
+    net::Call* main;
+    net::Call* next;  ///< for protocol::Request::next
+  };
+  net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, Calls calls,
                                   net::Deadline deadline, const std::stop_token& stop);
-  void send(const protocol::Request& request, net::Link& link, net::Call* call) const;
+  void send(const protocol::Request& request, net::Link& link, Calls calls) const;
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
-  void note_refusal(const redisReply& reply, std::atomic<bool>& refused, std::string_view consequence);
+  void note_means(Pushes::Next next, std::size_t means, std::string_view error);
+  void greet(net::Link& link, const net::Greeting& greeting);
 
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
+  Pushes pushes_;
+  Identity identity_;
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
 
   std::atomic<bool> surveyed_{false};
-  std::atomic<bool> mailbox_refused_{false};
-  std::atomic<bool> tracking_refused_{false};
+  std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means of pushes_
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
-  std::atomic<std::uint64_t> pushing_link_{0};  // the one on which we have asked for pushes
+  std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
 
   // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
   // caretaker: its thread ends first, and it goes last. Posts leave errands behind.)
@@ -202,9 +229,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
   constexpr bool waits = requires(const protocol::Grant& grant) { machine.granted(grant, now()); };
   const net::Failure cancelled{net::Failure::Kind::cancelled, "cancelled"};
   Refusals refusals = this->refusals(machine, deadline);
-  // What to report when the repetitions run out of time: the last of these.
-  std::optional<net::Failure> broke;
-  std::optional<Answered> refused;
+  std::optional<net::Failure> last;  // why the present request was not answered: to be reported when the time is up
   std::shared_ptr<net::Link> link;
   protocol::Step step = machine.start(now());
   for (;;) {
@@ -218,44 +243,44 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
         if (how == net::Link::Waited::stopped) return cancelled;
         if (how == net::Link::Waited::broken)
           link.reset();  // its descriptor is not to stay open for as long as we wait
-        step = mail.grant ? machine.granted(*mail.grant, now()) : machine.woken(now());
+        if (mail.grant) {
+          step = machine.granted(*mail.grant, now());
+        } else if (mail.first && !mail.changed && how == net::Link::Waited::done) {
+          step = machine.told_first(*mail.first, now());
+        } else {
+          step = machine.woken(now());
+        }
         continue;
       }
     }
     const auto& request = std::get<protocol::Request>(step);
     if (stop.stop_requested()) return cancelled;
     Exchanged exchanged = exchange(request, deadline, stop, link);
-    if (auto* answered = std::get_if<Answered>(&exchanged)) {
-      const protocol::Answer answer = detail::view(*answered);
-      if (!is_waited_out(answer, link)) {
-        broke.reset();
-        refused.reset();
-        step = step_after(request, answer, machine);
-        continue;
-      }
-      // Nothing was carried out: the same request again, unless the time is up.
-      refused = std::move(*answered);
-      broke.reset();
-      const Refusals::Next next = refusals.pause(stop);
-      if (next == Refusals::Next::stopped) return cancelled;
-      if (next == Refusals::Next::give_up) step = machine.answered(detail::view(*refused));
-    } else if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
+    if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();
       link.reset();
       if (unanswered->failure.kind != net::Failure::Kind::unreachable) return std::move(unanswered->failure);
-      broke = std::move(unanswered->failure);
-      refused.reset();
+      last = std::move(unanswered->failure);
+      continue;
+    }
+    if (const auto* answered = std::get_if<Answered>(&exchanged)) {
+      const protocol::Answer answer = detail::view(*answered);
+      last = refusal_to_wait_out(answer, link);
+      if (!last) {
+        step = step_after(request, answer, machine);
+        continue;
+      }
     } else {
       auto& failure = std::get<net::Failure>(exchanged);
-      if (failure.kind == net::Failure::Kind::turned_away) {
-        const Refusals::Next next = refusals.pause(stop);
-        if (next == Refusals::Next::stopped) return cancelled;
-        if (next == Refusals::Next::ask_again) continue;
-      }
-      if (failure.kind != net::Failure::Kind::timed_out || (!broke && !refused)) return std::move(failure);
-      if (broke) return broke;
-      step = machine.answered(detail::view(*refused));
+      if (failure.kind != net::Failure::Kind::timed_out || !last) last = std::move(failure);
     }
+    link.reset();
+    // Nothing was carried out: the same request again, unless it is of no use or the time is up.
+    const Refusals::Next next = may_go_by(*last) ? refusals.pause(stop) : Refusals::Next::give_up;
+    if (next == Refusals::Next::stopped) return cancelled;
+    if (next == Refusals::Next::ask_again) continue;
+    if (last->kind != net::Failure::Kind::refused) return last;
+    step = machine.answered({.type = protocol::Answer::Type::error, .text = last->text, .now = now()});
   }
 }
 

@@ -6,13 +6,11 @@
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
 
-namespace redismutex::net {
-
 /// Why a login failed, as a sentence that says what to do about it. Nothing here asks the server anything: what it said
 /// comes in as text. A reason that goes by is Failure::Kind::turned_away, one that stays is `unusable` or
 /// `refused_login`. Servers and proxies repeat commands in their errors, the password included: their own words are
 /// shown only if none was sent.
-namespace diagnosis {
+namespace redismutex::net::diagnosis {
 
 enum class Login { without_password, with_password };
 
@@ -42,5 +40,4 @@ enum class Transport { plain, tls };
 /// The connection broke before anything was answered.
 Failure of_broken_login(const Failure& failure, Transport transport);
 
-}  // namespace diagnosis
-}  // namespace redismutex::net
+}  // namespace redismutex::net::diagnosis

@@ -10,6 +10,7 @@ struct Failure {
     unreachable,    ///< no connection, or it broke: trying again may help
     timed_out,      ///< the caller's deadline passed first
     cancelled,      ///< the caller's stop_token fired first
+    refused,        ///< the server was left, because of a refusal, which is the text; nothing was sent to it after that
     turned_away,    ///< the server is there, and takes nobody in for now: trying again after a pause helps
     refused_login,  ///< the server wants other credentials
     unusable,       ///< what answers is not a server that we can use: wrong protocol, certificate, database

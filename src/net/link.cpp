@@ -25,7 +25,9 @@ constexpr std::size_t crowd = 8;
 constexpr const char* out_of_memory = "out of memory";  // short enough for a string without any
 
 bool confirms_subscription(const redisReply& push) {
-  return push.elements > 0 && std::string_view{push.element[0]->str, push.element[0]->len} == "subscribe";
+  if (push.elements == 0) return false;
+  const std::string_view kind{push.element[0]->str, push.element[0]->len};
+  return kind == "subscribe" || kind == "ssubscribe";
 }
 
 }  // namespace
@@ -56,18 +58,18 @@ void Link::end_login(Greeting greeting) {
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
-void Link::send(std::initializer_list<Outgoing> commands) {
+void Link::send(std::span<const Outgoing> commands) {
   const Deadline overdue_at = std::chrono::steady_clock::now() + reply_timeout_;
   std::unique_lock lock{mutex_};
   try {
-    if (!failure_) {
+    const bool over = failure_ || retired_;
+    if (!over) {
       for (const Outgoing& command : commands) queue(command, overdue_at);
       if (!writing_ && !corked_) write(lock);
       if (outgoing_.size() <= max_unsent_size) return;
     }
-    const bool overflows = !failure_;
     lock.unlock();
-    if (overflows) return fail({Failure::Kind::unreachable, "the server takes no more data"});  // which wakes ours, too
+    if (!over) return fail({Failure::Kind::unreachable, "the server takes no more data"});  // which wakes ours, too
   } catch (const std::bad_alloc&) {  // half a command may be in the buffer, or the place of a call be missing
     if (lock.owns_lock()) lock.unlock();
     fail({Failure::Kind::unreachable, out_of_memory});
@@ -420,7 +422,8 @@ void Link::fail_if_overdue() {
 
 Failure Link::failure() const {
   const std::lock_guard lock{mutex_};
-  return failure_.value_or(Failure{Failure::Kind::unreachable, "the connection is intact"});
+  if (failure_) return *failure_;
+  return retired_.value_or(Failure{Failure::Kind::unreachable, "the connection is intact"});
 }
 
 }  // namespace redismutex::net

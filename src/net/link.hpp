@@ -71,7 +71,8 @@ class Link {
 
   /// Sends commands, one right behind the other. Never waits: what the server does not take yet, or what goes out together
   /// with others, is sent by those who wait for answers. Whether it worked is learnt by waiting for the calls.
-  void send(std::initializer_list<Outgoing> commands);
+  void send(std::span<const Outgoing> commands);
+  void send(std::initializer_list<Outgoing> commands) { send(std::span{commands.begin(), commands.size()}); }
 
   /// For who has sent and does not wait: what was to go out with others goes now.
   void flush();
@@ -135,7 +136,7 @@ class Link {
   /// Breaks the link on purpose.
   void fail(Failure failure);
 
-  /// The same, but all that is in flight is answered first. Nothing more should be sent.
+  /// The same, but all that is in flight is answered first. Whatever is to be sent from now on fails, and is not sent.
   void retire(Failure why);
 
   /// How much may wait for a server that does not read, in bytes.

@@ -18,7 +18,6 @@ using diagnosis::Question;
 
 constexpr std::array hello{"HELLO"sv, "3"sv};
 constexpr std::array info{"INFO"sv, "server"sv};
-// For the administrator's CLIENT LIST; servers before 7.2 do not know it, so the answers do not matter.
 constexpr std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
 constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
 
@@ -71,7 +70,6 @@ class Login {
     const bool before = credentials == Credentials::before_hello;
     if (before) link_.send({{&authenticated, authenticate}});
     if (!before && !options_.password.empty()) greet.insert(greet.end(), authenticate.begin(), authenticate.end());
-    if (!options_.client_name.empty()) greet.insert(greet.end(), {"SETNAME"sv, std::string_view{options_.client_name}});
 
     Call greeted;
     Call selected;
@@ -79,9 +77,9 @@ class Login {
     const std::array select{"SELECT"sv, std::string_view{db}};
     const bool selects = options_.db != 0;
     if (selects) {
-      link_.send({{&greeted, greet}, {nullptr, library_name}, {nullptr, library_version}, {&selected, select}});
+      link_.send({{&greeted, greet}, {&selected, select}});
     } else {
-      link_.send({{&greeted, greet}, {nullptr, library_name}, {nullptr, library_version}});
+      link_.send({{&greeted, greet}});
     }
     // All calls are on the wire, so all are waited for, or withdrawn, before this function's frame goes.
     const std::optional<Failure> no_authentication = before ? wait_for(authenticated) : std::nullopt;
@@ -146,6 +144,17 @@ class Login {
 std::variant<Greeting, Failure> log_in(Link& link, const ConnectionOptions& options, Deadline deadline,
                                        const std::stop_token& stop) {
   return Login{link, options, deadline, stop}.run();
+}
+
+void tell_names(Link& link, const Greeting& greeting, std::string_view name) {
+  const std::array named{"HELLO"sv, "3"sv, "SETNAME"sv, name};
+  // An older server would note a refusal in its ACL log, because it takes SETINFO for a right that the user lacks.
+  const bool knows_libraries = greeting.server == "valkey" || greeting.version >= Greeting::Version{7, 2, 0};
+  if (knows_libraries) {
+    link.send({{nullptr, named}, {nullptr, library_name}, {nullptr, library_version}});
+  } else {
+    link.send({{nullptr, named}});
+  }
 }
 
 }  // namespace redismutex::net

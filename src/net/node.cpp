@@ -21,10 +21,11 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, Link::PushHandler on_push)
+Node::Node(ConnectionOptions options, Link::PushHandler on_push, LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
       on_push_{std::move(on_push)},
+      on_login_{std::move(on_login)},
       dialler_{std::make_unique<Dialler>(options_)} {
   register_for_fork();
 }
@@ -45,7 +46,7 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
     const auto now = steady_clock::now();
     if (now >= give_up) {
-      if (tried) return last_failure_;
+      if (tried || last_failure_.kind == Failure::Kind::refused) return last_failure_;
       const std::string why = failures_ == 0 ? "" : ": " + last_failure_.text;
       return Failure{Failure::Kind::timed_out, "no connection within the time limit" + why};
     }
@@ -83,7 +84,8 @@ std::shared_ptr<Link> Node::present_link() {
   return link_ && !link_->broken() ? link_ : nullptr;
 }
 
-bool Node::drop(const std::shared_ptr<Link>& link, Failure why) {
+bool Node::drop(const std::shared_ptr<Link>& link, std::string_view refusal) {
+  const Failure why{Failure::Kind::refused, std::string{refusal}};
   {
     const std::lock_guard lock{mutex_};
     if (link_ != link || link->broken()) return false;
@@ -92,7 +94,7 @@ bool Node::drop(const std::shared_ptr<Link>& link, Failure why) {
     link_.reset();
     pause_before_next_attempt();
   }
-  link->retire(std::move(why));
+  link->retire(why);
   return true;
 }
 
@@ -130,7 +132,9 @@ Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) tr
       std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
   auto logged_in = log_in(*link, options_, deadline, stop);
   if (auto* failure = std::get_if<Failure>(&logged_in)) return std::move(*failure);
-  link->end_login(std::get<Greeting>(std::move(logged_in)));
+  auto& greeting = std::get<Greeting>(logged_in);
+  on_login_(*link, greeting);
+  link->end_login(std::move(greeting));
   return link;
 } catch (const std::exception& error) {  // no file descriptors, no memory
   return Failure{Failure::Kind::unreachable, error.what()};

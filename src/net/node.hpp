@@ -2,11 +2,13 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -25,8 +27,11 @@ namespace redismutex::net {
 /// that the clients of a server that comes back do not all arrive in the same instant.
 class Node final : private ForkAware {
  public:
+  /// Is called with each new link, by the thread that dialled, before others know of it.
+  using LoginHandler = std::function<void(Link& link, const Greeting& greeting)>;
+
   /// `on_push`: for every link, see Link.
-  Node(ConnectionOptions options, Link::PushHandler on_push);
+  Node(ConnectionOptions options, Link::PushHandler on_push, LoginHandler on_login);
   ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
@@ -35,10 +40,11 @@ class Node final : private ForkAware {
   /// The live link, if there is one.
   std::shared_ptr<Link> present_link();
 
-  /// Leaves the server that `link` leads to, because it is the wrong one: the next to ask for a link dials anew, which
-  /// looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link: whether it was
-  /// this call. What is in flight is still answered; then the link breaks, for the sake of those who wait for pushes.
-  bool drop(const std::shared_ptr<Link>& link, Failure why);
+  /// Leaves the server that `link` leads to, because it is the wrong one, by this refusal: the next to ask for a link
+  /// dials anew, which looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link:
+  /// whether it was this call. What is in flight is still answered; then the link breaks, for the sake of those who wait
+  /// for pushes.
+  bool drop(const std::shared_ptr<Link>& link, std::string_view refusal);
 
   const std::string& name() const noexcept { return name_; }
   const ConnectionOptions& options() const noexcept { return options_; }
@@ -58,6 +64,7 @@ class Node final : private ForkAware {
   const ConnectionOptions options_;
   const std::string name_;
   const Link::PushHandler on_push_;
+  const LoginHandler on_login_;
 
   std::unique_ptr<Dialler> dialler_;  // belongs to the one who set dialling_
 

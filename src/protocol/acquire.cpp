@@ -1,6 +1,8 @@
 #include "protocol/acquire.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "protocol/lease.hpp"
 
@@ -14,8 +16,21 @@ using std::chrono::milliseconds;
 // sooner, and watching costs a round trip.
 constexpr milliseconds before_watching{20};
 
-/// For how long the server takes a waiter for alive without hearing of it: three looks may be lost or late.
-milliseconds liveness_window(milliseconds delay) { return 3 * delay + milliseconds{1000}; }
+/// How long a waiter that is handed the lock has to show up, unless its place says otherwise.
+constexpr milliseconds usual_claim{1000};
+
+constexpr std::array<std::string_view, 1> time_command{"TIME"};
+
+std::optional<std::uint64_t> number_in(std::string_view digits) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return value;
+}
+
+bool is_ahead(std::uint64_t token, microseconds server_time) {
+  return token > static_cast<std::uint64_t>(server_time.count());
+}
 
 }  // namespace
 
@@ -26,34 +41,42 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
       window_ms_{std::to_string(liveness_window(terms.delay).count())},
       max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
       mailbox_{terms.mailbox},
-      set_{"SET", key.text(), id_, "NX", "GET", "PX", expiry_ms_},
-      line_up_{"EVALSHA",
-               scripts::acquire.sha1,
-               "2",
-               key.text(),
-               key.queue(),
-               id_,
-               expiry_ms_,
-               mailbox_,
-               window_ms_,
-               max_waiters_,
-               terms.fencing == Fencing::with_token ? "1" : "0"},
-      look_{"GET", key.text()} {}
+      set_{"SET", key.text(), id_, "NX", "PX", expiry_ms_},
+      get_floor_{"GET", key.floor()},
+      floor_and_time_{get_floor_, time_command},
+      line_up_{"EVALSHA",  scripts::acquire.sha1, "3",  key.text(), key.line(), key.floor(), id_, expiry_ms_, details_,
+               window_ms_, max_waiters_,          was_, ""},
+      look_{"PTTL", key.text()} {
+  describe_place();
+}
 
-Step Acquire::start(Instant /*now*/) {
-  const bool short_way = terms_.fencing == Fencing::without_token && !(terms_.expect_queue && terms_.wait_until);
-  return short_way ? set() : line_up();
+/// As lua/line.lua reads it.
+void Acquire::describe_place() {
+  enum { wants_token = 1, wants_to_know_when_first = 2, own_claim = 4 };
+  const bool looks_by_itself = mailbox_ == "-";
+  const milliseconds claim = std::min(looks_by_itself ? liveness_window(terms_.delay) : usual_claim, terms_.expiry);
+  int digit = terms_.fencing == Fencing::with_token ? wants_token : 0;
+  if (!looks_by_itself && terms_.delay > claim) digit |= wants_to_know_when_first;
+  if (claim != usual_claim) digit |= own_claim;
+  details_ = std::to_string(digit);
+  if (claim != usual_claim) details_.append(std::to_string(claim.count())).append(" ");
+  details_.append(mailbox_);
+  line_up_[8] = details_;
+  line_up_[11] = was_;
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------------
 
+Step Acquire::start(Instant /*now*/) { return terms_.expect_line && terms_.wait_until ? line_up() : set(); }
+
 Step Acquire::set() {
   state_ = State::setting;
-  return Request{.arguments = set_};
+  if (terms_.fencing == Fencing::without_token) return Request{.arguments = set_};
+  return Request{.arguments = set_, .joined = floor_and_time_};
 }
 
 Step Acquire::line_up() {
-  state_ = State::queueing;
+  state_ = State::lining_up;
   lined_up_ = true;
   return Request{
       .arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = mailbox_ != "-" && terms_.wait_until};
@@ -70,28 +93,52 @@ Step Acquire::look() {
 Step Acquire::answered(const Answer& answer) {
   switch (state_) {
     case State::setting: return answered_set(answer);
-    case State::queueing: return answered_line_up(answer);
+    case State::lining_up: return answered_line_up(answer);
     default: return answered_look(answer);
   }
 }
 
 Step Acquire::answered_set(const Answer& answer) {
-  if (answer.type == Answer::Type::nothing) return held(answer, 0);
-  if (answer.type != Answer::Type::text) return refused(answer);
-  // Our own id: an earlier attempt got through. Its lease began when it arrived, which nobody knows: start it anew.
-  if (answer.text == id_) return line_up();
+  if (terms_.fencing == Fencing::with_token) return answered_set_with_token(answer);
+  if (answer.type == Answer::Type::text) return held(answer, 0);
+  return answer.type == Answer::Type::nothing ? taken() : refused(answer);
+}
+
+/// The answers to SET, to GET for the floor, and to TIME: seconds and microseconds. Whatever else came back, the script
+/// settles: it knows the id if the lock was taken, and it is refused in its turn if the server refuses.
+Step Acquire::answered_set_with_token(const Answer& answer) {
+  if (answer.type != Answer::Type::texts || answer.texts.size() != 4) return line_up();
+  if (!answer.texts[0]) return taken();
+  const auto floor = number_in(answer.texts[1].value_or("0"));
+  const auto seconds = number_in(answer.texts[2].value_or(""));
+  const auto microseconds = number_in(answer.texts[3].value_or(""));
+  if (!floor || !seconds || !microseconds) return line_up();
+  const std::uint64_t token = *seconds * 1'000'000 + *microseconds;
+  // A clock that was set back, or a floor that is none of ours: what is minted then has to be stored.
+  if (*floor >= token) return line_up();
+  return held(answer, token);
+}
+
+Step Acquire::taken() {
   met_others_ = true;
   return terms_.wait_until ? line_up() : Done{};
 }
 
 Step Acquire::answered_line_up(const Answer& answer) {
-  enum { held_now, in_line, no_place };
+  enum { held_now, in_line, no_place, ask_again };
   if (answer.type != Answer::Type::integers || answer.integers.size() < 2) return refused(answer);
   const std::int64_t state = answer.integers[0];
   if (state == held_now && answer.integers.size() == 3) {
-    return held(answer, static_cast<std::uint64_t>(answer.integers[2]));
+    const Step step = held(answer, static_cast<std::uint64_t>(answer.integers[2]));
+    if (auto* taken = std::get_if<Held>(&outcome_)) {
+      taken->token_is_ahead = is_ahead(taken->token, microseconds{answer.integers[1]});
+    }
+    return step;
   }
   met_others_ = true;
+  if (state == ask_again) return time_is_up(answer.now) ? Done{} : line_up();
+  was_.clear();
+  line_up_[11] = was_;
   if (state == no_place) {
     lined_up_ = false;
     if (terms_.wait_until) outcome_ = Full{};
@@ -111,27 +158,33 @@ Step Acquire::placed(const Answer& answer) {
     watching_ = false;
   }
   first_ = is_first;
-  holder_deadline_.reset();
-  if (is_first && answer.integers[2] >= 0) holder_deadline_ = answer.now + milliseconds{answer.integers[2] + 1};
+  note_holders_lease(is_first ? answer.integers[2] : -1, answer.now);
   return wait(answer.now);
 }
 
+/// What PTTL told: -1 for a key that never expires.
+void Acquire::note_holders_lease(std::int64_t ms, Instant now) {
+  holder_deadline_.reset();
+  if (ms >= 0) holder_deadline_ = now + milliseconds{ms + 1};
+}
+
 Step Acquire::answered_look(const Answer& answer) {
-  if (answer.type == Answer::Type::error) return refused(answer);
-  // Free, or already ours: both are settled by asking in the queue's terms.
-  if (answer.type != Answer::Type::text || answer.text == id_) return line_up();
+  constexpr std::int64_t no_key = -2;
+  if (answer.type != Answer::Type::integer) return refused(answer);
+  if (answer.integer == no_key) return line_up();
+  note_holders_lease(answer.integer, answer.now);
   return wait(answer.now);
 }
 
 Step Acquire::unanswered() {
   watching_ = false;
   in_doubt_ = true;
-  return state_ == State::setting ? set() : line_up();
+  return line_up();
 }
 
 // ---- waiting --------------------------------------------------------------------------------------------------------
 
-bool Acquire::time_is_up(Instant now) const { return now >= *terms_.wait_until; }
+bool Acquire::time_is_up(Instant now) const { return terms_.wait_until && now >= *terms_.wait_until; }
 
 Step Acquire::wait(Instant now) {
   state_ = State::waiting;
@@ -151,9 +204,24 @@ Step Acquire::woken(Instant now) {
   return line_up();
 }
 
+Step Acquire::refreshed(Instant now) {
+  next_refresh_ = now + terms_.delay;
+  return wait(now);
+}
+
+Step Acquire::told_first(milliseconds claim, Instant now) {
+  first_ = true;
+  first_since_ = now;
+  watching_ = false;
+  note_holders_lease(claim.count(), now);
+  return wait(now);
+}
+
 Step Acquire::wake_at(std::string_view mailbox) {
+  was_ = details_;
   mailbox_ = mailbox;
-  line_up_[7] = mailbox_;
+  watching_ = false;  // another mailbox is that of another link
+  describe_place();
   return line_up();
 }
 
@@ -166,7 +234,11 @@ Step Acquire::granted(const Grant& grant, Instant now) {
   const Instant granted_at = std::min(asked_at_ + later - std::chrono::abs(later) / 100, grant.arrived);
   const Instant until = valid_until(granted_at, grant.claim);
   if (now >= until) return line_up();  // it lay unread for too long: that is no lock any more
-  outcome_ = Held{.valid_until = until, .token = grant.token, .claimed = true};
+  outcome_ = Held{.valid_until = until,
+                  .token = grant.token,
+                  .claimed = true,
+                  .token_is_ahead = is_ahead(grant.token, grant.granted_at),
+                  .details = details_};
   return Done{};
 }
 
@@ -185,7 +257,7 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
 }
 
 Step Acquire::refused(const Answer& answer) {
-  static constexpr std::array<std::string_view, 4> commands{"SET", "acquire.lua", "", "GET"};
+  static constexpr std::array<std::string_view, 4> commands{"SET", "acquire.lua", "", "PTTL"};
   outcome_ = refusal(answer, commands[static_cast<std::size_t>(state_)]);
   return Done{};
 }

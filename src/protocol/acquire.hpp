@@ -19,25 +19,26 @@ namespace redismutex::protocol {
 /// How a lock is to be taken.
 struct Terms {
   std::chrono::milliseconds expiry;
-  std::optional<Instant> wait_until;  ///< none: one attempt, and no place in the queue
+  std::optional<Instant> wait_until;  ///< none: one attempt, and no place in line
   std::chrono::milliseconds delay;    ///< how often a waiter looks by itself, should all else fail
   int max_waiters = 10000;
   Fencing fencing = Fencing::without_token;
   std::string_view mailbox = "-";  ///< see Acquire::wake_at
-  bool expect_queue = false;       ///< the lock was taken the last time: do not try the short way first
+  bool expect_line = false;        ///< the lock was taken the last time: do not try the short way first
 };
 
 /// Takes a lock, now or by waiting for it.
 ///
-/// The short way asks and takes in one command: `SET key id NX GET PX expiry`. GET makes it safe to repeat after a lost
-/// answer, because a lock that the first attempt took is recognised by its id; and it makes a key of another type an
-/// error rather than a lock that never gets free. (NX with GET needs Redis 7.0 or Valkey.) With a fencing token it is a
-/// script, lua/acquire.lua, which is as repeatable.
+/// The short way asks and takes in one command: `SET key id NX PX expiry`. The value of a key that somebody else has never
+/// comes back, however large. A lock with a fencing token asks for the floor and the time in the same transaction: its token
+/// is the time in microseconds. A repeat, and whatever else is not plain (a floor ahead of a clock that was set back,
+/// a transaction that is refused), goes by the script, lua/acquire.lua, which recognises the id. A key of another type is an
+/// error there, and "taken" for a single try.
 ///
-/// A lock that is taken is waited for in a queue on the server, see lua/acquire.lua. Who holds it hands it over, and the
+/// A lock that is taken is waited for in a line on the server, see lua/line.lua. The owner hands it over, and the
 /// server wakes us with a Grant. That message is only a hint: a waiter that missed it finds out when it looks by itself,
 /// which is every `delay`, at the end of the holder's lease if it is the first in line, and whenever the connection was
-/// lost or the key was changed by somebody who knows nothing of the queue.
+/// lost or the key was changed by somebody who knows nothing of the line.
 class Acquire {
  public:
   /// `key` and `id` must outlive the machine.
@@ -50,9 +51,13 @@ class Acquire {
   Step unanswered();
   Step woken(Instant now);
   Step granted(const Grant& grant, Instant now);
+  Step told_first(std::chrono::milliseconds claim, Instant now);
 
-  /// The channel on which the server reaches us is another one, as after a reconnection; "-": there is none, nothing will
-  /// wake us. Asks again, because the place in the queue names it.
+  /// Our place was renewed together with others: see Refresh.
+  Step refreshed(Instant now);
+
+  /// The mailbox in which the server reaches us is another one, as after a reconnection; "-": there is none, nothing will wake
+  /// us. Asks again, because the place in line names it, and keeps the place. Only after an answer, which nobody looks at then. Mailboxes are written as in lua/line.lua.
   Step wake_at(std::string_view mailbox);
   std::string_view mailbox() const noexcept { return mailbox_; }
 
@@ -63,6 +68,13 @@ class Acquire {
     Instant valid_until;
     std::uint64_t token = 0;  ///< the fencing token; 0: none was wanted
     bool claimed = false;     ///< handed over with a short lease, to be extended soon
+
+    /// The token is above the server's clock, which was set back. Those who pass the lock on among themselves must not count
+    /// it up then: the server keeps this one in mind, and no higher one.
+    bool token_is_ahead = false;
+
+    /// Of a place in line that it may have besides, because the message of the grant crossed with a question; see details().
+    std::string details = {};
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that we may not
@@ -72,21 +84,31 @@ class Acquire {
   /// Whether somebody else had the lock at any time: likely so again next time.
   bool met_others() const noexcept { return met_others_; }
 
-  /// Whether the server may know our id although outcome() is not Held, as an owner or in the queue: release it.
+  /// Whether the server may know our id although outcome() is not Held, as an owner or in line: release it.
   bool left_traces() const noexcept;
+
+  /// What stands in our place in line behind the id, for giving it up or renewing it.
+  const std::string& details() const noexcept { return details_; }
+
+  /// What may stand there still, while the mailbox changes; else empty.
+  const std::string& former_details() const noexcept { return was_; }
 
   /// Whether some attempt to take the lock was never answered.
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
-  enum class State { setting, queueing, waiting, looking };
+  enum class State { setting, lining_up, waiting, looking };
 
+  void describe_place();
   Step set();
   Step line_up();
   Step look();
   Step answered_set(const Answer& answer);
+  Step answered_set_with_token(const Answer& answer);
+  Step taken();
   Step answered_line_up(const Answer& answer);
   Step placed(const Answer& answer);
+  void note_holders_lease(std::int64_t ms, Instant now);
   Step answered_look(const Answer& answer);
   Step wait(Instant now);
   Step held(const Answer& answer, std::uint64_t token);
@@ -99,8 +121,12 @@ class Acquire {
   const std::string window_ms_;
   const std::string max_waiters_;
   std::string mailbox_;
-  const std::array<std::string_view, 7> set_;
-  std::array<std::string_view, 11> line_up_;
+  std::string details_;  // of our place in line
+  std::string was_;      // what they were in the place that the server may still have
+  const std::array<std::string_view, 6> set_;
+  const std::array<std::string_view, 2> get_floor_;
+  const std::array<Arguments, 2> floor_and_time_;
+  std::array<std::string_view, 13> line_up_;
   const std::array<std::string_view, 2> look_;
 
   State state_ = State::setting;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,10 +14,17 @@
 
 namespace redismutex::protocol {
 
+/// A command and its arguments.
+using Arguments = std::span<const std::string_view>;
+
 /// A command to send. The arguments stay valid until the state machine that made it is told what came of it.
 struct Request {
-  std::span<const std::string_view> arguments;
-  const Script* script = nullptr;   ///< what to load if the server answers that it does not know it
+  Arguments arguments;
+  const Script* script = nullptr;  ///< what to load if the server answers that it does not know it
+  std::span<const Arguments> joined =
+      {};                           ///< to be carried out with it in one transaction: the answer is a list of all
+  Arguments next = {};              ///< another command, right behind it: Answer::next is its answer
+  int times = 1;                    ///< sent so often, in one write; the last answer counts
   bool wants_wake_ups = false;      ///< subscribe to our channel first, on a connection that has not done so yet
   bool wants_invalidation = false;  ///< have the server tell us once when the key that this reads is changed
   bool wakes_others = false;        ///< let the server send what it has for them before it answers us
@@ -24,13 +32,15 @@ struct Request {
 
 /// What the server answered.
 struct Answer {
-  enum class Type { nothing, text, integer, integers, error, other };
+  enum class Type { nothing, text, integer, integers, texts, error, other };
 
   Type type = Type::nothing;
   std::string_view text;  ///< of a string, a status or an error
   std::int64_t integer = 0;
-  std::vector<std::int64_t> integers;  ///< of a list
-  Instant sent_at;                     ///< read before the request left
+  std::vector<std::int64_t> integers;                  ///< of a list
+  std::vector<std::optional<std::string_view>> texts;  ///< of a list, and of the lists in it; none: nothing is there
+  std::int64_t next = 0;                               ///< of Request::next, if that was an integer
+  Instant sent_at;                                     ///< read before the request left
   Instant now;
 };
 
@@ -68,8 +78,10 @@ using Step = std::variant<Request, Pause, Done>;
 ///
 /// Acquire, the one that waits for others, also has
 ///
-///     Step granted(grant, now)  the Pause was ended by the server: the lock is ours
-///     Step wake_at(mailbox)     the channel on which the server can reach us is another one, or none
+///     Step granted(grant, now)     the Pause was ended by the server: the lock is ours
+///     Step told_first(claim, now)  or: nobody is ahead of us any more
+///     Step refreshed(now)          or by the driver: our place was renewed together with others
+///     Step wake_at(mailbox)        the channel on which the server can reach us is another one, or none
 ///
 /// After Done the machine's outcome() says how it ended. A driver may also stop at any time before.
 

@@ -6,6 +6,7 @@ namespace redismutex::protocol {
 namespace {
 
 std::string_view flag(Tracking tracking) { return tracking == Tracking::on ? "1" : "0"; }
+std::string_view flag(Longer longer) { return longer == Longer::stays ? "1" : "0"; }
 
 bool is_list_of(const Answer& answer, std::size_t count) {
   return answer.type == Answer::Type::integers && answer.integers.size() == count;
@@ -16,11 +17,8 @@ bool is_list_of(const Answer& answer, std::size_t count) {
 Extend::Extend(const Key& key, const OwnerId& id, const Terms& terms)
     : terms_{terms},
       expiry_ms_{std::to_string(terms.expiry.count())},
-      token_{std::to_string(terms.token)},
-      arguments_{"EVALSHA",  scripts::extend.sha1, "2",
-                 key.text(), key.queue(),          flag(terms.tracking),
-                 id.text(),  expiry_ms_,           terms.longer == Longer::stays ? "GT" : "",
-                 token_} {}
+      arguments_{"EVALSHA",  scripts::extend.sha1, "2", key.text(), key.line(), flag(terms.tracking), id.text(),
+                 expiry_ms_, flag(terms.longer)} {}
 
 Step Extend::start(Instant /*now*/) {
   return Request{
@@ -45,15 +43,14 @@ Step Extend::woken(Instant /*now*/) { return Done{}; }
 
 ExtendMany::ExtendMany(std::vector<Item> items, Tracking tracking)
     : items_{std::move(items)}, tracking_{tracking}, key_count_{std::to_string(2 * items_.size())} {
-  numbers_.reserve(2 * items_.size());
-  arguments_.reserve(4 + 6 * items_.size());
+  numbers_.reserve(items_.size());
+  arguments_.reserve(4 + 5 * items_.size());
   arguments_.assign({"EVALSHA", scripts::extend.sha1, key_count_});
-  for (const Item& item : items_) arguments_.insert(arguments_.end(), {item.key->text(), item.key->queue()});
+  for (const Item& item : items_) arguments_.insert(arguments_.end(), {item.key->text(), item.key->line()});
   arguments_.push_back(flag(tracking));
   for (const Item& item : items_) {
     const std::string& expiry_ms = numbers_.emplace_back(std::to_string(item.expiry.count()));
-    const std::string& token = numbers_.emplace_back(std::to_string(item.token));
-    arguments_.insert(arguments_.end(), {item.id->text(), expiry_ms, "GT", token});
+    arguments_.insert(arguments_.end(), {item.id->text(), expiry_ms, flag(Longer::stays)});
   }
 }
 

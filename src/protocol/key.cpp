@@ -2,14 +2,23 @@
 
 #include <stdexcept>
 
+#include "protocol/slot.hpp"
+
 namespace redismutex::protocol {
 namespace {
 
-bool has_hash_tag(std::string_view text) {
-  const auto opening = text.find('{');
-  if (opening == std::string_view::npos) return false;
-  const auto closing = text.find('}', opening);
-  return closing != std::string_view::npos && closing > opening + 1;
+/// What follows the prefix in the names beside a key.
+std::string rest_of_name(std::string_view key) {
+  std::string rest;
+  rest.reserve(key.size() + 6);
+  if (hashed_part(key).size() < key.size()) {
+    rest.append(":").append(key);
+  } else if (key.find('}') == std::string_view::npos) {
+    rest.append("{").append(key).append("}");
+  } else {
+    rest.append("{").append(word_of(slot_of(key))).append("}").append(key);
+  }
+  return rest;
 }
 
 }  // namespace
@@ -20,12 +29,13 @@ Key::Key(std::string_view text) : text_{text} {
     throw std::invalid_argument{"the key has " + std::to_string(text.size()) + " bytes, at most " +
                                 std::to_string(max_size) + " are allowed"};
   }
-  queue_.reserve(text.size() + 13);
-  if (has_hash_tag(text)) {
-    queue_.append("redismutex::").append(text);
-  } else {
-    queue_.append("redismutex:{").append(text).append("}");
+  if (text.starts_with(prefix)) {
+    throw std::invalid_argument{"the key begins with '" + std::string{prefix} +
+                                "', as only the names that the library keeps beside keys may: choose another one"};
   }
+  const std::string rest = rest_of_name(text);
+  line_.append(prefix).append(rest);
+  floor_.append(prefix).append("floor:").append(rest);
 }
 
 }  // namespace redismutex::protocol

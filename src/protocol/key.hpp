@@ -5,24 +5,33 @@
 
 namespace redismutex::protocol {
 
-/// The user's key, exactly as given, and the name of the hash beside it that holds the queue.
+/// The user's key, exactly as given, and the names of what stands beside it on the server.
+///
+/// Each name belongs to one key only, and to the key's own slot of a cluster, so that scripts may use them together.
 class Key {
  public:
   static constexpr std::size_t max_size = 4096;
 
-  /// Throws std::invalid_argument for an empty key, or one of more than max_size bytes.
+  /// What the names beside a key begin with. No user's key does.
+  static constexpr std::string_view prefix = "redismutex:";
+
+  /// Throws std::invalid_argument for an empty key, one of more than max_size bytes, or one that begins with `prefix`.
   explicit Key(std::string_view text);
 
   const std::string& text() const noexcept { return text_; }
 
-  /// `redismutex:{key}`, or `redismutex::key` where the key has a hash tag of its own: a different name for each key, and
-  /// in the key's own slot of a cluster. (Of keys that contain a `}` but no tag no such name exists: they work on single
-  /// servers only.) Source: Redis Cluster specification, "Hash tags".
-  const std::string& queue() const noexcept { return queue_; }
+  /// Where those stand who wait for the lock, see lua/line.lua: `redismutex:{key}`; `redismutex::key` where the key has a
+  /// hash tag of its own; `redismutex:{word}key` where it has none but a `}`, which would end ours too soon: the word is the
+  /// first one in the key's slot.
+  const std::string& line() const noexcept { return line_; }
+
+  /// The highest fencing token that has to be remembered: the same with `redismutex:floor:` in front.
+  const std::string& floor() const noexcept { return floor_; }
 
  private:
   std::string text_;
-  std::string queue_;
+  std::string line_;
+  std::string floor_;
 };
 
 }  // namespace redismutex::protocol

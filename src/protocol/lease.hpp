@@ -28,6 +28,11 @@ constexpr Instant::duration confirm_after(Instant::duration left) {
   return std::min<Instant::duration>(std::chrono::milliseconds{100}, left / 8);
 }
 
+/// For how long the server takes a waiter for alive that looks every `delay`: three looks may be lost or late.
+constexpr std::chrono::milliseconds liveness_window(std::chrono::milliseconds delay) {
+  return 3 * delay + std::chrono::milliseconds{1000};
+}
+
 /// What is left at `now`, rounded down to milliseconds, never negative.
 constexpr std::chrono::milliseconds time_left(Instant valid_until, Instant now) {
   return std::max(std::chrono::floor<std::chrono::milliseconds>(valid_until - now), std::chrono::milliseconds{0});

@@ -1,21 +1,75 @@
 #include "protocol/owner_id.hpp"
 
-#include <string_view>
+#include <charconv>
+#include <system_error>
 
 namespace redismutex::protocol {
+namespace {
 
-OwnerId::OwnerId(const Entropy& entropy) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  Entropy bytes = entropy;
-  bytes[6] = (bytes[6] & std::byte{0x0f}) | std::byte{0x40};  // the version
-  bytes[8] = (bytes[8] & std::byte{0x3f}) | std::byte{0x80};  // the variant
-  text_.assign(36, '-');
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) ++at;
-    text_[at++] = digits[std::to_integer<std::size_t>(bytes[i] >> 4)];
-    text_[at++] = digits[std::to_integer<std::size_t>(bytes[i] & std::byte{0x0f})];
+constexpr std::uint64_t low_bits(std::uint64_t value, int count) { return value & ((std::uint64_t{1} << count) - 1); }
+
+void append_hex(std::string& text, std::uint64_t value, int digits) {
+  constexpr std::string_view all = "0123456789abcdef";
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) text += all[(value >> shift) & 0xf];
+}
+
+/// The number that hexadecimal digits stand for; small letters only.
+std::optional<std::uint64_t> read_hex(std::string_view digits) {
+  if (digits.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return value;
+}
+
+// Where the digits of a UUID stand in its text.
+constexpr std::size_t text_size = 36;
+constexpr std::string_view form = "xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx";
+
+}  // namespace
+
+std::string Tag::text() const {
+  std::string text;
+  append_hex(text, low_bits(bits, 40), 10);
+  return text;
+}
+
+Tag make_tag(std::int64_t client_id, std::uint64_t random) {
+  if (client_id <= 0) return {low_bits(random, 40)};
+  return {low_bits(static_cast<std::uint64_t>(client_id), 24) << 16 | low_bits(random, 16)};
+}
+
+// The bits of the time are cut in three by the version and the variant: 8 before, 12 between, 22 behind.
+OwnerId::OwnerId(const Parts& parts) {
+  const std::uint64_t tag = low_bits(parts.tag.bits, 40);
+  const std::uint64_t time = low_bits(static_cast<std::uint64_t>(parts.asked_at.count()), 42);
+  const std::uint64_t behind = low_bits(time, 22);
+  text_.reserve(text_size);
+  append_hex(text_, tag >> 8, 8);
+  text_ += '-';
+  append_hex(text_, low_bits(tag, 8) << 8 | time >> 34, 4);
+  text_ += "-4";
+  append_hex(text_, low_bits(time >> 22, 12), 3);
+  text_ += '-';
+  append_hex(text_, 0x8000 | behind >> 8, 4);
+  text_ += '-';
+  append_hex(text_, low_bits(behind, 8) << 40 | low_bits(parts.random, 40), 12);
+}
+
+std::optional<OwnerId::Parts> read_owner_id(std::string_view text) {
+  if (text.size() != text_size) return std::nullopt;
+  for (std::size_t i = 0; i < text_size; ++i) {
+    if (form[i] != 'x' && form[i] != text[i]) return std::nullopt;
   }
+  const auto first = read_hex(text.substr(0, 8));
+  const auto second = read_hex(text.substr(9, 4));
+  const auto third = read_hex(text.substr(15, 3));
+  const auto fourth = read_hex(text.substr(19, 4));
+  const auto fifth = read_hex(text.substr(24, 12));
+  if (!first || !second || !third || !fourth || !fifth || *fourth >> 14 != 0b10) return std::nullopt;
+  const std::uint64_t time = low_bits(*second, 8) << 34 | *third << 22 | low_bits(*fourth, 14) << 8 | *fifth >> 40;
+  return OwnerId::Parts{
+      .tag = {*first << 8 | *second >> 8}, .asked_at = std::chrono::milliseconds{time}, .random = low_bits(*fifth, 40)};
 }
 
 }  // namespace redismutex::protocol

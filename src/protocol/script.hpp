@@ -13,13 +13,14 @@ struct Script {
   std::string_view source;
 };
 
-/// Generated from the files at build time; `queue.lua` stands in front of those that change the queue.
+/// Generated from the files at build time; `line.lua` is part of those that give a lock to somebody in line.
 namespace scripts {
 extern const Script acquire;
 extern const Script extend;
+extern const Script refresh;
 extern const Script release;
 
-inline constexpr std::array<const Script*, 3> all{&acquire, &extend, &release};
+inline constexpr std::array<const Script*, 4> all{&acquire, &extend, &refresh, &release};
 }  // namespace scripts
 
 }  // namespace redismutex::protocol

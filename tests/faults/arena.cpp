@@ -214,15 +214,14 @@ void Arena::end_workers(std::vector<std::string>& violations) {
 void Arena::look_for_traces(std::vector<std::string>& violations) {
   const RedisMutex mutex{Connection{serving_->url()}, {.blocking = false, .expiry = limit, .fencing = true}};
   for (const LockKey& key : lock_keys) {
-    const std::string name{key.name}, queue = "redismutex:{" + name + "}";
+    const std::string name{key.name}, line = "redismutex:{" + name + "}", floor = "redismutex:floor:{" + name + "}";
     const bool clean = eventually(limit, [&] {
       auto lock = mutex.try_acquire_lock(name);
       if (!lock) return false;
       lock->release();
-      return !serving_->exists(name) && serving_->command({"HEXISTS", queue, "first"}).integer == 0 &&
-             serving_->pttl(queue) > 0;
+      return !serving_->exists(name) && !serving_->exists(line) && serving_->pttl(floor) > 0;
     });
-    if (!clean) violations.push_back("left behind at " + name + ": " + serving_->get(name).value_or("a queue"));
+    if (!clean) violations.push_back("left behind at " + name + ": " + serving_->get(name).value_or("a line"));
   }
 }
 

@@ -96,8 +96,8 @@ void kill_connections(Arena& arena) {
   }));
 }
 
-/// With those who wait in it, and the floor of the tokens.
-void delete_queue(Arena& arena) {
+/// With those who wait in it.
+void delete_line(Arena& arena) {
   const std::string key = any_key(arena);
   arena.note_disturbance(timed(arena, [&] { arena.server().command({"DEL", "redismutex:{" + key + "}"}); }));
 }
@@ -260,7 +260,7 @@ const std::vector<Trouble> troubles_of_servers{{"server paused", pause_server},
                                                {"server full", fill_server},
                                                {"scripts flushed", flush_scripts},
                                                {"connections killed", kill_connections},
-                                               {"queue deleted", delete_queue}};
+                                               {"line deleted", delete_line}};
 
 const std::vector<Trouble> troubles_of_proxies{{"replies lost", lose_replies},
                                                {"requests lost", lose_requests},

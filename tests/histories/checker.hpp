@@ -26,7 +26,9 @@ struct Bounds {
   /// Whether the time for which nobody is inside although somebody wants to be is bounded: the lease, and for each fault the
   /// claim and the fault's own length.
   bool gaps = false;
-  bool watches = true;  ///< whether the first in line is told of changes of the key
+  bool watches = true;       ///< whether the first in line is told of changes of the key
+  bool tidy = true;          ///< whether nobody else puts anything into the line
+  bool tells_first = false;  ///< whether a waiter that wants to know is told that it is the first now
 };
 
 struct Violation {

@@ -45,17 +45,22 @@ void Chronicle::collect_troubles(Time aftermath, Time settling) {
     if (event.kind != Kind::disaster) continue;
     if (event.note == "script-flush") {
       forgetfulness_.add({event.time, event.time});
+    } else if (event.note == "line") {
+      line_spoils_[event.key].add({event.time, event.time});
     } else {
       const Time over = std::max(event.time, event.until);
       spoils_[event.key].add({event.time, over + (event.note == "clock-step" ? aftermath : Time{0})});
     }
+    if (event.note == "clock-step") clock_steps_.add({event.time, event.time});
     if (event.note == "failover") revivals_.add({event.time, event.time});
   }
   for (const auto& [client, since] : open) disturb(client, since, never);
   for (auto& [client, spans] : disturbances_) spans.sort();
   for (auto& [key, spans] : spoils_) spans.sort();
+  for (auto& [key, spans] : line_spoils_) spans.sort();
   forgetfulness_.sort();
   revivals_.sort();
+  clock_steps_.sort();
 }
 
 bool Chronicle::undisturbed(int client, Time from, Time to) const {
@@ -90,6 +95,18 @@ bool Chronicle::spoiled(const std::string& key, Time from, Time to) const {
 }
 
 bool Chronicle::forgetful(Time from, Time to) const { return forgetfulness_.touch(from, to); }
+
+bool Chronicle::line_spoiled(const std::string& key, Time from, Time to) const {
+  const auto place = line_spoils_.find(key);
+  return (place != line_spoils_.end() && place->second.touch(from, to)) || spoiled(key, from, to);
+}
+
+bool Chronicle::clock_was_set(Time from, Time to) const { return clock_steps_.touch(from, to); }
+
+bool Chronicle::lapsed(const std::string& key, Time from, Time to) const {
+  const auto place = lapses_.find(key);
+  return place != lapses_.end() && place->second.touch(from, to);
+}
 
 bool Chronicle::revived(Time from, Time to) const { return revivals_.touch(from, to); }
 
@@ -175,10 +192,11 @@ void Chronicle::take_in(Turn& turn, const Event& event) {
 
 void Chronicle::collect_owners() {
   std::map<std::string, std::pair<const Event*, Tenure>> present;
-  const auto finish = [&](const std::string& key, Time time) {
+  const auto finish = [&](const std::string& key, Time time, bool by_itself) {
     const auto place = present.find(key);
     if (place == present.end()) return;
     auto& [event, tenure] = place->second;
+    if (by_itself || tenure.span.to <= time) lapses_[key].add({time, time});
     tenure.span.to = std::min(tenure.span.to, time);
     auto& spans = owned_[event->id];
     if (!spans.empty() && spans.back().to >= tenure.span.from) {
@@ -191,11 +209,12 @@ void Chronicle::collect_owners() {
   };
   for (const Event& event : history_) {
     if (event.kind != Kind::owner && event.kind != Kind::free) continue;
-    finish(event.key, event.time);
+    finish(event.key, event.time, event.kind == Kind::free && !event.note.empty() && event.note != "by-value");
     if (event.kind == Kind::free && event.note == "DEL") deletions_[event.key].push_back(event.time);
     if (event.kind == Kind::owner) present[event.key] = {&event, {event.id, {event.time, event.until}}};
   }
-  while (!present.empty()) finish(present.begin()->first, never);
+  while (!present.empty()) finish(present.begin()->first, never, false);
+  for (auto& [key, spans] : lapses_) spans.sort();
 }
 
 void Chronicle::collect_lines() {

@@ -83,6 +83,15 @@ class Chronicle {
   /// Whether somebody changed the key who honours nothing, or the server did not keep its promises.
   bool spoiled(const std::string& key, std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
 
+  /// The same, or that somebody changed the line.
+  bool line_spoiled(const std::string& key, std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
+
+  /// Whether the clock was set then.
+  bool clock_was_set(std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
+
+  /// Whether a lock on the key ended without being given back: by its lease, or because somebody deleted it.
+  bool lapsed(const std::string& key, std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
+
   /// Whether the server forgot the scripts. Then a request whose answer nobody reads comes to nothing.
   bool forgetful(std::chrono::nanoseconds from, std::chrono::nanoseconds to) const;
 
@@ -107,8 +116,10 @@ class Chronicle {
   std::unordered_map<std::string_view, std::vector<Span>> owned_;
   std::map<int, Spans> disturbances_;
   std::map<std::string, Spans> spoils_;  // those of all keys under ""
+  std::map<std::string, Spans> line_spoils_;
   std::map<std::string, std::vector<std::chrono::nanoseconds>> deletions_;
-  Spans forgetfulness_, revivals_;
+  std::map<std::string, Spans> lapses_;
+  Spans forgetfulness_, revivals_, clock_steps_;
 };
 
 }  // namespace redismutex::histories

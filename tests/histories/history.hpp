@@ -32,7 +32,7 @@ struct Event {
     // Told by the server, where that can be had:
     owner,     ///< the key has this value now, and will have it until `until` at the latest
     free,      ///< the key is gone; `note`: why, if nobody gave it back
-    queued,    ///< has a place in the queue, and counts as alive until `until`
+    queued,    ///< has a place in line, behind those with lower tickets, and counts as alive until `until`
     unqueued,  ///< has none any more
     disaster,  ///< the key, or each for an empty one, was changed by one who honours nothing, some time up to `until`
   };
@@ -44,7 +44,7 @@ struct Event {
   std::string id = {};
   std::chrono::nanoseconds until{0};
   std::string note = {};
-  std::uint64_t token = 0;  ///< of who is inside, if it asked for one
+  std::uint64_t token = 0;  ///< of who is inside, if it asked for one; of who is in line, the ticket
 };
 
 using History = std::vector<Event>;

@@ -35,7 +35,12 @@ std::map<std::string, std::vector<Hold>> holds_by_key(const Chronicle& chronicle
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
 
-void check_token_order(std::vector<const Turn*> turns, Findings& findings) {
+/// A lock that ended by itself leaves nothing but the clock to remember its token by.
+bool is_forgotten(const Chronicle& chronicle, const Turn& turn, Time by) {
+  return chronicle.clock_was_set(turn.wanted, by) && chronicle.lapsed(turn.key, turn.wanted, by);
+}
+
+void check_token_order(const Chronicle& chronicle, std::vector<const Turn*> turns, Findings& findings) {
   std::vector<const Turn*> by_inside = turns;
   std::sort(turns.begin(), turns.end(), [](const Turn* a, const Turn* b) { return a->wanted < b->wanted; });
   std::sort(by_inside.begin(), by_inside.end(), [](const Turn* a, const Turn* b) { return a->inside < b->inside; });
@@ -46,6 +51,7 @@ void check_token_order(std::vector<const Turn*> turns, Findings& findings) {
     for (; next != by_inside.end() && *(*next)->inside < turn->wanted; ++next) {
       if (highest == nullptr || (*next)->token > highest->token) highest = *next;
     }
+    if (highest != nullptr && is_forgotten(chronicle, *highest, *turn->inside)) highest = nullptr;
     if (highest != nullptr && turn->token <= highest->token) {
       findings.add(*turn->inside, "a token that does not rise:", turn->key, turn->id, "has", turn->token, "after",
                    highest->token, "of", highest->id);
@@ -100,7 +106,7 @@ void check_tokens(const Chronicle& chronicle, Findings& findings) {
   for (const Turn& turn : chronicle.turns()) {
     if (turn.inside && turn.token != 0) turns[turn.key].push_back(&turn);
   }
-  for (auto& [key, all] : turns) check_token_order(std::move(all), findings);
+  for (auto& [key, all] : turns) check_token_order(chronicle, std::move(all), findings);
   for (const auto& [key, all] : holds_by_key(chronicle)) check_register(chronicle, all, findings);
 }
 

@@ -8,12 +8,14 @@
 
 #include <atomic>
 #include <barrier>
+#include <chrono>
 #include <future>
 #include <map>
 #include <optional>
 #include <sstream>
 #include <thread>
 
+#include "contender.hpp"
 #include "monitor.hpp"
 #include "stopwatch.hpp"
 #include "support/channel.hpp"
@@ -32,7 +34,7 @@ using ::testing::HasSubstr;
 
 using Fields = std::map<std::string, std::string>;
 
-/// The clients that CLIENT LIST shows under this name.
+/// The clients whose name in CLIENT LIST begins with this, and a colon.
 std::vector<Fields> clients_named(Server& server, const std::string& name) {
   std::vector<Fields> clients;
   std::istringstream lines(server.command({"CLIENT", "LIST"}).text);
@@ -40,7 +42,7 @@ std::vector<Fields> clients_named(Server& server, const std::string& name) {
     Fields fields;
     std::istringstream words(line);
     for (std::string word; words >> word;) fields[word.substr(0, word.find('='))] = word.substr(word.find('=') + 1);
-    if (fields["name"] == name) clients.push_back(std::move(fields));
+    if (fields["name"].starts_with(name + ":")) clients.push_back(std::move(fields));
   }
   return clients;
 }
@@ -146,6 +148,51 @@ TEST_F(ConnectionTest, AdministratorsSeeWhoWeAre) {
   EXPECT_EQ(clients_named(server, "night-job").size(), 1U);
 }
 
+/// The tag of an id, and of a connection's name: redismutex:TAG:HOST:PID:PROGRAM.
+std::string tag_of_id(const std::string& id) { return id.substr(0, 8) + id.substr(9, 2); }
+std::string tag_of_name(const std::string& name) { return name.substr(name.find(':') + 1, 10); }
+
+// An id that stands at a key leads to the connection of whoever holds it, also after a reconnection.
+TEST_F(ConnectionTest, IdsTellTheConnection) {
+  const auto before = std::chrono::system_clock::now().time_since_epoch() / 1ms;
+  const std::string id = RedisMutex{connection, non_blocking}.acquire_lock("key").value();
+  const auto after = std::chrono::system_clock::now().time_since_epoch() / 1ms;
+  const auto clients = clients_named(server, "redismutex");
+  ASSERT_EQ(clients.size(), 1U);
+  const std::string name = clients[0].at("name"), tag = tag_of_name(name);
+  EXPECT_EQ(tag_of_id(id), tag);
+  EXPECT_EQ(std::stoll(tag.substr(0, 6), nullptr, 16), std::stoll(clients[0].at("id")) % (1 << 24));
+  EXPECT_THAT(name, HasSubstr(":" + std::to_string(::getpid()) + ":redismutex_inte"));
+
+  // 42 bits, around the version and the variant.
+  const long long asked_at = (std::stoll(id.substr(11, 2) + id.substr(15, 3), nullptr, 16) << 22) |
+                             ((std::stoll(id.substr(19, 4), nullptr, 16) & 0x3fff) << 8) |
+                             std::stoll(id.substr(24, 2), nullptr, 16);
+  EXPECT_GE(asked_at, before);
+  EXPECT_LE(asked_at, after);
+
+  server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+  const std::string later = RedisMutex{connection, non_blocking}.acquire_lock("key").value();
+  const auto reconnected = clients_named(server, "redismutex");
+  ASSERT_EQ(reconnected.size(), 1U);
+  EXPECT_EQ(reconnected[0].at("name"), name);
+  EXPECT_NE(reconnected[0].at("id"), clients[0].at("id"));
+  EXPECT_EQ(tag_of_id(later), tag);
+  EXPECT_NE(later, id);
+
+  const Connection other{server.url()};
+  EXPECT_NE(tag_of_id(RedisMutex{other, non_blocking}.acquire_lock("key").value()), tag);
+}
+
+// A user who may do next to nothing has a name all the same: it takes no right of its own.
+TEST(ConnectionName, NeedsNoRight) {
+  Server server({.users = {"alice on >secret -@all +hello +ping"}});
+  ConnectionOptions options{.unix_socket = server.socket_path(), .username = "alice", .password = "secret"};
+  const Connection connection{options};
+  connection.ping();
+  EXPECT_EQ(clients_named(server, "redismutex").size(), 1U);
+}
+
 // A peer that vanishes without a word is noticed within half a minute by the kernel, also when nothing is asked for; and
 // small commands leave at once.
 TEST(Tcp, IsKeptAliveAndDoesNotDelay) {
@@ -200,14 +247,20 @@ TEST_F(ConnectionTest, SeparateConnectionsHaveSeparateSockets) {
   EXPECT_EQ(clients_named(server, "redismutex").size(), 2U);
 }
 
-// An uncontended lock and unlock is two commands. Only the first time the script has to be made known, once for all.
+// An uncontended lock and unlock is two commands. Where the server has one that compares and deletes, that one is used; else
+// only the first time the script has to be made known, once for all.
 TEST_F(ConnectionTest, UncontendedLockAndUnlockAreTwoCommands) {
   Server tcp({.tcp = true});
   const Connection connection_to_watch{tcp.url()};
   take_and_release(connection_to_watch);
+  std::vector<std::string> pair{"SET", "EVALSHA"};
+  if (const auto deletion = deletion_of(tcp))
+    pair = {"SET", *deletion, "EXISTS"};  // is there a line? In the same write.
   Monitor monitor(tcp);
   for (int i = 0; i < 3; ++i) take_and_release(connection_to_watch, "key " + std::to_string(i));
-  EXPECT_EQ(monitor.commands(), (std::vector<std::string>{"SET", "EVALSHA", "SET", "EVALSHA", "SET", "EVALSHA"}));
+  std::vector<std::string> three_pairs;
+  for (int i = 0; i < 3; ++i) three_pairs.insert(three_pairs.end(), pair.begin(), pair.end());
+  EXPECT_EQ(monitor.commands(), three_pairs);
   take_and_release(Connection{tcp.url()});
   for (const auto& name : monitor.commands()) EXPECT_NE(name, "SCRIPT") << "the server knows it already";
 }

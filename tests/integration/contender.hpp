@@ -23,20 +23,31 @@ inline long long ms_between(Time from, Time to) {
   return std::chrono::ceil<std::chrono::milliseconds>(to - from).count();
 }
 
-/// How many wait for a key at the server. (The fields of the queue are described in lua/queue.lua.)
+/// How many wait for a key at the server: each has a place and a life in its line, see lua/line.lua.
 inline long long in_line(Server& server, const std::string& key) {
-  return server.command({"HLEN", "redismutex:{" + key + "}"}).integer / 3;
+  return server.command({"ZCARD", "redismutex:{" + key + "}"}).integer / 2;
 }
 
-/// How many of them can be woken: they listen to the channel that the queue has for them.
+/// How many of them can be woken: they listen to the channel that their places name.
 inline long long in_line_and_listening(Server& server, const std::string& key) {
+  constexpr std::size_t id_and_digit = 37;
   long long count = 0;
-  for (const Reply& value : server.command({"HVALS", "redismutex:{" + key + "}"}).elements) {
-    const auto space = value.text.rfind(' ');
-    if (space == std::string::npos) continue;  // an id or a token
-    count += server.command({"PUBSUB", "CHANNELS", value.text.substr(space + 1)}).elements.size() == 1 ? 1 : 0;
+  for (const Reply& member : server.command({"ZRANGE", "redismutex:{" + key + "}", "0", "-1"}).elements) {
+    if (member.text.size() <= id_and_digit) continue;
+    const std::string mailbox = member.text.substr(std::max(id_and_digit, member.text.rfind(' ') + 1));
+    const std::string channels = mailbox.front() == 's' ? "SHARDCHANNELS" : "CHANNELS";
+    count += server.command({"PUBSUB", channels, mailbox.substr(1)}).elements.size() == 1 ? 1 : 0;
   }
   return count;
+}
+
+/// The command of the server's own that deletes a key which still has a certain value, if it has one.
+inline std::optional<std::string> deletion_of(Server& server) {
+  for (const std::string name : {"DELIFEQ", "DELEX"}) {
+    const Reply known = server.command({"COMMAND", "INFO", name});
+    if (!known.elements.empty() && !known.elements.front().elements.empty()) return name;
+  }
+  return std::nullopt;
 }
 
 /// For who must not look by itself during a test: what it learns it was told, or had a timer for.

@@ -174,6 +174,7 @@ TEST_F(Foreign, WhoPollsGetsInWhenTheQueueIsEmpty) {
     }));
   }
   ASSERT_TRUE(becomes(waiters));
+  lock.extend();  // which tells that somebody waits: so it is not released by a command that knows no line
   auto polling = std::async(std::launch::async, [&] {
     RawClient plain(server.socket_path());
     const bool in = eventually(limit, [&] {

@@ -1,7 +1,12 @@
 // fork(): a child has a connection of its own and none of its parent's locks, and the parent does not notice it.
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <future>
 #include <set>
+#include <sstream>
+#include <string>
 #include <thread>
 
 #include "sanitizers.hpp"
@@ -35,7 +40,7 @@ struct Fork : WithServer {
     std::set<std::string> ids;
     std::istringstream lines(at.command({"CLIENT", "LIST"}).text);
     for (std::string line; std::getline(lines, line);) {
-      if (line.find(" name=forking ") != std::string::npos) ids.insert(line.substr(0, line.find(' ')));
+      if (line.find(" name=forking:") != std::string::npos) ids.insert(line.substr(0, line.find(' ')));
     }
     return ids;
   }
@@ -246,6 +251,41 @@ TEST_F(Fork, ChildDoesNotKeepItsParentsConnection) {
   EXPECT_TRUE(eventually(2s, [&] { return server.connected_clients() == 1; }));
   dialled.reset();
   EXPECT_TRUE(eventually(2s, [&] { return server.connected_clients() == 0; }));
+  to_child.send("end");
+  EXPECT_EQ(child.wait(limit), exited(0));
+}
+
+// The ids of a child tell its own connection, and the parent's stay what they were.
+TEST_F(Fork, ChildHasATagOfItsOwn) {
+  const auto names = [&] {
+    std::set<std::string> found;
+    std::istringstream words(server.command({"CLIENT", "LIST"}).text);
+    for (std::string word; words >> word;) {
+      if (word.starts_with("name=forking:")) found.insert(word.substr(word.find(':') + 1));
+    }
+    return found;
+  };
+  const auto tag_of_id = [](const std::string& id) { return id.substr(0, 8) + id.substr(9, 2); };
+  const std::string parents = tag_of_id(mutex->acquire_lock("parent's").value());
+  Channel to_child, to_parent;
+  const ChildProcess child([&] {
+    const Lock lock = mutex->acquire_lock("child's");
+    to_parent.send(tag_of_id(lock.value()));
+    to_child.receive(limit);
+    return 0;
+  });
+  const auto childs = to_parent.receive(limit);
+  ASSERT_TRUE(childs);
+  EXPECT_NE(*childs, parents);
+  EXPECT_EQ(tag_of_id(mutex->acquire_lock("parent's").value()), parents);
+  const auto present = names();
+  const auto is_there = [&](const std::string& tag, pid_t pid) {
+    return std::any_of(present.begin(), present.end(), [&](const std::string& name) {
+      return name.starts_with(tag + ":") && name.find(":" + std::to_string(pid) + ":") != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(is_there(parents, ::getpid())) << ::testing::PrintToString(present);
+  EXPECT_TRUE(is_there(*childs, child.pid())) << ::testing::PrintToString(present);
   to_child.send("end");
   EXPECT_EQ(child.wait(limit), exited(0));
 }

@@ -1,13 +1,18 @@
-// A real server that is reading its data from disk: whoever asks for a lock is told so at once; afterwards all is well.
+// A real server that is reading its data from disk: whoever may wait for a lock waits for that too; others are told.
 
+#include <chrono>
+#include <future>
 #include <thread>
 
+#include "stopwatch.hpp"
 #include "thrown.hpp"
+#include "timeouts.hpp"
 #include "with_server.hpp"
 
 namespace redismutex::testing {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -43,21 +48,25 @@ class LoadingTest : public ::testing::Test {
   std::jthread loader_;
 };
 
-TEST_F(LoadingTest, IsReportedAtOnceAndGoesBy) {
-  const auto expect_refusal = [&](const Connection& asking) {
-    const auto error = thrown<ServerError>([&] { return RedisMutex{asking, patient}.acquire_lock("key"); });
-    EXPECT_EQ(error.code(), "LOADING");
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("LOADING"), HasSubstr("'key'"), HasSubstr(server.url())));
-  };
-
-  const Connection connection{server.url()};
-  connection.ping();
+TEST_F(LoadingTest, IsWaitedOutWithinTheLimit) {
+  constexpr Timeouts timeouts{.connect = 300ms, .command = limit};
+  const Connection connected = connect(server.url(), timeouts);
+  connected.ping();
   begin_to_load();
-  expect_refusal(connection);
-  expect_refusal(Connection{server.url()});
-  EXPECT_TRUE(loading()) << "it was not worth waiting for";
+  for (const Connection& connection : {connected, connect(server.url(), timeouts)}) {
+    const Stopwatch watch;
+    const auto error = thrown<ServerError>([&] { return RedisMutex{connection, non_blocking}.acquire_lock("key"); });
+    EXPECT_GE(watch.elapsed_ms(), timeouts.connect.count());
+    EXPECT_EQ(error.reason(), ServerError::Reason::loading);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("LOADING"), HasSubstr("'key'"), HasSubstr(server.url())));
+  }
+  auto waiting = std::async(std::launch::async, [&] {
+    return RedisMutex{connected, patient}.acquire_lock("key").value();
+  });
+  EXPECT_EQ(waiting.wait_for(2 * timeouts.connect), std::future_status::timeout) << "it waits as long as it may";
+  EXPECT_TRUE(loading());
   finish_loading();
-  EXPECT_TRUE(RedisMutex{connection}.acquire_lock("key").owns_lock());
+  EXPECT_NO_THROW(waiting.get());
 }
 
 }  // namespace

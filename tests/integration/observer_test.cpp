@@ -204,8 +204,10 @@ TEST(Refusals, HaveReasonsAndRemedies) {
   };
   for (const auto& [reply, reason, remedy] : refusals) {
     const FakeServer server(FakeServer::after_login("-" + reply + "\r\n"));
+    ConnectionOptions options = parse_url(server.url());
+    options.connect_timeout = 100ms;  // so long it waits for a refusal to go by
     const auto error = thrown<ServerError>([&] {
-      return RedisMutex{Connection{server.url()}, non_blocking}.acquire_lock("the key");
+      return RedisMutex{Connection{options}, non_blocking}.acquire_lock("the key");
     });
     EXPECT_EQ(error.reason(), reason) << reply;
     EXPECT_EQ(error.code(), reply.substr(0, reply.find(' ')));

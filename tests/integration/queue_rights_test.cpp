@@ -9,6 +9,7 @@
 
 #include "contender.hpp"
 #include "stopwatch.hpp"
+#include "user_rights.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -17,22 +18,24 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-/// All that a lock needs but what wakes a waiter: see README, "Reaching a server".
-const std::string rights =
-    " on >secret ~* -@all +hello +ping +set +get +del +pexpire +pttl +time +hget +hmget +hset +hdel +hlen +hexists "
-    "+evalsha +script|load";
-const std::string waking = " &redismutex:* +subscribe +publish";
-const std::string tracking = " +client|tracking +client|caching";
-
 constexpr auto delay = 50ms;
 constexpr Options looking{.block_time = limit, .delay = delay, .expiry = 2 * limit};
 
 struct QueueRights : ::testing::Test {
-  Server server{
-      {.users = {"default off", "mute" + rights + " resetchannels" + tracking, "blind" + rights + waking,
-                 "nopublish" + rights + " &redismutex:* +subscribe" + tracking, "full" + rights + waking + tracking}}};
+  Server server{{.users = {"default off"}}};
   std::mutex log_mutex;
   std::vector<std::string> log;
+
+  QueueRights() {
+    const std::string all_keys = std::string{"~*"} + lock_rights;
+    const std::string channels = listening(server) + asking(server) + speaking(server);
+    add_user(server, "full", all_keys + channels + tracking_rights);
+    add_user(server, "blind", all_keys + channels);
+    add_user(server, "mute", all_keys + " resetchannels" + tracking_rights);
+    add_user(server, "nopublish", all_keys + listening(server) + asking(server) + tracking_rights);
+    add_user(server, "unasked", all_keys + listening(server) + speaking(server) + tracking_rights);
+    add_user(server, "plain", all_keys + " &redismutex:* +subscribe +publish +pubsub|numsub" + tracking_rights);
+  }
 
   Connection connect(const std::string& user) {
     ConnectionOptions options = parse_url("unix://" + user + ":secret@" + server.socket_path());
@@ -71,6 +74,19 @@ struct QueueRights : ::testing::Test {
     }
   }
 
+  /// How long it takes until the next one is inside, who does not look by itself.
+  long long hand_over_ms(const std::string& user) {
+    const RedisMutex one{connect(user), sleepy};
+    const RedisMutex two{connect(user), sleepy};
+    auto lock = one.acquire_lock("key");
+    auto waits = std::async(std::launch::async, [&] { return two.acquire_lock("key").owns_lock(); });
+    EXPECT_TRUE(becomes(1));
+    const Stopwatch watch;
+    lock.release();
+    EXPECT_TRUE(waits.get());
+    return watch.elapsed_ms();
+  }
+
   void TearDown() override {
     EXPECT_TRUE(eventually(limit, [&] { return server.keys().empty(); })) << ::testing::PrintToString(server.keys());
   }
@@ -78,6 +94,7 @@ struct QueueRights : ::testing::Test {
 
 TEST_F(QueueRights, WithAllThereIsNothingToSay) {
   take_turns("full", 4);
+  EXPECT_LT(hand_over_ms("full"), 5000);
   EXPECT_THAT(log, ::testing::Each(::testing::Not(HasSubstr("ACL"))));
 }
 
@@ -85,7 +102,42 @@ TEST_F(QueueRights, WithoutChannelsWaitersLook) {
   take_turns("mute", 6);
   const auto about = said("&redismutex:*");
   EXPECT_EQ(about.size(), 2) << "once for each connection: " << ::testing::PrintToString(log);
-  for (const auto& message : about) EXPECT_THAT(message, AllOf(HasSubstr("+subscribe"), HasSubstr("delay")));
+  for (const auto& message : about)
+    EXPECT_THAT(message, AllOf(HasSubstr("+ssubscribe"), HasSubstr("+subscribe"), HasSubstr("delay")));
+}
+
+// Where there are sharded channels, and a user may have only plain ones, these wake it as well, and nobody is bothered.
+TEST_F(QueueRights, WithPlainChannelsOnly) {
+  take_turns("plain", 4);
+  EXPECT_LT(hand_over_ms("plain"), 5000);
+  EXPECT_THAT(log, ::testing::Each(::testing::Not(HasSubstr("ACL"))));
+}
+
+// Whoever may not ask whether anybody listens sends the message all the same.
+TEST_F(QueueRights, WithoutAskingWhoListens) {
+  take_turns("unasked", 4);
+  EXPECT_LT(hand_over_ms("unasked"), 5000);
+}
+
+// A right that is given is used from the next connection on.
+TEST_F(QueueRights, ChannelsThatAreGivenLater) {
+  const Connection one = connect("mute"), two = connect("mute");
+  const RedisMutex quick{one, looking}, slow{two, sleepy};
+  {
+    auto lock = quick.acquire_lock("key");
+    EXPECT_FALSE(RedisMutex(two, looking).try_acquire_lock_for("key", 100ms));
+  }
+  EXPECT_FALSE(said("&redismutex:*").empty());
+  add_user(server, "mute", listening(server) + asking(server) + speaking(server));
+  server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+  auto lock = quick.acquire_lock("key");
+  auto waits = std::async(std::launch::async, [&] { return slow.acquire_lock("key").owns_lock(); });
+  ASSERT_TRUE(becomes(1));
+  EXPECT_TRUE(eventually(limit, [&] { return in_line_and_listening(server, "key") == 1; }));
+  const Stopwatch watch;
+  lock.release();
+  EXPECT_TRUE(waits.get());
+  EXPECT_LT(watch.elapsed_ms(), 5000);
 }
 
 // Who may listen but not speak can not hand over by a message. The next one finds out when it looks.

@@ -87,10 +87,10 @@ Task<> Caretaker::visit(std::vector<Ward*> wards) {
   std::vector<ExtendMany::Item> items;
   Time deadline = process_.patience();
   for (const Ward* ward : wards) {
-    items.push_back({&ward->lease->key(), &ward->lease->id(), ward->renew_to, ward->lease->token()});
+    items.push_back({&ward->lease->key(), &ward->lease->id(), ward->renew_to});
     if (ward->renew_to.count() > 0) deadline = std::min(deadline, process_.clock().when(ward->lease->valid_until()));
   }
-  ExtendMany machine{std::move(items), protocol::Tracking::on};
+  ExtendMany machine{std::move(items), process_.watches_holds() ? protocol::Tracking::on : protocol::Tracking::off};
   const auto failure = co_await process_.run(bell_, machine, deadline);
   for (Ward* ward : wards) ward->visited = false;
   if (failure || std::holds_alternative<protocol::Refusal>(machine.outcome())) {

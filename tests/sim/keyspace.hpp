@@ -4,20 +4,57 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace redismutex::sim {
 
-/// Strings and hashes with expiries, as a Redis server keeps them: a key that has expired is gone for whoever looks, and
-/// is deleted then.
+/// Members with a score each, in the order of the scores; of equal ones, in that of the members' bytes.
+class SortedSet {
+ public:
+  using Places = std::set<std::pair<double, std::string>>;
+
+  const double* score(const std::string& member) const {
+    const auto place = scores_.find(member);
+    return place == scores_.end() ? nullptr : &place->second;
+  }
+
+  /// Whether it is a new one; `changed` says whether anything is different now.
+  bool add(const std::string& member, double score, bool& changed) {
+    const auto [place, added] = scores_.try_emplace(member, score);
+    if (!added && place->second == score) return false;
+    if (!added) places_.erase({place->second, member});
+    place->second = score;
+    places_.insert({score, member});
+    changed = true;
+    return added;
+  }
+
+  bool remove(const std::string& member) {
+    const auto place = scores_.find(member);
+    if (place == scores_.end()) return false;
+    places_.erase({place->second, member});
+    scores_.erase(place);
+    return true;
+  }
+
+  const Places& places() const noexcept { return places_; }
+  bool empty() const noexcept { return places_.empty(); }
+
+ private:
+  std::map<std::string, double> scores_;
+  Places places_;
+};
+
+/// Keys with values and expiries, as a Redis server keeps them: a key that has expired is gone for whoever looks, and is
+/// deleted then.
 class Keyspace {
  public:
-  using Hash = std::map<std::string, std::string>;
-
   struct Entry {
-    std::variant<std::string, Hash> value;
+    std::variant<std::string, SortedSet> value;
     std::optional<std::int64_t> expires_at_ms = {};
   };
 

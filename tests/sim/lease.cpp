@@ -4,9 +4,9 @@
 #include <utility>
 #include <variant>
 
-#include "protocol/fencing.hpp"
 #include "protocol/lease.hpp"
 #include "protocol/release.hpp"
+#include "sim/clean_up.hpp"
 #include "sim/process.hpp"
 
 namespace redismutex::sim {
@@ -26,7 +26,9 @@ Lease::Lease(Process& process, Bell& bell, int client, const protocol::Key& key,
       id_{std::move(id)},
       expiry_{expiry},
       token_{held.token},
-      last_token_{held.token + protocol::reserved_tokens},
+      handed_over_{held.claimed},
+      token_is_ahead_{held.token_is_ahead && process.world().mutant != Mutant::counts_tokens_ahead},
+      details_{held.details},
       validity_{held.valid_until, held.claimed},
       asked_at_{process.now()} {}
 
@@ -56,8 +58,9 @@ void Lease::note_validity(Instant before) const {
 
 void Lease::enter(bool watched) {
   inside_ = true;
-  tracking_ = watched ? protocol::Tracking::on : protocol::Tracking::off;
-  record(Event::Kind::inside, valid_until(), watched ? "watched" : "");
+  const bool is_told = watched && process_.watches_holds();
+  tracking_ = is_told ? protocol::Tracking::on : protocol::Tracking::off;
+  record(Event::Kind::inside, valid_until(), is_told ? "watched" : "");
   process_.spawn(tell_of_the_end(shared_from_this()));
 }
 
@@ -95,8 +98,7 @@ void Lease::confirm() {
 
 void Lease::extend_in_passing(protocol::Tracking tracking) {
   asked_at_ = process_.now();
-  const std::uint64_t last_token = is_short_of_tokens() ? token_ + protocol::reserved_in_passing : last_token_;
-  const Extend::Terms terms{.expiry = expiry_, .token = token_ != 0 ? last_token : 0, .tracking = tracking};
+  const Extend::Terms terms{.expiry = expiry_, .tracking = tracking};
   auto machine = std::make_shared<Extend>(key_, id_, terms);
   auto call = std::make_shared<Call>();
   const Instant sent_at = process_.now();
@@ -110,10 +112,6 @@ void Lease::extend_in_passing(protocol::Tracking tracking) {
   extending_in_passing_ = process_.post(std::get<protocol::Request>(machine->start(sent_at)), call);
 }
 
-bool Lease::is_short_of_tokens() const noexcept {
-  return token_ != 0 && last_token_ - token_ < protocol::reserved_tokens / 2;
-}
-
 /// As engine::Hold::see_to_claim.
 Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   Process& process = lease->process_;
@@ -125,8 +123,7 @@ Task<> Lease::see_to_claim(std::shared_ptr<Lease> lease) {
   if (!lease->extending_in_passing_) lease->extend_in_passing(lease->tracking_);
   co_await process.sleep(bell, process.clock().when(here + left / 4));
   if (lease->ended_ || !lease->validity_.is_claim() || !lease->valid()) co_return;
-  Extend machine{
-      lease->key_, lease->id_, {.expiry = lease->expiry_, .token = lease->token_, .tracking = lease->tracking_}};
+  Extend machine{lease->key_, lease->id_, {.expiry = lease->expiry_, .tracking = lease->tracking_}};
   const auto failure = co_await process.run(bell, machine, process.clock().when(lease->valid_until()));
   if (!failure && !lease->ended_ && lease->validity_.is_claim()) lease->conclude_extension(machine);
 }
@@ -136,7 +133,6 @@ void Lease::conclude_extension(const Extend& machine) {
   validity_.conclude(machine, process_.now());
   note_validity(before);
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    last_token_ = std::max(last_token_, machine.terms().token);
     note_waiting(extended->waiting);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
     lose();
@@ -162,9 +158,9 @@ void Lease::note_gone() {
   lose();
 }
 
-Task<> Lease::extend(milliseconds expiry, protocol::Tracking tracking) {
+Task<> Lease::extend(milliseconds expiry) {
   const Instant before = validity_.until();
-  const Extend::Terms terms{.expiry = expiry, .longer = protocol::Longer::goes, .token = token_, .tracking = tracking};
+  const Extend::Terms terms{.expiry = expiry, .longer = protocol::Longer::goes, .tracking = tracking_};
   validity_.begin(terms, process_.now());
   note_validity(before);
   Extend machine{key_, id_, terms};
@@ -177,8 +173,9 @@ Task<> Lease::extend(milliseconds expiry, protocol::Tracking tracking) {
 
 Task<> Lease::release() {
   ended_ = true;
-  Release machine{key_, id_, validity_.until()};
+  Release machine{key_, id_, release_terms()};
   const auto failure = co_await process_.run(bell_, machine, process_.patience());
+  if (machine.more()) clean_up(process_, {.key = key_, .id = id_, .until = validity_.until(), .token = token_});
   if (failure) {
     record(Event::Kind::unclear);
   } else if (std::holds_alternative<Release::Released>(machine.outcome())) {
@@ -190,15 +187,24 @@ Task<> Lease::release() {
   }
 }
 
+Release::Terms Lease::release_terms() const {
+  const bool contended = waiting_elsewhere_ > 0 || process_.contended(key_);
+  const bool plain = !contended && !handed_over_ && token_ == 0;
+  return {.valid_until = validity_.until(),
+          .token = token_,
+          .details = details_,
+          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
+          .deletion = plain ? process_.deletion() : Release::Deletion::by_script};
+}
+
 bool Lease::pass(int most) {
   const Instant here = process_.now();
   const auto left = valid_until() - here;
   if (lost_ || left < std::min<Instant::duration>(expiry_ / 10, 100ms) || (waiting_elsewhere_ > 0 && passes_ >= most))
     return false;
-  if (token_ != 0 && token_ >= last_token_) return false;
+  if (token_is_ahead_) return false;
   const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= 1ms;
-  if (!extending_in_passing_ && (curious || is_short_of_tokens() || left < expiry_ * 9 / 10))
-    extend_in_passing(protocol::Tracking::off);
+  if (!extending_in_passing_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(protocol::Tracking::off);
   record(Event::Kind::released, {}, "passed-on");
   ++passes_;
   ++all_passes_;

@@ -10,6 +10,7 @@
 #include "protocol/extend.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/release.hpp"
 #include "protocol/validity.hpp"
 #include "sim/bell.hpp"
 #include "sim/task.hpp"
@@ -38,7 +39,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// From now on somebody is inside.
   void enter(bool watched);
 
-  Task<> extend(std::chrono::milliseconds expiry, protocol::Tracking tracking);
+  Task<> extend(std::chrono::milliseconds expiry);
   void conclude_renewal(std::chrono::milliseconds expiry, const protocol::Extend::Extended& extended);
   void note_gone();
   void lose();
@@ -53,11 +54,11 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
  private:
   void extend_in_passing(protocol::Tracking tracking);
-  bool is_short_of_tokens() const noexcept;
   void conclude_extension(const protocol::Extend& machine);
   void record(histories::Event::Kind kind, protocol::Instant until = {}, std::string note = {}) const;
   void note_validity(protocol::Instant before) const;
   void note_waiting(std::int64_t elsewhere);
+  protocol::Release::Terms release_terms() const;
   std::string turn() const;
   static Task<> see_to_claim(std::shared_ptr<Lease> lease);
   static Task<> tell_of_the_end(std::shared_ptr<Lease> lease);
@@ -69,7 +70,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const protocol::OwnerId id_;
   const std::chrono::milliseconds expiry_;
   std::uint64_t token_;
-  std::uint64_t last_token_;
+  const bool handed_over_;
+  const bool token_is_ahead_;
+  const std::string details_;  // of a place in line that may be left
   protocol::Validity validity_;
   bool inside_ = false;
   protocol::Tracking tracking_ = protocol::Tracking::off;  // of extensions: whether the key is watched

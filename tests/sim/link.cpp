@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/verdict.hpp"
 #include "sim/process.hpp"
 #include "sim/world.hpp"
 
@@ -10,9 +11,16 @@ namespace redismutex::sim {
 
 using namespace std::chrono_literals;
 
-bool is_from_no_master(const Value& reply) {
-  const std::string code = reply.kind == Value::Kind::error ? reply.text.substr(0, reply.text.find(' ')) : "";
-  return code == "READONLY" || code == "MASTERDOWN" || code == "UNBLOCKED";
+namespace {
+
+protocol::Verdict verdict(const Value& reply) {
+  return reply.kind == Value::Kind::error ? protocol::verdict(reply.text) : protocol::Verdict::tell;
+}
+
+}  // namespace
+
+bool is_not_carried_out(const Value& reply) {
+  return verdict(reply) == protocol::Verdict::repeat || verdict(reply) == protocol::Verdict::leave;
 }
 
 void Link::open() { connection_ = world_.connect(shared_from_this()); }
@@ -36,6 +44,7 @@ void Link::send(std::vector<Outgoing> commands) {
       if (outgoing.call && outgoing.call->bell != nullptr) outgoing.call->bell->ring();
       continue;
     }
+    if (outgoing.call) outgoing.call->is_wanted = true;
     in_flight_.push_back(outgoing.call ? outgoing.call : std::make_shared<Call>());
     if (!sends_work_) continue;
     world_.agenda.at(due, [self = shared_from_this(), command = std::move(outgoing.command)] {
@@ -73,7 +82,7 @@ void Link::read() {
   while (!arrived_.empty() && !broken_) {
     Value value = std::move(arrived_.front());
     arrived_.pop_front();
-    if (value.kind == Value::Kind::push && value.elements.front().text != "subscribe") {
+    if (value.kind == Value::Kind::push && !value.elements.front().text.ends_with("subscribe")) {
       process_.deliver(value);
       continue;
     }
@@ -87,7 +96,8 @@ void Link::read() {
     call->reply = std::move(value);
     if (call->bell != nullptr) call->bell->ring();
     if (call->on_reply) call->on_reply();
-    if (is_from_no_master(call->reply)) close();
+    // Only where somebody looks at the answer.
+    if (call->is_wanted && verdict(call->reply) == protocol::Verdict::leave) close();
   }
 }
 

@@ -20,12 +20,13 @@ class World;
 struct Call {
   Bell* bell = nullptr;            ///< rung when the answer is there, or the link broke
   std::function<void()> on_reply;  ///< for calls that nobody waits for
+  bool is_wanted = false;          ///< somebody looks at the answer
   bool answered = false;
   Value reply = {};
 };
 
-/// Whether it says that nothing was carried out, and that another server would do it. The connection is given up then.
-bool is_from_no_master(const Value& reply);
+/// Whether it says that the server did not carry the command out, so that it may be sent again, there or elsewhere.
+bool is_not_carried_out(const Value& reply);
 
 /// A connection between a process and the server. What is sent in one direction arrives in order, if at all; different
 /// connections, and directions, know no order.

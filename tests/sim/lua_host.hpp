@@ -32,6 +32,9 @@ class LuaHost {
   Value run(Script script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
             const Call& call);
 
+  /// Whether the last script ended with an error that it raised, not one that it returned.
+  bool raised() const noexcept { return raised_; }
+
  private:
   static int call_or_raise(lua_State* lua);
   static int call_protected(lua_State* lua);
@@ -44,6 +47,7 @@ class LuaHost {
   std::unique_ptr<lua_State, Close> lua_;
   std::map<std::string, Script> compiled_;  // by source: the function's place in Lua's registry
   const Call* call_ = nullptr;
+  bool raised_ = false;
 };
 
 }  // namespace redismutex::sim

@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 28> names{"none",
+constexpr std::array<const char*, 48> names{"none",
                                             "lease_from_reply",
                                             "grant_from_arrival",
                                             "renewal_may_shorten",
@@ -27,6 +27,7 @@ constexpr std::array<const char*, 28> names{"none",
                                             "ignores_liveness",
                                             "ignores_receivers",
                                             "ignores_limit",
+                                            "counts_the_dead",
                                             "last_in_first_out",
                                             "enqueues_every_time",
                                             "repeats_as_another",
@@ -35,9 +36,28 @@ constexpr std::array<const char*, 28> names{"none",
                                             "never_cleans_up",
                                             "tells_before_a_write",
                                             "tells_without_asking",
+                                            "tells_no_first",
+                                            "never_puts_back",
+                                            "leaves_the_life",
+                                            "leaves_the_place",
+                                            "leaves_the_dead",
+                                            "leaves_the_old_place",
+                                            "moves_to_the_end",
+                                            "keeps_many_absent",
+                                            "frees_instead_of_more",
+                                            "renews_no_place",
+                                            "refreshes_nothing",
+                                            "keeps_wrong_types",
+                                            "drops_newer_versions",
+                                            "line_stays_for_ever",
+                                            "hands_over_for_ever",
                                             "tokens_by_increment",
                                             "tokens_by_clock",
-                                            "reserves_nothing",
+                                            "takes_no_floor",
+                                            "forgets_the_givers_token",
+                                            "forgets_the_heirs_floor",
+                                            "forgets_tokens_ahead",
+                                            "counts_tokens_ahead",
                                             "floor_goes_at_once",
                                             "floor_stays_for_ever"};
 
@@ -49,16 +69,11 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   return text.replace(place, from.size(), to);
 }
 
-std::string with_lifo(const std::string& script) {
-  const auto begin = script.find("local function hand_over");
-  if (begin == std::string::npos) throw std::logic_error{"no hand_over"};
-  std::string head = script.substr(0, begin), tail = script.substr(begin);
-  tail = replaced(tail, "local id = first", "local id = redis.call('HGET', queue, 'last')");
-  tail = replaced(tail, "'who:' .. id, 'behind:' .. id)", "'who:' .. id, 'ahead:' .. id)");
-  for (int calls = 0; calls < 3; ++calls)
-    tail = replaced(tail, "unlink(id, ahead, behind)", "unlink(id, behind, ahead)");
-  return head + tail;
-}
+/// Goes to the last place of all.
+constexpr std::string_view last_place =
+    "local time = redis.call('TIME')\n"
+    "  local all = redis.call('ZRANGEBYSCORE', line, '-inf', '(4000000000000000')\n"
+    "  entry, behind = all[#all], nil\n";
 
 }  // namespace
 
@@ -80,39 +95,84 @@ std::string rewritten(const std::string& script, Mutant mutant) {
   const bool acquires = is_shipped(script, scripts::acquire);
   const bool releases = is_shipped(script, scripts::release);
   const bool extends = is_shipped(script, scripts::extend);
-  const bool has_queue = acquires || releases;
+  const bool refreshes = is_shipped(script, scripts::refresh);
+  const bool has_line = acquires || releases;
   const auto mistake = [&script](bool concerned, std::string_view from, std::string_view to) {
     return concerned ? replaced(script, from, to) : script;
   };
+  const auto every = [&script](bool concerned, std::string_view from, std::string_view to) {
+    if (!concerned) return script;
+    std::string text = replaced(script, from, to);
+    while (text.find(from) != std::string::npos) text = replaced(std::move(text), from, to);
+    return text;
+  };
   switch (mutant) {
-    case Mutant::renewal_may_shorten: return mistake(extends, "condition == 'GT'", "false");
-    case Mutant::release_without_comparing: return mistake(releases, "redis.call('GET', KEYS[1]) == ARGV[1]", "true");
+    case Mutant::renewal_may_shorten: return mistake(extends, "ARGV[3 * i + 1] == '0' or", "true or");
+    case Mutant::release_without_comparing: return mistake(releases, "owner == ARGV[1]", "true");
     case Mutant::extend_without_comparing:
-      return mistake(extends, "redis.pcall('GET', key) == id", "redis.call('EXISTS', key) == 1");
-    case Mutant::hands_over_full_lease: return mistake(acquires, "or CLAIM_MS", "or expiry");
+      return mistake(extends, "redis.pcall('GET', key) == ARGV[3 * i - 1]", "redis.call('EXISTS', key) == 1");
+    case Mutant::hands_over_full_lease: return mistake(has_line, "'1000'", "'60000'");
     case Mutant::tells_no_loss: return mistake(extends, "if ARGV[1] == '1' then", "if false then");
-    case Mutant::ignores_liveness: return mistake(has_queue, "until_ms - time[1] * 1000 < time[2] / 1000", "false");
-    case Mutant::ignores_receivers:
-      return mistake(has_queue, "if reached > 0 then\n        unlink", "if true then\n        unlink");
-    case Mutant::ignores_limit: return mistake(acquires, "redis.call('HLEN', queue) >= 3 * ARGV[5]", "ARGV[5] == '0'");
-    case Mutant::last_in_first_out: return has_queue ? with_lifo(script) : script;
+    case Mutant::ignores_liveness: return mistake(has_line, "life and life - now >= 0", "life");
+    case Mutant::ignores_receivers: return mistake(has_line, "channel)[2] ~= 0", "channel)[2] ~= nil");
+    case Mutant::ignores_limit:
+      return mistake(acquires, "redis.call('ZCOUNT', line, APART + now, '+inf') >= tonumber(ARGV[5])",
+                     "ARGV[5] == '0'");
+    case Mutant::counts_the_dead: return mistake(acquires, "line, APART + now, '+inf'", "line, APART, '+inf'");
+    case Mutant::last_in_first_out: return mistake(has_line, "local time = redis.call('TIME')\n", last_place);
     case Mutant::enqueues_every_time:
-      return mistake(acquires, "found[1], found[2], found[3]", "found[1], found[2], false");
+      return mistake(acquires, "first and redis.call('ZSCORE', line, place)", "first and false");
     case Mutant::needs_memory_first:
-      return mistake(has_queue, "redis.call('HDEL', queue, '')", "redis.call('HSET', queue, 'first', id)");
-    case Mutant::tells_before_a_write: return mistake(has_queue, "redis.call('HDEL', queue, '')", "local _ = id");
-    case Mutant::tells_without_asking: return mistake(has_queue, "subscribers.err and 1 or subscribers[2]", "1");
-    case Mutant::tokens_by_increment: return mistake(has_queue, "math.max(now_us, floor + 1)", "floor + 1");
-    case Mutant::tokens_by_clock: return mistake(has_queue, "math.max(now_us, floor + 1)", "now_us");
-    case Mutant::reserves_nothing: return mistake(has_queue, "RESERVE = 63", "RESERVE = 0");
-    case Mutant::floor_goes_at_once: return mistake(acquires, "LINGER_MS = 60000", "LINGER_MS = 1");
-    case Mutant::floor_stays_for_ever: return mistake(has_queue, "redis.call('PEXPIRE', queue, ms)", "");
+      return mistake(has_line, "redis.call('ZREM', line, entry, id)\n        redis.call('SET', key, id, 'PX', claim)",
+                     "redis.call('SET', key, id, 'PX', claim)\n        redis.call('ZREM', line, entry, id)");
+    case Mutant::tells_before_a_write:
+      return mistake(
+          has_line, "redis.call('ZREM', line, entry, id)\n",
+          "if kind ~= '-' then send(kind, channel, id .. ' ' .. claim .. ' ' .. time[1] .. ' ' .. time[2] .. "
+          "' 0') end redis.call('ZREM', line, entry, id)\n");
+    case Mutant::tells_without_asking:
+      return mistake(has_line, "redis.pcall('PUBSUB', kind == 's' and 'SHARDNUMSUB' or 'NUMSUB', channel)[2] ~= 0",
+                     "send(kind, channel, id .. ' ' .. claim .. ' ' .. time[1] .. ' ' .. time[2] .. ' 0') ~= 0");
+    case Mutant::tells_no_first: return mistake(has_line, "string.find('2367', digit, 1, true)", "false");
+    case Mutant::never_puts_back:
+      return mistake(has_line, "redis.call('ZADD', line, life, id, ticket and ticket - 1 or now - APART, entry)", "");
+    case Mutant::leaves_the_life:
+      return mistake(has_line, "redis.call('ZREM', line, entry, id)", "redis.call('ZREM', line, entry)");
+    case Mutant::leaves_the_place: return mistake(releases, "line, ARGV[1], place, former)", "line, ARGV[1])");
+    case Mutant::leaves_the_dead:
+      return mistake(has_line, "if gone and gone[1] then redis.call('ZREM', line, unpack(gone)) end", "");
+    case Mutant::leaves_the_old_place:
+      return mistake(acquires, "if ticket then redis.call('ZREM', line, id .. was) end", "");
+    case Mutant::moves_to_the_end:
+      return mistake(acquires, "ticket = ticket or ARGV[7] ~= '' and ARGV[7] or time[1]", "ticket = time[1]");
+    case Mutant::keeps_many_absent: return mistake(has_line, "stays = absent <= MOST_ABSENT", "stays = true");
+    case Mutant::frees_instead_of_more: return mistake(releases, "if more then return 2 end", "");
+    case Mutant::renews_no_place: return mistake(acquires, "else\n  redis.call('ZADD', line, life, id)\n", "else\n");
+    case Mutant::refreshes_nothing: return mistake(refreshes, "redis.call('ZADD', line, life, id)", "");
+    case Mutant::keeps_wrong_types: return mistake(has_line, "redis.call('UNLINK', line)", "");
+    case Mutant::drops_newer_versions: return mistake(has_line, "(kind or not digit) and", "kind and");
+    case Mutant::line_stays_for_ever:
+      return mistake(acquires, "redis.call('PEXPIRE', line, string.format('%d', 2 * window))", "local _ = 0");
+    case Mutant::hands_over_for_ever:
+      return mistake(has_line, "redis.call('SET', key, id, 'PX', claim)", "redis.call('SET', key, id)");
+    case Mutant::tokens_by_increment:
+      return mistake(has_line, "if floor and floor >= tonumber(token) and", "floor = floor or 0 if");
+    case Mutant::tokens_by_clock: return mistake(has_line, "if floor and floor >= tonumber(token) and", "if false and");
+    case Mutant::forgets_the_givers_token:
+      return mistake(has_line, "mint(time, floor or redis.pcall('GET', KEYS[3]))",
+                     "mint(time, redis.pcall('GET', KEYS[3]))");
+    case Mutant::forgets_the_heirs_floor:
+      return mistake(has_line, "redis.call('PSETEX', KEYS[3], '60000', floor)  -- the", "--");
+    case Mutant::forgets_tokens_ahead: return mistake(has_line, "redis.call('PSETEX', KEYS[3], '60000', token)", "");
+    case Mutant::floor_goes_at_once: return every(releases, "'60000'", "'1'");
+    case Mutant::floor_stays_for_ever:
+      return every(releases, "redis.call('PSETEX', KEYS[3], '60000', floor)", "redis.call('SET', KEYS[3], floor)");
     default: return script;
   }
 }
 
 std::string cancel_without_release() {
-  return replaced(std::string{scripts::release.source}, "redis.call('GET', KEYS[1]) == ARGV[1]", "false");
+  return replaced(std::string{scripts::release.source}, "owner == ARGV[1]", "false");
 }
 
 }  // namespace redismutex::sim

@@ -9,7 +9,11 @@
 #include <vector>
 
 #include "protocol/exchange.hpp"
+#include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/refresh.hpp"
+#include "protocol/release.hpp"
+#include "protocol/verdict.hpp"
 #include "sim/bell.hpp"
 #include "sim/caretaker.hpp"
 #include "sim/clock.hpp"
@@ -27,13 +31,23 @@ struct Stop {
 
 enum class Failure { unreachable, timed_out, cancelled, forgotten };
 
-/// One waiter's box for the server's pushes, as engine::Mailroom::Box.
+/// One waiter's box for what the server tells it, as engine::Mailroom::Box.
 struct Box {
-  const std::string& key;
-  const std::string& id;
+  const protocol::Key& key;
+  const protocol::OwnerId& id;
   Bell& bell;
+  std::chrono::milliseconds delay;
   std::optional<protocol::Grant> grant = {};
+  std::optional<std::chrono::milliseconds> first = {};     ///< it is the first in line, behind such a lease
+  std::optional<protocol::Refresh::Place> refreshed = {};  ///< its place was renewed together with others
   bool changed = false;
+
+  // For those who renew places together:
+  const std::string* details = nullptr;  ///< while it waits
+  bool knows_that_it_is_first = false;
+  Time renewed_at{0};
+
+  bool has_mail() const { return grant || first || refreshed || changed; }
 };
 
 /// A process with one connection for all its threads. What engine::Session, Mailroom and net::Node do, over the simulated
@@ -74,13 +88,13 @@ class Process {
   struct Answered {
     Value reply;
     protocol::Instant sent_at;
+    std::int64_t next = 0;  ///< the answer to protocol::Request::next
   };
   struct Unanswered {
     Failure failure;
   };
   using Exchanged = std::variant<Answered, Unanswered, Failure>;
 
-  /// Repeats what a server did not carry out because it is not the master (any more).
   Task<Exchanged> exchange(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
                            std::shared_ptr<Link>& used);
 
@@ -92,14 +106,21 @@ class Process {
   /// Sends a request whose answer nobody waits for. Whether there was a connection to send it on.
   bool post(const protocol::Request& request, std::shared_ptr<Call> call = nullptr);
 
-  std::string mailbox() const { return mailbox_refused_ ? "-" : channel_; }
+  /// As it stands in a place, see lua/line.lua.
+  std::string mailbox() const { return mailbox_refused_ ? "-" : (is_sharded() ? "s" : "p") + channel_; }
+
+  /// The server's own way to delete a key.
+  protocol::Release::Deletion deletion() const;
+
+  /// Whether a key that is held can be watched. On Redis 6.0 it can not: each renewal would be told to the one who renews.
+  bool watches_holds() const { return !tracking_refused_ && !world_.conduct().before_7_0; }
   bool& contended(const protocol::Key& key) { return contended_[key.text()]; }
   Time patience() const { return world_.now() + connect_timeout + command_timeout; }
   protocol::OwnerId draw_id();
 
   protocol::Answer view(const Answered& answered) const;
 
-  void add(Box& box) { boxes_.push_back(&box); }
+  void add(Box& box);
   void remove(Box& box) { boxes_.remove(&box); }
 
   Caretaker& caretaker() noexcept { return caretaker_; }
@@ -114,18 +135,24 @@ class Process {
 
  private:
   Task<std::variant<std::shared_ptr<Link>, Failure>> link(Bell& bell, Time deadline, Stop* stop);
-  Task<Exchanged> exchange_once(Bell& bell, const protocol::Request& request, Time deadline, Stop* stop,
-                                std::shared_ptr<Link>& used);
   void lose_connection(const char* how);
   Task<bool> dial(Bell& bell, Time deadline);
+  struct Calls {
+    std::shared_ptr<Call> main = std::make_shared<Call>();
+    std::shared_ptr<Call> next = std::make_shared<Call>();  ///< for protocol::Request::next
+  };
   Task<std::optional<Failure>> send_and_wait(Bell& bell, const protocol::Request& request, std::shared_ptr<Link> link,
-                                             std::shared_ptr<Call> call, Time deadline, Stop* stop);
+                                             Calls calls, Time deadline, Stop* stop);
   Task<std::optional<Failure>> await_answer(Bell& bell, std::shared_ptr<Link> link, std::shared_ptr<Call> call,
                                             Time deadline, Stop* stop);
   Task<> open_pushes(Bell& bell, std::shared_ptr<Link> link, Time deadline, Stop* stop);
-  void send(Link& link, const protocol::Request& request, std::shared_ptr<Call> call);
+  void send(Link& link, const protocol::Request& request, std::shared_ptr<Call> call, std::shared_ptr<Call> next = {});
   Task<bool> wait(Bell& bell, Box& box, std::shared_ptr<Link> link, Time deadline, Stop* stop);
-  void grant(const std::string& message);
+  template <class Machine>
+  protocol::Step take_mail(Machine& machine, Box& box);
+  bool is_sharded() const { return !world_.conduct().before_7_0 && !prefers_plain_channels_; }
+  void take_message(const std::string& message);
+  Task<> renew_places();
   void key_changed(const std::string& key);
 
   World& world_;
@@ -133,6 +160,9 @@ class Process {
   const int threads_;
   const Clock clock_;
   std::string channel_;  // another one on each connection
+  const bool prefers_plain_channels_;
+  const bool renews_together_;
+  bool renewing_places_ = false;
   bool alive_ = true;
   Time paused_until_{0};
   bool connection_lost_ = false;
@@ -145,12 +175,41 @@ class Process {
   std::map<std::string, bool> contended_;
   std::list<Box*> boxes_;
   Caretaker caretaker_{*this};
+  Bell place_bell_{world_, *this};        // of the one who renews places together
   std::list<Task<>> running_, servants_;  // last: what runs uses the rest
 };
+
+/// What woke the waiter: the more it says, the earlier it is looked at.
+template <class Machine>
+protocol::Step Process::take_mail(Machine& machine, Box& box) {
+  using Place = protocol::Refresh::Place;
+  const bool changed = std::exchange(box.changed, false);
+  auto first = std::exchange(box.first, std::nullopt);
+  const auto refreshed = std::exchange(box.refreshed, std::nullopt);
+  if (auto grant = std::exchange(box.grant, std::nullopt)) {
+    if (world_.mutant == Mutant::grant_from_arrival) {
+      grant->arrived = now();
+      grant->granted_at += std::chrono::hours{1};
+    }
+    return machine.granted(*grant, now());
+  }
+  if (changed) return machine.woken(now());
+  if (first) {
+    box.knows_that_it_is_first = true;
+    return machine.told_first(*first, now());
+  }
+  const bool renewed = refreshed == Place::renewed || (refreshed == Place::first && box.knows_that_it_is_first);
+  return renewed ? machine.refreshed(now()) : machine.woken(now());
+}
 
 template <class Machine>
 Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time deadline, Stop* stop, Box* box) {
   constexpr bool waits = requires(const protocol::Grant& grant) { machine.granted(grant, now()); };
+  // What a server does not carry out for now is repeated for so long.
+  std::optional<Time> give_up_at;
+  if constexpr (waits) {
+    if (machine.may_wait()) give_up_at = deadline;
+  }
   std::optional<Failure> broke;
   std::shared_ptr<Link> used;
   protocol::Step step = machine.start(now());
@@ -161,26 +220,35 @@ Task<std::optional<Failure>> Process::run(Bell& bell, Machine& machine, Time dea
       if (const auto* rest = std::get_if<protocol::Pause>(&step)) {
         const Time until =
             world_.mutant == Mutant::no_refresh ? deadline : std::min(clock_.when(rest->until), deadline);
+        box->details = &machine.details();
         const bool stopped = co_await wait(bell, *box, used, until, stop);
+        box->details = nullptr;
         if (stopped) co_return Failure::cancelled;
-        auto grant = std::exchange(box->grant, std::nullopt);
-        box->changed = false;
         co_await point(bell);
-        if (grant && world_.mutant == Mutant::grant_from_arrival) {
-          grant->arrived = now();
-          grant->granted_at += std::chrono::hours{1};
-        }
-        step = grant ? machine.granted(*grant, now()) : machine.woken(now());
+        step = take_mail(machine, *box);
         continue;
       }
     }
     const auto& request = std::get<protocol::Request>(step);
     const bool wants_wake_ups = request.wants_wake_ups;
+    const bool may_be_woken = request.wants_wake_ups || request.wants_invalidation;
     const Exchanged exchanged = co_await exchange(bell, request, deadline, stop, used);
     co_await point(bell);
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
+      if (is_not_carried_out(answered->reply)) {
+        if (!give_up_at) give_up_at = std::min(deadline, world_.now() + connect_timeout);
+        co_await sleep(bell,
+                       std::min(*give_up_at, world_.now() + world_.random.between(std::chrono::milliseconds{10},
+                                                                                  std::chrono::milliseconds{100})));
+        if (stop != nullptr && stop->requested) co_return Failure::cancelled;
+        if (world_.now() < *give_up_at) continue;
+      }
       if constexpr (waits) {
-        if (wants_wake_ups && machine.mailbox() != mailbox()) {
+        if (box != nullptr && wants_wake_ups) {
+          box->knows_that_it_is_first = answered->reply.elements.size() == 3;
+          box->renewed_at = world_.now();
+        }
+        if (may_be_woken && machine.mailbox() != mailbox()) {
           step = machine.wake_at(mailbox());
           continue;
         }

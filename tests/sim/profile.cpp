@@ -12,7 +12,7 @@ const std::vector<Profile>& profiles() {
       // No trouble: whoever waits is served in order and in time.
       {.name = "calm"},
       {.name = "crowd", .processes = 12, .threads = 3, .rounds = 6, .keys = 1},
-      {.name = "limited", .processes = 5, .rounds = 6, .keys = 1, .max_waiters = 3},
+      {.name = "limited", .processes = 5, .rounds = 6, .keys = 1, .max_waiters = 3, .deaths = 2s},
       // Small runs of everything, by the thousand: who comes when is what differs.
       {.name = "tiny",
        .processes = 3,
@@ -62,8 +62,24 @@ const std::vector<Profile>& profiles() {
        .passes = 300'000,
        .clock_steps = 1s},
       {.name = "deletions", .processes = 4, .rounds = 8, .keys = 1, .strangers = 1, .deletions = 150ms},
-      // An old or a strict server.
+      {.name = "untidy", .pauses = 1'000, .cuts = 3s, .deaths = 5s, .litter = 200ms},
+      {.name = "patient", .threads = 1, .keys = 1, .first_deaths = 2s, .long_delays = true},
+      // Old, new and strict servers.
+      {.name = "old",
+       .late_messages = 1'000,
+       .pauses = 1'000,
+       .cuts = 3s,
+       .deaths = 5s,
+       .conduct = {.before_7_0 = true}},
+      {.name = "new",
+       .late_messages = 1'000,
+       .pauses = 1'000,
+       .cuts = 3s,
+       .deaths = 5s,
+       .conduct = {.deletion = Server::Conduct::Deletion::delifeq}},
       {.name = "no_mailbox", .pauses = 1'000, .conduct = {.refuses_channels = true, .refuses_tracking = true}},
+      {.name = "mute", .pauses = 1'000, .deaths = 5s, .conduct = {.refuses_publishing = true}},
+      {.name = "uncounted", .pauses = 1'000, .cuts = 3s, .deaths = 5s, .conduct = {.refuses_counting = true}},
       {.name = "everything",
        .processes = 8,
        .keys = 3,
@@ -83,7 +99,8 @@ const std::vector<Profile>& profiles() {
        .deletions = 10s,
        .memory_shortages = 5s,
        .refused_writes = 10s,
-       .role_changes = 15s},
+       .role_changes = 15s,
+       .litter = 5s},
   };
   return all;
 }

@@ -46,10 +46,12 @@ struct Profile {
   Time memory_shortages{0};
   Time refused_writes{0};  ///< by the server, for other reasons
   Time role_changes{0};    ///< planned ones, that lose nothing
+  Time litter{0};          ///< beside a key: what no client of this version puts there
   Time clock_steps{0};
 
   Server::Conduct conduct = {};
 
+  bool long_delays = false;      ///< waiters look by themselves less often than claims end
   bool default_options = false;  ///< those of the public interface, and holds of up to 50 ms; else drawn from the seed
   int runs = 80;                 ///< seeds in the tests
 };

@@ -1,20 +1,13 @@
 #include "sim/server.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "sim/arguments.hpp"
 #include "sim/sha1.hpp"
 
 namespace redismutex::sim {
-namespace {
-
-Value message_on(const std::string& channel, const std::string& text) {
-  return Value::push({Value::bulk("message"), Value::bulk(channel), Value::bulk(text)});
-}
-
-}  // namespace
-
 Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
       conduct_{conduct},
@@ -33,10 +26,11 @@ void Server::execute(Connection connection, const Arguments& command) {
   caller_ = connection;
   no_reply_ = false;
   keyspace_.set_now(surroundings_.now_us() / 1000);
-  Value reply = perform(command, false);
+  Value reply = clients_[connection].queues ? queue(command) : perform(command, false);
   Client& client = clients_[connection];
-  if (command.empty() || upper(command.front()) != "CLIENT") client.caching = false;
+  if (!client.queues && (command.empty() || upper(command.front()) != "CLIENT")) client.caching = false;
   caller_ = 0;
+  in_script_ = false;
   for (Value& value : std::exchange(before_reply_, {})) surroundings_.deliver(connection, std::move(value));
   if (!no_reply_) surroundings_.deliver(connection, std::move(reply));
   for (Value& value : std::exchange(after_reply_, {})) surroundings_.deliver(connection, std::move(value));
@@ -44,18 +38,19 @@ void Server::execute(Connection connection, const Arguments& command) {
 
 void Server::push(Connection connection, Value value) {
   if (connection != caller_) return surroundings_.deliver(connection, std::move(value));
-  after_reply_.push_back(std::move(value));
+  (conduct_.before_7_0 ? before_reply_ : after_reply_).push_back(std::move(value));
 }
 
-/// With NOLOOP, nobody is told of what its own command did; that is so for a key that expires while it is looked at, too.
+/// With NOLOOP, no client is told of what its own command did; that is so for a key that expires while it is looked at, too.
 void Server::notice_change(const std::string& key) {
   surroundings_.on_change(key);
   const auto place = tracked_.find(key);
   if (place == tracked_.end()) return;
   const auto told = std::move(place->second);
   tracked_.erase(place);
+  const bool forgets_caller = in_script_ && conduct_.before_7_0;
   for (const Connection connection : told) {
-    if (connection == caller_ && clients_[connection].noloop) continue;
+    if (connection == caller_ && clients_[connection].noloop && !forgets_caller) continue;
     push(connection, Value::push({Value::bulk("invalidate"), Value::array({Value::bulk(key)})}));
   }
 }
@@ -89,17 +84,6 @@ void Server::replicate(const std::string& key, const std::optional<Keyspace::Ent
   }
 }
 
-void Server::relay(const std::string& channel, const std::string& message) {
-  for (const auto& [connection, client] : clients_) {
-    if (client.channels.contains(channel)) push(connection, message_on(channel, message));
-  }
-}
-
-std::size_t Server::receivers(const std::string& channel) const {
-  return static_cast<std::size_t>(std::count_if(
-      clients_.begin(), clients_.end(), [&](const auto& client) { return client.second.channels.contains(channel); }));
-}
-
 // ---- commands -------------------------------------------------------------------------------------------------------
 
 const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
@@ -107,21 +91,31 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"PING", {.arity = -1, .run = &Server::ping}},
       {"GET", {.arity = 2, .reads = true, .run = &Server::get}},
       {"SET", {.arity = -3, .writes = true, .needs_memory = true, .run = &Server::set}},
+      {"PSETEX", {.arity = 4, .writes = true, .needs_memory = true, .run = &Server::psetex}},
       {"DEL", {.arity = -2, .writes = true, .run = &Server::del}},
+      {"UNLINK", {.arity = -2, .writes = true, .run = &Server::del}},
+      {"DELIFEQ", {.arity = 3, .writes = true, .only_with = Conduct::Deletion::delifeq, .run = &Server::delifeq}},
+      {"DELEX", {.arity = -2, .writes = true, .only_with = Conduct::Deletion::delex, .run = &Server::delex}},
       {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
       {"PEXPIRE", {.arity = -3, .writes = true, .run = &Server::pexpire}},
       {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
-      {"HGET", {.arity = 3, .reads = true, .run = &Server::hget}},
-      {"HMGET", {.arity = -3, .reads = true, .run = &Server::hmget}},
-      {"HSET", {.arity = -4, .writes = true, .needs_memory = true, .run = &Server::hset}},
-      {"HDEL", {.arity = -3, .writes = true, .run = &Server::hdel}},
-      {"HEXISTS", {.arity = 3, .reads = true, .run = &Server::hexists}},
-      {"HLEN", {.arity = 2, .reads = true, .run = &Server::hlen}},
+      {"ZADD", {.arity = -4, .writes = true, .needs_memory = true, .run = &Server::zadd}},
+      {"ZREM", {.arity = -3, .writes = true, .run = &Server::zrem}},
+      {"ZSCORE", {.arity = 3, .reads = true, .run = &Server::zscore}},
+      {"ZRANGE", {.arity = -4, .reads = true, .run = &Server::zrange}},
+      {"ZRANGEBYSCORE", {.arity = -4, .reads = true, .run = &Server::zrangebyscore}},
+      {"ZCOUNT", {.arity = 4, .reads = true, .run = &Server::zcount}},
+      {"ZCARD", {.arity = 2, .reads = true, .run = &Server::zcard}},
       {"TIME", {.arity = 1, .run = &Server::time}},
       {"PUBLISH", {.arity = 3, .run = &Server::publish}},
+      {"SPUBLISH", {.arity = 3, .since_7_0 = true, .run = &Server::spublish}},
       {"PUBSUB", {.arity = -2, .run = &Server::pubsub}},
       {"SUBSCRIBE", {.arity = -2, .in_scripts = false, .run = &Server::subscribe}},
+      {"SSUBSCRIBE", {.arity = -2, .in_scripts = false, .since_7_0 = true, .run = &Server::ssubscribe}},
       {"CLIENT", {.arity = -2, .in_scripts = false, .run = &Server::client}},
+      {"MULTI", {.arity = 1, .in_scripts = false, .run = &Server::multi}},
+      {"EXEC", {.arity = 1, .in_scripts = false, .run = &Server::exec}},
+      {"DISCARD", {.arity = 1, .in_scripts = false, .run = &Server::discard}},
       {"SCRIPT", {.arity = -2, .in_scripts = false, .run = &Server::script}},
       {"EVAL", {.arity = -3, .in_scripts = false, .run = &Server::eval}},
       {"EVALSHA", {.arity = -3, .in_scripts = false, .run = &Server::evalsha}},
@@ -137,19 +131,40 @@ Value Server::complain(std::string text) {
   return Value::error(std::move(text));
 }
 
-Value Server::perform(const Arguments& arguments, bool in_script) {
+const Server::Command* Server::look_up(const Arguments& arguments, bool in_script, Value& error) {
   const auto place = arguments.empty() ? commands().end() : commands().find(upper(arguments.front()));
   if (place == commands().end()) {
-    return complain("ERR unknown command '" + (arguments.empty() ? std::string{} : arguments.front()) + "'");
+    error = complain("ERR unknown command '" + (arguments.empty() ? std::string{} : arguments.front()) + "'");
+    return nullptr;
   }
   const Command& command = place->second;
   const auto count = static_cast<int>(arguments.size());
-  if (command.arity >= 0 ? count != command.arity : count < -command.arity) {
-    return complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
+  if (command.since_7_0 && conduct_.before_7_0) {
+    error = Value::error("ERR unknown command '" + arguments.front() + "'");  // clients have to try
+  } else if (command.only_with != Conduct::Deletion::none && command.only_with != conduct_.deletion) {
+    error = Value::error("ERR unknown command '" + arguments.front() + "'");
+  } else if ((command.arity >= 0 ? count != command.arity : count < -command.arity) ||
+             (conduct_.before_7_0 && command.run == &Server::pexpire && count > 3)) {
+    error = complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
+  } else if (in_script && !command.in_scripts) {
+    error = complain("ERR This Redis command is not allowed from script");
+  } else if (std::string refusal = why_refused(command, in_script); !refusal.empty()) {
+    error = Value::error((in_script && conduct_.before_7_0 ? "@user_script: 1: -" : "") + refusal);
+  } else {
+    return &command;
   }
-  if (in_script && !command.in_scripts) return complain("ERR This Redis command is not allowed from script");
-  if (std::string refusal = why_refused(command, in_script); !refusal.empty()) return Value::error(std::move(refusal));
+  return nullptr;
+}
+
+Value Server::perform(const Arguments& arguments, bool in_script) {
+  Value error;
+  const Command* command = look_up(arguments, in_script, error);
+  return command == nullptr ? error : carry_out(*command, arguments, in_script);
+}
+
+Value Server::carry_out(const Command& command, const Arguments& arguments, bool in_script) {
   wrote_ = wrote_ || command.writes;
+  in_script_ = in_script;
   Value answer = (this->*command.run)(arguments);
   // Afterwards: a key that expires while it is looked at is forgotten, and then remembered.
   if (command.reads) track(arguments, in_script);
@@ -158,12 +173,15 @@ Value Server::perform(const Arguments& arguments, bool in_script) {
 
 /// What it is refused for; "" if it is not. A script that has begun to write may go on.
 std::string Server::why_refused(const Command& command, bool in_script) const {
+  constexpr const char* full = "OOM command not allowed when used memory > 'maxmemory'.";
   if (in_script && wrote_) return {};
   if (follows_master_) return command.writes ? "READONLY You can't write against a read only replica." : "";
-  if (full_ && command.needs_memory && (!in_script || refusal_.empty())) {
-    return "OOM command not allowed when used memory > 'maxmemory'.";
+  if (!in_script && full_ && command.needs_memory) return full;
+  if (command.writes && !refusal_.empty() &&
+      !(in_script && conduct_.before_7_0 && refusal_.starts_with("NOREPLICAS"))) {
+    return refusal_;
   }
-  return command.writes ? refusal_ : std::string{};
+  return full_ && command.needs_memory ? full : "";
 }
 
 /// Remembers what the caller read, if it wants to be told when that changes.
@@ -181,53 +199,9 @@ void Server::track(const Arguments& arguments, bool in_script) {
 
 Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"); }
 
-// ---- time, channels, tracking ---------------------------------------------------------------------------------------
-
 Value Server::time(const Arguments& /*arguments*/) {
   const std::int64_t now = surroundings_.now_us();
   return Value::array({Value::bulk(std::to_string(now / 1'000'000)), Value::bulk(std::to_string(now % 1'000'000))});
-}
-
-Value Server::publish(const Arguments& arguments) {
-  if (conduct_.refuses_channels) return Value::error("NOPERM No permissions to access a channel");
-  surroundings_.on_publish(arguments[1], arguments[2]);
-  std::int64_t reached = 0;
-  for (const auto& [connection, client] : clients_) {
-    if (!client.channels.contains(arguments[1])) continue;
-    ++reached;
-    Value message = message_on(arguments[1], arguments[2]);
-    if (connection == caller_ && conduct_.before_7_2) {
-      before_reply_.push_back(std::move(message));
-    } else {
-      push(connection, std::move(message));
-    }
-  }
-  return Value::number(reached);
-}
-
-Value Server::pubsub(const Arguments& arguments) {
-  if (upper(arguments[1]) != "NUMSUB") {
-    return complain("ERR unknown subcommand or wrong number of arguments for 'pubsub'");
-  }
-  if (conduct_.refuses_counting) return Value::error("NOPERM User has no permissions to run this command");
-  Value counts = Value::array({});
-  for (std::size_t i = 2; i < arguments.size(); ++i) {
-    counts.elements.push_back(Value::bulk(arguments[i]));
-    counts.elements.push_back(Value::number(static_cast<std::int64_t>(receivers(arguments[i]))));
-  }
-  return counts;
-}
-
-Value Server::subscribe(const Arguments& arguments) {
-  if (conduct_.refuses_channels) return Value::error("NOPERM No permissions to access a channel");
-  Client& client = clients_[caller_];
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    client.channels.insert(arguments[i]);
-    after_reply_.push_back(Value::push({Value::bulk("subscribe"), Value::bulk(arguments[i]),
-                                        Value::number(static_cast<std::int64_t>(client.channels.size()))}));
-  }
-  no_reply_ = true;
-  return Value::nil();
 }
 
 Value Server::client(const Arguments& arguments) {
@@ -250,6 +224,62 @@ Value Server::client(const Arguments& arguments) {
     return Value::status("OK");
   }
   return complain("ERR unknown subcommand or wrong number of arguments for 'client'");
+}
+
+// ---- transactions ---------------------------------------------------------------------------------------------------
+
+Value Server::multi(const Arguments& /*arguments*/) {
+  Client& client = clients_[caller_];
+  if (client.queues) return complain("ERR MULTI calls can not be nested");
+  client.queues = true;
+  return Value::status("OK");
+}
+
+Value Server::queue(const Arguments& arguments) {
+  const std::string name = arguments.empty() ? "" : upper(arguments.front());
+  if (name == "MULTI" || name == "EXEC" || name == "DISCARD") return perform(arguments, false);
+  Client& client = clients_[caller_];
+  Value error;
+  const Command* command = look_up(arguments, false, error);
+  if (command != nullptr && full_ && !follows_master_ && conduct_.before_7_2) {
+    // Even one that needs no memory: the queue would.
+    error = Value::error("OOM command not allowed when used memory > 'maxmemory'.");
+    command = nullptr;
+  }
+  if (command == nullptr) {
+    client.queues_in_vain = true;
+    return error;
+  }
+  client.queue.push_back(arguments);
+  return Value::status("QUEUED");
+}
+
+Value Server::exec(const Arguments& /*arguments*/) {
+  Client& client = clients_[caller_];
+  if (!client.queues) return complain("ERR EXEC without MULTI");
+  const std::vector<Arguments> queued = std::move(client.queue);
+  client.queue.clear();
+  client.queues = false;
+  if (std::exchange(client.queues_in_vain, false)) {
+    return Value::error("EXECABORT Transaction discarded because of previous errors.");
+  }
+  for (const Arguments& arguments : queued) {
+    const std::string refusal = why_refused(commands().find(upper(arguments.front()))->second, false);
+    if (!refusal.empty()) return Value::error("EXECABORT Transaction discarded because of: " + refusal);
+  }
+  Value replies = Value::array({});
+  for (const Arguments& arguments : queued) {
+    replies.elements.push_back(carry_out(commands().find(upper(arguments.front()))->second, arguments, false));
+  }
+  return replies;
+}
+
+Value Server::discard(const Arguments& /*arguments*/) {
+  Client& client = clients_[caller_];
+  if (!client.queues) return complain("ERR DISCARD without MULTI");
+  client.queues = client.queues_in_vain = false;
+  client.queue.clear();
+  return Value::status("OK");
 }
 
 // ---- scripts --------------------------------------------------------------------------------------------------------
@@ -289,8 +319,14 @@ Value Server::evaluate(LuaHost::Script script, const Arguments& arguments) {
   const auto keys_end = arguments.begin() + 3 + *key_count;
   declared_.assign(arguments.begin() + 3, keys_end);
   wrote_ = false;
-  return lua_.run(script, declared_, {keys_end, arguments.end()},
-                  [this](const Arguments& command) { return perform(command, true); });
+  Value answer = lua_.run(script, declared_, {keys_end, arguments.end()},
+                          [this](const Arguments& command) { return perform(command, true); });
+  if (answer.kind == Value::Kind::error && conduct_.before_7_0 && lua_.raised()) {
+    const std::string_view raised = answer.text;
+    const std::string said{raised.starts_with("ERR @") ? raised.substr(4) : raised};
+    answer.text = "ERR Error running script (call to f_0123456789): @user_script:1: " + said;
+  }
+  return answer;
 }
 
 /// A limit is one that is exceeded already, and replicas are too few.

@@ -8,7 +8,7 @@
 #include "sim/arguments.hpp"
 #include "sim/server.hpp"
 
-// The commands on strings and hashes.
+// The commands on keys of all types, and on strings.
 namespace redismutex::sim {
 namespace {
 
@@ -44,7 +44,7 @@ Value Server::set(const Arguments& arguments) {
       return complain("ERR syntax error");
     }
   }
-  if (only_new && only_old) return complain("ERR syntax error");
+  if ((only_new && only_old) || (returns_old && conduct_.before_7_0)) return complain("ERR syntax error");
   const Keyspace::Entry* old = keyspace_.find(arguments[1]);
   if (returns_old && old != nullptr && as_text(old) == nullptr) return Value::error(wrong_type);
   const Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
@@ -53,6 +53,31 @@ Value Server::set(const Arguments& arguments) {
   if (expiry) entry.expires_at_ms = keyspace_.now_ms() + *expiry;
   keyspace_.set(arguments[1], std::move(entry));
   return returns_old ? before : Value::status("OK");
+}
+
+Value Server::psetex(const Arguments& arguments) {
+  const auto expiry = integer(arguments[2]);
+  if (!expiry) return Value::error(not_an_integer);
+  if (*expiry <= 0) return Value::error("ERR invalid expire time in 'psetex' command");
+  keyspace_.set(arguments[1], {.value = arguments[3], .expires_at_ms = keyspace_.now_ms() + *expiry});
+  return Value::status("OK");
+}
+
+Value Server::delifeq(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(0);
+  const std::string* text = as_text(entry);
+  if (text == nullptr) return Value::error(wrong_type);
+  return Value::number(*text == arguments[2] && keyspace_.erase(arguments[1]) ? 1 : 0);
+}
+
+Value Server::delex(const Arguments& arguments) {
+  if (arguments.size() != 4 || upper(arguments[2]) != "IFEQ") return complain("ERR syntax error");
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(0);
+  const std::string* text = as_text(entry);
+  if (text == nullptr) return Value::error("ERR Key should be of string type if conditions are specified");
+  return Value::number(*text == arguments[3] && keyspace_.erase(arguments[1]) ? 1 : 0);
 }
 
 Value Server::del(const Arguments& arguments) {
@@ -89,85 +114,6 @@ Value Server::pttl(const Arguments& arguments) {
   if (entry == nullptr) return Value::number(-2);
   return Value::number(entry->expires_at_ms ? std::max<std::int64_t>(*entry->expires_at_ms - keyspace_.now_ms(), 0)
                                             : -1);
-}
-
-// ---- hashes ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-struct FoundHash {
-  Keyspace::Hash* hash;  // none if there is no such key
-  bool wrong_type;
-};
-
-FoundHash hash_at(Keyspace& keyspace, const std::string& key) {
-  Keyspace::Entry* entry = keyspace.find(key);
-  if (entry == nullptr) return {nullptr, false};
-  auto* hash = std::get_if<Keyspace::Hash>(&entry->value);
-  return {hash, hash == nullptr};
-}
-
-Value field(const Keyspace::Hash* hash, const std::string& name) {
-  if (hash == nullptr) return Value::nil();
-  const auto place = hash->find(name);
-  return place == hash->end() ? Value::nil() : Value::bulk(place->second);
-}
-
-}  // namespace
-
-Value Server::hget(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  return is_other ? Value::error(wrong_type) : field(hash, arguments[2]);
-}
-
-Value Server::hmget(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  Value values = Value::array({});
-  for (std::size_t i = 2; i < arguments.size(); ++i) values.elements.push_back(field(hash, arguments[i]));
-  return values;
-}
-
-Value Server::hset(const Arguments& arguments) {
-  if (arguments.size() % 2 != 0) return complain("ERR wrong number of arguments for 'hset' command");
-  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  if (hash == nullptr) {
-    keyspace_.set(arguments[1], {.value = Keyspace::Hash{}});
-    hash = hash_at(keyspace_, arguments[1]).hash;
-  }
-  std::int64_t added = 0;
-  for (std::size_t i = 2; i < arguments.size(); i += 2) {
-    if (hash->insert_or_assign(arguments[i], arguments[i + 1]).second) ++added;
-  }
-  keyspace_.changed(arguments[1]);
-  return Value::number(added);
-}
-
-Value Server::hdel(const Arguments& arguments) {
-  auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  if (hash == nullptr) return Value::number(0);
-  std::size_t removed = 0;
-  for (std::size_t i = 2; i < arguments.size(); ++i) removed += hash->erase(arguments[i]);
-  if (hash->empty()) {
-    keyspace_.erase(arguments[1]);
-  } else if (removed > 0) {
-    keyspace_.changed(arguments[1]);
-  }
-  return Value::number(static_cast<std::int64_t>(removed));
-}
-
-Value Server::hexists(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  return Value::number(hash != nullptr && hash->contains(arguments[2]) ? 1 : 0);
-}
-
-Value Server::hlen(const Arguments& arguments) {
-  const auto [hash, is_other] = hash_at(keyspace_, arguments[1]);
-  if (is_other) return Value::error(wrong_type);
-  return Value::number(hash == nullptr ? 0 : static_cast<std::int64_t>(hash->size()));
 }
 
 }  // namespace redismutex::sim

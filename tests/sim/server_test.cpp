@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "protocol/script.hpp"
+#include "sim/arguments.hpp"
 #include "sim/random.hpp"
 #include "sim/sha1.hpp"
 #include "support/server.hpp"
@@ -31,10 +32,10 @@ using Command = std::vector<std::string>;
 
 constexpr int connections = 3;
 
-/// What one command led to: its answer, and what was pushed to each connection. In which order a connection gets its own
-/// pushes and its answer is the server's business.
+/// What commands led to: their answers, and what was pushed to each connection. In which order a connection gets its own
+/// pushes and its answers is the server's business.
 struct Effect {
-  Value reply;
+  std::vector<Value> replies;
   std::map<int, std::vector<Value>> pushes;
 };
 
@@ -52,16 +53,31 @@ bool alike(std::int64_t a, std::int64_t b) {
   return a == b || (a > 100 && b > 100 && std::abs(a - b) < 5'000);
 }
 
-/// Which of two reasons for a refusal they name is their own business.
-std::string first_word(const std::string& text) {
+/// What kind of error it is: Redis 6 has that behind places in the script. Which of two reasons for a refusal they name is
+/// their own business.
+std::string code(std::string text) {
+  const auto place = text.rfind("user_script:");
+  if (place != std::string::npos && (text.starts_with("ERR Error running") || text.starts_with("@user_script"))) {
+    text.erase(0, std::min(text.find_first_not_of("-0123456789: ", place + 12), text.size()));
+  }
   const std::string word = text.substr(0, text.find(' '));
-  return word == "NOREPLICAS" ? "OOM" : word;
+  if (word == "NOREPLICAS") return "OOM";
+  return word == upper(word) ? word : "ERR";
+}
+
+/// The times of the server are also in scores, and in tokens.
+bool alike_texts(const std::string& a, const std::string& b) {
+  const bool are_times =
+      a.size() == 16 && b.size() == 16 && (a + b).find_first_not_of("0123456789") == std::string::npos;
+  return are_times ? alike(std::stoll(a), std::stoll(b)) : a == b;
 }
 
 bool alike(const Value& a, const Value& b) {
   if (a.kind != b.kind || a.elements.size() != b.elements.size() || !alike(a.integer, b.integer)) return false;
-  const bool has_words = a.kind == Value::Kind::error || a.kind == Value::Kind::status;
-  if (has_words ? first_word(a.text) != first_word(b.text) : a.text != b.text) return false;
+  if (a.kind == Value::Kind::error) return code(a.text) == code(b.text);
+  // REPLICAOF says more than OK if there is nothing to do.
+  if (a.kind == Value::Kind::status ? a.text.substr(0, 2) != b.text.substr(0, 2) : !alike_texts(a.text, b.text))
+    return false;
   for (std::size_t i = 0; i < a.elements.size(); ++i) {
     if (!alike(a.elements[i], b.elements[i])) return false;
   }
@@ -73,13 +89,14 @@ std::string without_times(const std::string& message) {
   std::istringstream words{message};
   std::string id, claim, seconds, microseconds, token;
   words >> id >> claim >> seconds >> microseconds >> token;
+  if (claim == "first") return id + ' ' + claim;
   return id + ' ' + claim + (token.empty() || token == "0" ? token : " token");
 }
 
-/// In the messages of queue.lua.
+/// In the messages of line.lua.
 void forget_times(std::vector<Value>& pushes) {
   for (Value& push : pushes) {
-    if (push.elements.size() == 3 && push.elements[0].text == "message") {
+    if (push.elements.size() == 3 && push.elements[0].text.ends_with("message")) {
       push.elements[2].text = without_times(push.elements[2].text);
     }
   }
@@ -97,6 +114,7 @@ Value from(const redisReply& reply) {
     case REDIS_REPLY_STATUS: return Value::status(text);
     case REDIS_REPLY_ERROR: return Value::error(text);
     case REDIS_REPLY_ARRAY: return Value::array(std::move(elements));
+    case REDIS_REPLY_DOUBLE: return Value::real(text);
     case REDIS_REPLY_PUSH: return Value::push(std::move(elements));
     default: return Value::nil();
   }
@@ -110,21 +128,18 @@ class RealConnection {
       static_cast<RealConnection*>(self)->pushes_.push_back(from(*static_cast<redisReply*>(reply)));
       freeReplyObject(reply);
     });
-    command({"HELLO", "3"});
+    commands({{"HELLO", "3"}});
   }
 
-  /// The PING behind it marks the end of what it leads to on this connection. `caching` is for this one command, so it goes
-  /// right ahead of it.
-  Value command(const Command& command, bool caching = false) {
+  /// The PING behind them marks the end of what they lead to on this connection. `caching` is for the one command that
+  /// follows, so it goes right ahead of it.
+  std::vector<Value> commands(const std::vector<Command>& commands, bool caching = false) {
     if (caching) append({"CLIENT", "CACHING", "YES"});
-    append(command);
+    for (const Command& command : commands) append(command);
     append({"PING"});
-    Value reply, next = read();
-    while (next.text != "PONG") {
-      reply = std::move(next);
-      next = read();
-    }
-    return reply;
+    std::vector<Value> replies;
+    for (Value next = read(); next.text != "PONG"; next = read()) replies.push_back(std::move(next));
+    return replies;
   }
 
   std::vector<Value> take_pushes() {
@@ -171,24 +186,34 @@ class Both {
     }
   }
 
-  Effect on_real(int connection, const Command& command, bool caching) {
-    Effect effect{.reply = real_[static_cast<std::size_t>(connection)]->command(command, caching), .pushes = {}};
+  Effect on_real(int connection, const std::vector<Command>& commands, bool caching) {
+    Effect effect{.replies = real_[static_cast<std::size_t>(connection)]->commands(commands, caching), .pushes = {}};
     for (int i = 0; i < connections; ++i) effect.pushes[i] = real_[static_cast<std::size_t>(i)]->take_pushes();
     return effect;
   }
 
-  Effect on_simulated(int connection, const Command& command, bool caching) {
+  Effect on_simulated(int connection, const std::vector<Command>& commands, bool caching) {
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     now_us_ = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
     effect_ = {};
     for (int i = 0; i < connections; ++i) effect_.pushes[i];
     if (caching) simulated_.execute(connection + 1, {"CLIENT", "CACHING", "YES"});
-    effect_.reply = {};
-    simulated_.execute(connection + 1, command);
+    for (const Command& command : commands) simulated_.execute(connection + 1, command);
     return effect_;
   }
 
  private:
+  static Server::Conduct conduct_of(testing::Server& server) {
+    const testing::Version version = server.version();
+    using Deletion = Server::Conduct::Deletion;
+    const bool valkey = server.product() == "valkey";
+    return {.before_7_2 = version < testing::Version{7, 2, 0},
+            .before_7_0 = version < testing::Version{7, 0, 0},
+            .deletion = valkey && version >= testing::Version{9, 0, 0}    ? Deletion::delifeq
+                        : !valkey && version >= testing::Version{8, 4, 0} ? Deletion::delex
+                                                                          : Deletion::none};
+  }
+
   // Keys expire when they are looked at, not when the server finds the time.
   testing::Server server_{{.directives = {"enable-debug-command yes"}}};
   std::vector<std::unique_ptr<RealConnection>> real_;
@@ -196,14 +221,14 @@ class Both {
   std::int64_t now_us_ = 0;
   Effect effect_;
   Server simulated_{lua_,
-                    {.before_7_2 = server_.version() < testing::Version{7, 2, 0}},
+                    conduct_of(server_),
                     {.now_us = [this] { return now_us_; },
                      .deliver =
                          [this](Server::Connection connection, Value value) {
                            if (value.kind == Value::Kind::push) {
                              effect_.pushes[connection - 1].push_back(std::move(value));
                            } else {
-                             effect_.reply = std::move(value);
+                             effect_.replies.push_back(std::move(value));
                            }
                          }}};
 };
@@ -213,8 +238,8 @@ class Both {
 /// As it ships, but for the short lease of a hand-over: nothing is to expire while the two servers look at their clocks.
 struct ShippedScript {
   explicit ShippedScript(const protocol::Script* script) : name{script->name}, source{script->source} {
-    constexpr std::string_view claim = "CLAIM_MS = 1000";
-    if (const auto place = source.find(claim); place != std::string::npos) source.insert(place + claim.size(), "000");
+    constexpr std::string_view claim = "'1000";
+    if (const auto place = source.find(claim); place != std::string::npos) source.insert(place + claim.size(), "00");
     digest = sha1(source);
   }
   std::string_view name;
@@ -222,49 +247,32 @@ struct ShippedScript {
   std::string digest;
 };
 
+bool is_short_lived(const Command& command) { return command.size() == 5 && command[4] == "1"; }
+
 class Questions {
  public:
   explicit Questions(std::uint64_t seed) : random_{seed} {}
 
   Command draw() {
-    switch (random_.below(27)) {
-      case 0: return {"GET", key()};
-      case 1: return {"SET", key(), id()};
-      case 2: return {"SET", key(), id(), "NX", "GET", "PX", "100000"};
-      case 3: return {"SET", key(), id(), "NX", "PX", "100000"};
-      case 4: return {"SET", key(), id(), "px", one_of({"1", "0", "-5", "x", "100000"})};
-      case 5: return {"SET", key(), id(), one_of({"XX", "GET", "NX", "nonsense"})};
-      case 6: return {"DEL", key(), key()};
-      case 7: return {"EXISTS", key(), key()};
-      case 8:
-        return random_.chance(500'000)
-                   ? Command{"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})}
-                   : Command{"PEXPIRE", key(), one_of({longer(), "10", "-1"}), one_of({"GT", "gt", "nonsense"})};
-      case 9: return {"PTTL", key()};
-      case 10: return {"HSET", key(), field(), id(), field(), id()};
-      case 11: return {"HSET", key(), field(), id(), field()};
-      case 12: return {"HDEL", key(), field(), field()};
-      case 13: return {"HGET", key(), field()};
-      case 14: return {"HMGET", key(), field(), field()};
-      case 15: return {one_of({"HEXISTS", "HGET"}), key(), field()};
-      case 16: return {"HLEN", key()};
-      case 17: return {"PUBLISH", channel(), "text"};
-      case 18: return {"SUBSCRIBE", channel()};
-      case 19: return {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
-      case 20:
-        if (random_.chance(400'000)) return {"CONFIG", "SET", "maxmemory", one_of({"0", "0", "1"})};
-        return random_.chance(300'000)   ? Command{"SCRIPT", "FLUSH"}
-               : random_.chance(100'000) ? Command{"FLUSHALL"}
-                                         : Command{"GET", key(), key()};
-      case 21:
-        return random_.chance(500'000) ? Command{"PUBSUB", "NUMSUB", channel(), channel()}
-                                       : Command{"PUBSUB", "NUMSUB", one_of({"nobody", "c0"})};
-      case 22:
-        if (random_.chance(500'000)) return {"CONFIG", "SET", "min-replicas-to-write", one_of({"0", "0", "0", "1"})};
-        return random_.chance(750'000) ? Command{"REPLICAOF", "NO", "ONE"} : Command{"REPLICAOF", "127.0.0.1", "1"};
-      case 23: return {"EVAL", one_of(snippets), "1", key(), id(), field()};
-      default: return lock_script();
+    switch (random_.below(10)) {
+      case 0: return draw_about_channels();
+      case 1: return draw_about_the_server();
+      case 2: return {"EVAL", one_of(snippets), "1", key(), id(), field()};
+      case 3:
+      case 4: return lock_script();
+      default: return draw_about_data();
     }
+  }
+
+  /// Between MULTI and EXEC.
+  std::vector<Command> draw_transaction() {
+    std::vector<Command> commands{{"MULTI"}};
+    for (auto count = random_.below(4); count > 0; --count) {
+      Command command = random_.chance(50'000) ? Command{"NONSENSE"} : draw_about_data();
+      if (!is_short_lived(command)) commands.push_back(std::move(command));
+    }
+    commands.push_back({random_.chance(50'000) ? "DISCARD" : "EXEC"});
+    return commands;
   }
 
   int connection() { return static_cast<int>(random_.below(connections)); }
@@ -272,43 +280,127 @@ class Questions {
 
  private:
   using Choice = std::vector<std::string>;
-  inline static const Choice snippets{"return redis.call('SET', KEYS[1], ARGV[1])",
-                                      "return redis.call('GET', KEYS[1])",
-                                      "return {1, 2.9, 'three', {4}, false, 5}",
-                                      "return redis.call('HGET', KEYS[1], ARGV[2]) == false",
-                                      "return redis.pcall('GET', KEYS[1], 'two')",
-                                      "return redis.call('HSET', KEYS[1], ARGV[2], 12345678901)",
-                                      "return {redis.call('PTTL', KEYS[1]) > 0, redis.call('EXISTS', KEYS[1])}",
-                                      "undeclared = 1",
-                                      "return undeclared",
-                                      "return redis.call('HMGET', KEYS[1], ARGV[2], 'f')",
-                                      "local r = redis.pcall('HLEN', KEYS[1]) return type(r)",
-                                      "return redis.call('PEXPIRE', KEYS[1], 2 * '30000')",
-                                      "return redis.call('PUBLISH', 'c0', ARGV[1])",
-                                      "return redis.call('SUBSCRIBE', 'c0')",
-                                      "return redis.status_reply",
-                                      "return {ok = 'fine'}",
-                                      "return {err = 'My own'}",
-                                      "return redis.call('DEL', false)",
-                                      "return redis.call('PUBSUB', 'NUMSUB', 'c0', 'c1')",
-                                      "redis.call('PUBLISH', 'c0', ARGV[1]) return redis.call('DEL', KEYS[1])",
-                                      "return {redis.pcall('HDEL', KEYS[1], ''), redis.pcall('SET', KEYS[1], ARGV[1])}",
-                                      "return {redis.pcall('SET', KEYS[1], ARGV[1]), redis.pcall('DEL', KEYS[1])}"};
+  inline static const Choice snippets{
+      "return redis.call('SET', KEYS[1], ARGV[1])",
+      "return redis.call('GET', KEYS[1])",
+      "return {1, 2.9, 'three', {4}, false, 5}",
+      "return redis.call('ZSCORE', KEYS[1], ARGV[2]) == false",
+      "return redis.pcall('GET', KEYS[1], 'two')",
+      "return redis.call('ZADD', KEYS[1], 12345678901, ARGV[2])",
+      "return {redis.call('PTTL', KEYS[1]) > 0, redis.call('EXISTS', KEYS[1])}",
+      "undeclared = 1",
+      "return undeclared",
+      "return redis.call('PSETEX', KEYS[1], '60000', ARGV[2])",
+      "local r = redis.pcall('ZCARD', KEYS[1]) return type(r)",
+      "return redis.call('PEXPIRE', KEYS[1], 2 * '30000')",
+      "return redis.call('PUBLISH', 'c0', ARGV[1])",
+      "return redis.call('SUBSCRIBE', 'c0')",
+      "return redis.status_reply",
+      "return {ok = 'fine'}",
+      "return {err = 'My own'}",
+      "return redis.call('DEL', false)",
+      "return redis.call('PUBSUB', 'NUMSUB', 'c0', 'c1')",
+      "return redis.call('SPUBLISH', 'c0', ARGV[1])",
+      "return type(redis.pcall('PUBSUB', 'SHARDNUMSUB', 'c0')[2])",
+      "return redis.call('ZRANGE', KEYS[1], '0', '-1', 'WITHSCORES')",
+      "return redis.call('ZRANGE', KEYS[1], 0, 1)",
+      "return redis.call('ZSCORE', KEYS[1], ARGV[1])",
+      "return type(redis.call('ZSCORE', KEYS[1], ARGV[1]))",
+      "return string.find(redis.pcall('ZRANGE', KEYS[1], 0, 1).err or '', 'WRONGTYPE', 1, true)",
+      "return redis.call('ZADD', KEYS[1], 5795864359197523, ARGV[1], '7', 'b')",
+      "return redis.call('ZCOUNT', KEYS[1], 4000000000000000 + 1795864359197523, '+inf')",
+      "return redis.call('UNLINK', KEYS[1])",
+      "redis.call('PUBLISH', 'c0', ARGV[1]) return redis.call('DEL', KEYS[1])",
+      "return {redis.pcall('ZREM', KEYS[1], ''), redis.pcall('SET', KEYS[1], ARGV[1])}",
+      "return {redis.pcall('SET', KEYS[1], ARGV[1]), redis.pcall('DEL', KEYS[1])}"};
 
   const std::string& one_of(const Choice& choice) { return choice[random_.below(choice.size())]; }
-  std::string key() { return one_of({"k0", "k1", "redismutex:{k0}"}); }
-  std::string id() { return one_of({"a", "b", "c", "d"}); }
+  std::string key() { return one_of({"k0", "k1", "redismutex:{k0}", "redismutex:floor:{k0}"}); }
+  std::string id() { return "01234567-89ab-4def-8123-45678901234" + one_of({"a", "b", "c", "d"}); }
   std::string field() { return one_of({"f", "g", "first"}); }
+  std::string score() {
+    return one_of({"1", "2.5", "-3", "1e3", "inf", "-inf", "4000000000000005", "5795864359197523", "x", "nan"});
+  }
+  std::string bound() {
+    return one_of({"1", "(1", "(-3", "-inf", "+inf", "(4000000000000000", "5795864359197523", "x", "2.5", "(inf"});
+  }
+  std::string rank() { return one_of({"0", "1", "2", "-1", "-2", "5", "x"}); }
   std::string channel() { return one_of({"c0", "c1"}); }
+
+  Command draw_about_data() { return random_.chance(500'000) ? draw_about_sorted_sets() : draw_about_strings(); }
+
+  Command draw_about_strings() {
+    switch (random_.below(14)) {
+      case 0: return {"GET", key()};
+      case 1: return {"SET", key(), id()};
+      case 2: return {"SET", key(), id(), "NX", "GET", "PX", "100000"};
+      case 3: return {"SET", key(), id(), "NX", "PX", "100000"};
+      case 4: return {"SET", key(), id(), "px", one_of({"1", "0", "-5", "x", "100000"})};
+      case 5: return {"SET", key(), id(), one_of({"XX", "GET", "NX", "nonsense"})};
+      case 6: return {one_of({"DEL", "UNLINK"}), key(), key()};
+      case 7: return {"EXISTS", key(), key()};
+      case 8: return {"PEXPIRE", key(), one_of({"100000", "50000", "0", "-1", "x"})};
+      case 9: return {"PEXPIRE", key(), one_of({longer(), "10", "-1"}), one_of({"GT", "gt", "nonsense"})};
+      case 10: return {"PTTL", key()};
+      case 11: return {"PSETEX", key(), one_of({"100000", "50000", "0", "-1", "x"}), id()};
+      case 12: return {"DELIFEQ", key(), id()};
+      default: return {"DELEX", key(), "IFEQ", id()};
+    }
+  }
+
+  Command draw_about_sorted_sets() {
+    switch (random_.below(10)) {
+      case 0: return {"ZADD", key(), score(), id()};
+      case 1: return {"ZADD", key(), score(), id(), score(), id(), score(), id()};
+      case 2: return {"ZADD", key(), score(), id(), score()};
+      case 3: return {"ZREM", key(), id(), id()};
+      case 4: return {"ZSCORE", key(), id()};
+      case 5: return {"ZRANGE", key(), rank(), rank()};
+      case 6: return {"ZRANGE", key(), rank(), rank(), "withscores"};
+      case 7:
+        return random_.chance(300'000)
+                   ? Command{"ZRANGEBYSCORE", key(), bound(), bound()}
+                   : Command{"ZRANGEBYSCORE", key(), bound(), bound(), "LIMIT", one_of({"0", "1", "-1"}), rank()};
+      case 8: return {"ZCOUNT", key(), bound(), bound()};
+      default: return {"ZCARD", key()};
+    }
+  }
+
+  Command draw_about_channels() {
+    switch (random_.below(6)) {
+      case 0: return {"PUBLISH", channel(), "text"};
+      case 1: return {"SUBSCRIBE", channel()};
+      case 2: return {"SPUBLISH", channel(), "text"};
+      case 3: return {"SSUBSCRIBE", channel()};
+      case 4: return {"PUBSUB", one_of({"NUMSUB", "SHARDNUMSUB"}), channel(), channel()};
+      default: return {"PUBSUB", one_of({"NUMSUB", "SHARDNUMSUB"}), one_of({"nobody", "c0"})};
+    }
+  }
+
+  Command draw_about_the_server() {
+    switch (random_.below(7)) {
+      case 0:
+      case 1: return {"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+      case 2: return {"CONFIG", "SET", "maxmemory", one_of({"0", "0", "1"})};
+      case 3: return {"CONFIG", "SET", "min-replicas-to-write", one_of({"0", "0", "0", "1"})};
+      case 4:
+        return random_.chance(750'000) ? Command{"REPLICAOF", "NO", "ONE"} : Command{"REPLICAOF", "127.0.0.1", "1"};
+      case 5: return random_.chance(300'000) ? Command{"FLUSHALL"} : Command{"SCRIPT", "FLUSH"};
+      default: return {"GET", key(), key()};
+    }
+  }
 
   Command lock_script() {
     const ShippedScript& script = shipped_[random_.below(shipped_.size())];
     if (random_.chance(200'000)) return {"SCRIPT", "LOAD", script.source};
     if (script.name == "extend") return extension(script);
-    Command command{"EVALSHA", script.digest, "2", "k0", "redismutex:{k0}", id()};
+    if (script.name == "refresh") return renewal(script);
+    Command command{"EVALSHA", script.digest, "3", "k0", "redismutex:{k0}", "redismutex:floor:{k0}", id()};
     if (script.name == "acquire") {
-      command.insert(command.end(), {longer(), one_of({"c0", "c1", "-", "nobody"}), "100000", one_of({"0", "3", "100"}),
-                                     one_of({"0", "1"})});
+      command.insert(command.end(), {longer(), details(), "100000", one_of({"0", "3", "100"}),
+                                     one_of({"", "", "0sc0", "1sc1"}), one_of({"", "", "5"})});
+    } else {
+      command.insert(command.end(), {one_of({"", "5", "5000000000000000"}), one_of({"", details()})});
     }
     return command;
   }
@@ -316,15 +408,24 @@ class Questions {
   Command extension(const ShippedScript& script) {
     Command command{"EVALSHA", script.digest, "4", "k0", "redismutex:{k0}", "k1", "redismutex:{k1}"};
     command.push_back(one_of({"0", "1"}));
-    for (int i = 0; i < 2; ++i) {
-      command.insert(command.end(), {id(), one_of({"0", longer()}), one_of({"", "GT"}), token()});
-    }
+    for (int i = 0; i < 2; ++i) command.insert(command.end(), {id(), one_of({"0", longer()}), one_of({"0", "1"})});
     return command;
   }
+
+  Command renewal(const ShippedScript& script) {
+    Command command{"EVALSHA", script.digest, "4", "k0", "redismutex:{k0}", "k1", key(), "100000"};
+    for (int i = 0; i < 2; ++i) command.insert(command.end(), {id(), details()});
+    return command;
+  }
+
+  /// Of a place in line: a newer version's, too.
+  std::string details() {
+    return one_of(
+        {"0-", "0pc0", "0sc0", "1sc1", "2pc0", "3sc0", "0pnobody", "450000 -", "5100000 pc1", "8new", "0x", ""});
+  }
+
   /// A time to live above all before, so that it makes no difference that a real one has run down a little.
   std::string longer() { return std::to_string(200'000 + 1'000 * ++drawn_); }
-
-  std::string token() { return one_of({"0", "5", "5000000000000000"}); }
 
   Random random_;
   int drawn_ = 0;
@@ -337,22 +438,23 @@ class Comparison {
   explicit Comparison(std::uint64_t seed) : questions_{seed} {}
 
   void ask_something() {
-    const Command command = questions_.draw();
-    ask(questions_.connection(), command);
-    if (command.size() < 5 || command[4] != "1") return;
+    const auto commands =
+        questions_.chance(50'000) ? questions_.draw_transaction() : std::vector<Command>{questions_.draw()};
+    // CACHING outlasts another CLIENT.
+    const bool caching = commands.front().front() != "CLIENT" && questions_.chance(500'000);
+    ask(questions_.connection(), commands, caching);
+    if (!is_short_lived(commands.front())) return;
     // What expires in a millisecond is waited for, and looked at: that is when a server notices.
     std::this_thread::sleep_for(3ms);
-    ask(0, {"EXISTS", command[1]});
+    ask(0, {{"EXISTS", commands.front()[1]}}, false);
   }
 
  private:
-  void ask(int connection, const Command& command) {
-    // SUBSCRIBE has no answer that could be told from the one to CLIENT CACHING; and that outlasts another CLIENT.
-    const bool caching = command.front() != "SUBSCRIBE" && command.front() != "CLIENT" && questions_.chance(500'000);
-    note(connection, command, caching);
-    Effect real = both_.on_real(connection, command, caching);
-    Effect simulated = both_.on_simulated(connection, command, caching);
-    expect_alike("answer", real.reply, simulated.reply);
+  void ask(int connection, const std::vector<Command>& commands, bool caching) {
+    for (const Command& command : commands) note(connection, command, caching);
+    Effect real = both_.on_real(connection, commands, caching);
+    Effect simulated = both_.on_simulated(connection, commands, caching);
+    expect_alike("answers", Value::array(real.replies), Value::array(simulated.replies));
     for (int i = 0; i < connections; ++i) {
       forget_times(real.pushes[i]);
       forget_times(simulated.pushes[i]);

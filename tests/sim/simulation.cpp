@@ -9,6 +9,7 @@
 #include <memory>
 #include <redismutex/options.hpp>
 
+#include "sim/litter.hpp"
 #include "sim/process.hpp"
 #include "sim/stranger.hpp"
 #include "sim/worker.hpp"
@@ -48,10 +49,13 @@ class Simulation {
     for (const std::string& complaint : world_.complaints()) {
       found(result, "no server would take this: " + complaint);
     }
+    for (const std::string& mistake : world_.mistakes()) found(result, mistake);
     if (world_.profile.clock_steps == Time{0} && world_.farthest_floor() > longest_lead) {
       found(result, "tokens run ahead of the clock, by us: " + std::to_string(world_.farthest_floor().count()));
     }
-    const bool woken = !world_.profile.conduct.refuses_channels;
+    const Server::Conduct& conduct = world_.conduct();
+    const bool has_mailboxes = !conduct.refuses_channels;
+    const bool woken = has_mailboxes && !conduct.refuses_publishing;
     const Time delay = Time{habits_.delay} * 102 / 100;  // by the slowest clock
     const Time message = world_.profile.latency + 100us;
     const histories::Bounds bounds{
@@ -61,12 +65,15 @@ class Simulation {
         // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
         .idle = 4 * message + delay + (woken ? Time{0} : window),
         .delay = delay,
-        .claim = woken ? Time{1s} : window,
+        .claim = has_mailboxes ? Time{1s} : window,
         .lease = habits_.expiry,
         .expiry = 2 * habits_.expiry,
         .waiters = habits_.max_waiters,
-        .watches = !world_.profile.conduct.refuses_tracking};
+        .watches = !conduct.refuses_tracking,
+        .tidy = world_.profile.litter == Time{0},
+        .tells_first = woken};
     result.history = world_.take_history();
+    for (const Event& event : result.history) check_refusal(event, result);
     histories::Verdict verdict = check(result.history, bounds);
     for (histories::Violation& violation : verdict.violations) result.violations.push_back(std::move(violation));
     result.acquired = verdict.acquired;
@@ -77,6 +84,21 @@ class Simulation {
  private:
   void found(Result& result, std::string text) const { result.violations.push_back({world_.now(), std::move(text)}); }
 
+  /// Whatever stands at the server: nobody is refused for another reason than that the server takes no writes, or that it
+  /// forgets all scripts again and again.
+  void check_refusal(const Event& event, Result& result) const {
+    constexpr std::string_view refused = "refused-";
+    std::string_view code;
+    if (event.kind == Event::Kind::unclear) code = event.note;
+    if (event.kind == Event::Kind::ended && event.note.starts_with(refused)) {
+      code = std::string_view{event.note}.substr(refused.size());
+    }
+    constexpr std::array<std::string_view, 5> good{"OOM", "NOREPLICAS", "MISCONF", "READONLY", "NOSCRIPT"};
+    if (!code.empty() && std::find(good.begin(), good.end(), code) == good.end()) {
+      result.violations.push_back({event.time, "refused for no good reason: " + std::string{code} + " " + event.id});
+    }
+  }
+
   Habits draw_habits() {
     constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
     constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
@@ -85,6 +107,13 @@ class Simulation {
     if (world_.profile.default_options) {
       return {.expiry = Options{}.expiry,
               .delay = Options{}.delay,
+              .longest_stay = 50ms,
+              .longest_think = 50ms,
+              .max_waiters = world_.profile.max_waiters};
+    }
+    if (world_.profile.long_delays) {
+      return {.expiry = 7s,
+              .delay = 2s,
               .longest_stay = 50ms,
               .longest_think = 50ms,
               .max_waiters = world_.profile.max_waiters};
@@ -156,6 +185,7 @@ class Simulation {
     every(what.refused_writes, [this] { world_.refuse_writes(any_refusal(), world_.random.between(1ms, 500ms)); });
     every(what.role_changes,
           [this] { world_.switch_roles(world_.random.between(1ms, 300ms), world_.random.between(1ms, 12s)); });
+    every(what.litter, [this] { litter(world_, any_key()); });
     every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 

@@ -9,7 +9,7 @@ namespace redismutex::sim {
 
 /// What a server sends: an answer, or a push.
 struct Value {
-  enum class Kind { nil, integer, bulk, status, error, array, push };
+  enum class Kind { nil, integer, real, bulk, status, error, array, push };
 
   Kind kind = Kind::nil;
   std::string text = {};
@@ -20,6 +20,7 @@ struct Value {
 
   static Value nil() { return {}; }
   static Value number(std::int64_t number) { return {.kind = Kind::integer, .integer = number}; }
+  static Value real(std::string digits) { return {.kind = Kind::real, .text = std::move(digits)}; }
   static Value bulk(std::string text) { return {.kind = Kind::bulk, .text = std::move(text)}; }
   static Value status(std::string text) { return {.kind = Kind::status, .text = std::move(text)}; }
   static Value error(std::string text) { return {.kind = Kind::error, .text = std::move(text)}; }

@@ -1,11 +1,11 @@
 #include "sim/worker.hpp"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
 #include "protocol/release.hpp"
+#include "sim/clean_up.hpp"
 
 namespace redismutex::sim {
 
@@ -27,27 +27,6 @@ std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcom
   }
   if (const auto* refused = std::get_if<protocol::Refusal>(&outcome)) return "refused-" + refused->code;
   return std::holds_alternative<Acquire::Full>(outcome) ? "full" : "taken";
-}
-
-/// As the mutant has it.
-Task<> leave_only(Process& process, Bell& bell, const protocol::Key& key, const protocol::OwnerId& id) {
-  const std::string script = cancel_without_release();
-  const std::array<std::string_view, 6> command{"EVAL", script, "2", key.text(), key.queue(), id.text()};
-  std::shared_ptr<Link> used;
-  const protocol::Request request{.arguments = command};
-  const auto answered = co_await process.exchange(bell, request, process.patience(), nullptr, used);
-}
-
-Task<> release_in_background(Process& process, const protocol::Key& key, protocol::OwnerId id, Instant until) {
-  Bell bell{process.world(), process};
-  if (process.world().mutant == Mutant::cancel_keeps_grant) co_return co_await leave_only(process, bell, key, id);
-  for (;;) {
-    protocol::Release release{key, id, until};
-    const auto failure = co_await process.run(bell, release, process.patience());
-    const bool refused = !failure && std::holds_alternative<protocol::Refusal>(release.outcome());
-    if ((!failure && !refused) || process.now() + 250ms >= until) co_return;
-    co_await process.sleep(bell, process.world().now() + 250ms);
-  }
 }
 
 }  // namespace
@@ -81,6 +60,8 @@ Task<> Worker::turn(const protocol::Key& key) {
   for (int passes = 0; lease->valid(); ++passes) {
     co_await use(lease, wishes);
     if (passes == wishes.most_passes || !lease->pass(16)) break;
+    // The next thread wakes up.
+    co_await process_.sleep(bell_, world_.now() + world_.random.between(1us, 20us));
     co_await process_.point(bell_);
   }
   co_await lease->release();
@@ -111,7 +92,7 @@ Task<> Worker::stay(Lease& lease, const Wishes& wishes) {
     if (world_.now() >= extend_at) {
       const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
       const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
-      co_await lease.extend(expiry, wishes.cared_for() ? protocol::Tracking::on : protocol::Tracking::off);
+      co_await lease.extend(expiry);
       extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }
@@ -146,14 +127,20 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wis
                    .max_waiters = habits_.max_waiters,
                    .fencing = wishes.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
                    .mailbox = mailbox,
-                   .expect_queue = contended}};
-  Box box{key.text(), id.text(), bell_};
+                   .expect_line = contended}};
+  Box box{key, id, bell_, habits_.delay};
   process_.add(box);
   const auto failure = co_await process_.run(bell_, machine, deadline, stop.get(), &box);
   process_.remove(box);
   stop->bell = nullptr;
   contended = machine.met_others();
-  if (machine.left_traces() && failure != Failure::forgotten) clean_up(key, id);
+  if (machine.left_traces() && failure != Failure::forgotten) {
+    clean_up(process_, {.key = key,
+                        .id = id,
+                        .until = process_.now() + habits_.expiry,
+                        .details = machine.details(),
+                        .former_details = machine.former_details()});
+  }
   if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome()); held != nullptr && !failure) {
     co_return std::make_shared<Lease>(process_, bell_, client_, key, id, habits_.expiry, *held);
   }
@@ -176,11 +163,6 @@ std::shared_ptr<Stop> Worker::stop_some_time() {
     });
   }
   return stop;
-}
-
-void Worker::clean_up(const protocol::Key& key, const protocol::OwnerId& id) {
-  if (world_.mutant == Mutant::never_cleans_up) return;
-  process_.spawn(release_in_background(process_, key, id, process_.now() + habits_.expiry));
 }
 
 }  // namespace redismutex::sim

@@ -52,7 +52,6 @@ class Worker {
   std::shared_ptr<Stop> stop_some_time();
   Task<> use(std::shared_ptr<Lease> lease, const Wishes& wishes);
   Task<> stay(Lease& lease, const Wishes& wishes);
-  void clean_up(const protocol::Key& key, const protocol::OwnerId& id);
 
   Process& process_;
   World& world_;

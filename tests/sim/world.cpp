@@ -1,7 +1,7 @@
 #include "sim/world.hpp"
 
 #include <algorithm>
-#include <sstream>
+#include <limits>
 #include <string_view>
 #include <utility>
 
@@ -14,27 +14,20 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t server_epoch_us = 1'750'000'000'000'000;
 
+/// In scripts. A floor above it is none of ours.
+constexpr std::int64_t most_whole_number = 9'007'199'254'740'992;
+
 constexpr Time longest_replication_lag = 20ms;
 
-/// The fields of a queue's hash that say who waits: "who:<id>".
-constexpr std::string_view who = "who:";
-
-/// "until claim floor mailbox", as queue.lua describes it.
-struct Waiter {
-  std::int64_t until_ms = 0;
-  std::string mailbox = {};
-
-  explicit Waiter(const std::string& record) {
-    std::int64_t claim_ms = 0;
-    std::int64_t floor_ms = 0;
-    std::istringstream{record} >> until_ms >> claim_ms >> floor_ms >> mailbox;
-  }
-};
-
-/// Half of all servers are old ones.
-Server::Conduct conduct(const Profile& profile, Random& random) {
+/// Servers of every age, as far as the profile leaves that open.
+Server::Conduct draw_conduct(const Profile& profile, Random& random) {
+  using Deletion = Server::Conduct::Deletion;
   Server::Conduct conduct = profile.conduct;
-  conduct.before_7_2 = random.chance(500'000);
+  if (conduct.deletion != Deletion::none) return conduct;
+  conduct.before_7_0 = conduct.before_7_0 || random.chance(150'000);
+  conduct.before_7_2 = conduct.before_7_0 || random.chance(400'000);
+  const bool is_new = !conduct.before_7_2 && random.chance(500'000);
+  if (is_new) conduct.deletion = random.chance(500'000) ? Deletion::delifeq : Deletion::delex;
   return conduct;
 }
 
@@ -45,7 +38,7 @@ World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mista
       mutant{mistake},
       random{seed},
       lua_{lua},
-      conduct_{conduct(what, random)},
+      conduct_{draw_conduct(what, random)},
       server_{make_server()} {}
 
 // ---- the record -----------------------------------------------------------------------------------------------------
@@ -60,17 +53,54 @@ void World::watch(const Cause& cause) {
   const auto touched = std::exchange(touched_, {});
   replicate(touched);
   for (const protocol::Key& key : keys) {
-    if (touched.contains(key.text())) watch_owner(key, cause);
-    if (touched.contains(key.queue())) watch_queue(key);
+    const bool owner_touched = touched.contains(key.text());
+    if (owner_touched || touched.contains(key.line())) watch_lock(key, cause, owner_touched);
+    if (touched.contains(key.floor())) watch_floor(key);
   }
+}
+
+void World::watch_lock(const protocol::Key& key, const Cause& cause, bool owner_touched) {
+  const Line present = read_line(server_->keyspace().peek(key.line()));
+  std::string owner_before = owners_[key.text()];
+  const std::int64_t owner_expires_before = owner_expires_at_ms_[key.text()];
+  const bool line_has_expired = line_expires_at_ms_[key.text()] < server_now_us() / 1000;
+  const Line before = line_has_expired ? Line{} : lines_[key.text()];
+  if (owner_touched) watch_owner(key, cause);
+  watch_line(key, present);
+  if (cause.command == nullptr) return;
+  const std::string& owner = owners_[key.text()];
+  if (owner_before != owner && owner_expires_before < server_now_us() / 1000) owner_before.clear();
+  for (std::string& mistake :
+       sim::mistakes(before, present,
+                     {.command = *cause.command,
+                     .now_us = server_now_us(),
+                     .former_owner = owner_before,
+                     .owner = owner,
+                     .reaches = [this](const Waiter& waiter) { return reaches(waiter); },
+                     .sends_messages = !conduct_.refuses_channels && !conduct_.refuses_publishing})) {
+    mistakes_.push_back(std::to_string(std::chrono::duration<double>{now()}.count()) + " s: " + mistake);
+  }
+}
+
+/// By one of its places: mostly there is one.
+bool World::reaches(const Waiter& waiter) const {
+  return std::any_of(waiter.places.begin(), waiter.places.end(), [this](const Waiter::Place& place) {
+    const std::string mailbox = place.mailbox();
+    return mailbox == "-" || (!mailbox.empty() && server_->receivers(mailbox.starts_with('s'), mailbox.substr(1)) > 0);
+  });
 }
 
 void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   const Keyspace::Entry* entry = server_->keyspace().peek(key.text());
+  std::string& known = owners_[key.text()];
   if (entry == nullptr) {
-    if (owners_.erase(key.text()) > 0) {
-      record({.kind = Event::Kind::free, .key = key.text(), .note = std::string{cause.other}});
+    if (known.empty()) return;
+    known.clear();
+    if (owner_expires_at_ms_[key.text()] < server_now_us() / 1000) {
+      return record({.kind = Event::Kind::free, .key = key.text(), .note = "expired"});
     }
+    const bool by_value = cause.command != nullptr && cause.command->front().starts_with("DEL");
+    record({.kind = Event::Kind::free, .key = key.text(), .note = by_value ? "by-value" : std::string{cause.other}});
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
@@ -78,60 +108,62 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
   Event event{.kind = Event::Kind::owner,
               .key = key.text(),
               .id = id,
-              .until = entry->expires_at_ms ? true_time(*entry->expires_at_ms) : never};
-  std::string& known = owners_[key.text()];
-  const auto& queue = queues_[key.queue()];
-  const auto place = queue.find(std::string{who} + id);
+              .until = entry->expires_at_ms ? true_time(std::chrono::milliseconds{*entry->expires_at_ms}) : never};
+  const Line& line = lines_[key.text()];
+  const auto place = line.find(id);
   const bool by_another =
       cause.command != nullptr && std::find(cause.command->begin(), cause.command->end(), id) == cause.command->end();
-  if (known != id && place != queue.end() && by_another) {
-    const Waiter waiter{place->second};
+  if (known != id && place != line.end() && place->second.is_in_line() && by_another) {
     event.note = "handed";
-    if (server_now_us() / 1000 > waiter.until_ms) event.note = "handed-to-stale";
-    if (waiter.mailbox != "-" && server_->receivers(waiter.mailbox) == 0) event.note = "handed-to-unreachable";
+    if (!place->second.is_alive(server_now_us())) event.note = "handed-to-stale";
+    if (!conduct_.refuses_counting && !reaches(place->second)) event.note = "handed-to-unreachable";
   }
   known = id;
+  owner_expires_at_ms_[key.text()] = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
   record(std::move(event));
   plan_expiry(key.text());
 }
 
-/// Goes through both lists at once: they are sorted, and mostly the same.
-void World::watch_queue(const protocol::Key& key) {
-  static const Keyspace::Hash nobody;
-  const Keyspace::Entry* entry = server_->keyspace().peek(key.queue());
-  const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
-  const Keyspace::Hash& present = hash == nullptr ? nobody : *hash;
-  if (const auto floor = present.find("floor"); floor != present.end()) {
-    farthest_floor_ = std::max(farthest_floor_, std::chrono::microseconds{std::stoll(floor->second) - server_now_us()});
-  }
-  Keyspace::Hash& known = queues_[key.queue()];
-  auto is = present.lower_bound(std::string{who});
-  auto was = known.begin();
-  const auto note_place = [&](const std::string& field, const std::string& waits) {
-    const Waiter waiter{waits};
+/// Goes through both lines at once: they are sorted, and mostly the same.
+void World::watch_line(const protocol::Key& key, const Line& present) {
+  Line& known = lines_[key.text()];
+  const auto note_place = [&](const std::string& id, const Waiter& waiter) {
     record({.kind = Event::Kind::queued,
             .key = key.text(),
-            .id = field.substr(who.size()),
-            .until = true_time(waiter.until_ms)});
+            .id = id,
+            .until = true_time(std::chrono::microseconds{*waiter.alive_until}),
+            .note = waiter.wants_to_know_when_first() ? "is-told-when-first" : "",
+            .token = static_cast<std::uint64_t>(waiter.ticket())});
   };
-  while (is != present.end() || was != known.end()) {
-    if (was == known.end() || (is != present.end() && is->first < was->first)) {
-      note_place(is->first, is->second);
-      known.insert(was, *is);
-      ++is;
-    } else if (is == present.end() || was->first < is->first) {
-      record({.kind = Event::Kind::unqueued, .key = key.text(), .id = was->first.substr(who.size())});
-      was = known.erase(was);
-    } else {
-      if (was->second != is->second) {
-        note_place(is->first, is->second);
-        was->second = is->second;
-      }
-      ++is;
-      ++was;
-    }
+  const auto note_end = [&](const std::string& id) {
+    record({.kind = Event::Kind::unqueued, .key = key.text(), .id = id});
+  };
+  for (const auto& [id, waiter] : known) {
+    const auto place = present.find(id);
+    const bool is_in_line = place != present.end() && place->second.is_in_line();
+    if (waiter.is_in_line() && !is_in_line) note_end(id);
   }
-  plan_expiry(key.queue());
+  for (const auto& [id, waiter] : present) {
+    if (!waiter.is_in_line()) continue;
+    const auto place = known.find(id);
+    const bool is_new = place == known.end() || !place->second.is_in_line();
+    if (is_new || place->second.alive_until != waiter.alive_until) note_place(id, waiter);
+  }
+  known = present;
+  const Keyspace::Entry* entry = server_->keyspace().peek(key.line());
+  line_expires_at_ms_[key.text()] =
+      entry != nullptr && entry->expires_at_ms ? *entry->expires_at_ms : std::numeric_limits<std::int64_t>::max();
+  plan_expiry(key.line());
+}
+
+void World::watch_floor(const protocol::Key& key) {
+  const Keyspace::Entry* entry = server_->keyspace().peek(key.floor());
+  const auto* text = entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value);
+  if (text != nullptr && !text->empty() && text->size() <= 16 &&
+      text->find_first_not_of("0123456789") == std::string::npos && std::stoll(*text) < most_whole_number) {
+    farthest_floor_ = std::max(farthest_floor_, std::chrono::microseconds{std::stoll(*text) - server_now_us()});
+  }
+  plan_expiry(key.floor());
 }
 
 // ---- the server -----------------------------------------------------------------------------------------------------
@@ -140,8 +172,8 @@ std::int64_t World::server_now_us() const {
   return server_epoch_us + std::chrono::duration_cast<std::chrono::microseconds>(now() + server_clock_ahead_).count();
 }
 
-Time World::true_time(std::int64_t server_ms) const {
-  return std::chrono::milliseconds{server_ms} - std::chrono::microseconds{server_epoch_us} - server_clock_ahead_;
+Time World::true_time(std::chrono::microseconds server_time) const {
+  return server_time - std::chrono::microseconds{server_epoch_us} - server_clock_ahead_;
 }
 
 /// Its connections have numbers that no other server's have.
@@ -159,8 +191,8 @@ std::shared_ptr<Server> World::make_server() {
                 if (number == servers_made_) touched_.insert(key);
               },
           .on_publish =
-              [this, number](const std::string& channel, const std::string& message) {
-                if (number == servers_made_ && demoted_) published_.emplace_back(channel, message);
+              [this, number](const Server::Message& message) {
+                if (number == servers_made_ && demoted_) published_.push_back(message);
               },
           .rewrite_script = [this](const std::string& script) { return rewritten(script, mutant); }});
 }
@@ -219,7 +251,7 @@ void World::plan_expiry(const std::string& key) {
   const Keyspace::Entry* entry = server_->keyspace().peek(key);
   if (entry == nullptr || !entry->expires_at_ms || !expiry_planned_.insert(key).second) return;
   const Time lag = chance(50'000) ? random.between(1s, 10s) : random.between(2ms, 300ms);
-  agenda.at(std::max(now(), true_time(*entry->expires_at_ms)) + lag, [this, key] {
+  agenda.at(std::max(now(), true_time(std::chrono::milliseconds{*entry->expires_at_ms})) + lag, [this, key] {
     when_it_runs([this, key] {
       expiry_planned_.erase(key);
       server_->expire_if_due(key);
@@ -234,7 +266,8 @@ void World::set_server_clock(Time ahead) {
   server_clock_ahead_ = ahead;
   for (const protocol::Key& key : keys) {
     server_->expire_if_due(key.text());
-    server_->expire_if_due(key.queue());
+    server_->expire_if_due(key.line());
+    server_->expire_if_due(key.floor());
     touched_.insert(key.text());  // it expires at another time now
   }
   watch({.other = "clock-step"});
@@ -322,7 +355,7 @@ void World::replicate(const std::set<std::string>& touched) {
     const auto server = to.lock();
     if (!server) return;
     for (const auto& [key, entry] : changes) server->replicate(key, entry);
-    for (const auto& [channel, message] : published) server->relay(channel, message);
+    for (const Server::Message& message : published) server->relay(message);
   });
 }
 
@@ -382,10 +415,16 @@ int World::owner_of(const protocol::Key& key) const {
 }
 
 int World::first_in_line_for(const protocol::Key& key) const {
-  const Keyspace::Entry* entry = server_->keyspace().peek(key.queue());
-  const auto* hash = entry == nullptr ? nullptr : std::get_if<Keyspace::Hash>(&entry->value);
-  if (hash == nullptr || !hash->contains("first")) return 0;
-  return client_of(hash->at("first"));
+  const auto line = lines_.find(key.text());
+  const Waiter* first = nullptr;
+  std::string first_id;
+  if (line == lines_.end()) return 0;
+  for (const auto& [id, waiter] : line->second) {
+    if (!waiter.is_in_line() || (first != nullptr && first->ticket() <= waiter.ticket())) continue;
+    first = &waiter;
+    first_id = id;
+  }
+  return first == nullptr ? 0 : client_of(first_id);
 }
 
 int World::client_of(const std::string& id) const {

@@ -14,6 +14,7 @@
 #include "histories/history.hpp"
 #include "protocol/key.hpp"
 #include "sim/agenda.hpp"
+#include "sim/line.hpp"
 #include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
@@ -49,6 +50,7 @@ class World {
 
   // The server.
   const Server& server() const noexcept { return *server_; }
+  const Server::Conduct& conduct() const noexcept { return conduct_; }
   std::vector<std::string> complaints() const;
   bool server_is_up() const noexcept { return up_; }
   Server::Connection connect(const std::shared_ptr<Link>& link);
@@ -78,13 +80,20 @@ class World {
   int owner_of(const protocol::Key& key) const;
   int first_in_line_for(const protocol::Key& key) const;
 
+  /// What scripts did to lines.
+  const std::vector<std::string>& mistakes() const noexcept { return mistakes_; }
+
+  /// What somebody does at the server who is no client of ours.
+  void by_hand(const std::vector<std::string>& command, std::string_view how);
+
+  /// The server's time.
+  std::int64_t server_now_us() const;
+
   /// How far the floor of some key's tokens was ahead of the server's clock at the most.
   std::chrono::microseconds farthest_floor() const noexcept { return farthest_floor_; }
 
  private:
-  std::int64_t server_now_us() const;
-  Time true_time(std::int64_t server_ms) const;
-  void by_hand(const std::vector<std::string>& command, std::string_view how);
+  Time true_time(std::chrono::microseconds server_time) const;
   void when_it_runs(std::function<void()> work);
   std::shared_ptr<Server> make_server();
   void promote_replica(Time leave_after);
@@ -97,8 +106,11 @@ class World {
     std::string_view other = {};
   };
   void watch(const Cause& cause);
+  void watch_lock(const protocol::Key& key, const Cause& cause, bool owner_touched);
   void watch_owner(const protocol::Key& key, const Cause& cause);
-  void watch_queue(const protocol::Key& key);
+  void watch_line(const protocol::Key& key, const Line& present);
+  void watch_floor(const protocol::Key& key);
+  bool reaches(const Waiter& waiter) const;
   void plan_expiry(const std::string& key);
   int client_of(const std::string& id) const;
 
@@ -111,7 +123,9 @@ class World {
   std::set<std::string> touched_;
   std::set<std::string> expiry_planned_;
   std::map<std::string, std::string> owners_;
-  std::map<std::string, Keyspace::Hash> queues_;  // the fields "who:..."
+  std::map<std::string, std::int64_t> owner_expires_at_ms_, line_expires_at_ms_;
+  std::map<std::string, Line> lines_;  // by key, as the others
+  std::vector<std::string> mistakes_;
   LuaHost& lua_;
   Server::Conduct conduct_;
   struct Connected {
@@ -125,7 +139,7 @@ class World {
 
   // The master before, while there are connections to it:
   std::shared_ptr<Server> demoted_;
-  std::vector<std::pair<std::string, std::string>> published_;  // channel and message, by the command that runs
+  std::vector<Server::Message> published_;  // by the command that runs
   Time replicated_until_{0};
   std::vector<std::string> earlier_complaints_;
 };

@@ -44,6 +44,40 @@ std::vector<std::string> server_program() {
   return program;
 }
 
+/// As the program says it; found out once.
+Version program_version() {
+  static const Version version = [] {
+    auto arguments = server_program();
+    arguments.push_back("--version");
+    const ChildProcess program(Program{.arguments = std::move(arguments)});
+    program.wait(start_limit);
+    const std::string text = program.stdout_text();
+    const auto place = text.find("v=");
+    Version found{};
+    if (place == std::string::npos) return found;
+    std::istringstream numbers(text.substr(place + 2));
+    char dot = 0;
+    numbers >> found[0] >> dot >> found[1] >> dot >> found[2];
+    return found;
+  }();
+  return version;
+}
+
+/// Without what the program does not know yet: channels are nobody's privilege before 6.2.
+std::string user_rules(const std::string& rules) {
+  if (program_version() >= Version{6, 2, 0}) return rules;
+  std::istringstream words(rules);
+  std::string known;
+  for (std::string word; words >> word;) {
+    if (word.front() != '&' && word != "resetchannels" && word != "allchannels") known += word + " ";
+  }
+  return known;
+}
+
+bool is_known(const std::string& directive) {
+  return program_version() >= Version{7, 0, 0} || !directive.starts_with("enable-debug-command");
+}
+
 }  // namespace
 
 Server::Server(ServerOptions options)
@@ -70,9 +104,9 @@ void Server::write_configuration() const {
        << "bind 127.0.0.1" << (options_.ipv6 ? " ::1" : "") << "\n"
        << "port " << port_ << "\n"
        << "save \"\"\n"
-       << "user control on nopass ~* &* +@all\n";
+       << "user " << user_rules("control on nopass ~* &* +@all") << "\n";
   if (!options_.password.empty()) file << "requirepass " << options_.password << "\n";
-  for (const auto& user : options_.users) file << "user " << user << "\n";
+  for (const auto& user : options_.users) file << "user " << user_rules(user) << "\n";
   if (options_.tls) {
     file << "tls-port " << tls_port_ << "\n"
          << "tls-cert-file " << options_.tls->certificate_file << "\n"
@@ -80,7 +114,9 @@ void Server::write_configuration() const {
          << "tls-ca-cert-file " << options_.tls->ca_file << "\n"
          << "tls-auth-clients " << (options_.tls->requires_client_certificate ? "yes" : "no") << "\n";
   }
-  for (const auto& directive : options_.directives) file << directive << "\n";
+  for (const auto& directive : options_.directives) {
+    if (is_known(directive)) file << directive << "\n";
+  }
 }
 
 void Server::launch() {

@@ -1,5 +1,6 @@
 #include "engine/entropy.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <redismutex/connection.hpp>
@@ -8,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/clock.hpp"
 #include "support/channel.hpp"
 #include "support/process.hpp"
 
@@ -23,7 +25,7 @@ using Ids = std::vector<std::string>;
 
 Ids random_ids(int count) {
   Ids ids;
-  for (int i = 0; i < count; ++i) ids.push_back(random_owner_id().text());
+  for (int i = 0; i < count; ++i) ids.push_back(new_owner_id({}).text());
   return ids;
 }
 
@@ -75,6 +77,26 @@ TEST(Entropy, IdsOfChildrenDiffer) {
   const Ids ids = channel.drain();
   EXPECT_EQ(ids.size(), 15u);
   EXPECT_TRUE(all_differ(ids));
+}
+
+// An id tells by whom and when it was asked for.
+TEST(Entropy, IdsTellTheirTagAndTheTime) {
+  const auto before = wall_clock();
+  const auto parts = protocol::read_owner_id(new_owner_id({0x0123456789}).text());
+  const auto after = wall_clock();
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->tag, protocol::Tag{0x0123456789});
+  EXPECT_GE(parts->asked_at, before);
+  EXPECT_LE(parts->asked_at, after);
+}
+
+TEST(Entropy, WordsDiffer) {
+  Ids words;
+  for (int i = 0; i < 10'000; ++i) {
+    words.push_back(random_word(10));
+    EXPECT_THAT(words.back(), ::testing::MatchesRegex("[0-9A-Za-z]{10}"));
+  }
+  EXPECT_TRUE(all_differ(words));
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ class LocalQueuesTest : public ::testing::Test {
   }
 
   std::unique_ptr<Lease> lease(std::uint64_t token = 0, std::chrono::milliseconds expiry = 10s) {
-    return std::make_unique<Lease>(session, key, random_owner_id(), expiry,
+    return std::make_unique<Lease>(session, key, new_owner_id({}), expiry,
                                    protocol::Acquire::Held{.valid_until = now() + expiry, .token = token});
   }
 

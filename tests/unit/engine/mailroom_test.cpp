@@ -11,7 +11,6 @@
 
 #include "engine/clock.hpp"
 #include "engine/entropy.hpp"
-#include "support/channel.hpp"
 #include "support/process.hpp"
 #include "unit/net/waiter.hpp"
 
@@ -23,10 +22,8 @@ using net::limit;
 using net::Link;
 using protocol::Key;
 using protocol::OwnerId;
-using redismutex::testing::Channel;
 using redismutex::testing::ChildProcess;
 using redismutex::testing::exited;
-using ::testing::StartsWith;
 
 net::Deadline in(std::chrono::milliseconds duration) { return std::chrono::steady_clock::now() + duration; }
 
@@ -35,7 +32,7 @@ class MailroomTest : public ::testing::Test {
   Mailroom mailroom;
   net::Linked linked;
   const Key key{"key"};
-  const OwnerId id = random_owner_id();
+  const OwnerId id = new_owner_id({});
 
   /// What is in the box now.
   Mailroom::Mail look_into(Mailroom::Box& box) {
@@ -43,42 +40,21 @@ class MailroomTest : public ::testing::Test {
     return mailroom.wait(box, linked.link, in(0ms), {}, how);
   }
 
-  static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.changed; }
+  static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.first && !mail.changed; }
 
   std::string message(const std::string& rest = "1000 1700000000 5 7") const { return id.text() + ' ' + rest; }
 };
 
-// ---- the channel ----------------------------------------------------------------------------------------------------
-
-TEST_F(MailroomTest, TheChannelStaysTheSameAndIsNobodyElses) {
-  const std::string channel = mailroom.channel();
-  EXPECT_THAT(channel, StartsWith("redismutex:wake:"));
-  EXPECT_EQ(mailroom.channel(), channel);
-  EXPECT_EQ(mailroom.channel_of(7), channel) << "the first connection has the name that was there before it";
-  EXPECT_EQ(mailroom.channel_of(7), channel);
-  const std::string next = mailroom.channel_of(8);
-  EXPECT_NE(next, channel);
-  EXPECT_EQ(mailroom.channel_of(7), next) << "an old connection gets no other name than the present one";
-  EXPECT_EQ(mailroom.channel(), next);
-  EXPECT_NE(Mailroom{}.channel(), next);
-}
-
-// A child that listened to its parent's channel would be woken in its place.
-TEST_F(MailroomTest, AChildHasAChannelOfItsOwn) {
-  const std::string channel = mailroom.channel();
-  const Mailroom::Box parents{mailroom, key, id};
-  Channel from_child;
+// A child's mailroom is empty: the parent's boxes are of threads that are not there.
+TEST_F(MailroomTest, AChildHasNoBoxes) {
+  Mailroom::Box parents{mailroom, key, id};
   const ChildProcess child{[&] {
-    from_child.send(mailroom.channel());
-    mailroom.deliver(message());  // the parent's boxes are not here
-    return 0;
+    mailroom.deliver(message());
+    mailroom.all_changed();
+    return is_empty(look_into(parents)) ? 0 : 1;
   }};
   EXPECT_EQ(child.wait(limit), exited(0));
-  const auto childs = from_child.receive(limit);
-  ASSERT_TRUE(childs);
-  EXPECT_THAT(*childs, StartsWith("redismutex:wake:"));
-  EXPECT_NE(*childs, channel);
-  EXPECT_EQ(mailroom.channel(), channel);
+  EXPECT_TRUE(is_empty(look_into(parents)));
 }
 
 // ---- what comes before somebody waits -------------------------------------------------------------------------------
@@ -101,10 +77,10 @@ TEST_F(MailroomTest, AGrantLiesInTheBoxUntilSomebodyLooks) {
 
 TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
   const Key other_key{"other key"};
-  const OwnerId other_id = random_owner_id();
+  const OwnerId other_id = new_owner_id({});
   Mailroom::Box ours{mailroom, key, id};
   Mailroom::Box same_key{mailroom, key, other_id};
-  const OwnerId third_id = random_owner_id();
+  const OwnerId third_id = new_owner_id({});
   Mailroom::Box elsewhere{mailroom, other_key, third_id};
   const auto all_empty_but = [&](std::vector<Mailroom::Box*> rest) {
     return std::all_of(rest.begin(), rest.end(), [&](Mailroom::Box* box) { return is_empty(look_into(*box)); });
@@ -120,7 +96,7 @@ TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
   EXPECT_TRUE(all_empty_but({&elsewhere}));
 
   mailroom.key_changed("no key of ours");
-  mailroom.deliver(random_owner_id().text() + " 1000 1700000000 5 7");
+  mailroom.deliver(new_owner_id({}).text() + " 1000 1700000000 5 7");
   EXPECT_TRUE(all_empty_but({&ours, &same_key, &elsewhere}));
 
   mailroom.all_changed();
@@ -134,6 +110,24 @@ TEST_F(MailroomTest, AGrantAndAChangeComeTogether) {
   const Mailroom::Mail mail = look_into(box);
   EXPECT_TRUE(mail.grant);
   EXPECT_TRUE(mail.changed);
+}
+
+// Nobody is ahead any more: that is told with the lease that the present owner may have left.
+TEST_F(MailroomTest, ThatAWaiterIsFirstLiesInTheBox) {
+  Mailroom::Box box{mailroom, key, id};
+  mailroom.deliver(message("first 1000"));
+  const Mailroom::Mail mail = look_into(box);
+  EXPECT_EQ(mail.first, 1000ms);
+  EXPECT_FALSE(mail.grant);
+  EXPECT_FALSE(mail.changed);
+  EXPECT_TRUE(is_empty(look_into(box))) << "it was taken out";
+  mailroom.deliver(new_owner_id({}).text() + " first 1000");
+  EXPECT_TRUE(is_empty(look_into(box))) << "another waiter's";
+  mailroom.deliver(message("first 0"));
+  mailroom.deliver(message());
+  const Mailroom::Mail both = look_into(box);
+  EXPECT_EQ(both.first, 0ms);
+  EXPECT_TRUE(both.grant);
 }
 
 // Nobody is there any more: nothing happens.
@@ -171,7 +165,16 @@ TEST_F(MailroomTest, WhatIsNoGrantIsIgnored) {
                                  "9000000000000000000 1 2 7",
                                  "1000 9000000000000000000 2 7",
                                  "1000 9007199255 2 7",
-                                 "1000 1 1000000 7"}) {
+                                 "1000 1 1000000 7",
+                                 "first",
+                                 "first ",
+                                 "first x",
+                                 "first -1",
+                                 "first 1000 1",
+                                 "first 1000 1 2 7",
+                                 "first 9000000000000000000",
+                                 "First 1000",
+                                 "1000 first"}) {
     mailroom.deliver(message(rest));
     EXPECT_TRUE(is_empty(look_into(box))) << '\'' << rest << '\'';
   }
@@ -208,7 +211,7 @@ class Addressee {
 };
 
 TEST_F(MailroomTest, AGrantWakesTheOneItIsFor) {
-  const OwnerId other_id = random_owner_id();
+  const OwnerId other_id = new_owner_id({});
   Mailroom::Box box{mailroom, key, id};
   Mailroom::Box other_box{mailroom, key, other_id};
   Addressee other{mailroom, other_box, linked.link};
@@ -220,6 +223,14 @@ TEST_F(MailroomTest, AGrantWakesTheOneItIsFor) {
   EXPECT_EQ(other.how(), Link::Waited::done);
   EXPECT_FALSE(other.mail().grant);
   EXPECT_TRUE(other.mail().changed);
+}
+
+TEST_F(MailroomTest, ThatAWaiterIsFirstWakesIt) {
+  Mailroom::Box box{mailroom, key, id};
+  Addressee addressee{mailroom, box, linked.link};
+  mailroom.deliver(message("first 1000"));
+  EXPECT_EQ(addressee.how(), Link::Waited::done);
+  EXPECT_EQ(addressee.mail().first, 1000ms);
 }
 
 TEST_F(MailroomTest, WaitingEndsAtTheDeadline) {

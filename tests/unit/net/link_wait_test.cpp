@@ -353,7 +353,7 @@ TEST(LinkWait, FailWakesLeaderAndSleepers) {
   }
 }
 
-// retire() lets what is in flight be answered, and then wakes whoever waits for a push.
+// retire() lets what is in flight be answered, and then wakes whoever waits for a push. Nothing more is sent.
 TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
   Linked linked;
   Event event;
@@ -366,10 +366,15 @@ TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
   EXPECT_EQ(first.outcome(), Waited::done);
   EXPECT_FALSE(linked.link.broken());
   linked.link.retire({Failure::Kind::unreachable, "left again"});
+  Call late;
+  send(linked.link, late, "LATE");
+  EXPECT_EQ(linked.link.wait(late, far(), {}), Waited::broken);
+  EXPECT_EQ(linked.link.failure().text, "left");
   linked.peer.send("+OK\r\n");
   EXPECT_EQ(second.outcome(), Waited::done);
   EXPECT_EQ(third.outcome(), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "left");
+  EXPECT_EQ(linked.peer.receive(), std::nullopt);
 }
 
 TEST(LinkWait, ARetiredLinkBreaksAtOnceIfNothingIsInFlight) {

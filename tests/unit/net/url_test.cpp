@@ -104,7 +104,7 @@ TEST(Url, LeavesTheRestAlone) {
   const ConnectionOptions options = parse_url("rediss://u:p@h:1/2");
   EXPECT_EQ(options.connect_timeout, 2000ms);
   EXPECT_EQ(options.command_timeout, 2000ms);
-  EXPECT_EQ(options.client_name, "redismutex");
+  EXPECT_EQ(options.client_name, "");
 }
 
 // ---- malformed URLs ----

@@ -20,35 +20,57 @@ using std::chrono::milliseconds;
 inline const Key key{"stock"};
 inline const OwnerId id{{}};
 inline const std::string own = id.text();
-constexpr std::string_view foreign = "somebody else";
-constexpr std::string_view mailbox = "redismutex:wake:mine";
+constexpr std::string_view mailbox = "sredismutex:wake:mine";
 
 constexpr auto expiry = 7000ms;
 constexpr auto delay = 500ms;
 constexpr Terms once{.expiry = expiry, .wait_until = std::nullopt, .delay = delay, .mailbox = mailbox};
 constexpr Terms waiting{.expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox};
 constexpr Terms expecting{
-    .expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox, .expect_queue = true};
+    .expiry = expiry, .wait_until = at(30s), .delay = delay, .mailbox = mailbox, .expect_line = true};
 
 /// The server's time when ours is at(0ms).
 constexpr microseconds server_start{1'750'000'000'000'000};
 
-/// The one command of the short way.
-inline auto is_set() { return ::testing::ElementsAre("SET", "stock", own, "NX", "GET", "PX", "7000"); }
-
-/// The script's, as one of `waiting` sends it, or as one with `fencing` "1" or `most_waiting` "0".
-inline auto is_line_up(std::string_view fencing = "0", std::string_view most_waiting = "10000") {
-  return ::testing::ElementsAre("EVALSHA", scripts::acquire.sha1, "2", "stock", "redismutex:{stock}", own, "7000",
-                                mailbox, "2500", most_waiting, fencing);
+inline Terms fenced(Terms terms) {
+  terms.fencing = Fencing::with_token;
+  return terms;
 }
 
-inline auto is_look() { return ::testing::ElementsAre("GET", "stock"); }
+/// The one command of the short way.
+inline auto is_set() { return ::testing::ElementsAre("SET", "stock", own, "NX", "PX", "7000"); }
+
+/// What stands in the place of one of `waiting`, and in that of one that wants a token.
+constexpr std::string_view plain_details = "0sredismutex:wake:mine";
+constexpr std::string_view fenced_details = "1sredismutex:wake:mine";
+
+/// What a request to the script says, where one of `waiting` does not say the same every time.
+struct LineUp {
+  std::string_view details = plain_details;
+  std::string_view most_waiting = "10000";
+  std::string_view was{};
+};
+
+inline auto is_line_up(LineUp says = {}) {
+  return ::testing::ElementsAre("EVALSHA", scripts::acquire.sha1, "3", "stock", "redismutex:{stock}",
+                                "redismutex:floor:{stock}", own, "7000", says.details, "2500", says.most_waiting,
+                                says.was, "");
+}
+
+/// The same of one of `once`, which takes no place.
+inline auto is_only_try(std::string_view details = plain_details) {
+  return is_line_up({.details = details, .most_waiting = "0"});
+}
+
+inline auto is_look() { return ::testing::ElementsAre("PTTL", "stock"); }
 
 inline std::int64_t server_time(milliseconds since_start) { return (server_start + since_start).count(); }
 
 /// lua/acquire.lua's answers.
 inline Answer has_it(Times times, std::int64_t token = 0) { return integers({0, server_start.count(), token}, times); }
 inline Answer no_place(Times times) { return integers({2, server_start.count()}, times); }
+
+inline Answer ask_again(Times times) { return integers({3, server_start.count()}, times); }
 
 enum class Place { first, behind };
 

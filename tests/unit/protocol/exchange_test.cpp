@@ -27,7 +27,7 @@ TEST(Refusal, OfAnErrorHasItsFirstWordForCode) {
 
 // An answer of a type that the command never has is a refusal that names the command: none is taken for success.
 TEST(Refusal, OfAnyOtherAnswerNamesTheCommand) {
-  for (const Answer& answer : {nothing(), text("OK"), integer(1), other()}) {
+  for (const Answer& answer : {nothing(), text("OK"), integer(1), integers({1}), texts({"OK"}), other()}) {
     const Refusal refused = refusal(answer, "release");
     EXPECT_EQ(refused.code, "UNEXPECTED");
     EXPECT_THAT(refused.text, ::testing::HasSubstr("release"));

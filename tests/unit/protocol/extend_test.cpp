@@ -17,10 +17,10 @@ using ::testing::ElementsAre;
 
 const Key key{"stock"}, tagged_key{"{stock}:2"};
 const OwnerId id{{}};
-const OwnerId other_id{{std::byte{1}}};
+const OwnerId other_id{{.random = 1}};
 
 const auto is_extend =
-    ElementsAre("EVALSHA", scripts::extend.sha1, "2", "stock", "redismutex:{stock}", "0", id.text(), "2500", "GT", "0");
+    ElementsAre("EVALSHA", scripts::extend.sha1, "2", "stock", "redismutex:{stock}", "0", id.text(), "2500", "1");
 
 const Extend::Extended* extended(const Extend& machine) { return std::get_if<Extend::Extended>(&machine.outcome()); }
 
@@ -39,13 +39,12 @@ TEST(Extend, IsOneAtomicScript) {
   EXPECT_FALSE(wants_invalidation(step));
 }
 
-// What was asked for is passed on: a lease that may be shorter, the highest token, the wish to be told of changes.
+// What was asked for is passed on: a lease that may be shorter, the wish to be told of changes.
 TEST(Extend, PassesItsTermsOn) {
-  Extend machine{
-      key, id, {.expiry = 2500ms, .longer = Longer::goes, .token = 1'750'000'000'000'063, .tracking = Tracking::on}};
+  Extend machine{key, id, {.expiry = 2500ms, .longer = Longer::goes, .tracking = Tracking::on}};
   const Step step = machine.start(at(0s));
   EXPECT_THAT(command(step), ElementsAre("EVALSHA", scripts::extend.sha1, "2", "stock", "redismutex:{stock}", "1",
-                                         id.text(), "2500", "", "1750000000000063"));
+                                         id.text(), "2500", "0"));
   EXPECT_TRUE(wants_invalidation(step));
 }
 
@@ -110,7 +109,7 @@ TEST(Extend, IsNotExtendedWithoutAnAnswer) {
 // ---- many ----
 
 /// One to extend, and one to look at.
-std::vector<ExtendMany::Item> two_items() { return {{&key, &id, 2500ms, 7}, {&tagged_key, &other_id, 0ms, 0}}; }
+std::vector<ExtendMany::Item> two_items() { return {{&key, &id, 2500ms}, {&tagged_key, &other_id, 0ms}}; }
 
 // All keys come first, as a script's must, then what is to be done to each. None is shortened.
 TEST(ExtendMany, IsOneScriptForAll) {
@@ -118,7 +117,7 @@ TEST(ExtendMany, IsOneScriptForAll) {
   const Step step = machine.start(at(0s));
   EXPECT_THAT(command(step),
               ElementsAre("EVALSHA", scripts::extend.sha1, "4", "stock", "redismutex:{stock}", "{stock}:2",
-                          "redismutex::{stock}:2", "1", id.text(), "2500", "GT", "7", other_id.text(), "0", "GT", "0"));
+                          "redismutex::{stock}:2", "1", id.text(), "2500", "1", other_id.text(), "0", "1"));
   EXPECT_EQ(script(step), &scripts::extend);
   EXPECT_TRUE(wants_invalidation(step));
 }
@@ -126,13 +125,13 @@ TEST(ExtendMany, IsOneScriptForAll) {
 // However many they are: the numbers stay where they are while the list grows.
 TEST(ExtendMany, TakesHundreds) {
   std::vector<ExtendMany::Item> items;
-  for (int i = 0; i < 300; ++i) items.push_back({&key, &id, std::chrono::milliseconds{1000 + i}, 0});
+  for (int i = 0; i < 300; ++i) items.push_back({&key, &id, std::chrono::milliseconds{1000 + i}});
   ExtendMany machine{items, Tracking::off};
   const auto words = command(machine.start(at(0s)));
-  ASSERT_EQ(words.size(), 4u + 300 * 6);
+  ASSERT_EQ(words.size(), 4u + 300 * 5);
   EXPECT_EQ(words[2], "600");
   EXPECT_EQ(words[603], "0");
-  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(words[605 + 4 * i], std::to_string(1000 + i));
+  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(words[605 + 3 * i], std::to_string(1000 + i));
 }
 
 // Each has its own fate.

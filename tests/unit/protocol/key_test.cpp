@@ -3,10 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <vector>
+#include <string_view>
+#include <utility>
+
+#include "protocol/slot.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -36,34 +42,78 @@ TEST(Key, HasALimit) {
               ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("4097"), HasSubstr("4096"))));
 }
 
-/// Of the part of a key that decides on its slot in a cluster. Source: Redis Cluster specification, "Hash tags".
-std::string hashed_part(const std::string& text) {
-  const auto opening = text.find('{');
-  if (opening == std::string::npos) return text;
-  const auto closing = text.find('}', opening);
-  return closing == std::string::npos || closing == opening + 1 ? text
-                                                                : text.substr(opening + 1, closing - opening - 1);
+// Keys that begin like the names beside keys are refused, with a sentence that says so; what only looks similar is a key.
+TEST(Key, MustNotBeginLikeTheNamesBesideKeys) {
+  for (const char* text : {"redismutex:", "redismutex:{stock}", "redismutex:floor:{stock}", "redismutex:wake:x"}) {
+    EXPECT_THAT([text] { Key{text}; },
+                ThrowsMessage<std::invalid_argument>(
+                    AllOf(HasSubstr("the key begins with 'redismutex:'"), HasSubstr("choose another one"))))
+        << text;
+  }
+  for (const char* text : {"redismutex", "redismutex/x", "Redismutex:x", " redismutex:x", "{redismutex:}x"}) {
+    EXPECT_EQ(Key{text}.text(), text);
+  }
 }
 
-// The hash beside the key lies in the slot of the key in a cluster, whether that has a hash tag or not. (But for keys with a
-// closing brace and no tag, for which there is no such name.)
-TEST(Key, HasItsQueueInItsOwnSlot) {
-  for (const char* text : {"stock", "{stock}", "a{stock}b", "{a}{b}", "{unfinished", "{{x}}", "a{b", " "}) {
+// The names beside a key are made in one of three ways: a plain key becomes the hash tag; one that has a tag keeps it; one
+// that has none, but a closing brace, which would end a tag too soon, is put behind a word of its slot.
+TEST(Key, NamesWhatStandsBesideIt) {
+  const std::string braces = "a}b", empty_tag = "{}stock";
+  for (const auto& [text, rest] : {
+           std::pair<std::string, std::string>{"stock", "{stock}"},
+           {"a{b", "{a{b}"},
+           {"{", "{{}"},
+           {"{stock}", ":{stock}"},
+           {"a{stock}b", ":a{stock}b"},
+           {"}{stock}", ":}{stock}"},
+           {"{{x}}", ":{{x}}"},
+           {braces, "{" + word_of(slot_of(braces)) + "}" + braces},
+           {empty_tag, "{" + word_of(slot_of(empty_tag)) + "}" + empty_tag},
+       }) {
     const Key key{text};
-    EXPECT_EQ(hashed_part(key.queue()), hashed_part(key.text())) << text;
+    EXPECT_EQ(key.line(), "redismutex:" + rest);
+    EXPECT_EQ(key.floor(), "redismutex:floor:" + rest);
   }
 }
 
-// Different keys have different queues; and none is its own.
-TEST(Key, HasAQueueOfItsOwn) {
-  std::set<std::string> names;
-  const std::vector<std::string> keys{"stock",    "{stock}", "{stock",  "stock}", "a{stock}",
-                                      "{stock}a", "{}",      "{}stock", "}{"};
-  for (const std::string& text : keys) {
-    names.insert(Key{text}.queue());
-    names.insert(text);
+/// Keys of up to 8 characters, most of them braces; the same in every run, and none twice.
+std::set<std::string> random_keys(std::size_t count) {
+  constexpr std::string_view characters = "{}{}{}ab:";
+  std::mt19937 random{20251128};  // NOLINT(cert-msc32-c,cert-msc51-cpp): to be the same in every run
+  std::set<std::string> keys;
+  while (keys.size() < count) {
+    std::string text(1 + random() % 8, ' ');
+    for (char& character : text) character = characters[random() % characters.size()];
+    keys.insert(std::move(text));
   }
-  EXPECT_EQ(names.size(), 2 * keys.size());
+  return keys;
+}
+
+// Whatever braces a key has, the names beside it lie in its own slot of a cluster; different keys have different names, and
+// no name is that of anything else, nor a key itself. Held over many random keys, of which each of the three kinds has its
+// share.
+TEST(Key, HasNamesOfItsOwnInItsOwnSlot) {
+  constexpr std::size_t count = 5'000;
+  std::set<std::string> names;
+  std::size_t plain = 0, tagged = 0;
+  for (const std::string& text : random_keys(count)) {
+    const Key key{text};
+    const std::uint16_t slot = slot_of(text);
+    ASSERT_EQ(slot_of(key.line()), slot) << text;
+    ASSERT_EQ(slot_of(key.floor()), slot) << text;
+    for (const std::string& name : {key.text(), key.line(), key.floor()}) {
+      ASSERT_TRUE(names.insert(name).second) << text << " has " << name;
+    }
+    ASSERT_TRUE(key.line().starts_with(Key::prefix) && key.floor().starts_with(Key::prefix)) << text;
+    if (hashed_part(text).size() < text.size()) {
+      ++tagged;
+    } else if (text.find('}') == std::string::npos) {
+      ++plain;
+    }
+  }
+  EXPECT_GT(plain, count / 20);
+  EXPECT_GT(tagged, count / 20);
+  EXPECT_GT(count - plain - tagged, count / 20);
 }
 
 }  // namespace

@@ -3,63 +3,97 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace redismutex::protocol {
 namespace {
 
-using Entropy = OwnerId::Entropy;
+using namespace std::chrono_literals;
+using Parts = OwnerId::Parts;
 
-Entropy all(int value) {
-  Entropy entropy;
-  entropy.fill(static_cast<std::byte>(value));
-  return entropy;
+constexpr std::uint64_t ones(int count) { return (std::uint64_t{1} << count) - 1; }
+constexpr std::uint64_t all = ~std::uint64_t{0};
+
+std::chrono::milliseconds ms(std::uint64_t bits) { return std::chrono::milliseconds{static_cast<std::int64_t>(bits)}; }
+
+std::string text_of(std::uint64_t tag, std::uint64_t time, std::uint64_t random) {
+  return OwnerId{Parts{.tag = {tag}, .asked_at = ms(time), .random = random}}.text();
 }
 
-/// The 16 bytes that a UUID's text stands for.
-Entropy bytes_of(const std::string& uuid) {
-  std::string digits = uuid;
-  std::erase(digits, '-');
-  Entropy bytes{};
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<std::byte>(std::stoi(digits.substr(2 * i, 2), nullptr, 16));
-  }
-  return bytes;
-}
+const auto has_the_form =
+    ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
 
-// The version and the variant stand where RFC 9562 wants them, even when all random bits are 0, or 1.
+// The version and the variant stand where RFC 9562 wants them, even when all other bits are 0, or 1.
 TEST(OwnerId, IsAVersion4Uuid) {
-  EXPECT_EQ(OwnerId{all(0)}.text(), "00000000-0000-4000-8000-000000000000");
-  EXPECT_EQ(OwnerId{all(0xff)}.text(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-  const auto has_the_form =
-      ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
-  for (int value = 0; value < 256; ++value) EXPECT_THAT(OwnerId{all(value)}.text(), has_the_form);
+  EXPECT_EQ(text_of(0, 0, 0), "00000000-0000-4000-8000-000000000000");
+  EXPECT_EQ(text_of(ones(40), ones(42), ones(40)), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+  EXPECT_EQ(text_of(all, all, all), "ffffffff-ffff-4fff-bfff-ffffffffffff") << "what is too much is cut off";
 }
 
-// The bytes appear in their order: the example of RFC 9562, appendix A.3, goes through unchanged.
-TEST(OwnerId, KeepsTheOrderOfTheBytes) {
-  const std::string example = "919108f7-52d1-4320-9bac-f847db4148a8";
-  EXPECT_EQ(OwnerId{bytes_of(example)}.text(), example);
+// People find the tag at the beginning and the random bits at the end; the time stands between, around the fixed bits.
+TEST(OwnerId, KeepsTheOrderOfTheParts) {
+  EXPECT_EQ(text_of(0x0123456789, 0, 0), "01234567-8900-4000-8000-000000000000");
+  EXPECT_EQ(text_of(0, 0, 0x0123456789), "00000000-0000-4000-8000-000123456789");
+  EXPECT_EQ(text_of(0, ones(42), 0), "00000000-00ff-4fff-bfff-ff0000000000");
+  EXPECT_EQ(text_of(0x0000070a0b, 1'760'000'000'000, 0xc0ffee), "0000070a-0b66-4720-acc0-000000c0ffee");
 }
 
-// Each of the 128 bits, set alone among zeros and cleared alone among ones, reaches the text, but for the fixed six.
-TEST(OwnerId, KeepsTheOther122Bits) {
-  int kept = 0;
-  for (std::size_t bit = 0; bit < 128; ++bit) {
-    const std::byte mask{static_cast<unsigned char>(1U << (bit % 8))};
-    const std::size_t place = bit / 8;
-    const std::byte fixed = place == 6 ? std::byte{0xf0} : place == 8 ? std::byte{0xc0} : std::byte{0};
-    bool passed = true;
-    for (const int background : {0x00, 0xff}) {
-      Entropy entropy = all(background);
-      entropy[place] ^= mask;
-      passed = passed && OwnerId{entropy}.text() != OwnerId{all(background)}.text();
-      EXPECT_EQ(bytes_of(OwnerId{entropy}.text())[place] & ~fixed, entropy[place] & ~fixed) << bit;
-    }
-    EXPECT_EQ(passed, (mask & fixed) == std::byte{0}) << bit;
-    if (passed) ++kept;
+// Each bit of each part, set alone and cleared alone, is read back, and makes another id.
+TEST(OwnerId, IsReadBack) {
+  const auto expect_read_back = [](std::uint64_t tag, std::uint64_t time, std::uint64_t random) {
+    const std::string text = text_of(tag, time, random);
+    EXPECT_THAT(text, has_the_form);
+    const auto read = read_owner_id(text);
+    ASSERT_TRUE(read) << text;
+    EXPECT_EQ(read->tag, Tag{tag}) << text;
+    EXPECT_EQ(read->asked_at, ms(time)) << text;
+    EXPECT_EQ(read->random, random) << text;
+  };
+  for (int bit = 0; bit < 40; ++bit) {
+    const std::uint64_t mask = std::uint64_t{1} << bit;
+    expect_read_back(mask, 0, 0);
+    expect_read_back(0, 0, mask);
+    expect_read_back(ones(40) ^ mask, ones(42), ones(40));
+    expect_read_back(ones(40), ones(42), ones(40) ^ mask);
   }
-  EXPECT_EQ(kept, 122);
+  for (int bit = 0; bit < 42; ++bit) {
+    const std::uint64_t mask = std::uint64_t{1} << bit;
+    expect_read_back(0, mask, 0);
+    expect_read_back(ones(40), ones(42) ^ mask, ones(40));
+  }
+}
+
+TEST(OwnerId, WhatHasAnotherFormIsNotRead) {
+  const std::string good = text_of(0x0123456789, 1'760'000'000'000, 0x9876543210);
+  EXPECT_TRUE(read_owner_id(good));
+  EXPECT_FALSE(read_owner_id(""));
+  EXPECT_FALSE(read_owner_id(good + "0"));
+  EXPECT_FALSE(read_owner_id(good.substr(1)));
+  for (std::size_t place = 0; place < good.size(); ++place) {
+    for (const char other : {'g', ' ', '\0', '_'}) {
+      std::string changed = good;
+      changed[place] = other;
+      EXPECT_FALSE(read_owner_id(changed)) << changed;
+    }
+  }
+  for (const auto* foreign : {"919108f7-52d1-1320-9bac-f847db4148a8", "919108f7-52d1-4320-cbac-f847db4148a8",
+                              "919108f7-52d1-4320-1bac-f847db4148a8", "919108F7-52D1-4320-9BAC-F847DB4148A8"}) {
+    EXPECT_FALSE(read_owner_id(foreign)) << foreign;
+  }
+}
+
+TEST(Tag, TellsTheConnection) {
+  EXPECT_EQ(make_tag(7, 0xabcdef), Tag{0x000007'cdef});
+  EXPECT_EQ(make_tag(0x1234'5678'9abc, all), Tag{0x789abc'ffff}) << "the last 24 bits";
+  EXPECT_EQ(make_tag(7, 0xabcdef).text(), "000007cdef");
+}
+
+TEST(Tag, IsRandomWhereNoConnectionIsKnown) {
+  EXPECT_EQ(make_tag(0, 0x1122334455667788), Tag{0x4455667788});
+  EXPECT_EQ(make_tag(-1, all).text(), "ffffffffff");
+  EXPECT_EQ(Tag{}.text(), "0000000000");
 }
 
 }  // namespace

@@ -31,15 +31,21 @@ TEST(Script, DigestIsThatOfTheEmbeddedBytes) {
 TEST(Script, IsNamedForItsFile) {
   EXPECT_EQ(scripts::acquire.name, "acquire");
   EXPECT_EQ(scripts::extend.name, "extend");
+  EXPECT_EQ(scripts::refresh.name, "refresh");
   EXPECT_EQ(scripts::release.name, "release");
 }
 
-// What several scripts have in common is put into each at its place, once.
+// What several scripts have in common is put into each at its place, once; and into no other script.
 TEST(Script, HasWhatItIncludes) {
   for (const Script* script : {&scripts::acquire, &scripts::release}) {
     const auto first = script->source.find("local function hand_over(");
     EXPECT_NE(first, std::string_view::npos) << script->name;
     EXPECT_EQ(script->source.find("local function hand_over(", first + 1), std::string_view::npos) << script->name;
+  }
+  for (const Script* script : {&scripts::extend, &scripts::refresh}) {
+    EXPECT_EQ(script->source.find("local function hand_over("), std::string_view::npos) << script->name;
+  }
+  for (const Script* script : scripts::all) {
     EXPECT_EQ(script->source.find("@include"), std::string_view::npos) << script->name;
   }
 }

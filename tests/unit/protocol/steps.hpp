@@ -51,11 +51,30 @@ inline Answer integers(std::vector<std::int64_t> values, Times times = {}) {
   return {.type = Answer::Type::integers, .integers = std::move(values), .sent_at = times.sent_at, .now = times.now};
 }
 
+inline Answer texts(std::vector<std::optional<std::string_view>> values, Times times = {}) {
+  return {.type = Answer::Type::texts, .texts = std::move(values), .sent_at = times.sent_at, .now = times.now};
+}
+
 /// The words of the command that a step asks for; none if it asks for something else.
 inline std::vector<std::string> command(const Step& step) {
   const auto* request = std::get_if<Request>(&step);
   if (request == nullptr) return {};
   return {request->arguments.begin(), request->arguments.end()};
+}
+
+/// The words of the commands that are to be carried out with it.
+inline std::vector<std::vector<std::string>> joined_commands(const Step& step) {
+  std::vector<std::vector<std::string>> commands;
+  if (const auto* request = std::get_if<Request>(&step)) {
+    for (const Arguments& joined : request->joined) commands.emplace_back(joined.begin(), joined.end());
+  }
+  return commands;
+}
+
+/// How often the command is to be sent.
+inline int times_sent(const Step& step) {
+  const auto* request = std::get_if<Request>(&step);
+  return request == nullptr ? 0 : request->times;
 }
 
 /// The script that the step's command needs.

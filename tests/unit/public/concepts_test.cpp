@@ -76,7 +76,7 @@ TEST(PublicInterface, ConnectionOptionsHaveTheDocumentedDefaults) {
   EXPECT_FALSE(options.tls);
   EXPECT_EQ(options.connect_timeout, 2000ms);
   EXPECT_EQ(options.command_timeout, 2000ms);
-  EXPECT_EQ(options.client_name, "redismutex");
+  EXPECT_EQ(options.client_name, "");
   EXPECT_TRUE(TlsOptions{}.verify);
 }
 

@@ -1,0 +1,111 @@
+#include "engine/pushes.hpp"
+
+#include <utility>
+
+#include "engine/entropy.hpp"
+#include "protocol/verdict.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+constexpr net::Greeting::Version first_with_sharded_channels{7, 0, 0};
+
+// Short, because it stands in each of our places in line: so these stay within what a sorted set keeps packed.
+constexpr std::size_t letters_of_a_name = 10;
+
+constexpr std::string_view subscribe_to_sharded = "SSUBSCRIBE";
+constexpr std::string_view subscribe_to_plain = "SUBSCRIBE";
+
+bool has_sharded_channels(const net::Greeting& greeting) {
+  return greeting.server == "valkey" || greeting.version >= first_with_sharded_channels;
+}
+
+}  // namespace
+
+Pushes::Pushes() { register_for_fork(); }
+
+Pushes::~Pushes() { unregister_for_fork(); }
+
+void Pushes::name_channel() { name_ = "redismutex:wake:" + random_word(letters_of_a_name); }
+
+void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
+  const std::lock_guard lock{mutex_};
+  if (name_.empty() || link_id_ != 0) name_channel();
+  link_id_ = link_id;
+  sharded_ = has_sharded_channels(greeting);
+  channel_ = tracking_ = State::unasked;
+  tracking_refused_ = false;
+}
+
+std::string Pushes::mailbox() {
+  const std::lock_guard lock{mutex_};
+  if (channel_ == State::refused) return "-";
+  if (name_.empty()) name_channel();
+  return (sharded_ ? 's' : 'p') + name_;
+}
+
+Pushes::Wanted Pushes::wanted(std::uint64_t link_id) {
+  const std::lock_guard lock{mutex_};
+  if (link_id != link_id_) return {};
+  Wanted wanted{.tracking = tracking_ == State::unasked};
+  if (channel_ == State::unasked) {
+    wanted.subscribe = sharded_ ? subscribe_to_sharded : subscribe_to_plain;
+    wanted.channel = name_;
+  }
+  return wanted;
+}
+
+Pushes::Next Pushes::subscribed(std::uint64_t link_id, const Wanted& wanted, std::string_view error) {
+  const std::lock_guard lock{mutex_};
+  if (link_id != link_id_) return Next::go_on;
+  const bool asked_for_sharded = wanted.subscribe == subscribe_to_sharded;
+  if (asked_for_sharded != sharded_) return Next::ask_again;  // another thread was faster
+  if (error.empty()) {
+    channel_ = State::open;
+    note_completion();
+    return Next::go_on;
+  }
+  // A server of a cluster may have no sharded channel of this name, and any plain one.
+  const bool elsewhere = sharded_ && error.starts_with("MOVED ");
+  if (!elsewhere && protocol::verdict(error) != protocol::Verdict::forbidden) return Next::go_on;
+  if (std::exchange(sharded_, false)) return Next::ask_again;
+  channel_ = State::refused;
+  note_completion();
+  return Next::do_without;
+}
+
+Pushes::Next Pushes::tracked(std::uint64_t link_id, std::string_view error) {
+  const std::lock_guard lock{mutex_};
+  if (link_id != link_id_) return Next::go_on;
+  const bool refused = !error.empty();
+  if (refused && protocol::verdict(error) != protocol::Verdict::forbidden) return Next::go_on;
+  tracking_ = refused ? State::refused : State::open;
+  tracking_refused_ = refused;
+  note_completion();
+  return refused ? Next::do_without : Next::go_on;
+}
+
+bool Pushes::ended(std::string_view channel) {
+  const std::lock_guard lock{mutex_};
+  if (channel_ != State::open || !sharded_ || channel != name_) return false;
+  channel_ = State::unasked;
+  complete_link_ = 0;
+  return true;
+}
+
+void Pushes::note_completion() {
+  if (channel_ != State::unasked && tracking_ != State::unasked) complete_link_ = link_id_;
+}
+
+void Pushes::after_fork_in_child() noexcept {
+  // Whoever the channel wakes is in the parent.
+  name_.clear();
+  link_id_ = 0;
+  complete_link_ = 0;
+  channel_ = tracking_ = State::unasked;
+  sharded_ = true;
+  tracking_refused_ = false;
+  mutex_.unlock();
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "protocol/exchange.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+
+namespace redismutex::protocol {
+
+/// Renews the places of many waiters in one command, which costs the server a third of what it costs one by one.
+class Refresh {
+ public:
+  struct Item {
+    const Key* key;
+    const OwnerId* id;
+    std::string_view details;  ///< see Acquire::details()
+  };
+
+  /// So many items in one command at the most: the server does nothing else meanwhile, for some 6 µs each.
+  static constexpr std::size_t most_items = 128;
+
+  /// What the items point to must outlive the machine. `delay`: how often it is done, as in the Terms of an Acquire.
+  Refresh(const std::vector<Item>& items, std::chrono::milliseconds delay);
+  Refresh(const Refresh&) = delete;
+  Refresh& operator=(const Refresh&) = delete;
+
+  Step start(Instant now);
+  Step answered(const Answer& answer);
+  Step unanswered();
+  Step woken(Instant now);
+
+  /// Of the item with the same index.
+  enum class Place {
+    none,     ///< its Acquire has to ask: it has none any more, perhaps the lock is its own; or the lock is free
+    renewed,  ///< Acquire::refreshed()
+    first,  ///< renewed, and the first in line: its Acquire has to ask when the present lease ends, if it does not know that yet
+  };
+  using Outcome = std::variant<std::vector<Place>, Refusal>;
+  const Outcome& outcome() const noexcept { return outcome_; }
+
+ private:
+  Request request() const;
+
+  const std::size_t count_;
+  const std::string key_count_;
+  const std::string window_ms_;
+  std::vector<std::string_view> arguments_;
+  Outcome outcome_;
+};
+
+}  // namespace redismutex::protocol
