@@ -64,7 +64,7 @@ void run_waiting(Run& run) {
   for (const auto& turns : match.turns) {
     for (const Turn& turn : turns) first = first == 0 ? turn.entered : std::min(first, turn.entered);
   }
-  const double delay = std::chrono::duration<double>{Options{}.delay}.count();
+  const double delay = std::chrono::duration<double>{*mutex.options().delay}.count();
   const double for_each = commands / waiters / (seconds / delay);
   Table table{"waiting",
               std::to_string(waiters) +

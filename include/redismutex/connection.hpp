@@ -18,12 +18,13 @@ class Connection {
  public:
   /// Takes a URL; empty means $REDIS_URL, else redis://localhost:6379.
   ///
-  ///     redis://[[user]:password@]host[:port][/db]         port 6379 and database 0 by default
-  ///     rediss://…                                          the same over TLS
+  ///     redis://[[user]:password@]host[:port][/db]         port 6379 and database 0 by default; also valkey://
+  ///     rediss://…                                          the same over TLS; also valkeys://
   ///     unix://[[user]:password@]/path/to/socket[?db=N]
   ///
-  /// User, password, path and host may be percent-encoded; IPv6 addresses stand in brackets. `rediss` takes `ca_file`,
-  /// `certificate_file`, `key_file`, `server_name` and `verify=no` as query parameters, see TlsOptions.
+  /// A user may stand without a password, `user@`, for servers that ask that user for none. User, password, path and host
+  /// may be percent-encoded; IPv6 addresses stand in brackets. `rediss` and `valkeys` take `ca_file`, `certificate_file`,
+  /// `key_file`, `server_name` and `verify=no` as query parameters, see TlsOptions.
   ///
   /// Throws std::invalid_argument for a malformed URL; the message never shows the password.
   explicit Connection(std::string_view url = {});

@@ -16,7 +16,8 @@ struct TlsOptions {
   /// PEM file with the certificate authorities to trust; empty: the system's.
   std::string ca_file;
 
-  /// PEM files of the client's own certificate and key, for servers that ask for one; both or neither.
+  /// PEM files of the client's own certificate and key, for servers that ask for one; both or neither. The key must not be
+  /// encrypted: there is nobody to ask for a passphrase.
   std::string certificate_file, key_file;
 
   /// The name to ask for (SNI) and to find in the server's certificate; empty: the host.
@@ -36,7 +37,8 @@ struct ConnectionOptions {
   /// Path of a unix socket; when set, host, port and tls are not used.
   std::string unix_socket;
 
-  /// ACL user and password; an empty username with a password is the server's `default` user.
+  /// ACL user and password; an empty username with a password is the server's `default` user. A username without a
+  /// password is for a user that the server asks for none (`nopass`).
   std::string username, password;
 
   std::optional<TlsOptions> tls;

@@ -13,6 +13,9 @@ namespace engine {
 class Hold;
 }  // namespace engine
 
+template <class KeySource, class Function>
+class Guarded;
+
 /// The right to be inside, until released or lost. Move-only.
 ///
 /// The destructor releases, waits for the server's answer at most as long as the Connection's timeouts say, and never
@@ -66,6 +69,13 @@ class [[nodiscard]] Lock {
 
  private:
   friend class RedisMutex;
+  template <class KeySource, class Function>
+  friend class Guarded;
+
+  /// As release(), for those who can only be told that the lock was lost: throws MutexUnlockError; a server that gives no
+  /// answer, or refuses, is told to ConnectionOptions::log instead.
+  void release_or_log();
+
   explicit Lock(std::unique_ptr<engine::Hold> hold) noexcept;
 
   std::unique_ptr<engine::Hold> hold_;  // none once released or moved from

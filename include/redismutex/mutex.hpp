@@ -13,8 +13,8 @@ namespace redismutex {
 
 /// A named mutex in the standard's form, for std::unique_lock, std::scoped_lock and std::lock: Lockable and TimedLockable.
 ///
-/// Thread-safe, and as with std::mutex the thread that locked is the one that unlocks. Not recursive. Unlike a
-/// std::mutex it is a lease: who must know when it was lost uses RedisMutex and Lock.
+/// Thread-safe. As with std::mutex the thread that locked should be the one that unlocks; another one may. Not recursive.
+/// Unlike a std::mutex it is a lease: programs that must know when it was lost use RedisMutex and Lock.
 class Mutex {
  public:
   /// Throws what RedisMutex does for bad options or a bad key.
@@ -29,7 +29,8 @@ class Mutex {
   /// Throws what RedisMutex::try_acquire_lock throws.
   bool try_lock();
 
-  /// Releases what the calling thread holds. A lock that was lost meanwhile, or a server that gives no answer, is not
+  /// Releases what the calling thread took; if it took nothing, the lock that has been held longest, so that a lock can be
+  /// taken in one thread and given back in another. A lock that was lost meanwhile, or a server that gives no answer, is not
   /// reported; the lease ends by itself.
   void unlock() noexcept;
 

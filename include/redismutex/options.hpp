@@ -1,23 +1,31 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 namespace redismutex {
 
 /// How a RedisMutex behaves. The defaults are those of the Python library that this one descends from.
+///
+/// The three durations belong together: `delay` is less than `block_time`, which is less than `expiry` (with auto_renew a
+/// wait may be longer than the lease). One that is left out is fitted to those that are said; RedisMutex::options() shows
+/// the outcome.
 struct Options {
-  /// Whether acquire_lock waits for a taken lock.
+  /// Whether acquire_lock waits for a taken lock. If not, block_time is not used.
   bool blocking = true;
 
   /// How long a blocking acquire_lock waits before it throws BlockTimeExceedError. Honoured to the millisecond.
-  std::chrono::milliseconds block_time{5000};
+  /// Left out: 5 s, or ten times `delay` if that is more; but at most 5/7 of `expiry`.
+  std::optional<std::chrono::milliseconds> block_time{};
 
-  /// How often a waiter looks at the server by itself. Less than block_time.
-  std::chrono::milliseconds delay{500};
+  /// How often a waiter looks at the server by itself, in a non-blocking mutex too (try_acquire_lock_for).
+  /// Left out: 500 ms, or a tenth of `block_time` if that is less.
+  std::optional<std::chrono::milliseconds> delay{};
 
   /// The lease: after this time without release or extend() the server frees the lock, so that a dead owner blocks
-  /// nobody for ever. More than block_time, and at least 4 ms: 1 % + 2 ms of it are not relied on (Lock::valid_for).
-  std::chrono::milliseconds expiry{7000};
+  /// nobody for ever. At least 4 ms: 1 % + 2 ms of it are not relied on (Lock::valid_for).
+  /// Left out: 7 s, or 7/5 of `block_time` if that is more. With auto_renew: 7 s.
+  std::optional<std::chrono::milliseconds> expiry{};
 
   /// How many may wait for one key at the server, this process's included (a process counts once, however many of its
   /// threads wait); who comes later gets a MutexLockError at once.

@@ -22,9 +22,10 @@ class RedisMutex {
   /// The longest key, in bytes.
   static constexpr std::size_t max_key_size = 4096;
 
-  /// Throws std::invalid_argument naming field, value and bound when a duration is not positive or too long, when
-  /// delay >= block_time or expiry <= block_time, or when expiry is less than 4 ms. A non-blocking mutex uses neither
-  /// block_time nor delay, so there they are not checked. Does no I/O.
+  /// Durations that are left out are fitted to those that are said, see Options. Throws std::invalid_argument naming field,
+  /// value and bound when one is not positive or longer than 10 years, or when expiry is less than 4 ms; naming both fields
+  /// and a remedy when what is said contradicts itself: delay >= block_time, or expiry <= block_time without auto_renew. A
+  /// non-blocking mutex does not use block_time, so there that is not checked. Does no I/O.
   explicit RedisMutex(Connection connection, Options options = {});
 
   /// Takes the lock. A blocking mutex waits up to block_time, then throws BlockTimeExceedError; a non-blocking one throws
@@ -39,6 +40,7 @@ class RedisMutex {
   [[nodiscard]] std::optional<Lock> try_acquire_lock_for(std::string_view key, std::chrono::milliseconds limit,
                                                          std::stop_token stop = {}) const;
 
+  /// What the mutex was given, and every duration that was left out: none of the optionals is empty.
   const Options& options() const noexcept { return options_; }
 
  private:

@@ -9,6 +9,7 @@
 #include <redismutex/mutex.hpp>
 #include <redismutex/observer.hpp>
 #include <redismutex/options.hpp>
+#include <redismutex/printable.hpp>
 #include <redismutex/redis_mutex.hpp>
 #include <redismutex/version.hpp>
 #include <redismutex/with_redismutex.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <exception>
 #include <functional>
 #include <redismutex/connection.hpp>
 #include <redismutex/options.hpp>
@@ -17,6 +18,10 @@ namespace redismutex {
 /// The arguments are forwarded without copies; a key generator sees them first, as lvalues. What the function returns or
 /// throws comes through, and the lock is free afterwards. A call throws what RedisMutex::acquire_lock throws; what a key
 /// generator throws leaves no lock. As thread-safe as the function and the key generator are.
+///
+/// A call throws MutexUnlockError in place of the result when the lock was lost before the function returned: another may
+/// have been inside meanwhile. What the function itself throws goes first. A release that the server did not answer, or
+/// refused, while the lease lasted spoils no result: ConnectionOptions::log is told, and the lease ends by itself.
 template <class KeySource, class Function>
 class Guarded {
  public:
@@ -44,9 +49,38 @@ class Guarded {
  private:
   template <class Self, class... Args>
   static decltype(auto) call(Self&& self, Args&&... args) {
-    const Lock lock = self.mutex_.acquire_lock(key_for(self.key_source_, args...));
-    return std::invoke(std::forward<Self>(self).function_, std::forward<Args>(args)...);
+    Lock lock = self.mutex_.acquire_lock(key_for(self.key_source_, args...));
+    const auto run = [&]() -> decltype(auto) {
+      return std::invoke(std::forward<Self>(self).function_, std::forward<Args>(args)...);
+    };
+    using Result = decltype(run());
+    if constexpr (std::is_void_v<Result>) {
+      run();
+      lock.release_or_log();
+    } else if constexpr (std::is_reference_v<Result>) {
+      Result result = run();
+      lock.release_or_log();
+      return static_cast<Result>(result);
+    } else if constexpr (std::is_move_constructible_v<Result>) {
+      Result result = run();
+      lock.release_or_log();
+      return result;
+    } else {
+      // Only a destructor comes after the making of a result that can not be moved. (Not for all: when it throws, some
+      // compilers leave the result undestroyed.)
+      const ReleasedAtEnd end{lock};
+      return run();
+    }
   }
+
+  struct ReleasedAtEnd {
+    Lock& lock;
+    const int exceptions = std::uncaught_exceptions();
+
+    ~ReleasedAtEnd() noexcept(false) {
+      if (std::uncaught_exceptions() == exceptions) lock.release_or_log();
+    }
+  };
 
   template <class Source, class... Args>
   static std::string key_for(Source& source, Args&... args) {

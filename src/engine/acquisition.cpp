@@ -19,7 +19,7 @@ using Turn = LocalQueues::Turn;
 }  // namespace
 
 Acquisition::Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options)
-    : session_{session}, key_{std::move(key)}, options_{options}, started_{now()} {}
+    : session_{session}, key_{std::move(key)}, options_{options}, expiry_{*options.expiry}, started_{now()} {}
 
 std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) {
   return hold(ask_server(std::nullopt, stop), std::nullopt);
@@ -44,7 +44,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
     std::unique_ptr<Lease> lease = std::move(turn.lease);
     if (lease && lease->valid_until() <= now()) lease.reset();
     if (lease && options_.fencing && lease->token() == 0) give_up(std::exchange(lease, nullptr));
-    if (lease && lease->expiry() != options_.expiry) lease->extend_in_passing(options_.expiry);
+    if (lease && lease->expiry() != expiry_) lease->extend_in_passing(expiry_);
     if (!lease) lease = ask_server(wait_until, stop);
     if (lease) return hold(std::move(lease), turn.ticket);
   } catch (...) {
@@ -67,10 +67,9 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
   const std::string mailbox = session_->mailbox();
   Acquire machine{key_,
                   id,
-                  {.expiry = options_.expiry,
+                  {.expiry = expiry_,
                    .wait_until = wait_until,
-                   // A non-blocking mutex may have any delay, and still be asked to wait.
-                   .delay = options_.delay.count() > 0 ? options_.delay : Options{}.delay,
+                   .delay = *options_.delay,
                    .max_waiters = options_.max_waiters,
                    .fencing = options_.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
                    .mailbox = mailbox,
@@ -84,7 +83,7 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
   if (machine.left_traces()) {
     clean_up(*session_, {.key = key_,
                          .id = id,
-                         .until = now() + options_.expiry,
+                         .until = now() + expiry_,
                          .details = machine.details(),
                          .former_details = machine.former_details()});
   }
@@ -98,7 +97,7 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
         taken("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
   }
   const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
-  return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, options_.expiry, *held) : nullptr;
+  return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, expiry_, *held) : nullptr;
 }
 
 std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {

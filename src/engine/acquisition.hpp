@@ -20,7 +20,7 @@ namespace redismutex::engine {
 /// One caller's way to one lock: with an id of its own, for one attempt or one wait.
 class Acquisition {
  public:
-  /// `session` and `options` must outlive it.
+  /// `session` and `options` must outlive it. The options are fitted: see fit().
   Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options);
 
   /// None if the lock is taken. Throws as the functions of RedisMutex do.
@@ -42,6 +42,7 @@ class Acquisition {
   const std::shared_ptr<Session>& session_;
   const protocol::Key key_;
   const Options& options_;
+  const std::chrono::milliseconds expiry_;
   const protocol::Instant started_;
   bool contention_noted_ = false;
 };

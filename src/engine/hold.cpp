@@ -19,7 +19,7 @@ Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::
     : session_{std::move(session)},
       tenure_{std::make_shared<Tenure>(*session_, std::move(lease), std::move(ticket))},
       local_handoffs_{options.local_handoffs},
-      expiry_{options.expiry},
+      expiry_{*options.expiry},
       fork_generation_{net::fork_generation()} {
   if (tenure_->ticket()) LocalQueues::note_inside(*tenure_->ticket(), tenure_);
   if (options.auto_renew) {
@@ -110,6 +110,20 @@ void Hold::release() {
     throw;
   }
   if (Observer* observer = session_->observer()) observer->released(key(), held_for);
+}
+
+void Hold::release_or_log() {
+  const bool had_ended = protocol::time_left(valid_until(), now()).count() == 0;
+  try {
+    release();
+  } catch (const MutexUnlockError&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (had_ended) {
+      throw MutexUnlockError{report::cannot(*session_, report::Action{"release", tenure_->key()}, report::was_lost)};
+    }
+    session_->tell_log(error.what());
+  }
 }
 
 void Hold::give_back(std::unique_ptr<Lease> lease) {

@@ -22,7 +22,7 @@ namespace redismutex::engine {
 /// valid_until(), confirmed_until() and loss() may be called by any thread; the rest belongs to one thread at a time.
 class Hold {
  public:
-  /// `ticket`: of the holder in its process's own line for the key; none if it went past it.
+  /// `ticket`: of the holder in its process's own line for the key; none if it went past it. `options`: fitted, see fit().
   Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
        const Options& options);
 
@@ -46,6 +46,7 @@ class Hold {
 
   /// As the functions of Lock with the same names. Without argument: the lease that the lock was taken with.
   void release();
+  void release_or_log();
   void extend();
   void extend(std::chrono::milliseconds expiry);
 

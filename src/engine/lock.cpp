@@ -55,6 +55,11 @@ void Lock::release() {
   hold->release();
 }
 
+void Lock::release_or_log() {
+  const std::unique_ptr<engine::Hold> hold = std::move(hold_);
+  hold->release_or_log();
+}
+
 void Lock::extend() {
   if (!hold_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
   hold_->extend();

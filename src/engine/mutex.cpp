@@ -1,8 +1,10 @@
-#include <map>
+#include <algorithm>
 #include <mutex>
+#include <optional>
 #include <redismutex/mutex.hpp>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "protocol/key.hpp"
 
@@ -12,16 +14,31 @@ struct Mutex::State {
   RedisMutex mutex;
   std::string key;
 
+  struct Held {
+    std::thread::id by;
+    Lock lock;
+  };
+
   std::mutex guard;  // of held
-  // More than one only when a lease ended while its thread was still inside: each thread unlocks its own.
-  std::map<std::thread::id, Lock> held;
+  // The longest held first. More than one only when a lease ended while its thread was still inside: each unlocks its own.
+  std::vector<Held> held;
+
+  auto find(std::thread::id thread) {
+    return std::find_if(held.begin(), held.end(), [thread](const Held& one) { return one.by == thread; });
+  }
+
+  std::optional<Held> take_out(std::vector<Held>::iterator place) {
+    if (place == held.end()) return std::nullopt;
+    std::optional<Held> taken{std::move(*place)};
+    held.erase(place);
+    return taken;
+  }
 
   void keep(Lock lock) {
-    std::optional<Lock> expired;  // released without the guard
+    std::optional<Held> expired;  // released without the guard
     const std::lock_guard hold{guard};
-    const auto [place, added] = held.try_emplace(std::this_thread::get_id(), std::move(lock));
-    if (added) return;
-    expired = std::exchange(place->second, std::move(lock));
+    expired = take_out(find(std::this_thread::get_id()));
+    held.push_back({std::this_thread::get_id(), std::move(lock)});
   }
 };
 
@@ -47,9 +64,11 @@ bool Mutex::try_lock_within(std::chrono::milliseconds limit) {
 }
 
 void Mutex::unlock() noexcept {
-  decltype(state_->held)::node_type released;  // by its destructor, without the guard
+  std::optional<State::Held> released;  // by its destructor, without the guard
   const std::lock_guard hold{state_->guard};
-  released = state_->held.extract(std::this_thread::get_id());
+  auto place = state_->find(std::this_thread::get_id());
+  if (place == state_->held.end()) place = state_->held.begin();
+  released = state_->take_out(place);
 }
 
 }  // namespace redismutex

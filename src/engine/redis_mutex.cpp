@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/acquisition.hpp"
+#include "engine/fit.hpp"
 #include "engine/hold.hpp"
 #include "engine/validate.hpp"
 #include "protocol/key.hpp"
@@ -12,9 +13,7 @@ namespace redismutex {
 static_assert(RedisMutex::max_key_size == protocol::Key::max_size);
 
 RedisMutex::RedisMutex(Connection connection, Options options)
-    : session_{std::move(connection.session_)}, options_{options} {
-  engine::validate(options_);
-}
+    : session_{std::move(connection.session_)}, options_{engine::fit(options)} {}
 
 Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const {
   engine::Acquisition acquisition{session_, protocol::Key{key}, options_};
@@ -22,9 +21,9 @@ Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const 
     if (auto hold = acquisition.attempt(stop)) return Lock{std::move(hold)};
     throw MutexLockError{acquisition.taken("it is taken, and this mutex does not wait")};
   }
-  if (auto hold = acquisition.wait(options_.block_time, stop)) return Lock{std::move(hold)};
-  throw BlockTimeExceedError{acquisition.taken("it was still taken after the block time of " +
-                                               std::to_string(options_.block_time.count()) + " ms")};
+  const std::chrono::milliseconds limit = *options_.block_time;
+  if (auto hold = acquisition.wait(limit, stop)) return Lock{std::move(hold)};
+  throw BlockTimeExceedError{acquisition.taken("it was still taken after the block time of " + engine::in_ms(limit))};
 }
 
 std::optional<Lock> RedisMutex::try_acquire_lock(std::string_view key) const {

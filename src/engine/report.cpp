@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <redismutex/errors.hpp>
+#include <redismutex/printable.hpp>
 
 namespace redismutex::engine::report {
 namespace {
 
-/// A key may hold any bytes, and be long: messages show what a terminal can show of its beginning.
+/// A key may be long: messages show its beginning.
 std::string quoted(const std::string& key) {
   constexpr std::size_t longest = 80;
-  std::string text = key.substr(0, longest);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c >= 0 && (c < ' ' || c == '\x7f'); }, '?');
-  return "'" + text + (key.size() > longest ? "...'" : "'");
+  return "'" + printable(key, longest) + "'";
 }
 
 struct Known {
@@ -45,7 +43,7 @@ std::string Action::text() const {
 }
 
 std::string cannot(const Session& session, const Action& action, std::string_view why) {
-  return "cannot " + action.text() + " on " + session.server_name() + ": " + std::string{why};
+  return "cannot " + action.text() + " on " + printable(session.server_name()) + ": " + printable(why);
 }
 
 void raise(const Session& session, const Action& action, const net::Failure& failure) {

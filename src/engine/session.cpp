@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <redismutex/printable.hpp>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -366,10 +367,12 @@ void Session::survey() {
   });
 }
 
-void Session::log(const std::string& message) const noexcept {
+void Session::log(const std::string& message) const noexcept { tell_log(server_name() + ": " + message); }
+
+void Session::tell_log(std::string_view sentence) const noexcept {
   if (!node_.options().log) return;
   try {
-    node_.options().log(server_name() + ": " + message);
+    node_.options().log(printable(sentence));
   } catch (...) {  // NOLINT(bugprone-empty-catch): a log that can not be written is no reason to lose a lock
   }
 }

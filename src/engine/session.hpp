@@ -86,8 +86,9 @@ class Session {
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
   void survey();
 
-  /// To the user's log, if there is one.
+  /// To the user's log, if there is one: with the server's name in front, or a sentence that has it already.
   void log(const std::string& message) const noexcept;
+  void tell_log(std::string_view sentence) const noexcept;
 
   /// The command of the present server's own that deletes a key which still has a certain value; by the script where it has
   /// none, or has refused it on the present connection.

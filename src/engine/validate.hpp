@@ -1,18 +1,18 @@
 #pragma once
 
 #include <chrono>
-#include <redismutex/options.hpp>
+#include <string>
 #include <string_view>
 
 namespace redismutex::engine {
+
+/// As messages name a duration.
+std::string in_ms(std::chrono::milliseconds duration);
 
 /// Throws std::invalid_argument, naming field, value and bound, for a duration that is not positive or too long.
 void check_duration(std::string_view field, std::chrono::milliseconds duration);
 
 /// The same for a lease, which must also be longer than what is taken off it for drift: a shorter one could never be held.
 void check_expiry(std::string_view field, std::chrono::milliseconds expiry);
-
-/// The same for all that Options says.
-void validate(const Options& options);
 
 }  // namespace redismutex::engine

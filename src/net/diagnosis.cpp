@@ -22,7 +22,7 @@ std::string_view code_of(std::string_view refusal) {
 
 /// The server's own words, as far as they may be shown.
 std::string quote(std::string_view refusal, Login login) {
-  if (login == Login::with_password) {
+  if (login != Login::without_password) {
     const std::string_view code = code_of(refusal);
     return code.empty() ? "an error" : std::string{code};
   }
@@ -114,6 +114,11 @@ Failure of_refused_hello(std::string_view refusal, Login login, std::string_view
     return {Kind::refused_login,
             "the server did not take the password together with HELLO (NOAUTH), as a proxy that "
             "speaks RESP2 only does: connect to the server itself"};
+  }
+  if (code == "WRONGPASS" && login == Login::with_user_only) {
+    return {Kind::refused_login,
+            "the server refused the login (WRONGPASS): a user was given without a password; write user:password@ in "
+            "the URL, or :password@ for the default user"};
   }
   if (code == "WRONGPASS") {
     return {Kind::refused_login,

@@ -9,10 +9,14 @@
 /// Why a login failed, as a sentence that says what to do about it. Nothing here asks the server anything: what it said
 /// comes in as text. A reason that goes by is Failure::Kind::turned_away, one that stays is `unusable` or
 /// `refused_login`. Servers and proxies repeat commands in their errors, the password included: their own words are
-/// shown only if none was sent.
+/// shown only if no credentials were sent.
 namespace redismutex::net::diagnosis {
 
-enum class Login { without_password, with_password };
+enum class Login {
+  without_password,  ///< no credentials were sent
+  with_user_only,    ///< a user with an empty password: perhaps it was the password that stood in the user's place
+  with_password,
+};
 
 /// What is to be asked before a refusal of HELLO can be judged.
 enum class Question {

@@ -27,11 +27,7 @@ std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len
 class Login {
  public:
   Login(Link& link, const ConnectionOptions& options, Deadline deadline, const std::stop_token& stop)
-      : link_{link},
-        options_{options},
-        deadline_{deadline},
-        stop_{stop},
-        kind_{options.password.empty() ? diagnosis::Login::without_password : diagnosis::Login::with_password} {}
+      : link_{link}, options_{options}, deadline_{deadline}, stop_{stop}, kind_{kind_of(options)} {}
 
   std::variant<Greeting, Failure> run() {
     Introduced introduced = introduce(Credentials::within_hello);
@@ -42,12 +38,19 @@ class Login {
   }
 
  private:
+  static diagnosis::Login kind_of(const ConnectionOptions& options) {
+    if (!options.password.empty()) return diagnosis::Login::with_password;
+    return options.username.empty() ? diagnosis::Login::without_password : diagnosis::Login::with_user_only;
+  }
+  bool has_credentials() const { return kind_ != diagnosis::Login::without_password; }
+
   enum class Credentials { within_hello, before_hello };
   struct Refused {
     std::string text;  ///< what HELLO, or AUTH before it, was refused with
   };
   using Introduced = std::variant<Greeting, Failure, Refused>;
 
+  /// A user that the server asks for no password (`nopass`) is let in with any: this sends an empty one.
   std::vector<std::string_view> auth() const {
     return {"AUTH"sv, options_.username.empty() ? "default"sv : std::string_view{options_.username},
             std::string_view{options_.password}};
@@ -69,7 +72,7 @@ class Login {
     const std::vector<std::string_view> authenticate = auth();
     const bool before = credentials == Credentials::before_hello;
     if (before) link_.send({{&authenticated, authenticate}});
-    if (!before && !options_.password.empty()) greet.insert(greet.end(), authenticate.begin(), authenticate.end());
+    if (!before && has_credentials()) greet.insert(greet.end(), authenticate.begin(), authenticate.end());
 
     Call greeted;
     Call selected;
@@ -122,7 +125,7 @@ class Login {
         // Servers that are too old for HELLO know no users.
         std::vector<std::string_view> authenticate = auth();
         if (options_.username.empty()) authenticate.erase(authenticate.begin() + 1);
-        if (!options_.password.empty()) link_.send({{nullptr, authenticate}});
+        if (has_credentials()) link_.send({{nullptr, authenticate}});
         link_.send({{&asked, info}});
         if (wait_for(asked) || asked.reply().type != REDIS_REPLY_STRING) break;
         return diagnosis::of_refused_hello(refusal, kind_, text_of(asked.reply()));

@@ -24,6 +24,12 @@ int note_certificate_request(SSL* session, X509** /*certificate*/, EVP_PKEY** /*
   return 0;
 }
 
+/// Called when a file is encrypted. OpenSSL's own way would be to ask for the passphrase at the terminal, and to wait there.
+int note_passphrase_request(char* /*passphrase*/, int /*size*/, int /*rwflag*/, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
 }  // namespace
 
 UsesOpenSsl::UsesOpenSsl() noexcept { thread_local const ThreadsEnd end; }
@@ -47,7 +53,19 @@ std::variant<SSL_CTX*, Failure> TlsContext::load() {
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);  // so that a write never waits for something to read
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context.get(), options_.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-  if (const std::string problem = load_files(context.get()); !problem.empty()) return tls_failure(problem);
+  bool asked_for_passphrase = false;
+  SSL_CTX_set_default_passwd_cb(context.get(), note_passphrase_request);
+  SSL_CTX_set_default_passwd_cb_userdata(context.get(), &asked_for_passphrase);
+  const std::string problem = load_files(context.get());
+  if (asked_for_passphrase) {
+    ERR_clear_error();
+    return Failure{Failure::Kind::unusable,
+                   "TLS: " + problem +
+                       ": it is encrypted, and there is nobody to ask for the passphrase; give "
+                       "a key without one (openssl pkey -in FILE -out NEW writes it)"};
+  }
+  if (!problem.empty()) return tls_failure(problem);
+  SSL_CTX_set_default_passwd_cb_userdata(context.get(), nullptr);
   if (options_.certificate_file.empty()) SSL_CTX_set_client_cert_cb(context.get(), note_certificate_request);
   context_ = std::move(context);
   loaded_ = there;

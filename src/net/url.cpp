@@ -14,7 +14,8 @@ namespace redismutex {
 namespace {
 
 constexpr std::string_view forms =
-    "; expected redis://[[user]:password@]host[:port][/db], rediss://... or unix:///path[?db=N]";
+    "; expected redis://[[user]:password@]host[:port][/db], the same with rediss://, valkey:// or valkeys://, "
+    "or unix:///path[?db=N]";
 
 /// `what` never repeats text of the URL: in a malformed one the password may stand anywhere.
 [[noreturn]] void malformed(const std::string& what) { throw std::invalid_argument{"malformed URL: " + what}; }
@@ -79,10 +80,9 @@ Number number(std::string_view text, std::string_view part, Number lowest, Numbe
 int database(std::string_view text) { return number<int>(text, "database", 0, 1'000'000); }
 
 void read_credentials(std::string_view text, ConnectionOptions& options) {
-  const auto [user, password, has_password] = split(text, ':');
-  options.username = percent_decode(user, "user");
-  options.password = percent_decode(password, "password");
-  if (!options.username.empty() && !has_password) malformed("the user has no password; write user:password@");
+  const Split parts = split(text, ':');
+  options.username = percent_decode(parts.before, "user");
+  options.password = percent_decode(parts.after, "password");
 }
 
 void read_address(std::string_view text, ConnectionOptions& options) {
@@ -122,7 +122,9 @@ void read_parameter(std::string_view name, const std::string& value, ConnectionO
     options.tls->verify = value == "yes";
   } else {
     malformed(
-        "unknown parameter; there are db and, with rediss, ca_file, certificate_file, key_file, server_name, verify");
+        "unknown parameter; there are db and, with rediss or valkeys, ca_file, certificate_file, key_file, "
+        "server_name, "
+        "verify");
   }
 }
 
@@ -146,7 +148,8 @@ ConnectionOptions parse_url(std::string_view url) {
   if (url.find('#') != std::string_view::npos) malformed("'#' must be written as %23");
 
   ConnectionOptions options;
-  if (scheme == "rediss") options.tls.emplace();
+  const bool with_tls = scheme == "rediss" || scheme == "valkeys";
+  if (with_tls) options.tls.emplace();
 
   // The path can not contain an unescaped @, a password by habit can: the last one counts.
   if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
@@ -156,7 +159,7 @@ ConnectionOptions parse_url(std::string_view url) {
   if (scheme == "unix") {
     options.unix_socket = percent_decode(rest, "path");
     if (!options.unix_socket.starts_with('/')) malformed("a unix socket needs an absolute path, unix:///path");
-  } else if (scheme == "redis" || scheme == "rediss") {
+  } else if (with_tls || scheme == "redis" || scheme == "valkey") {
     const auto [address, path, has_path] = split(rest, '/');
     read_address(address, options);
     if (!path.empty()) options.db = database(path);
@@ -193,7 +196,6 @@ void validate(const ConnectionOptions& options) {
              std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are possible, none of them zero");
   }
   if (options.db < 0) unusable("db is " + std::to_string(options.db) + ", must not be negative");
-  if (!options.username.empty() && options.password.empty()) unusable("username is set, password is not");
   if (options.tls && options.tls->certificate_file.empty() != options.tls->key_file.empty()) {
     unusable("tls: certificate_file and key_file belong together");
   }

@@ -102,10 +102,11 @@ TEST(Url, IsSaidToComeFromWhereItComesFrom) {
 // A key may hold anything; what is said about it is one line that does nothing to a terminal.
 TEST(Messages, ShowNoControlCharacters) {
   Server server;
-  server.command({"SET", "a\n\x1b[2Jb", "someone else", "PX", "600000"});
-  const auto result = redismutex({"run", "-n", "a\n\x1b[2Jb", "true"}, {"REDIS_URL=" + server.url()});
+  const std::string key = "a\n\x1b[2Jb\xc2\x9b\x9b\xc3\xa9";
+  server.command({"SET", key, "someone else", "PX", "600000"});
+  const auto result = redismutex({"run", "-n", key, "true"}, {"REDIS_URL=" + server.url()});
   EXPECT_EQ(result.status, exited(75));
-  EXPECT_EQ(result.err, "redismutex: the lock 'a??[2Jb' is taken\n");
+  EXPECT_EQ(result.err, "redismutex: the lock 'a\\n\\x1b[2Jb\\xc2\\x9b\\x9b\xc3\xa9' is taken\n");
 }
 
 TEST(Url, NeverAppearsInErrorsWithItsPassword) {

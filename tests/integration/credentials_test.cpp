@@ -49,6 +49,35 @@ TEST(Credentials, OpenTheDoor) {
   expect_locking(Connection{"unix://alice:wonderland@" + server.socket_path()}, server);
 }
 
+// A user that the server asks for no password needs none, in a URL of any form and in options; and is that user, not the
+// default one.
+TEST(Credentials, OfAUserWithoutAPassword) {
+  Server server({.tcp = true, .password = password, .users = {"guest on nopass ~key ~redismutex:* &* +@all"}});
+  const auto port = std::to_string(server.port());
+  for (const auto& connection : {
+           Connection{"redis://guest@localhost:" + port},
+           Connection{"redis://guest:@localhost:" + port},
+           Connection{"valkey://guest@localhost:" + port},
+           Connection{"unix://guest@" + server.socket_path()},
+           Connection{as(server, "guest", "")},
+       }) {
+    expect_locking(connection, server);
+    const RedisMutex mutex{connection, non_blocking};
+    EXPECT_EQ(thrown<ServerError>([&] { return mutex.acquire_lock("other"); }).code(), "NOPERM");
+  }
+}
+
+// Without the colon the password stands where the user belongs: the error says so, and does not show it.
+TEST(Credentials, APasswordInThePlaceOfTheUserIsNamedAndNotShown) {
+  Server server({.tcp = true, .password = password});
+  const Connection connection{"redis://" + std::string{password} + "@localhost:" + std::to_string(server.port())};
+  const auto error = thrown<LoginError>([&] {
+    connection.ping();
+    return 0;
+  });
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("without a password"), Not(HasSubstr(password))));
+}
+
 // Names and passwords of any characters: as they are in options, percent-encoded in a URL.
 TEST(Credentials, MayHaveAnyCharacters) {
   Server server;
@@ -77,6 +106,7 @@ TEST(Credentials, ThatAreRefusedAreALoginError) {
       {"wrong password of a user", as(server, "alice", "not-the-password")},
       {"unknown user", as(server, "nobody", password)},
       {"user who is off", as(server, "bob", "builder")},
+      {"user whose password is missing", as(server, "alice", "")},
   };
   for (const auto& [what, options] : refused) {
     SCOPED_TRACE(what);
@@ -147,8 +177,8 @@ TEST(Credentials, AreNotInTheErrorForAMalformedUrl) {
            "redis://:" + secret + "%zz@localhost",
            "redis://:%00" + secret + "@localhost",
            "redis://:#" + secret + "@localhost",
-           "redis://" + secret + "@localhost",  // a user without a password
-           "redis://:" + secret,                // no host: the password stands where the port would
+           "redis://" + secret + "@localhost:none",
+           "redis://:" + secret,  // no host: the password stands where the port would
            "redis://user:" + secret,
            "redis://user:" + secret + "/0",
            "redis://:" + secret + "?@localhost",  // an unescaped '?' ends the address

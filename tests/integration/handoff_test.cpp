@@ -69,7 +69,7 @@ TEST_F(HandOff, TheFullLeaseComesByItself) {
   ASSERT_TRUE(becomes(1));
   lock.release();
   const auto handed = next.get();
-  EXPECT_TRUE(eventually(limit, [&] { return handed.valid_for() > sleepy.expiry - limit; }));
+  EXPECT_TRUE(eventually(limit, [&] { return handed.valid_for() > *sleepy.expiry - limit; }));
 }
 
 // What is needed for that is there when the lock comes: the first turn of a process is not to wait until it has started a
@@ -98,7 +98,7 @@ TEST_F(HandOff, TheFullLeaseComesWhenItIsAskedFor) {
   });
   ASSERT_TRUE(becomes(1));
   lock.release();
-  EXPECT_GT(next.get(), sleepy.expiry - limit);
+  EXPECT_GT(next.get(), *sleepy.expiry - limit);
 }
 
 // Nor does it wait for what the library does in the background meanwhile, such as to tell a log that takes its time.
@@ -254,7 +254,7 @@ TEST_F(HandOff, APassedLockIsTheSameAtTheServer) {
   EXPECT_EQ(passed.value(), value);
   EXPECT_EQ(server.get("key"), value);
   EXPECT_LE(passed.valid_for().count(), server.pttl("key"));
-  EXPECT_GT(passed.valid_for(), sleepy.expiry - limit);
+  EXPECT_GT(passed.valid_for(), *sleepy.expiry - limit);
 }
 
 // Threads that always want the lock let another process in after 16 passes: that one waits for 17 at the most, the one

@@ -265,14 +265,66 @@ TEST_F(MutexTest, TryLockForTheLongestTimes) {
 
 // ---- who unlocks ----------------------------------------------------------------------------------------------------
 
-TEST_F(MutexTest, UnlockByAThreadThatDoesNotHoldItIsHarmless) {
+TEST_F(MutexTest, UnlockOfWhatNobodyHoldsIsHarmless) {
   mutex.unlock();
   mutex.lock();
+  mutex.unlock();
+  mutex.unlock();
+  EXPECT_TRUE(is_free());
+}
+
+// As a program does that hands its work over together with the lock. With auto_renew the key would else be held for ever.
+TEST_F(MutexTest, UnlockByAnotherThreadReleases) {
+  Mutex renewed{connection, "key", {.auto_renew = true}};
+  renewed.lock();
+  std::thread([&] { renewed.unlock(); }).join();
+  EXPECT_TRUE(is_free());
+  renewed.unlock();
+  std::thread([&] { renewed.lock(); }).join();
+  EXPECT_FALSE(is_free()) << "of a thread that has ended";
+  renewed.unlock();
+  EXPECT_TRUE(is_free());
+}
+
+// Three threads took the lock one after the other, because the leases of the first two ended while they were inside. A
+// fourth gives back for the first: that lock is lost already, and the third stays inside, whose lock is the only one.
+TEST_F(MutexTest, UnlockByAnotherThreadMeansTheLockThatHasBeenHeldLongest) {
+  std::promise<void> over;
+  const auto until_then = over.get_future().share();
+  std::vector<std::jthread> threads;  // which stay, as the id of one that has ended may be another's
+  const auto lock_in_a_thread = [&] {
+    std::promise<void> locked;
+    threads.emplace_back([&] {
+      mutex.lock();
+      locked.set_value();
+      until_then.wait();
+    });
+    locked.get_future().wait();
+  };
+  lock_in_a_thread();
+  server.command({"DEL", "key"});
+  lock_in_a_thread();
+  server.command({"DEL", "key"});
+  lock_in_a_thread();
   const auto value = server.get("key");
-  std::thread([&] { mutex.unlock(); }).join();
+  mutex.unlock();
+  EXPECT_EQ(server.get("key"), value);
+  mutex.unlock();
   EXPECT_EQ(server.get("key"), value);
   mutex.unlock();
   EXPECT_TRUE(is_free());
+  over.set_value();
+}
+
+// A thread that has a lock of its own gives that one back, and not the one that has been held longest.
+TEST_F(MutexTest, UnlockMeansTheCallersOwnLockFirst) {
+  mutex.lock();
+  server.command({"DEL", "key"});
+  std::jthread([&] {
+    mutex.lock();
+    mutex.unlock();
+    EXPECT_TRUE(is_free());
+  }).join();
   mutex.unlock();
 }
 

@@ -120,7 +120,7 @@ TEST_F(QueueFaults, AllConnectionsAreKilled) {
   let_leave(first);
   EXPECT_EQ(contenders.next_inside().who, "second");
   let_leave(second);
-  EXPECT_LT(watch.elapsed_ms(), sleepy.delay.count()) << "they were told";
+  EXPECT_LT(watch.elapsed_ms(), sleepy.delay->count()) << "they were told";
 }
 
 // The lock is released while the one in line has no connection. It is in as soon as it is there again.
@@ -137,7 +137,7 @@ TEST_F(QueueFaults, ReleasedWhileTheConnectionIsCut) {
   proxy.pass();
   const Stopwatch watch;
   EXPECT_TRUE(next.get());
-  EXPECT_LT(watch.elapsed_ms(), sleepy.delay.count());
+  EXPECT_LT(watch.elapsed_ms(), sleepy.delay->count());
 }
 
 // The message of the grant is lost on its way: the waiter finds out when it looks by itself.

@@ -29,7 +29,7 @@ struct Queue : WithServer {
   /// One who waits over a connection of its own, as another process would, and gives up the lock at once.
   std::future<bool> waiter(const Options& options = patient) {
     return std::async(std::launch::async, [url = server.url(), options] {
-      return RedisMutex{Connection{url}, options}.try_acquire_lock_for("key", options.block_time).has_value();
+      return RedisMutex{Connection{url}, options}.try_acquire_lock_for("key", *options.block_time).has_value();
     });
   }
 };

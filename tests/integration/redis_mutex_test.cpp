@@ -166,8 +166,8 @@ TEST_F(RedisMutexTest, LeaseBeginsWhenTheLockIsGranted) {
   EXPECT_EQ(next.wait_for(quiet_time), std::future_status::timeout);
   give_back("key");
   const auto lock = next.get();
-  EXPECT_GT(lock.valid_for(), patient.expiry - quiet_time - 1s);
-  EXPECT_GT(server.pttl("key"), (patient.expiry - 1s).count());
+  EXPECT_GT(lock.valid_for(), *patient.expiry - quiet_time - 1s);
+  EXPECT_GT(server.pttl("key"), (*patient.expiry - 1s).count());
 }
 
 // ---- cancelling -----------------------------------------------------------------------------------------------------
@@ -424,6 +424,65 @@ TEST_F(RedisMutexTest, BadDurationsInOptionsAreRefused) {
   constexpr auto longest = std::chrono::milliseconds::max();
   EXPECT_THAT(refusal({.expiry = longest}), HasSubstr("expiry"));
   EXPECT_THAT(refusal({.block_time = longest - 1ms, .expiry = longest}), HasSubstr("Options::"));
+}
+
+// Limits and leases of ten years are durations like others: nothing overflows, alone, in line, or with a delay as long.
+TEST_F(RedisMutexTest, TheLongestDurationsWork) {
+  constexpr auto ten_years = std::chrono::milliseconds{24h * 365 * 10};
+  const RedisMutex longest{connection, {.block_time = ten_years - 1ms, .delay = ten_years - 2ms, .expiry = ten_years}};
+  const RedisMutex not_blocking{connection, {.blocking = false, .delay = ten_years - 2ms, .expiry = ten_years}};
+  std::optional<Lock> lock = longest.acquire_lock("key");
+  EXPECT_GT(lock->valid_for(), ten_years * 98 / 100);
+  EXPECT_FALSE(not_blocking.try_acquire_lock("key"));
+  auto first = std::async(std::launch::async, [&] { return longest.acquire_lock("key").owns_lock(); });
+  auto second = std::async(std::launch::async, [&] {
+    return RedisMutex{Connection{server.url()}, not_blocking.options()}
+        .try_acquire_lock_for("key", ten_years)
+        .has_value();
+  });
+  EXPECT_EQ(first.wait_for(quiet_time), std::future_status::timeout);
+  EXPECT_EQ(second.wait_for(0s), std::future_status::timeout);
+  lock.reset();
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
+}
+
+// With a lease that is renewed a wait may be longer than it.
+TEST_F(RedisMutexTest, AWaitMayBeLongerThanALeaseThatIsRenewed) {
+  const RedisMutex renewed{connection, {.block_time = limit, .expiry = 100ms, .auto_renew = true}};
+  auto lock = renewed.acquire_lock("key");
+  auto next = std::async(std::launch::async, [&] { return renewed.acquire_lock("key").owns_lock(); });
+  EXPECT_EQ(next.wait_for(300ms), std::future_status::timeout) << "for three leases";
+  EXPECT_TRUE(lock.owns_lock());
+  lock.release();
+  EXPECT_TRUE(next.get());
+}
+
+// ---- messages -------------------------------------------------------------------------------------------------------
+
+// A key may hold anything; what a message shows of it are whole characters, without effect on a terminal.
+TEST_F(RedisMutexTest, MessagesShowKeysThatATerminalCanShow) {
+  const RedisMutex once{connection, non_blocking};
+  const auto message_about = [&](const std::string& key) {
+    const auto held = once.acquire_lock(key);
+    return std::string(thrown<MutexLockError>([&] { return once.acquire_lock(key); }).what());
+  };
+  EXPECT_THAT(message_about("a\nb\x1b[2J"), HasSubstr(R"(lock 'a\nb\x1b[2J' on)"));
+  EXPECT_THAT(message_about("\xc2\x9b"
+                            "31m\x9b\x7f"),
+              HasSubstr(R"(lock '\xc2\x9b31m\x9b\x7f' on)"));
+  EXPECT_THAT(message_about("caf\xc3\xa9"), HasSubstr("lock 'caf\xc3\xa9' on"));
+  std::string locks;  // of four bytes each
+  for (int i = 0; i < 40; ++i) locks += "\xf0\x9f\x94\x92";
+  for (const auto* before : {"", "1", "12", "123"}) {
+    const std::string key = before + locks;
+    const std::string message = message_about(key);
+    const auto from = message.find('\'') + 1;
+    const std::string shown = message.substr(from, message.find("...'") - from);
+    EXPECT_TRUE(key.starts_with(shown)) << message;
+    EXPECT_EQ((shown.size() - std::string_view(before).size()) % 4, 0U) << message;
+    EXPECT_GT(shown.size(), 70U) << message;
+  }
 }
 
 // ---- others' keys ---------------------------------------------------------------------------------------------------

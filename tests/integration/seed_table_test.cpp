@@ -66,21 +66,33 @@ TEST_F(SeedTable, OptionsAndDefaults) {
 // ValueError in Python; the message names field, value and bound.
 TEST_F(SeedTable, DelayNotLessThanBlockTime) {
   for (const auto delay : {5000ms, 5001ms}) {
-    const auto error = thrown<std::invalid_argument>([&] { return RedisMutex{connection, {.delay = delay}}; });
+    const auto error = thrown<std::invalid_argument>([&] {
+      return RedisMutex{connection, {.block_time = 5s, .delay = delay}};
+    });
     EXPECT_THAT(error.what(), AllOf(HasSubstr("delay"), HasSubstr(std::to_string(delay.count())), HasSubstr("5000")));
   }
-  EXPECT_NO_THROW((RedisMutex{connection, {.delay = 4999ms}}));
+  EXPECT_NO_THROW((RedisMutex{connection, {.block_time = 5s, .delay = 4999ms}}));
 }
 
 TEST_F(SeedTable, ExpiryNotGreaterThanBlockTime) {
   for (const auto expiry : {5000ms, 4999ms}) {
-    const auto error = thrown<std::invalid_argument>([&] { return RedisMutex{connection, {.expiry = expiry}}; });
+    const auto error = thrown<std::invalid_argument>([&] {
+      return RedisMutex{connection, {.block_time = 5s, .expiry = expiry}};
+    });
     EXPECT_THAT(error.what(), AllOf(HasSubstr("expiry"), HasSubstr(std::to_string(expiry.count())), HasSubstr("5000")));
   }
-  EXPECT_NO_THROW((RedisMutex{connection, {.expiry = 5001ms}}));
+  EXPECT_NO_THROW((RedisMutex{connection, {.block_time = 5s, .expiry = 5001ms}}));
 }
 
-TEST_F(SeedTable, NonBlockingMutexUsesNeitherBlockTimeNorDelay) {
+// Each by itself is no contradiction: the others are fitted to it.
+TEST_F(SeedTable, OneValueAloneIsEnough) {
+  EXPECT_LT(RedisMutex(connection, {.expiry = 3s}).options().block_time, 3s);
+  EXPECT_LT(RedisMutex(connection, {.block_time = 200ms}).options().delay, 200ms);
+  EXPECT_GT(RedisMutex(connection, {.block_time = 10s}).options().expiry, 10s);
+  EXPECT_GT(RedisMutex(connection, {.delay = 6s}).options().block_time, 6s);
+}
+
+TEST_F(SeedTable, NonBlockingMutexDoesNotUseItsBlockTime) {
   const Options options{.blocking = false, .block_time = -1s, .delay = 9s, .expiry = 1s};
   const auto lock = RedisMutex{connection, options}.acquire_lock("key");
   EXPECT_TRUE(lock.owns_lock());

@@ -165,6 +165,8 @@ TEST_F(Tls, SaysWhichFileCanNotBeLoaded) {
   tls.certificate_file = certificates().client().certificate_file;
   tls.key_file = certificates().server().key_file;
   EXPECT_THAT(refusal(options(server, tls)), HasSubstr("key_file " + tls.key_file)) << "another certificate's key";
+  tls.key_file = certificates().encrypted_client().key_file;
+  EXPECT_THAT(refusal(options(server, tls)), HasSubstr("key_file " + tls.key_file + ": it is encrypted"));
 }
 
 // Experiments: no check of any kind.

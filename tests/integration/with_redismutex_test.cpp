@@ -1,9 +1,14 @@
 // with_redismutex and WithRedisMutex: any callable, called as it always was, but only by one caller at a time.
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "support/exclusion_witness.hpp"
 #include "thrown.hpp"
@@ -17,6 +22,9 @@ using namespace std::chrono_literals;
 struct WithRedisMutexTest : WithServer {
   bool held(const std::string& key = "key") { return server.exists(key); }
 };
+
+/// How messages name a server.
+std::string display(const Server& server) { return "unix://" + server.socket_path(); }
 
 int twice(int number) { return 2 * number; }
 
@@ -293,7 +301,7 @@ TEST_F(WithRedisMutexTest, OptionsReachTheLock) {
 }
 
 TEST_F(WithRedisMutexTest, BadOptionsAreRefusedWhenItIsMade) {
-  const Options bad{.expiry = 1s};
+  const Options bad{.block_time = 5s, .expiry = 1s};
   EXPECT_THROW((void)with_redismutex(connection, "key", twice, bad), std::invalid_argument);
   EXPECT_THROW((void)with_redismutex(
                    connection, [](int) { return "key"; }, twice, bad),
@@ -301,15 +309,176 @@ TEST_F(WithRedisMutexTest, BadOptionsAreRefusedWhenItIsMade) {
   EXPECT_THROW((WithRedisMutex{connection, "key", bad}), std::invalid_argument);
 }
 
-// A lock that is lost while the function runs does not spoil its result, and another's lock is not touched.
-TEST_F(WithRedisMutexTest, ResultSurvivesALostLock) {
-  auto losing = with_redismutex(connection, "key", [&] {
+// ---- locks that are lost while the function runs --------------------------------------------------------------------
+
+// Another may have been inside, so the caller is told, as by the Python original; and another's lock is not touched.
+TEST_F(WithRedisMutexTest, ALostLockIsAnErrorOfTheCall) {
+  auto overtaken = with_redismutex(connection, "key", [&] {
     server.command({"SET", "key", "other"});
     return 7;
   });
-  EXPECT_EQ(losing(), 7);
+  EXPECT_THAT(thrown<MutexUnlockError>(overtaken).what(), ::testing::HasSubstr("'key'"));
   EXPECT_EQ(server.get("key"), "other");
   server.command({"DEL", "key"});
+
+  auto deleted = with_redismutex(connection, "key", [&] { server.command({"DEL", "key"}); });
+  EXPECT_THROW(deleted(), MutexUnlockError);
+
+  auto slow = with_redismutex(connection, "key",
+                              [&] {
+                                EXPECT_TRUE(eventually(limit, [&] { return !held(); }));
+                                return 7;
+                              },
+                              {.expiry = 50ms});
+  EXPECT_THROW(slow(), MutexUnlockError) << "it outlasted its lease";
+}
+
+// What the function throws says more than that its lock was lost.
+TEST_F(WithRedisMutexTest, TheFunctionsOwnExceptionGoesFirst) {
+  auto failing = with_redismutex(connection, "key", [&]() -> int {
+    server.command({"DEL", "key"});
+    throw std::out_of_range("its own");
+  });
+  EXPECT_THROW(failing(), std::out_of_range);
+}
+
+// A call within the destructor of something that an exception destroys is a call like any other.
+TEST_F(WithRedisMutexTest, ALostLockIsAnErrorAlsoWhileAnotherExceptionIsUnderWay) {
+  auto losing = with_redismutex(connection, "key", [&] {
+    server.command({"DEL", "key"});
+    return std::atomic<int>(7);  // can not be moved
+  });
+  bool told = false;
+  struct AtTheEnd {
+    std::function<void()> action;
+    ~AtTheEnd() { action(); }
+  };
+  try {
+    const AtTheEnd end{[&] {
+      try {
+        losing();
+      } catch (const MutexUnlockError&) {
+        told = true;
+      }
+    }};
+    throw std::runtime_error("under way");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_TRUE(told);
+}
+
+// Results of every kind, made before the loss is found, are destroyed.
+TEST_F(WithRedisMutexTest, AResultThatIsNotReturnedIsDestroyed) {
+  static int alive = 0;
+  struct Movable {
+    Movable() { ++alive; }
+    Movable(Movable&& /*other*/) noexcept { ++alive; }
+    Movable& operator=(Movable&&) = delete;
+    ~Movable() { --alive; }
+  };
+  struct Copyable {
+    Copyable() { ++alive; }
+    Copyable(const Copyable& /*other*/) { ++alive; }
+    Copyable& operator=(const Copyable&) = delete;
+    ~Copyable() { --alive; }
+  };
+  const auto lose = [&] { server.command({"DEL", "key"}); };
+  auto movable = with_redismutex(connection, "key", [&] {
+    lose();
+    return Movable();
+  });
+  auto copyable = with_redismutex(connection, "key", [&]() -> const Copyable {
+    lose();
+    return {};
+  });
+  int number = 7;
+  auto reference = with_redismutex(connection, "key", [&]() -> int& {
+    lose();
+    return number;
+  });
+  EXPECT_THROW((void)movable(), MutexUnlockError);
+  EXPECT_THROW((void)copyable(), MutexUnlockError);
+  EXPECT_THROW((void)reference(), MutexUnlockError);
+  EXPECT_EQ(alive, 0);
+}
+
+// A result that can neither be moved nor copied comes through, as from the function itself.
+TEST_F(WithRedisMutexTest, ReturnsWhatCanNotBeMoved) {
+  auto make = with_redismutex(connection, "key", [](int number) { return std::atomic<int>(number); });
+  static_assert(std::is_same_v<decltype(make(7)), std::atomic<int>>);
+  const auto made = make(7);
+  EXPECT_EQ(made.load(), 7);
+  EXPECT_FALSE(held());
+  auto losing = with_redismutex(connection, "key", [&] {
+    server.command({"DEL", "key"});
+    return std::atomic<int>(7);
+  });
+  EXPECT_THROW((void)losing(), MutexUnlockError);
+}
+
+/// A connection whose log is kept, with timeouts that a test can wait for.
+struct Logged {
+  explicit Logged(Server& server, const std::string& user = "", const std::string& password = "") {
+    ConnectionOptions options = parse_url(server.url());
+    if (!user.empty()) options.username = user, options.password = password;
+    options.connect_timeout = options.command_timeout = 200ms;
+    options.log = [this](std::string_view message) {
+      const std::lock_guard guard{mutex};
+      messages.emplace_back(message);
+    };
+    connection.emplace(options);
+  }
+
+  std::vector<std::string> about(const std::string& text) {
+    const std::lock_guard guard{mutex};
+    std::vector<std::string> found;
+    for (const auto& message : messages) {
+      if (message.find(text) != std::string::npos) found.push_back(message);
+    }
+    return found;
+  }
+
+  std::mutex mutex;
+  std::vector<std::string> messages;
+  std::optional<Connection> connection;
+};
+
+// Within the lease nobody else can have been inside: the result stands, and the log says why the key is still there.
+TEST_F(WithRedisMutexTest, AReleaseThatNobodyAnswersIsToldToTheLog) {
+  Logged logged(server);
+  auto orphaned = with_redismutex(*logged.connection, "key", [&] {
+    server.kill();
+    return 7;
+  });
+  EXPECT_EQ(orphaned(), 7);
+  EXPECT_EQ(logged.about("cannot release lock 'key' on " + display(server)).size(), 1U)
+      << ::testing::PrintToString(logged.messages);
+  server.start();
+}
+
+TEST_F(WithRedisMutexTest, AReleaseThatIsRefusedIsToldToTheLog) {
+  server.command({"ACL", "SETUSER", "alice", "on", ">wonderland", "~*", "&*", "+@all"});
+  Logged logged(server, "alice", "wonderland");
+  auto refused = with_redismutex(*logged.connection, "key", [&] {
+    server.command({"ACL", "SETUSER", "alice", "-@all"});
+    return 7;
+  });
+  EXPECT_EQ(refused(), 7);
+  EXPECT_EQ(logged.about("cannot release lock 'key'").size(), 1U) << ::testing::PrintToString(logged.messages);
+  server.command({"DEL", "key"});
+}
+
+// After the lease somebody may have been inside, answer or not.
+TEST_F(WithRedisMutexTest, OutlastingTheLeaseIsAnErrorWithoutAServerToo) {
+  Logged logged(server);
+  auto orphaned = with_redismutex(*logged.connection, "key",
+                                  [&] {
+                                    EXPECT_TRUE(eventually(limit, [&] { return !held(); }));
+                                    server.kill();
+                                  },
+                                  {.expiry = 50ms});
+  EXPECT_THAT(thrown<MutexUnlockError>([&] { return orphaned(), 0; }).what(), ::testing::HasSubstr("had expired"));
+  server.start();
 }
 
 // ---- the reusable form ----------------------------------------------------------------------------------------------

@@ -105,8 +105,8 @@ class Simulation {
     constexpr std::array<Time, 3> stays{200us, 5ms, 250ms};
     Random& random = world_.random;
     if (world_.profile.default_options) {
-      return {.expiry = Options{}.expiry,
-              .delay = Options{}.delay,
+      return {.expiry = 7s,
+              .delay = 500ms,
               .longest_stay = 50ms,
               .longest_think = 50ms,
               .max_waiters = world_.profile.max_waiters};

@@ -80,6 +80,21 @@ KeyPair save(const Identity& identity, const TempDir& directory, const std::stri
   return files;
 }
 
+int write_traditionally(std::FILE* file, const EVP_PKEY* key, const EVP_CIPHER* cipher, unsigned char* passphrase,
+                        int size, pem_password_cb* callback, void* data) {
+  const std::unique_ptr<BIO, FreedBy<BIO_free>> out(succeeded(BIO_new_fp(file, BIO_NOCLOSE)));
+  return PEM_write_bio_PrivateKey_traditional(out.get(), key, cipher, passphrase, size, callback, data);
+}
+
+/// The same certificate with its key in a file of its own, written by `write`.
+template <class Write>
+KeyPair save_encrypted(const Identity& identity, const KeyPair& plain, const std::string& key_file, Write write) {
+  const File file(succeeded(std::fopen(key_file.c_str(), "w")));
+  unsigned char passphrase[] = "passphrase";
+  succeeded(write(file.get(), identity.key.get(), EVP_aes_128_cbc(), passphrase, 10, nullptr, nullptr));
+  return {plain.certificate_file, key_file};
+}
+
 }  // namespace
 
 Certificates::Certificates() {
@@ -93,7 +108,11 @@ Certificates::Certificates() {
   server_ = make({.common_name = "server", .alternative_names = here}, &ca, "server");
   expired_server_ = make({.common_name = "server", .alternative_names = here, .valid_until = -day}, &ca, "expired");
   wrong_name_server_ = make({.common_name = "server", .alternative_names = "DNS:elsewhere.example"}, &ca, "elsewhere");
-  client_ = make({.common_name = "client"}, &ca, "client");
+  const auto client = issue({.common_name = "client"}, &ca);
+  client_ = save(client, directory_, "client");
+  encrypted_client_ = save_encrypted(client, client_, directory_.file("encrypted.key"), PEM_write_PrivateKey);
+  traditionally_encrypted_client_ =
+      save_encrypted(client, client_, directory_.file("traditional.key"), write_traditionally);
 }
 
 }  // namespace redismutex::testing

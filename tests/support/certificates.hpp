@@ -33,6 +33,10 @@ class Certificates {
   /// For a client to show.
   const KeyPair& client() const noexcept { return client_; }
 
+  /// client() with its key encrypted, in each of the two ways that a PEM file may be.
+  const KeyPair& encrypted_client() const noexcept { return encrypted_client_; }
+  const KeyPair& traditionally_encrypted_client() const noexcept { return traditionally_encrypted_client_; }
+
   /// An authority that signed none of these.
   const std::string& other_ca_file() const noexcept { return other_ca_.certificate_file; }
 
@@ -47,6 +51,8 @@ class Certificates {
   KeyPair expired_server_;
   KeyPair wrong_name_server_;
   KeyPair client_;
+  KeyPair encrypted_client_;
+  KeyPair traditionally_encrypted_client_;
 };
 
 }  // namespace redismutex::testing

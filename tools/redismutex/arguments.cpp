@@ -199,13 +199,8 @@ class RunParser {
   }
 
   CLI::App& run_;
-  RunArguments arguments_{.url = {},
-                          .url_source = UrlSource::option,
-                          .wait = {},
-                          .expiry = Options{}.expiry,
-                          .fencing = false,
-                          .key = {},
-                          .command = {}};
+  RunArguments arguments_{
+      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = 7s, .fencing = false, .key = {}, .command = {}};
 };
 
 void hide_password(char* word) {

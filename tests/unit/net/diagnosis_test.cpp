@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Kind = Failure::Kind;
 
-constexpr Login with = Login::with_password, without = Login::without_password;
+constexpr Login with = Login::with_password, without = Login::without_password, user_only = Login::with_user_only;
 
 void expect(const Failure& failure, Kind kind, std::string_view part) {
   EXPECT_EQ(failure.kind, kind) << failure.text;
@@ -100,6 +100,16 @@ constexpr std::string_view noauth =
     "can "
     "be used to authenticate the client and select the RESP protocol version at the same time";
 constexpr std::string_view wrongpass = "WRONGPASS invalid username-password pair or user is disabled.";
+
+// Without its colon a password stands in the user's place: the sentence says how to write it, and shows nothing of what
+// the server repeats.
+TEST(Diagnosis, OfAUserWithoutAPassword) {
+  const Failure failure = of_refused_hello(wrongpass, user_only, "");
+  expect(failure, Kind::refused_login, "without a password");
+  EXPECT_THAT(failure.text, HasSubstr(":password@"));
+  EXPECT_EQ(question_after(wrongpass, user_only), Question::greeting) << "a sentinel has other users";
+  EXPECT_THAT(of_refused_hello("ERR no such user 'hunter2'", user_only, "").text, Not(HasSubstr("hunter2")));
+}
 
 TEST(Diagnosis, OfRefusedCredentials) {
   expect(of_refused_hello(noauth, without, ""), Kind::refused_login, "wants a password");

@@ -73,6 +73,10 @@ TEST(Url, IsReadIntoFields) {
       {"redis://:a:b:c@h", "host=h port=6379 db=0 unix= user= password=a:b:c"},
       {"redis://:a@b@h", "host=h port=6379 db=0 unix= user= password=a@b"},
       {"redis://:a/b@h/1", "host=h port=6379 db=1 unix= user= password=a/b"},
+      {"redis://user@h", "host=h port=6379 db=0 unix= user=user password="},
+      {"redis://user:@h:1", "host=h port=1 db=0 unix= user=user password="},
+      {"redis://u%40r@h", "host=h port=6379 db=0 unix= user=u@r password="},
+      {"redis://:@h", "host=h port=6379 db=0 unix= user= password="},
       {"redis://u%3A%40:%40%3A%2f%3F%23%25@h", "host=h port=6379 db=0 unix= user=u:@ password=@:/?#%"},
       // Escapes elsewhere
       {"redis://caf%C3%A9.example", "host=caf\xC3\xA9.example port=6379 db=0 unix= user= password="},
@@ -84,6 +88,7 @@ TEST(Url, IsReadIntoFields) {
       {"unix:///run/redis.sock", "host=localhost port=6379 db=0 unix=/run/redis.sock user= password="},
       {"unix:///a%20b%40c?db=2", "host=localhost port=6379 db=2 unix=/a b@c user= password="},
       {"unix://u:p@/s", "host=localhost port=6379 db=0 unix=/s user=u password=p"},
+      {"unix://u@/s?db=5", "host=localhost port=6379 db=5 unix=/s user=u password="},
       {"unix://:p:q@/s?db=0", "host=localhost port=6379 db=0 unix=/s user= password=p:q"},
       {"unix://" + longest_path, "host=localhost port=6379 db=0 unix=" + longest_path + " user= password="},
       // TLS
@@ -92,6 +97,13 @@ TEST(Url, IsReadIntoFields) {
        "host=h port=1 db=2 unix= user= password= tls ca= certificate= key= name= no-verify"},
       {"rediss://h?verify=yes&ca_file=/etc/ca%26.pem&certificate_file=c.pem&key_file=k.pem&server_name=n&db=4",
        "host=h port=6379 db=4 unix= user= password= tls ca=/etc/ca&.pem certificate=c.pem key=k.pem name=n verify"},
+      // The other family's names
+      {"valkey://", "host=localhost port=6379 db=0 unix= user= password="},
+      {"valkey://u:p@[::1]:1/2", "host=::1 port=1 db=2 unix= user=u password=p"},
+      {"valkey://u@h?db=3", "host=h port=6379 db=3 unix= user=u password="},
+      {"valkeys://h", "host=h port=6379 db=0 unix= user= password= tls ca= certificate= key= name= verify"},
+      {"valkeys://:p@h/1?verify=no&server_name=n",
+       "host=h port=6379 db=1 unix= user= password=p tls ca= certificate= key= name=n no-verify"},
   };
   for (const auto& [url, fields] : table) {
     ASSERT_EQ(complaint_about(url), "") << url;
@@ -123,6 +135,8 @@ TEST(Url, AMistakeIsNamed) {
       {"://h", "unknown scheme"},
       {"http://h", "unknown scheme 'http'"},
       {"redisss://h", "unknown scheme 'redisss'"},
+      {"valkeyss://h", "unknown scheme 'valkeyss'"},
+      {"tcp://h", "valkey:// or valkeys://, or unix:///path"},
       {" redis://h", "unknown scheme"},
       // Port
       {"redis://h:0", "port"},
@@ -170,9 +184,8 @@ TEST(Url, AMistakeIsNamed) {
       {"redis://[::1]:", "port"},
       {"redis://[::1]:0", "port"},
       // Credentials
-      {"redis://user@h", "no password"},
-      {"redis://user:@h", "password"},
-      {"unix://user@/s", "no password"},
+      {"redis://%zz@h", "'%' in the user"},
+      {"redis://u%00@h", "user contains a zero byte"},
       // Unix sockets
       {"unix://", "absolute path"},
       {"unix://relative/path", "absolute path"},
@@ -184,6 +197,7 @@ TEST(Url, AMistakeIsNamed) {
       {"redis://h?db", "parameter has no value"},
       {"redis://h?db=1&&db=2", "no value"},
       {"redis://h?verify=no", "unknown parameter"},
+      {"valkey://h?ca_file=/ca", "with rediss or valkeys"},
       {"redis://h?ca_file=/ca", "unknown parameter"},
       {"unix:///s?server_name=n", "unknown parameter"},
       {"rediss://h?verify=maybe", "yes or no"},
@@ -227,6 +241,8 @@ TEST(Url, NoMessageShowsThePassword) {
                                         "http://u:<>@h",       "u:<>@h",
                                         "redis://:<>@h",       "redis:/:<>@h",
                                         "redis://u:<>@h#",     "rediss://:<>@h?verify=x",
+                                        "valkey://:<>@h:0",    "valkeys://<>@h?verify=x",
+                                        "redis://<>@h:0",      "unix://<>@relative",
                                         "redis://:<>@h?db=@x", "u:<>"};
   for (const auto& frame : frames) {
     for (const auto& password : passwords) {
@@ -255,6 +271,7 @@ TEST(ConnectionOptionsCheck, AcceptsWhatCanWork) {
   EXPECT_NO_THROW(validate({.host = "", .port = 0, .unix_socket = longest_path}));
   EXPECT_NO_THROW(validate({.username = "u", .password = "p"}));
   EXPECT_NO_THROW(validate({.password = "p"}));
+  EXPECT_NO_THROW(validate({.username = "u"}));
   EXPECT_NO_THROW(validate({.tls = TlsOptions{}}));
   EXPECT_NO_THROW(validate({.tls = TlsOptions{.certificate_file = "c", .key_file = "k"}}));
   EXPECT_NO_THROW(validate({.connect_timeout = 1ms, .command_timeout = 1h}));
@@ -275,7 +292,6 @@ TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
       {{.db = -1}, {"db is -1", "negative"}},
       {{.unix_socket = longest_path + "p"}, {"unix_socket has 108 bytes", "at most 107"}},
       {{.unix_socket = std::string("/a\0b", 4)}, {"unix_socket", "zero"}},
-      {{.username = "u"}, {"username", "password"}},
       {{.tls = TlsOptions{.certificate_file = "c"}}, {"certificate_file", "key_file"}},
       {{.tls = TlsOptions{.key_file = "k"}}, {"certificate_file", "key_file"}},
       {{.connect_timeout = 0ms}, {"connect_timeout is 0 ms", "1 to 3600000 ms"}},
@@ -303,6 +319,8 @@ TEST(DisplayName, IsAUrlWithoutCredentials) {
   EXPECT_EQ(display_name({}), "redis://localhost:6379");
   EXPECT_EQ(name_of("redis://user:secret@h:1/2"), "redis://h:1/2");
   EXPECT_EQ(name_of("rediss://:secret@h?verify=no"), "rediss://h:6379");
+  EXPECT_EQ(name_of("valkey://user@h"), "redis://h:6379");
+  EXPECT_EQ(name_of("valkeys://h:1/2"), "rediss://h:1/2");
   EXPECT_EQ(name_of("redis://:secret@[::1]/3"), "redis://[::1]:6379/3");
   EXPECT_EQ(name_of("unix://u:secret@/run/s"), "unix:///run/s");
   EXPECT_EQ(name_of("unix://:secret@/run/s?db=4"), "unix:///run/s?db=4");

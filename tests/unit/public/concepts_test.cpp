@@ -84,9 +84,9 @@ TEST(PublicInterface, ConnectionOptionsHaveTheDocumentedDefaults) {
 
 static_assert(std::is_aggregate_v<Options>);
 static_assert(is_same_v<decltype(Options::blocking), bool>);
-static_assert(is_same_v<decltype(Options::block_time), milliseconds>);
-static_assert(is_same_v<decltype(Options::delay), milliseconds>);
-static_assert(is_same_v<decltype(Options::expiry), milliseconds>);
+static_assert(is_same_v<decltype(Options::block_time), std::optional<milliseconds>>);
+static_assert(is_same_v<decltype(Options::delay), std::optional<milliseconds>>);
+static_assert(is_same_v<decltype(Options::expiry), std::optional<milliseconds>>);
 static_assert(is_same_v<decltype(Options::auto_renew), bool>);
 static_assert(is_same_v<decltype(Options::fencing), bool>);
 
@@ -95,9 +95,9 @@ constexpr Options all_options{
 static_assert(!all_options.blocking && all_options.block_time == 1ms && all_options.delay == 2ms &&
               all_options.expiry == 3s && all_options.auto_renew && all_options.fencing);
 
-// The seed's defaults.
-static_assert(Options{}.blocking && Options{}.block_time == 5000ms && Options{}.delay == 500ms &&
-              Options{}.expiry == 7000ms && !Options{}.auto_renew && !Options{}.fencing);
+// What is left out is fitted to the rest by the mutex.
+static_assert(Options{}.blocking && !Options{}.block_time && !Options{}.delay && !Options{}.expiry &&
+              !Options{}.auto_renew && !Options{}.fencing);
 
 // ---- RedisMutex ----
 

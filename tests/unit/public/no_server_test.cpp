@@ -73,13 +73,20 @@ TEST_F(NoServer, MakingThingsSendsNothing) {
   EXPECT_EQ(same.options().block_time, 5000ms);
 }
 
-// The options that a mutex was given are those that it shows.
+// The options that a mutex was given are those that it shows, and what was left out as it was fitted to them.
 TEST_F(NoServer, AMutexShowsItsOptions) {
   const RedisMutex mutex{connection_, {.blocking = false, .block_time = 1ms, .delay = 2ms, .expiry = 4ms}};
   EXPECT_FALSE(mutex.options().blocking);
   EXPECT_EQ(mutex.options().block_time, 1ms);
   EXPECT_EQ(mutex.options().delay, 2ms);
   EXPECT_EQ(mutex.options().expiry, 4ms);
+
+  const Options fitted = RedisMutex{connection_, {.block_time = 10s}}.options();
+  EXPECT_EQ(fitted.block_time, 10s);
+  EXPECT_EQ(fitted.delay, 500ms);
+  EXPECT_EQ(fitted.expiry, 14s);
+  const Options again = RedisMutex{connection_, fitted}.options();
+  EXPECT_EQ(again.expiry, 14s);
 }
 
 // A key that is empty or too long is refused by every function that takes one, before anything is sent.
@@ -113,7 +120,7 @@ TEST_F(NoServer, BadLimitsAreRefused) {
 
 // Bad options are refused wherever options are taken.
 TEST_F(NoServer, BadOptionsAreRefused) {
-  const Options bad{.delay = 6s};
+  const Options bad{.block_time = 5s, .delay = 6s};
   const auto refused = ThrowsMessage<std::invalid_argument>(HasSubstr("delay is 6000 ms"));
   EXPECT_THAT([&] { RedisMutex(connection_, bad); }, refused);
   EXPECT_THAT([&] { Mutex(connection_, "key", bad); }, refused);
