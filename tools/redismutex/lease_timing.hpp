@@ -28,6 +28,11 @@ struct LeaseTiming {
     return std::min(expiry / 10, std::chrono::milliseconds{500});
   }
 
+  /// So much later the watcher does what the keeper should have done.
+  constexpr std::chrono::milliseconds watchers_patience() const {
+    return std::min(expiry / 50, std::chrono::milliseconds{100});
+  }
+
   /// How long to wait for the server, so that a renewal without answer leaves time for others within the lease.
   constexpr std::chrono::milliseconds answer_timeout() const {
     return std::clamp(expiry / 5, std::chrono::milliseconds{250}, std::chrono::milliseconds{2000});
