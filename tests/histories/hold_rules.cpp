@@ -180,7 +180,7 @@ class Leases {
     const Turn* turn = chronicle_.turn(event.id);
     if (place == servers_.end() || place->second.id != event.id || !place->second.claim || !turn->inside) return;
     // If leases are as short as that anyway, it is a full one.
-    if (place->second.until + bounds_.message + slack >= *turn->inside + bounds_.lease) return;
+    if (place->second.until >= *turn->inside + bounds_.lease - bounds_.message - slack) return;
     if (event.time > done_by(*turn->inside + bounds_.confirms + bounds_.timers, bounds_) &&
         chronicle_.undisturbed(turn->client, turn->wanted, event.time) &&
         !chronicle_.forgetful(turn->wanted, event.time) && !chronicle_.spoiled(event.key, turn->wanted, event.time)) {
