@@ -22,7 +22,7 @@ class Survey {
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
  private:
-  const std::array<std::string_view, 4> arguments_{"INFO", "memory", "persistence", "replication"};
+  const std::array<std::string_view, 1> arguments_{"INFO"};  // before 7.0 it takes one section at the most
   std::vector<std::string> warnings_;
 };
 
