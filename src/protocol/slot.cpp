@@ -28,16 +28,40 @@ constexpr std::uint16_t with_next(std::uint16_t crc, char next) {
   return static_cast<std::uint16_t>((static_cast<unsigned>(crc) << 8U) ^ crc_of_byte[index]);
 }
 
-/// The first word of that many letters more whose slot is the wanted one; `word` and `crc` are of those before.
-bool find_word(std::string& word, std::uint16_t crc, std::size_t more, std::uint16_t slot) {
-  if (more == 0) return crc % slots == slot;
-  for (const char letter : letters) {
-    word.push_back(letter);
-    if (find_word(word, with_next(crc, letter), more - 1, slot)) return true;
-    word.pop_back();
+/// A word of a slot, as `word_of` has them.
+struct Word {
+  std::array<char, 4> letters{};
+  std::uint8_t size = 0;
+};
+
+/// The words of all slots. To look for one alone takes a good part of the time that all of them take.
+class Words {
+ public:
+  Words() {
+    for (std::size_t size = 1; missing_ > 0; ++size) add({}, 0, size);
   }
-  return false;
-}
+
+  std::string_view of(std::uint16_t slot) const { return {words_[slot].letters.data(), words_[slot].size}; }
+
+ private:
+  /// Adds the words of so many letters more that begin like that one.
+  void add(Word word, std::uint16_t crc, std::size_t more) {
+    if (more > 0) {
+      const std::size_t last = word.size++;
+      for (const char letter : letters) {
+        if (missing_ == 0) return;
+        word.letters.at(last) = letter;
+        add(word, with_next(crc, letter), more - 1);
+      }
+    } else if (Word& first = words_[crc % slots]; first.size == 0) {
+      first = word;
+      --missing_;
+    }
+  }
+
+  std::array<Word, slots> words_{};
+  std::size_t missing_ = slots;
+};
 
 }  // namespace
 
@@ -55,11 +79,9 @@ std::uint16_t slot_of(std::string_view key) {
   return crc % slots;
 }
 
-std::string word_of(std::uint16_t slot) {
-  std::string word;
-  for (std::size_t length = 1; !find_word(word, 0, length, slot); ++length) {
-  }
-  return word;
+std::string_view word_of(std::uint16_t slot) {
+  static const Words words;
+  return words.of(slot);
 }
 
 }  // namespace redismutex::protocol

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace redismutex::protocol {
@@ -14,6 +13,7 @@ std::string_view hashed_part(std::string_view key);
 std::uint16_t slot_of(std::string_view key);
 
 /// The first of all words over `0-9a-z`, by length and then by alphabet, that belongs to the slot. It has at most four letters.
-std::string word_of(std::uint16_t slot);
+/// The first call takes about a millisecond.
+std::string_view word_of(std::uint16_t slot);
 
 }  // namespace redismutex::protocol

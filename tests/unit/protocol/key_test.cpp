@@ -67,8 +67,8 @@ TEST(Key, NamesWhatStandsBesideIt) {
            {"a{stock}b", ":a{stock}b"},
            {"}{stock}", ":}{stock}"},
            {"{{x}}", ":{{x}}"},
-           {braces, "{" + word_of(slot_of(braces)) + "}" + braces},
-           {empty_tag, "{" + word_of(slot_of(empty_tag)) + "}" + empty_tag},
+           {braces, "{" + std::string{word_of(slot_of(braces))} + "}" + braces},
+           {empty_tag, "{" + std::string{word_of(slot_of(empty_tag))} + "}" + empty_tag},
        }) {
     const Key key{text};
     EXPECT_EQ(key.line(), "redismutex:" + rest);

@@ -61,7 +61,7 @@ TEST(Slot, IsDecidedByTheHashTag) {
 // A slot has a word in it, of one to four letters or digits. (Every seventh is tried.)
 TEST(Slot, HasAWord) {
   for (std::uint16_t slot = 0; slot < 16384; slot += 7) {
-    const std::string word = word_of(slot);
+    const std::string word{word_of(slot)};
     ASSERT_EQ(slot_of(word), slot) << word;
     ASSERT_GE(word.size(), 1u);
     ASSERT_LE(word.size(), 4u);
