@@ -75,7 +75,8 @@ std::string user_rules(const std::string& rules) {
 }
 
 bool is_known(const std::string& directive) {
-  return program_version() >= Version{7, 0, 0} || !directive.starts_with("enable-debug-command");
+  return program_version() >= Version{7, 0, 0} || (!directive.starts_with("enable-debug-command") &&
+                                                   !directive.starts_with("loading-process-events-interval-bytes"));
 }
 
 }  // namespace
