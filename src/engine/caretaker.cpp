@@ -10,6 +10,7 @@
 #include "engine/session.hpp"
 #include "engine/tenure.hpp"
 #include "net/pause.hpp"
+#include "net/thread.hpp"
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
@@ -64,7 +65,7 @@ Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const C
                    .first->second;
   by_key_.emplace(ward.key, ticket);
   set_due(ticket, ward, now() + first_visit_after);
-  if (!thread_.joinable()) thread_ = std::thread{[this] { run(); }};
+  if (!thread_.joinable()) thread_ = net::start_thread([this] { run(); });
   if (ward.due < next_look_) wake();
   return ticket;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/session.hpp"
+#include "net/thread.hpp"
 #include "net/url.hpp"
 
 namespace redismutex {
@@ -27,7 +28,7 @@ void end(engine::Session* session) noexcept {
     return;
   }
   try {
-    std::thread{[session] { delete session; }}.detach();
+    net::start_thread([session] { delete session; }).detach();
   } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no thread to be had; then it stays in memory
   }
 }

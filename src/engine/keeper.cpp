@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "engine/clock.hpp"
+#include "net/thread.hpp"
 
 namespace redismutex::engine {
 
@@ -35,10 +36,10 @@ void Keeper::start() {
   if (thread_.joinable()) return;
   alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
   if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
-  thread_ = std::thread{[this] {
+  thread_ = net::start_thread([this] {
     thread_id_ = std::this_thread::get_id();
     run();
-  }};
+  });
 }
 
 Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {

@@ -6,18 +6,26 @@
 #include <utility>
 #include <vector>
 
+#include "net/fork.hpp"
 #include "protocol/key.hpp"
 
 namespace redismutex {
 
-struct Mutex::State {
-  RedisMutex mutex;
-  std::string key;
-
+struct Mutex::State final : net::ForkAware {
   struct Held {
     std::thread::id by;
     Lock lock;
   };
+
+  State(Connection connection, std::string key_text, const Options& options)
+      : mutex{std::move(connection), options}, key{std::move(key_text)} {
+    [[maybe_unused]] const protocol::Key checked{key};
+    register_for_fork();
+  }
+  ~State() { unregister_for_fork(); }
+
+  const RedisMutex mutex;
+  const std::string key;
 
   std::mutex guard;  // of held
   // The longest held first. More than one only when a lease ended while its thread was still inside: each unlocks its own.
@@ -40,12 +48,15 @@ struct Mutex::State {
     expired = take_out(find(std::this_thread::get_id()));
     held.push_back({std::this_thread::get_id(), std::move(lock)});
   }
+
+ private:
+  void before_fork() noexcept override { guard.lock(); }
+  void after_fork_in_parent() noexcept override { guard.unlock(); }
+  void after_fork_in_child() noexcept override { guard.unlock(); }
 };
 
 Mutex::Mutex(Connection connection, std::string key, Options options)
-    : state_{new State{RedisMutex{std::move(connection), options}, std::move(key), {}, {}}} {
-  [[maybe_unused]] const protocol::Key checked{state_->key};
-}
+    : state_{new State{std::move(connection), std::move(key), options}} {}
 
 Mutex::~Mutex() = default;
 

@@ -1,6 +1,5 @@
 #include "net/dial.hpp"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -58,13 +57,13 @@ void tune_tcp(int fd) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-Dialled connect_to_any(const addrinfo* first, const std::string& host, Deadline deadline, const Kick& kick) {
+Dialled connect_to_any(const Addresses& addresses, const std::string& host, Deadline deadline, const Kick& kick) {
   Dialled last = Failure{Failure::Kind::unreachable, "'" + host + "' has no address"};
-  for (const addrinfo* address = first; address != nullptr; address = address->ai_next) {
+  for (const Address& address : addresses) {
     // An address that swallows packets must not use up the time of those after it.
     const auto now = std::chrono::steady_clock::now();
-    const Deadline share = address->ai_next == nullptr ? deadline : now + (deadline - now) / 2;
-    last = connect_to(address->ai_family, address->ai_addr, address->ai_addrlen, share, kick);
+    const Deadline share = &address == &addresses.back() ? deadline : now + (deadline - now) / 2;
+    last = connect_to(address.family(), address.get(), address.size, share, kick);
     if (const auto* socket = std::get_if<Socket>(&last)) {
       tune_tcp(socket->get());
       break;
@@ -96,7 +95,7 @@ std::variant<Socket, Failure> Dialler::connect(Deadline deadline, const Kick& ki
   if (!options_.unix_socket.empty()) return connect_unix(options_.unix_socket, deadline, kick);
   auto resolved = resolver_.resolve(deadline, kick);
   if (auto* failure = std::get_if<Failure>(&resolved)) return std::move(*failure);
-  return connect_to_any(std::get<Addresses>(resolved).get(), options_.host, deadline, kick);
+  return connect_to_any(std::get<Addresses>(resolved), options_.host, deadline, kick);
 }
 
 }  // namespace redismutex::net

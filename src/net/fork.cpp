@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -14,25 +15,30 @@ namespace {
 
 std::atomic<std::uint64_t> generation{0};
 
-/// Who holds fork() off goes in and out; a fork waits until nobody is inside, and lets nobody in until it is done.
+/// Threads that hold fork() off go in and out. A fork waits until the gate is empty, and lets nobody in until it is done.
 class Gate {
  public:
-  void enter() {
+  /// For how long a fork waits: until all have left, or so long at the most.
+  enum class Stay { short_, long_ };
+  static constexpr std::chrono::milliseconds patience_with_long_stays{100};
+
+  void enter(Stay stay) {
     std::unique_lock lock{mutex_};
     changed_.wait(lock, [this] { return !closed_; });
-    ++inside_;
+    ++inside(stay);
   }
 
-  void leave() {
+  void leave(Stay stay) {
     const std::lock_guard lock{mutex_};
-    if (--inside_ == 0 && closed_) changed_.notify_all();
+    if (--inside(stay) == 0 && closed_) changed_.notify_all();
   }
 
   /// Keeps the lock, so that the child's copy is its own.
   void close() {
     std::unique_lock lock{mutex_};
     closed_ = true;
-    changed_.wait(lock, [this] { return inside_ == 0; });
+    changed_.wait_for(lock, patience_with_long_stays, [this] { return long_stays_ == 0; });
+    changed_.wait(lock, [this] { return short_stays_ == 0; });
     lock.release();
   }
 
@@ -44,14 +50,17 @@ class Gate {
 
   void open_in_child() {
     new (&changed_) std::condition_variable;  // those who wait at it are the parent's
+    long_stays_ = 0;                          // of the parent's threads
     closed_ = false;
     mutex_.unlock();
   }
 
  private:
+  int& inside(Stay stay) noexcept { return stay == Stay::long_ ? long_stays_ : short_stays_; }
+
   std::mutex mutex_;
   std::condition_variable changed_;
-  int inside_ = 0;
+  int short_stays_ = 0, long_stays_ = 0;
   bool closed_ = false;
 };
 
@@ -119,12 +128,16 @@ void close_kept(int fd) noexcept {
 }
 
 HoldsOffFork::HoldsOffFork() noexcept {
-  if (holding_off++ == 0) registry().gate.enter();
+  if (holding_off++ == 0) registry().gate.enter(Gate::Stay::short_);
 }
 
 HoldsOffFork::~HoldsOffFork() {
-  if (--holding_off == 0) registry().gate.leave();
+  if (--holding_off == 0) registry().gate.leave(Gate::Stay::short_);
 }
+
+HoldsUpFork::HoldsUpFork() noexcept { registry().gate.enter(Gate::Stay::long_); }
+
+HoldsUpFork::~HoldsUpFork() { registry().gate.leave(Gate::Stay::long_); }
 
 void ForkAware::register_for_fork() {
   const std::lock_guard lock{registry().mutex};

@@ -33,6 +33,16 @@ class HoldsOffFork {
   HoldsOffFork& operator=(const HoldsOffFork&) = delete;
 };
 
+/// While a thread has one, fork() waits for it, but for 100 ms at the most: for calls that take their time, such as the look-up
+/// of a name. A child that was forked amid one may find the C library's locks taken: what it calls must have a time limit.
+class HoldsUpFork {
+ public:
+  HoldsUpFork() noexcept;
+  ~HoldsUpFork();
+  HoldsUpFork(const HoldsUpFork&) = delete;
+  HoldsUpFork& operator=(const HoldsUpFork&) = delete;
+};
+
 /// Something with threads or sockets of its own that fork() copies but that a child must not use.
 ///
 /// The hooks run inside fork(). before_fork() takes the object's locks, so that the copy is not caught halfway through a

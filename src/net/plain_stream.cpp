@@ -31,6 +31,8 @@ Stream::Transfer PlainStream::receive(std::span<char> buffer, int flags) {
     if (got > 0) return {Status::ok, static_cast<std::size_t>(got), {}};
     if (got == 0) return {Status::closed, 0, "the server closed the connection"};
     if (errno == EAGAIN || errno == EWOULDBLOCK) return {Status::would_block, 0, {}};
+    // The kernel's timeout would start anew after a signal.
+    if (errno == EINTR && (flags & MSG_DONTWAIT) == 0) return {Status::would_block, 0, {}};
     if (errno != EINTR) return {Status::closed, 0, error_text(errno)};
   }
 }

@@ -1,26 +1,34 @@
 #pragma once
 
-#include <netdb.h>
+#include <sys/socket.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "net/failure.hpp"
 #include "net/poll.hpp"
 
 namespace redismutex::net {
 
-struct FreeAddresses {
-  void operator()(addrinfo* first) const noexcept { ::freeaddrinfo(first); }
+/// Of a server: an address of the internet, with the port.
+struct Address {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+
+  int family() const noexcept { return bytes.ss_family; }
+  const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&bytes); }
 };
-using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
+using Addresses = std::vector<Address>;
 
 /// Finds the addresses of one host, anew each time, because they change. For one thread at a time.
 ///
-/// The C library's look-up knows no time limit but that of the name servers, which is far beyond ours, and can not be
-/// interrupted. So names are looked up in a thread that is left alone when it takes too long; there is never more than one.
+/// What is an address already, or `localhost`, is never looked up. The C library's look-up knows no time limit but that of the
+/// name servers, which is far beyond ours, and can not be interrupted; and its locks, even for an address alone, stay taken in
+/// a child that was forked while another thread looked something up. So names are looked up in a thread that is left alone
+/// when it takes too long; there is never more than one.
 class Resolver {
  public:
   Resolver(std::string host, std::uint16_t port);
@@ -30,10 +38,8 @@ class Resolver {
  private:
   struct Lookup;
 
-  std::variant<Addresses, Failure> judge(int problem, Addresses found) const;
-
   const std::string host_;
-  const std::string port_;
+  const std::uint16_t port_;
   std::shared_ptr<Lookup> lookup_;  // that is under way
 };
 

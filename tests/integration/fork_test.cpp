@@ -1,8 +1,10 @@
 // fork(): a child has a connection of its own and none of its parent's locks, and the parent does not notice it.
 
+#include <netdb.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <future>
 #include <set>
 #include <sstream>
@@ -253,6 +255,55 @@ TEST_F(Fork, ChildDoesNotKeepItsParentsConnection) {
   EXPECT_TRUE(eventually(2s, [&] { return server.connected_clients() == 0; }));
   to_child.send("end");
   EXPECT_EQ(child.wait(limit), exited(0));
+}
+
+/// What other threads of the parent do again and again while it forks. AddressSanitizer's memory manager may be locked by one of
+/// them, see above: there nobody does.
+class Busy {
+ public:
+  explicit Busy(const std::function<void()>& work) {
+    constexpr int threads = under_address_sanitizer ? 0 : 4;
+    for (int i = 0; i < threads; ++i) {
+      threads_.emplace_back([work](const std::stop_token& stop) {
+        while (!stop.stop_requested()) work();
+      });
+    }
+  }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
+// The C library's locks are taken in a child that was forked amid a look-up of the program's own. Neither an address nor
+// `localhost` needs one.
+TEST(ForkAmidLookUps, ChildrenNeedNone) {
+  Server server({.tcp = true});
+  const Busy looks_up([] {
+    addrinfo* found = nullptr;
+    if (::getaddrinfo("localhost", "1", nullptr, &found) == 0) ::freeaddrinfo(found);
+  });
+  for (int n = 0; n < 200; ++n) {
+    const ChildProcess child([&] {
+      const Connection connection{"redis://localhost:" + std::to_string(server.port())};
+      RedisMutex{connection, patient}.acquire_lock("key").release();
+      return 0;
+    });
+    ASSERT_EQ(child.wait(limit), exited(0));
+  }
+}
+
+// A thread of the parent is inside unlock() nearly always.
+TEST_F(Fork, AmidUnlocks) {
+  Mutex shared{named, "key", patient};
+  const Busy unlocks([&] { shared.unlock(); });
+  for (int n = 0; n < 50; ++n) {
+    const ChildProcess child([&] {
+      shared.lock();
+      shared.unlock();
+      return 0;
+    });
+    ASSERT_EQ(child.wait(limit), exited(0));
+  }
 }
 
 // The ids of a child tell its own connection, and the parent's stay what they were.

@@ -134,6 +134,27 @@ TEST(Fork, WaitsForThoseWhoHoldItOff) {
   const HoldsOffFork in_the_parent;
 }
 
+// A fork waits for what takes its time, but not for long.
+TEST(Fork, IsHeldUpForAWhile) {
+  Calls calls;
+  const Member member{"member", calls};
+  std::promise<void> held, let_go;
+  std::thread holder{[&] {
+    const HoldsUpFork look_up;
+    held.set_value();
+    let_go.get_future().wait();
+  }};
+  held.get_future().wait();
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(in_child([] {
+    const HoldsUpFork in_the_child;
+    return in_child([] { return true; });  // the parent's does not hold it up
+  }));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms);
+  let_go.set_value();
+  holder.join();
+}
+
 // A child can have members of its own: the registry's lock is free there.
 TEST(Fork, AChildMayRegisterMembers) {
   Calls calls;
