@@ -37,6 +37,12 @@ struct ConnectionError : Error {
   using Error::Error;
 };
 
+/// This machine has no descriptor or thread left for what the library needs, as `ulimit -n` and `ulimit -u` limit them. Nothing
+/// is held, and nothing is left on the server.
+struct ResourceError : Error {
+  using Error::Error;
+};
+
 /// The server wants other credentials. Never contains the password.
 struct LoginError : ConnectionError {
   using ConnectionError::ConnectionError;

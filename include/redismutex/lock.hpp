@@ -64,7 +64,8 @@ class [[nodiscard]] Lock {
   std::optional<std::uint64_t> fencing_token() const noexcept;
 
   /// Stops as soon as the lock can no longer be relied on: at the end of valid_for(), or when an extension is refused.
-  /// Not stopped by a release. Callbacks registered on it run in a thread of the Connection: keep them short.
+  /// Not stopped by a release. Callbacks registered on it run in a thread of the Connection: keep them short. Where this machine
+  /// has no thread or descriptor left for that, the token has stopped already, and ConnectionOptions::log is told why.
   std::stop_token lost_token() const noexcept;
 
  private:

@@ -7,7 +7,9 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <system_error>
 
+#include "engine/clean_up.hpp"
 #include "engine/hold.hpp"
 #include "engine/local_queues.hpp"
 #include "engine/session.hpp"
@@ -37,7 +39,11 @@ class Acquisition {
   std::unique_ptr<Lease> ask_server(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
   std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
   void note_contention();
-  static void give_up(std::unique_ptr<Lease> lease);
+  static void give_up(std::unique_ptr<Lease> lease) noexcept;
+  Remains remains(const protocol::Acquire& machine, const protocol::OwnerId& id) const;
+  void take_back(const protocol::Acquire& machine, const protocol::OwnerId& id) noexcept;
+  void get_ready_for_claim() noexcept;
+  [[noreturn]] void raise_exhausted(const std::system_error& error) const;
 
   const std::shared_ptr<Session>& session_;
   const protocol::Key key_;

@@ -1,6 +1,8 @@
 #include "engine/caretaker.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <optional>
 #include <random>
 #include <redismutex/observer.hpp>
@@ -58,25 +60,41 @@ void Caretaker::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Caretaker::get_ready() {
+  const std::lock_guard lock{mutex_};
+  if (!thread_.joinable()) thread_ = net::start_thread([this] { run(); });
+}
+
 Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const Care& care) {
+  get_ready();
   const std::lock_guard lock{mutex_};
   const Ticket ticket = ++last_ticket_;
   Ward& ward = wards_.emplace(ticket, Ward{.tenure = tenure, .key = tenure->key().text(), .care = care, .due = never})
                    .first->second;
-  by_key_.emplace(ward.key, ticket);
-  set_due(ticket, ward, now() + first_visit_after);
-  if (!thread_.joinable()) thread_ = net::start_thread([this] { run(); });
+  try {
+    by_key_.emplace(ward.key, ticket);
+    set_due(ticket, ward, now() + first_visit_after);
+  } catch (...) {
+    remove(ticket);
+    throw;
+  }
   if (ward.due < next_look_) wake();
   return ticket;
 }
 
 void Caretaker::forget(Ticket ticket) {
   const std::lock_guard lock{mutex_};
+  remove(ticket);
+}
+
+/// With the lock held.
+void Caretaker::remove(Ticket ticket) {
   const auto place = wards_.find(ticket);
   if (place == wards_.end()) return;
   set_due(ticket, place->second, never);
   const auto [first, last] = by_key_.equal_range(place->second.key);
-  by_key_.erase(std::find_if(first, last, [ticket](const auto& entry) { return entry.second == ticket; }));
+  const auto entry = std::find_if(first, last, [ticket](const auto& one) { return one.second == ticket; });
+  if (entry != last) by_key_.erase(entry);
   wards_.erase(place);
 }
 
@@ -101,9 +119,9 @@ void Caretaker::make_all_due() {
 }
 
 void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
-  if (ward.due != never) agenda_.erase({ward.due, ticket});
+  if (due != never && due != ward.due) agenda_.emplace(due, ticket);  // first: it may throw
+  if (ward.due != never && due != ward.due) agenda_.erase({ward.due, ticket});
   ward.due = due;
-  if (due != never) agenda_.emplace(due, ticket);
 }
 
 /// With the lock held.
@@ -117,16 +135,37 @@ void Caretaker::wake() {
 
 void Caretaker::run() {
   thread_id_ = std::this_thread::get_id();
-  std::unique_lock lock{mutex_};
   while (!stopping_.stop_requested()) {
-    Visits visits = gather(now());
-    if (visits.empty()) {
-      rest(lock);
-      continue;
+    try {
+      make_round();
+    } catch (const std::exception&) {  // no memory: what was due is so still
+      net::pause_until(std::chrono::steady_clock::now() + first_retry, stopping_.get_token());
     }
-    lock.unlock();
-    visit(std::move(visits));
-    lock.lock();
+  }
+}
+
+void Caretaker::make_round() {
+  std::unique_lock lock{mutex_};
+  if (stopping_.stop_requested()) return;
+  Visits visits = gather(now());
+  if (visits.empty()) return rest(lock);
+  lock.unlock();
+  try {
+    visit(visits);
+  } catch (const std::exception&) {
+    make_due_again(visits);
+  }
+}
+
+/// Without fail: else they would not be renewed any more.
+void Caretaker::make_due_again(const Visits& visits) {
+  for (bool done = false; !done && !stopping_.stop_requested();) {
+    try {
+      retry(visits);
+      done = true;
+    } catch (const std::bad_alloc&) {
+      net::pause_until(std::chrono::steady_clock::now() + first_retry, stopping_.get_token());
+    }
   }
 }
 
@@ -161,7 +200,7 @@ void Caretaker::prepare(Visits& visits, Instant now) {
   });
 }
 
-void Caretaker::visit(Visits visits) {
+void Caretaker::visit(Visits& visits) {
   prepare(visits, now());
   if (visits.empty()) return;
   std::vector<protocol::ExtendMany::Item> items;

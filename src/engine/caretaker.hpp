@@ -47,6 +47,10 @@ class Caretaker final : private net::ForkAware {
   /// Whether the calling thread is that thread.
   bool runs_this_thread() const noexcept { return thread_id_ == std::this_thread::get_id(); }
 
+  /// Starts that thread. Throws std::system_error if it is not to be had.
+  void get_ready();
+
+  /// The first time it throws as get_ready() does, later std::bad_alloc only.
   Ticket take(const std::shared_ptr<Tenure>& tenure, const Care& care);
   void forget(Ticket ticket);
 
@@ -73,9 +77,12 @@ class Caretaker final : private net::ForkAware {
   using Visits = std::vector<Visit>;
 
   void run();
+  void make_round();
+  void make_due_again(const Visits& visits);
+  void remove(Ticket ticket);
   Visits gather(protocol::Instant now);
   void prepare(Visits& visits, protocol::Instant now);
-  void visit(Visits visits);
+  void visit(Visits& visits);
   void take_in(const Visits& visits, const protocol::ExtendMany& machine);
   void report_loss(const std::shared_ptr<Tenure>& tenure);
   void retry(const Visits& visits);

@@ -22,7 +22,10 @@ struct Remains {
 };
 
 /// Gives the lock, or the place in line, back in the background: the others would wait for it to expire. Tried until it would
-/// have expired. `session` waits for it when it ends.
-void clean_up(Session& session, Remains remains);
+/// have expired. `session` waits for it when it ends. Where there is no thread or no memory for that, it expires.
+void clean_up(Session& session, Remains remains) noexcept;
+
+/// The same in this thread, once.
+void clean_up_at_once(Session& session, const Remains& remains);
 
 }  // namespace redismutex::engine

@@ -1,8 +1,10 @@
 #include "engine/hold.hpp"
 
 #include <algorithm>
+#include <new>
 #include <redismutex/errors.hpp>
 #include <redismutex/observer.hpp>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -14,20 +16,33 @@
 
 namespace redismutex::engine {
 
-Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
+Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease>&& lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
     : session_{std::move(session)},
       tenure_{std::make_shared<Tenure>(*session_, std::move(lease), std::move(ticket))},
       local_handoffs_{options.local_handoffs},
       expiry_{*options.expiry},
       fork_generation_{net::fork_generation()} {
+  try {
+    begin(options);
+  } catch (...) {
+    lease = tenure_->end();
+    throw;
+  }
+}
+
+void Hold::begin(const Options& options) {
   if (tenure_->ticket()) LocalQueues::note_inside(*tenure_->ticket(), tenure_);
   if (options.auto_renew) {
     tenure_->look_after({.renew_to = expiry_,
                          .no_longer_than = options.max_hold.count() > 0 ? tenure_->began() + options.max_hold
                                                                         : protocol::Instant::max()});
   } else if (tenure_->is_claim()) {
-    see_to_claim();
+    try {
+      see_to_claim();
+    } catch (const std::system_error&) {  // no thread that would do it later
+      tenure_->confirm();
+    }
   }
 }
 
@@ -184,6 +199,12 @@ std::stop_token Hold::loss() {
   // Whoever asks wants to know at once: the server is to report when the key is changed.
   tenure_->look_after({});
   return tenure_->lost_token();
+}
+
+void Hold::tell_unwatched(const std::exception& why) const noexcept try {
+  session_->tell_log(report::cannot(*session_, report::Action{"watch", tenure_->key()}, why.what()) +
+                     "; its lost_token() has stopped already");
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
 }
 
 }  // namespace redismutex::engine

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <redismutex/options.hpp>
@@ -23,7 +24,8 @@ namespace redismutex::engine {
 class Hold {
  public:
   /// `ticket`: of the holder in its process's own line for the key; none if it went past it. `options`: fitted, see fit().
-  Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket,
+  /// After an exception (std::bad_alloc, std::system_error) the lease is the caller's still.
+  Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease>&& lease, std::optional<LocalQueues::Ticket> ticket,
        const Options& options);
 
   /// Does not release: see release().
@@ -44,6 +46,9 @@ class Hold {
   /// Stops when the lock can no longer be relied on, unless it was released before.
   std::stop_token loss();
 
+  /// To the log: nobody can be told of the loss, and why.
+  void tell_unwatched(const std::exception& why) const noexcept;
+
   /// As the functions of Lock with the same names. Without argument: the lease that the lock was taken with.
   void release();
   void release_or_log();
@@ -51,6 +56,7 @@ class Hold {
   void extend(std::chrono::milliseconds expiry);
 
  private:
+  void begin(const Options& options);
   void see_to_claim();
   static std::optional<protocol::Instant> extend_claim(Session& session, const std::weak_ptr<Tenure>& claimed,
                                                        std::chrono::milliseconds expiry);

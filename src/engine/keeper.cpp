@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <system_error>
 
 #include "engine/clock.hpp"
@@ -25,10 +26,9 @@ Keeper::~Keeper() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Keeper::get_ready() noexcept try {
+void Keeper::get_ready() {
   const std::lock_guard lock{mutex_};
   start();
-} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): perhaps it will never be needed
 }
 
 /// With the lock held; once.
@@ -46,7 +46,13 @@ Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
   const std::lock_guard lock{mutex_};
   start();
   const Ticket ticket = ++last_ticket_;
-  places_[ticket] = agenda_.emplace(due, Entry{ticket, std::move(work)});
+  const auto place = places_.emplace(ticket, agenda_.end()).first;
+  try {
+    place->second = agenda_.emplace(due, Entry{ticket, std::move(work)});
+  } catch (...) {
+    places_.erase(place);
+    throw;
+  }
   set_alarm(agenda_.begin()->first);
   return ticket;
 }
@@ -98,21 +104,31 @@ void Keeper::run_due() {
   const protocol::Instant until = now();
   std::unique_lock lock{mutex_};
   while (!agenda_.empty() && agenda_.begin()->first <= until) {
+    // What is taken out goes in again without an allocation.
     Agenda::node_type item = agenda_.extract(agenda_.begin());
-    const Ticket ticket = item.mapped().ticket;
-    places_.erase(ticket);
-    running_ = ticket;
+    auto place = places_.extract(item.mapped().ticket);
+    running_ = item.mapped().ticket;
     lock.unlock();
-    const std::optional<protocol::Instant> again = item.mapped().work();
+    const std::optional<protocol::Instant> again = run(item.mapped().work);
     lock.lock();
     if (again && running_) {
       item.key() = std::max(*again, until + std::chrono::nanoseconds{1});  // not again in this round
-      places_[ticket] = agenda_.insert(std::move(item));
+      place.mapped() = agenda_.insert(std::move(item));
+      places_.insert(std::move(place));
     }
     running_.reset();
     lock.unlock();
     item = {};
     lock.lock();
+  }
+}
+
+std::optional<protocol::Instant> Keeper::run(const Work& work) {
+  constexpr std::chrono::milliseconds pause_after_exception{50};
+  try {
+    return work();
+  } catch (const std::exception&) {
+    return now() + pause_after_exception;
   }
 }
 

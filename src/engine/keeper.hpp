@@ -19,7 +19,8 @@ namespace redismutex::engine {
 /// Runs work at given times in a thread of its own, which starts with the first piece of work. Thread-safe.
 class Keeper final : private net::ForkAware {
  public:
-  /// Returns when to run again, or nothing when done. Called without any lock held; must not throw.
+  /// Returns when to run again, or nothing when done. Called without any lock held. After an exception (no memory, no
+  /// descriptor) it is run again a little later.
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
@@ -28,10 +29,11 @@ class Keeper final : private net::ForkAware {
   /// Runs what is due once more, drops the rest, and waits for the thread.
   ~Keeper();
 
-  /// Starts the thread, which takes a while, for who will need it at a time when nothing may. If that fails, schedule() will
-  /// say so.
-  void get_ready() noexcept;
+  /// Starts the thread, which takes a while, and may fail: for callers that will need it at a time when nothing may. Throws
+  /// std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
+  void get_ready();
 
+  /// The first time it throws as get_ready() does, later std::bad_alloc only.
   Ticket schedule(protocol::Instant due, Work work);
 
   /// Whether the caller is its thread.
@@ -50,6 +52,7 @@ class Keeper final : private net::ForkAware {
   void start();
   void run();
   void run_due();
+  static std::optional<protocol::Instant> run(const Work& work);
   bool is_stopping();
   void set_alarm(protocol::Instant due);
 

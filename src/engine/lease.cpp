@@ -1,11 +1,11 @@
 #include "engine/lease.hpp"
 
 #include <algorithm>
+#include <new>
 #include <redismutex/errors.hpp>
 #include <utility>
 #include <variant>
 
-#include "engine/clean_up.hpp"
 #include "engine/clock.hpp"
 #include "engine/report.hpp"
 #include "engine/session.hpp"
@@ -34,10 +34,6 @@ std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const
   const protocol::Step step = made->machine_.start(made->sent_at_);
   made->link_ = session.post(std::get<protocol::Request>(step), made->call_);
   return made->link_ ? std::move(made) : nullptr;
-}
-
-PendingExtension::~PendingExtension() {
-  if (link_) link_->forget(call_);
 }
 
 PendingExtension::State PendingExtension::look() {
@@ -121,7 +117,15 @@ void Lease::note_waiting(std::int64_t elsewhere) {
   passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
 }
 
-void Lease::release() {
+void Lease::release() try { give_back(); } catch (const std::bad_alloc&) {
+  // Whether it was sent is unknown. Nobody is to wait for the end of the lease all the same.
+  clean_up_at_once(session_, remains());
+  throw;
+}
+
+Remains Lease::remains() const { return {.key = key_, .id = id_, .until = validity_.until(), .token = token_}; }
+
+void Lease::give_back() {
   const report::Action action{"release", key_};
   protocol::Release machine{key_, id_, release_terms()};
   const auto failure = session_.run(machine, session_.patience());
@@ -138,7 +142,7 @@ void Lease::release() {
   if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
     throw MutexUnlockError{report::cannot(session_, action, report::was_lost)};
   }
-  if (machine.more()) clean_up(session_, {.key = key_, .id = id_, .until = validity_.until(), .token = token_});
+  if (machine.more()) clean_up(session_, remains());
 }
 
 protocol::Release::Terms Lease::release_terms() const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/clean_up.hpp"
 #include "net/link.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/extend.hpp"
@@ -26,11 +27,6 @@ class PendingExtension {
   static std::unique_ptr<PendingExtension> send(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
                                                 const protocol::Extend::Terms& terms);
 
-  /// Forgets the answer if it has not come.
-  ~PendingExtension();
-  PendingExtension(const PendingExtension&) = delete;
-  PendingExtension& operator=(const PendingExtension&) = delete;
-
   enum class State { pending, answered, failed };
 
   /// Reads what has arrived, without waiting. `failed`: no answer will come.
@@ -45,7 +41,7 @@ class PendingExtension {
 
   protocol::Extend machine_;
   std::shared_ptr<net::Link> link_;
-  net::Call call_;
+  net::Call call_;  // goes before the link
   protocol::Instant sent_at_;
 };
 
@@ -102,6 +98,8 @@ class Lease {
   void note_pass() noexcept;
 
  private:
+  void give_back();
+  Remains remains() const;
   protocol::Release::Terms release_terms() const;
   void note_waiting(std::int64_t elsewhere);
 

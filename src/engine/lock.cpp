@@ -12,6 +12,13 @@ namespace {
 
 const std::string nothing;
 
+/// For who can not be told of the loss of a lock: it counts as lost from the start.
+const std::stop_source already_stopped = [] {
+  std::stop_source source;
+  source.request_stop();
+  return source;
+}();
+
 /// The end of a Lock that nobody wants to hear of.
 void release_quietly(std::unique_ptr<engine::Hold> hold) noexcept {
   try {
@@ -75,6 +82,14 @@ std::optional<std::uint64_t> Lock::fencing_token() const noexcept {
   return hold_ ? hold_->fencing_token() : std::nullopt;
 }
 
-std::stop_token Lock::lost_token() const noexcept { return hold_ ? hold_->loss() : std::stop_token{}; }
+std::stop_token Lock::lost_token() const noexcept {
+  if (!hold_) return {};
+  try {
+    return hold_->loss();
+  } catch (const std::exception& error) {  // no thread, no descriptor, no memory
+    hold_->tell_unwatched(error);
+    return already_stopped.get_token();
+  }
+}
 
 }  // namespace redismutex

@@ -51,6 +51,7 @@ void raise(const Session& session, const Action& action, const net::Failure& fai
   switch (failure.kind) {
     case net::Failure::Kind::refused_login: throw LoginError{message};
     case net::Failure::Kind::cancelled: throw LockCancelled{message};
+    case net::Failure::Kind::exhausted: throw ResourceError{message};
     default: throw ConnectionError{message};
   }
 }

@@ -30,7 +30,7 @@ class Action {
 /// "cannot `action` on redis://…: why"
 std::string cannot(const Session& session, const Action& action, std::string_view why);
 
-/// Throws LoginError, LockCancelled or ConnectionError.
+/// Throws LoginError, LockCancelled, ResourceError or ConnectionError.
 [[noreturn]] void raise(const Session& session, const Action& action, const net::Failure& failure);
 
 /// Throws OutcomeUnknownError, or LockCancelled. `consequence`: what is known all the same.

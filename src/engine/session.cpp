@@ -357,17 +357,29 @@ std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {
   return contended_[std::hash<std::string>{}(key.text()) % contended_.size()];
 }
 
-void Session::survey() {
+void Session::survey() noexcept {
   if (!node_.options().log || surveyed_.exchange(true)) return;
-  errands_.schedule(now(), [this]() -> std::optional<protocol::Instant> {
+  const auto look = [this]() -> std::optional<protocol::Instant> {
     protocol::Survey machine;
     if (run(machine, patience())) return std::nullopt;  // whoever wants a lock finds out, too
     for (const std::string& warning : machine.warnings()) log(warning);
     return std::nullopt;
-  });
+  };
+  try {
+    errands_.schedule(now(), look);
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no thread, no memory; locks do without
+  }
 }
 
-void Session::log(const std::string& message) const noexcept { tell_log(server_name() + ": " + message); }
+void Session::watch_over_leases() {
+  caretaker_.get_ready();
+  timers_.get_ready();
+}
+
+void Session::log(const std::string& message) const noexcept try {
+  tell_log(server_name() + ": " + message);
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): see tell_log()
+}
 
 void Session::tell_log(std::string_view sentence) const noexcept {
   if (!node_.options().log) return;

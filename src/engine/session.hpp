@@ -84,7 +84,10 @@ class Session {
   static void load_scripts(net::Link& link, const protocol::Script& wanted, net::Call& loaded);
 
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
-  void survey();
+  void survey() noexcept;
+
+  /// Starts the threads that renew leases and tell of losses. Throws std::system_error if one is not to be had.
+  void watch_over_leases();
 
   /// To the user's log, if there is one: with the server's name in front, or a sentence that has it already.
   void log(const std::string& message) const noexcept;

@@ -12,7 +12,7 @@ namespace redismutex::engine {
 using protocol::Extend;
 using protocol::Instant;
 
-Tenure::Tenure(Session& session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket)
+Tenure::Tenure(Session& session, std::unique_ptr<Lease>&& lease, std::optional<LocalQueues::Ticket> ticket)
     : session_{session},
       key_{lease->key()},
       id_{lease->id()},

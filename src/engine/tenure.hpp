@@ -26,8 +26,9 @@ class Session;
 /// who look after it in other threads. Thread-safe.
 class Tenure : public std::enable_shared_from_this<Tenure> {
  public:
-  /// `ticket`: of the holder in its process's own line for the key; none if it went past it.
-  Tenure(Session& session, std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
+  /// `ticket`: of the holder in its process's own line for the key; none if it went past it. After an exception the lease is
+  /// the caller's still.
+  Tenure(Session& session, std::unique_ptr<Lease>&& lease, std::optional<LocalQueues::Ticket> ticket);
   ~Tenure();
   Tenure(const Tenure&) = delete;
   Tenure& operator=(const Tenure&) = delete;

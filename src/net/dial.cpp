@@ -20,7 +20,10 @@ namespace {
 
 using Dialled = std::variant<Socket, Failure>;
 
-Failure unreachable(int error) { return {Failure::Kind::unreachable, std::generic_category().message(error)}; }
+Failure unreachable(int error) {
+  const bool ours = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+  return {ours ? Failure::Kind::exhausted : Failure::Kind::unreachable, std::generic_category().message(error)};
+}
 
 Dialled connect_to(int family, const sockaddr* address, socklen_t size, Deadline deadline, const Kick& kick) {
   Socket socket = Socket::open(family, SOCK_STREAM);

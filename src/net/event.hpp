@@ -17,6 +17,9 @@ class Event {
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
+ protected:
+  bool is_set() const noexcept { return has(was_set); }
+
  private:
   friend class Link;
 
@@ -34,7 +37,6 @@ class Event {
   static constexpr unsigned spot_shift = 7;
   static_assert(ParkingLot::spots <= std::uint32_t{1} << (32 - spot_shift));
 
-  bool is_set() const noexcept { return has(was_set); }
   bool is_stopped() const noexcept { return has(was_stopped); }
   bool has(std::uint32_t bits) const noexcept { return (state_.load(std::memory_order_acquire) & bits) != 0; }
 

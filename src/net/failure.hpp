@@ -8,6 +8,7 @@ namespace redismutex::net {
 struct Failure {
   enum class Kind {
     unreachable,    ///< no connection, or it broke: trying again may help
+    exhausted,      ///< this process has no descriptor or no memory for a connection: trying again may help
     timed_out,      ///< the caller's deadline passed first
     cancelled,      ///< the caller's stop_token fired first
     refused,        ///< the server was left, because of a refusal, which is the text; nothing was sent to it after that

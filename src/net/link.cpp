@@ -22,7 +22,17 @@ std::uint64_t next_link_id() {
 // When so many are woken at once, what they send goes out together.
 constexpr std::size_t crowd = 8;
 
-constexpr const char* out_of_memory = "out of memory";  // short enough for a string without any
+/// Never without a text, though it may be this one: short enough for a string without an allocation.
+constexpr const char* out_of_memory = "out of memory";
+
+template <class MakeText>
+Failure failure_of(Failure::Kind kind, const MakeText& make_text) noexcept {
+  try {
+    return {kind, make_text()};
+  } catch (const std::bad_alloc&) {
+    return {kind, out_of_memory};
+  }
+}
 
 bool confirms_subscription(const redisReply& push) {
   if (push.elements == 0) return false;
@@ -31,6 +41,10 @@ bool confirms_subscription(const redisReply& push) {
 }
 
 }  // namespace
+
+Call::~Call() {
+  if (link_ != nullptr && !is_set()) link_->forget(*this);
+}
 
 void Link::Sleepers::add(Event& event) {
   event.in_line_ = true;
@@ -85,6 +99,7 @@ void Link::queue(const Outgoing& command, Deadline overdue_at) {
   queued_bytes_ += outgoing_.size() - before;
   in_flight_.push_back({command.call, overdue_at});
   if (command.call == nullptr) return;
+  command.call->link_ = this;
   command.call->overdue_at_ = overdue_at;
   command.call->ends_at_ = queued_bytes_;
   command.call->assign_spot(parking_);
@@ -99,7 +114,7 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
     if (sending_.empty()) std::swap(outgoing_, sending_);
     if (sending_.empty()) break;
     lock.unlock();
-    const Stream::Transfer written = stream_->write_now(std::string_view{sending_}.substr(sending_at_));
+    const Stream::Transfer written = write_now();
     sent_bytes_ += written.bytes;
     sending_at_ += written.bytes;
     if (sending_at_ == sending_.size()) {
@@ -118,6 +133,14 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
     if (attendant_ != nullptr) attendants_kick_.kick();
   }
   writing_ = false;
+}
+
+Stream::Transfer Link::write_now() noexcept {
+  try {
+    return stream_->write_now(std::string_view{sending_}.substr(sending_at_));
+  } catch (const std::exception&) {  // no memory for what it has to say
+    return {.status = Stream::Status::closed, .bytes = 0, .why = {}};
+  }
 }
 
 void Link::flush() {
@@ -224,9 +247,11 @@ bool Link::withdraw(Call& call) {
       std::find_if(in_flight_.begin(), in_flight_.end(), [&](const Sent& sent) { return sent.call == &call; });
   if (place == in_flight_.end()) return false;
   place->call = nullptr;
+  call.link_ = nullptr;
   return true;
 }
 
+/// Drops its reply, whenever it comes.
 void Link::forget(Call& call) {
   if (!withdraw(call)) await_set(call);
 }
@@ -267,11 +292,8 @@ bool Link::read_once(Deadline deadline, Reading reading) try {
   if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
   if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
   return read.status != Stream::Status::would_block;
-} catch (const std::bad_alloc&) {
-  fail({Failure::Kind::unreachable, out_of_memory});
-  return true;
 } catch (const std::exception& error) {
-  fail({Failure::Kind::unreachable, error.what()});
+  fail(failure_of(Failure::Kind::unreachable, [&] { return std::string{error.what()}; }));
   return true;
 }
 
@@ -365,16 +387,15 @@ void Link::hand_over_reading() {
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-void Link::fail(Failure failure) {
-  std::deque<Sent> lost;
+void Link::fail(Failure failure) noexcept {
   {
     const std::lock_guard lock{mutex_};
     if (failure_) return;
     failure_ = std::move(failure);
     broken_ = true;
     outgoing_.clear();
-    lost.swap(in_flight_);
-    for (const Sent& sent : lost) {
+    lost_.swap(in_flight_);
+    for (const Sent& sent : lost_) {
       if (sent.call == nullptr) continue;
       sleepers_.remove(*sent.call);
       sent.call->off_the_line_ = true;
@@ -389,7 +410,7 @@ void Link::fail(Failure failure) {
   stream_->shut_down();
   kick_.kick();
   attendants_kick_.kick();
-  for (const Sent& sent : lost) {
+  for (const Sent& sent : lost_) {
     if (sent.call != nullptr) sent.call->wake(Event::was_set, parking_);
   }
 }
@@ -403,11 +424,12 @@ void Link::retire(Failure why) {
   fail(std::move(why));
 }
 
-void Link::fail_overdue() {
-  const std::string timeout = std::to_string(reply_timeout_.count()) + " ms";
-  fail({Failure::Kind::unreachable, (stuck_ ? "the server takes no more data: no answer within the command timeout of "
-                                            : "no answer within the command timeout of ") +
-                                        timeout});
+void Link::fail_overdue() noexcept {
+  fail(failure_of(Failure::Kind::unreachable, [this] {
+    return (stuck_ ? "the server takes no more data: no answer within the command timeout of "
+                   : "no answer within the command timeout of ") +
+           std::to_string(reply_timeout_.count()) + " ms";
+  }));
 }
 
 /// Nothing has come until now. If somebody should have had an answer who did not wait that long, nobody else needs to.

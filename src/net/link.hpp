@@ -26,9 +26,17 @@
 
 namespace redismutex::net {
 
-/// One command in flight and the place for its answer.
+class Link;
+
+/// One command in flight and the place for its answer. If it goes before that has come, the answer is dropped; the Link must
+/// still be there then.
 class Call : public Event {
  public:
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call();
+
   /// The answer, once Link::wait returned `done`; a server's refusal is an answer too.
   const redisReply& reply() const { return *reply_; }
   Reply take_reply() { return std::move(reply_); }
@@ -38,6 +46,7 @@ class Call : public Event {
 
   Reply reply_;
   Deadline overdue_at_;
+  Link* link_ = nullptr;  // from when it is sent to when it is withdrawn
 };
 
 /// One socket to one server, shared by all threads, with no thread of its own: the callers do the I/O.
@@ -82,9 +91,6 @@ class Link {
 
   /// Whether the call's reply is there. To be asked after take_in_arrived(), for instance.
   bool has_reply(const Call& call) const noexcept { return call.is_set() && call.reply_; }
-
-  /// Drops the reply of a call that nobody waits for, whenever it comes; afterwards the call may go.
-  void forget(Call& call);
 
   enum class Waited {
     done,       ///< the event is set, the call has its reply
@@ -134,7 +140,7 @@ class Link {
   bool has_answered(std::uint64_t count) const noexcept { return replies_ >= count; }
 
   /// Breaks the link on purpose.
-  void fail(Failure failure);
+  void fail(Failure failure) noexcept;
 
   /// The same, but all that is in flight is answered first. Whatever is to be sent from now on fails, and is not sent.
   void retire(Failure why);
@@ -143,6 +149,8 @@ class Link {
   static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
  private:
+  friend class Call;
+
   struct Sent {
     Call* call;
     Deadline overdue_at;
@@ -175,15 +183,17 @@ class Link {
   bool read_once(Deadline deadline, Reading reading);
   void read_at_once();
   void write(std::unique_lock<std::mutex>& lock);
+  Stream::Transfer write_now() noexcept;
   short events_to_poll_for() const noexcept;
   void take_in(std::span<const char> bytes);
   void complete_arrived();
   void wake(const std::vector<Call*>& calls);
   void hand_over_reading();
   bool withdraw(Call& call);
+  void forget(Call& call);
   void await_set(Event& event);
   void interrupt(Event& event, Event::State why);
-  void fail_overdue();
+  void fail_overdue() noexcept;
   void fail_if_overdue();
 
   /// What the attendant has seen.
@@ -221,6 +231,7 @@ class Link {
   std::string outgoing_;
   std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
   std::deque<Sent> in_flight_;      // in the order of the commands on the wire
+  std::deque<Sent> lost_;           // those that were in flight when it failed; never changed afterwards
   Event* leader_ = nullptr;         // who leads
   std::thread::id leader_thread_;
   std::uint64_t turns_ = 0;  // how often the reading was taken

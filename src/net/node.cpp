@@ -1,6 +1,8 @@
 #include "net/node.hpp"
 
 #include <algorithm>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "net/login.hpp"
@@ -136,8 +138,10 @@ Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) tr
   on_login_(*link, greeting);
   link->end_login(std::move(greeting));
   return link;
-} catch (const std::exception& error) {  // no file descriptors, no memory
-  return Failure{Failure::Kind::unreachable, error.what()};
+} catch (const std::system_error& error) {  // no descriptor or thread
+  return Failure{Failure::Kind::exhausted, error.code().message()};
+} catch (const std::bad_alloc&) {
+  return Failure{Failure::Kind::exhausted, "out of memory"};
 }
 
 void Node::after_fork_in_child() noexcept {

@@ -103,8 +103,7 @@ TEST_F(HandOff, TheFullLeaseComesWhenItIsAskedFor) {
 
 // Nor does it wait for what the library does in the background meanwhile, such as to tell a log that takes its time.
 TEST_F(HandOff, TheFullLeaseWaitsForNobody) {
-  Server unsafe;
-  unsafe.command({"CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru"});
+  Server unsafe({.directives = {"maxmemory 100mb", "maxmemory-policy allkeys-lru"}});
   std::promise<void> told, go_on;
   const std::shared_future<void> gate = go_on.get_future().share();
   ConnectionOptions options = parse_url(unsafe.url());

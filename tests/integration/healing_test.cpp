@@ -377,7 +377,7 @@ TEST_F(Healing, NoDescriptorsLeft) {
       hoard.resize(hoard.size() - left);
       try {
         own.acquire_lock("key").release();
-      } catch (const ConnectionError&) {
+      } catch (const ResourceError&) {
       }
       hoard.clear();
       own.acquire_lock("key").release();

@@ -145,7 +145,6 @@ TEST_F(Crowd, SendsTogether) {
   Call alone;  // and afterwards each for itself
   send(linked.link, alone, "PING");
   EXPECT_EQ(writes, 2);
-  linked.link.forget(alone);
 }
 
 // Who does not wait sends it off, and so does who waits no longer.
@@ -154,7 +153,6 @@ TEST_F(Crowd, LeavesNothingUnsent) {
   send(linked.link, posted, "POSTED");
   linked.link.flush();
   EXPECT_EQ(writes, 1);
-  linked.link.forget(posted);
 }
 
 TEST_F(Crowd, WhoGivesUpHasSentAllTheSame) {
@@ -302,13 +300,11 @@ TEST(Link, TakesInWhatHasArrivedForCallsThatNobodyWaitsFor) {
   send(linked.link, call, "PING");
   linked.link.take_in_arrived();
   EXPECT_FALSE(linked.link.has_reply(call));
-  linked.link.forget(*forgotten);
   forgotten.reset();
   linked.peer.send("+forgotten\r\n+OK\r\n");
   linked.link.take_in_arrived();
   ASSERT_TRUE(linked.link.has_reply(call));
   EXPECT_EQ(shown(call.reply()), "+OK");
-  linked.link.forget(call);
 
   Call lost;
   send(linked.link, lost, "LOST");

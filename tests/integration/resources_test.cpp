@@ -1,0 +1,170 @@
+// What this machine refuses: descriptors, threads, memory. Nothing is held then, nothing leaks, and nothing aborts.
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "allocations.hpp"
+#include "support/channel.hpp"
+#include "support/descriptors.hpp"
+#include "support/process.hpp"
+#include "timeouts.hpp"
+#include "with_server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Options renewed{.blocking = false, .expiry = limit, .auto_renew = true};
+
+void set_limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
+  rlimit present{};
+  ::getrlimit(resource, &present);
+  present.rlim_cur = most;
+  ::setrlimit(resource, &present);
+}
+
+/// All that needs descriptors or threads. True if it had them all; false if one error of the right kind said that it had not.
+bool use_everything(const std::string& url) {
+  try {
+    const Connection connection{url};
+    auto lock = RedisMutex{connection, renewed}.acquire_lock("key");
+    const bool watched = !lock.lost_token().stop_requested();
+    lock.release();
+    return watched;
+  } catch (const ResourceError&) {
+    return false;
+  }
+}
+
+struct Resources : WithServer {};
+
+// One more at a time, until they are enough.
+TEST_F(Resources, AnyNumberOfDescriptors) {
+  int enough = 0;
+  for (int spare = 0; spare <= 12; ++spare) {
+    const ChildProcess child([&] {
+      const auto before = open_descriptors();
+      const int lowest_free = ::dup(STDERR_FILENO);
+      ::close(lowest_free);
+      set_limit(RLIMIT_NOFILE, static_cast<rlim_t>(lowest_free + spare));
+      const bool was_enough = use_everything(server.url());
+      set_limit(RLIMIT_NOFILE, 1000);
+      if (open_descriptors() != before) return 2;
+      return was_enough ? 0 : 1;
+    });
+    const auto ended = child.wait(limit);
+    ASSERT_TRUE(ended == exited(0) || ended == exited(1)) << spare << ": " << child.stderr_text();
+    enough += ended == exited(0) ? 1 : 0;
+    EXPECT_FALSE(server.exists("key")) << spare;
+  }
+  EXPECT_GT(enough, 0);
+  EXPECT_LT(enough, 13);
+}
+
+struct Threads : ::testing::Test {
+  /// In a child, which then can not start a thread any more.
+  static void take_threads() {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort();
+    set_limit(RLIMIT_NPROC, 0);
+  }
+
+  /// Any user may ask it for what a test wants to know.
+  Server server{{.tcp = true, .directives = {"unixsocketperm 777"}}};
+
+  void SetUp() override { ASSERT_EQ(::chmod(server.directory().c_str(), 0755), 0); }
+};
+
+// A lock that is to be renewed is not taken. One that is not can be, but its loss can not be told.
+TEST_F(Threads, NoneAtAll) {
+  const ChildProcess child([&] {
+    take_threads();
+    if (use_everything(server.tcp_url())) return 1;
+    if (server.exists("key")) return 2;
+    std::vector<std::string> log;
+    ConnectionOptions options = parse_url(server.tcp_url());
+    options.log = [&](std::string_view message) { log.emplace_back(message); };
+    const Connection connection{options};
+    auto lock = RedisMutex{connection, non_blocking}.acquire_lock("key");
+    if (!lock.lost_token().stop_requested() || log.size() != 1 || log[0].find("'key'") == std::string::npos) return 3;
+    lock.extend();
+    lock.release();
+    return 0;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+  EXPECT_TRUE(server.keys().empty());
+}
+
+// The lease of a waiter is short at first. The full one is sent for at once where no thread can do that later.
+TEST_F(Threads, NoneForOneWhoIsHandedTheLock) {
+  const Connection connection{server.tcp_url()};
+  auto first = RedisMutex{connection, patient}.acquire_lock("key");
+  const ChildProcess child([&] {
+    take_threads();
+    const Connection own{server.tcp_url()};
+    auto lock = RedisMutex{own, patient}.acquire_lock("key");
+    const bool has_it_all = eventually(limit, [&] { return server.pttl("key") > limit.count(); });
+    lock.release();
+    return has_it_all ? 0 : 1;
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return server.keys().size() == 2; }));
+  first.release();
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+  EXPECT_TRUE(server.keys().empty());
+}
+
+/// Runs it again and again: each time another allocation fails, until all have. Returns how many those were.
+int with_each_allocation_failing(const std::function<void()>& work, const std::function<void(int)>& check) {
+  for (int nth = 0;; ++nth) {
+    allocations_left = nth;
+    try {
+      work();
+    } catch (const std::bad_alloc&) {  // as it should
+    } catch (const Error&) {           // where it cost the connection, for one
+    }
+    const bool none_failed = std::exchange(allocations_left, -1) >= 0;
+    check(nth);
+    if (none_failed) return nth;
+  }
+}
+
+// Whichever allocation of an attempt fails: the key is free.
+TEST_F(Resources, EachAllocationOfAnAttempt) {
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = limit, .fencing = true}};
+  const auto failures = with_each_allocation_failing(
+      [&] {
+        auto lock = mutex.acquire_lock("key, longer than a string has room for");
+        lock.release();
+      },
+      [&](int nth) {
+        EXPECT_TRUE(eventually(limit, [&] { return !server.exists("key, longer than a string has room for"); })) << nth;
+      });
+  EXPECT_GT(failures, 3);
+  server.command({"FLUSHALL"});  // the floor of the tokens
+}
+
+// Behind somebody else, and in line: no place is left behind, and nobody is kept out by it.
+TEST_F(Resources, EachAllocationOfAWait) {
+  const RedisMutex mutex{connection, {.block_time = 20ms, .delay = 5ms, .expiry = limit, .local_handoffs = 2}};
+  const Connection others_connection{server.url()};
+  auto others = RedisMutex{others_connection, patient}.acquire_lock("key, longer than a string has room for");
+  const auto failures = with_each_allocation_failing(
+      [&] {
+        const auto lock = mutex.try_acquire_lock_for("key, longer than a string has room for", 20ms);
+        EXPECT_FALSE(lock);
+      },
+      [&](int nth) { EXPECT_TRUE(eventually(limit, [&] { return server.keys().size() == 1; })) << nth; });
+  EXPECT_GT(failures, 10);
+  others.release();
+}
+
+}  // namespace
+}  // namespace redismutex::testing
