@@ -1,0 +1,49 @@
+#include "drivers.hpp"
+
+#include <utility>
+
+namespace redismutex::testing {
+namespace {
+
+class TakenByThread final : public Taken {
+ public:
+  explicit TakenByThread(Lock lock) : lock_{std::move(lock)} {}
+
+  std::string key() const override { return lock_.key(); }
+  std::string value() const override { return lock_.value(); }
+  std::optional<std::uint64_t> fencing_token() const override { return lock_.fencing_token(); }
+  std::chrono::milliseconds valid_for() const override { return lock_.valid_for(); }
+  std::stop_token lost_token() const override { return lock_.lost_token(); }
+  void extend(std::chrono::milliseconds expiry) override { lock_.extend(expiry); }
+  void release() override { lock_.release(); }
+
+ private:
+  Lock lock_;
+};
+
+class BlockingDriver final : public Driver {
+ public:
+  std::string name() const override { return "Blocking"; }
+
+  std::unique_ptr<Taken> acquire(const Connection& connection, const Options& options, const std::string& key,
+                                 const std::stop_token& stop) const override {
+    return std::make_unique<TakenByThread>(RedisMutex{connection, options}.acquire_lock(key, stop));
+  }
+
+  std::unique_ptr<Taken> try_acquire(const Connection& connection, const Options& options, const std::string& key,
+                                     std::optional<std::chrono::milliseconds> limit) const override {
+    const RedisMutex mutex{connection, options};
+    auto lock = limit ? mutex.try_acquire_lock_for(key, *limit) : mutex.try_acquire_lock(key);
+    return lock ? std::make_unique<TakenByThread>(std::move(*lock)) : nullptr;
+  }
+};
+
+}  // namespace
+
+const std::vector<const Driver*>& drivers() {
+  static const BlockingDriver blocking;
+  static const std::vector<const Driver*> all{&blocking};
+  return all;
+}
+
+}  // namespace redismutex::testing
