@@ -44,7 +44,8 @@ struct ConnectionOptions {
   std::optional<TlsOptions> tls;
 
   /// How long to try to reach a server, login included. A connection that was lost is also re-established within this
-  /// time, or the operation that needs it throws ConnectionError.
+  /// time, or the operation that needs it throws ConnectionError. A caller that waits for a lock tries for as long as it may
+  /// wait.
   std::chrono::milliseconds connect_timeout{2000};
 
   /// How long to wait for one answer before the connection counts as broken.

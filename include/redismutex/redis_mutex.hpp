@@ -29,7 +29,8 @@ class RedisMutex {
   explicit RedisMutex(Connection connection, Options options = {});
 
   /// Takes the lock. A blocking mutex waits up to block_time, then throws BlockTimeExceedError; a non-blocking one throws
-  /// MutexLockError at once when the lock is taken. Throws LockCancelled within a few milliseconds of `stop` firing.
+  /// MutexLockError at once when the lock is taken. A server that is away is waited for within the same time, and then a
+  /// ConnectionError; one that waiting can not help (a wrong password, another kind of server) is so at once. Throws LockCancelled within a few milliseconds of `stop` firing.
   [[nodiscard]] Lock acquire_lock(std::string_view key, std::stop_token stop = {}) const;
 
   /// One attempt, whatever Options::blocking says: nothing when the lock is taken.

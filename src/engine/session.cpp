@@ -210,6 +210,20 @@ std::optional<Failure> Session::refusal_to_wait_out(const protocol::Answer& answ
   return Failure{Failure::Kind::refused, std::string{answer.text}};
 }
 
+bool Session::may_go_by(const Failure& failure, bool may_wait) {
+  using Kind = Failure::Kind;
+  if (failure.kind == Kind::refused || failure.kind == Kind::turned_away) return true;
+  if (!may_wait || (failure.kind != Kind::unreachable && failure.kind != Kind::timed_out)) return false;
+  if (!absence_told_.exchange(true)) {
+    log("this server is away, and is waited for by those who may wait for locks; the reason: " + failure.text);
+  }
+  return true;
+}
+
+void Session::note_presence() {
+  if (absence_told_.load(std::memory_order_relaxed) && absence_told_.exchange(false)) log("this server is there again");
+}
+
 void Session::leave(const std::shared_ptr<Link>& link, std::string_view refusal) {
   if (!node_.drop(link, refusal)) return;
   const protocol::Instant here = now();

@@ -64,7 +64,7 @@ class Session {
   ///
   /// A request that is refused by a server that takes none for now, or is the wrong one (protocol::Verdict), is repeated
   /// after a pause: until the deadline by a machine that waits anyway, by others for connect_timeout. The last refusal is
-  /// then the answer.
+  /// then the answer. A machine that waits anyway waits for a server that is away, too.
   template <class Machine>
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
                                   Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
@@ -165,9 +165,11 @@ class Session {
   /// behind `link` if that is not it.
   std::optional<net::Failure> refusal_to_wait_out(const protocol::Answer& answer,
                                                   const std::shared_ptr<net::Link>& link);
-  static bool may_go_by(const net::Failure& failure) noexcept {
-    return failure.kind == net::Failure::Kind::refused || failure.kind == net::Failure::Kind::turned_away;
-  }
+
+  /// Whether the same request may be sent again after a pause, nothing having been carried out. Who waits anyway waits for a
+  /// server that is away, too; others are told of that at once.
+  bool may_go_by(const net::Failure& failure, bool may_wait);
+  void note_presence();
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(const redisReply& push);
   struct Calls {
@@ -190,6 +192,7 @@ class Session {
   std::array<std::atomic<bool>, 256> contended_{};
 
   std::atomic<bool> surveyed_{false};
+  std::atomic<bool> absence_told_{false};
   std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means of pushes_
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
@@ -207,11 +210,16 @@ namespace detail {
 protocol::Answer view(const Session::Answered& answered);
 }  // namespace detail
 
+/// Whether its caller lets it wait for others.
+template <class Machine>
+bool may_wait(const Machine& machine) {
+  if constexpr (requires { machine.may_wait(); }) return machine.may_wait();
+  return false;
+}
+
 template <class Machine>
 Session::Refusals Session::refusals(const Machine& machine, net::Deadline deadline) const {
-  if constexpr (requires { machine.may_wait(); }) {
-    if (machine.may_wait()) return {deadline, std::nullopt};
-  }
+  if (may_wait(machine)) return {deadline, std::nullopt};
   return {deadline, node_.options().connect_timeout};
 }
 
@@ -268,6 +276,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
       continue;
     }
     if (const auto* answered = std::get_if<Answered>(&exchanged)) {
+      note_presence();
       const protocol::Answer answer = detail::view(*answered);
       last = refusal_to_wait_out(answer, link);
       if (!last) {
@@ -280,7 +289,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     }
     link.reset();
     // Nothing was carried out: the same request again, unless it is of no use or the time is up.
-    const Refusals::Next next = may_go_by(*last) ? refusals.pause(stop) : Refusals::Next::give_up;
+    const Refusals::Next next = may_go_by(*last, may_wait(machine)) ? refusals.pause(stop) : Refusals::Next::give_up;
     if (next == Refusals::Next::stopped) return cancelled;
     if (next == Refusals::Next::ask_again) continue;
     if (last->kind != net::Failure::Kind::refused) return last;

@@ -125,7 +125,7 @@ void Link::write(std::unique_lock<std::mutex>& lock) {
     lock.lock();
   }
   // The server has closed. Why, it may have said before: who waits for an answer reads that, and then the end.
-  if (status == Stream::Status::closed) deaf_ = true;
+  if (status == Stream::Status::closed || status == Stream::Status::refused) deaf_ = true;
   const bool stuck = status == Stream::Status::would_block;
   const bool was_stuck = stuck_.exchange(stuck);
   if (stuck && !was_stuck) {  // who polls is to look out for that too
@@ -291,6 +291,7 @@ bool Link::read_once(Deadline deadline, Reading reading) try {
   Stream::Transfer read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
   if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
   if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
+  if (read.status == Stream::Status::refused) fail({Failure::Kind::unusable, std::move(read.why)});
   return read.status != Stream::Status::would_block;
 } catch (const std::exception& error) {
   fail(failure_of(Failure::Kind::unreachable, [&] { return std::string{error.what()}; }));

@@ -10,13 +10,18 @@ namespace redismutex::net {
 /// A connected stream of bytes. One thread may read while another writes, and any may shut it down.
 class Stream {
  public:
-  enum class Status { ok, would_block, closed };
+  enum class Status {
+    ok,
+    would_block,
+    closed,
+    refused,  ///< the peer closed for a reason that will be the same next time
+  };
 
   /// What came of a read or a write.
   struct Transfer {
     Status status;
     std::size_t bytes = 0;
-    std::string why;  ///< for `closed`
+    std::string why;  ///< for `closed` and `refused`
   };
 
   virtual ~Stream() = default;

@@ -102,8 +102,11 @@ Stream::Transfer not_moved(SSL* session, int result) {
     case SSL_ERROR_WANT_WRITE: return {Stream::Status::would_block, 0, {}};
     case SSL_ERROR_ZERO_RETURN: return {Stream::Status::closed, 0, closed_by_server};
     case SSL_ERROR_SYSCALL: return {Stream::Status::closed, 0, system_reason()};
-    // With TLS 1.3 a refused client certificate is reported only here, after the handshake.
-    default: return {Stream::Status::closed, 0, "TLS: " + tls_reason()};
+    // With TLS 1.3 a refused client certificate is reported only here, after the handshake, by an alert.
+    default: {
+      const bool is_alert = ERR_GET_REASON(ERR_peek_error()) >= SSL_AD_REASON_OFFSET;
+      return {is_alert ? Stream::Status::refused : Stream::Status::closed, 0, "TLS: " + tls_reason()};
+    }
   }
 }
 

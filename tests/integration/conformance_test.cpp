@@ -6,8 +6,8 @@
 
 #include <atomic>
 #include <future>
+#include <ostream>
 #include <thread>
-#include <tuple>
 
 #include "drivers.hpp"
 #include "places.hpp"
@@ -23,11 +23,28 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-struct Conformance : ::testing::TestWithParam<std::tuple<KindOfPlace, const Driver*>> {
+struct Row {
+  const KindOfPlace* kind;
+  const Driver* driver;
+
+  std::string name() const { return kind->name + driver->name(); }
+};
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name(); }
+
+std::vector<Row> all_rows() {
+  std::vector<Row> rows;
+  for (const KindOfPlace& kind : kinds_of_place()) {
+    for (const Driver* driver : drivers()) rows.push_back({.kind = &kind, .driver = driver});
+  }
+  return rows;
+}
+
+struct Conformance : ::testing::TestWithParam<Row> {
   static constexpr auto key = "key";
 
-  const Driver& driver = *std::get<1>(GetParam());
-  const std::unique_ptr<Place> place = std::get<0>(GetParam()).make();
+  const Driver& driver = *GetParam().driver;
+  const std::unique_ptr<Place> place = GetParam().kind->make();
   const Connection connection = place->connect();
   const Connection another = place->connect();  // as of another process
 
@@ -53,11 +70,8 @@ struct Conformance : ::testing::TestWithParam<std::tuple<KindOfPlace, const Driv
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Each, Conformance,
-                         ::testing::Combine(::testing::ValuesIn(kinds_of_place()), ::testing::ValuesIn(drivers())),
-                         [](const auto& each) {
-                           return std::get<0>(each.param).name + std::get<1>(each.param)->name();
-                         });
+INSTANTIATE_TEST_SUITE_P(Each, Conformance, ::testing::ValuesIn(all_rows()),
+                         [](const auto& each) { return each.param.name(); });
 
 // ---- one owner ------------------------------------------------------------------------------------------------------
 

@@ -182,17 +182,81 @@ TEST_F(Healing, WaitersOutliveTheServer) {
   EXPECT_TRUE(acquired.get());
 }
 
+/// What a connection told its log.
+class Told {
+ public:
+  explicit Told(ConnectionOptions options)
+      : connection_{[&] {
+          options.log = [lines = lines_](std::string_view line) {
+            const std::lock_guard lock{lines->mutex};
+            lines->all.emplace_back(line);
+          };
+          return options;
+        }()} {}
+
+  const Connection& connection() const { return connection_; }
+
+  /// How many lines have it.
+  long about(const std::string& text) const {
+    const std::lock_guard lock{lines_->mutex};
+    return std::count_if(lines_->all.begin(), lines_->all.end(),
+                         [&](const std::string& line) { return line.find(text) != std::string::npos; });
+  }
+
+ private:
+  struct Lines {
+    std::mutex mutex;
+    std::vector<std::string> all;
+  };
+  const std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
+  const Connection connection_;
+};
+
+// Who may wait for a lock may wait for its server: one that is started again, and one that was not there yet. It is told once.
+TEST_F(Healing, AServerThatIsAwayIsWaitedFor) {
+  for (const bool was_there : {true, false}) {
+    SCOPED_TRACE(was_there);
+    const Told told{with(short_timeouts, parse_url(server.url()))};
+    if (was_there) told.connection().ping();
+    server.kill();
+    const RedisMutex own{told.connection(), patient};
+    std::vector<std::future<Lock>> waiting;
+    for (const std::string key : {"one", "two"}) {
+      waiting.push_back(std::async(std::launch::async, [&own, key] { return own.acquire_lock(key); }));
+    }
+    EXPECT_TRUE(eventually(limit, [&] { return told.about("is away") == 1; }));
+    EXPECT_EQ(told.about("No such file or directory") + told.about("Connection refused"), 1) << "the reason";
+    for (auto& one : waiting) EXPECT_EQ(one.wait_for(quiet_time), std::future_status::timeout);
+    server.start();
+    for (auto& one : waiting) EXPECT_TRUE(one.get().owns_lock());
+    EXPECT_EQ(told.about("is away"), 1);
+    EXPECT_EQ(told.about("is there again"), 1);
+  }
+}
+
+// The reason is what is thrown when the time is up.
+TEST_F(Healing, AWaitForAServerEndsWithTheBlockTime) {
+  server.kill();
+  const RedisMutex own{connect(server.url(), short_timeouts), {.block_time = 200ms, .delay = 10ms, .expiry = 1s}};
+  const Stopwatch watch;
+  EXPECT_THAT(thrown<ConnectionError>([&] { return own.acquire_lock("key"); }).what(),
+              AllOf(HasSubstr("'key'"), HasSubstr(server.socket_path())));
+  EXPECT_GE(watch.elapsed_ms(), 190);
+  EXPECT_LT(watch.elapsed_ms(), 200 + busy_machine_ms);
+  server.start();
+}
+
 // It does not come back: an error after connect_timeout that names the server, for every call, until it does.
 TEST_F(Healing, ServerThatStaysAway) {
   const Connection impatient = connect(server.url(), short_timeouts);
-  const RedisMutex own{impatient, {.block_time = 5s, .delay = 10ms, .expiry = 6s}};
+  const RedisMutex own{impatient, {.block_time = 300ms, .delay = 10ms, .expiry = limit}};
   auto extended = own.acquire_lock("extended"), released = own.acquire_lock("released");
   server.kill();
   const std::vector<std::function<void()>> calls{
       [&] { impatient.ping(); },
       [&] { (void)own.acquire_lock("key"); },
       [&] { (void)own.try_acquire_lock("key"); },
-      [&] { (void)own.try_acquire_lock_for("key", 4s); },
+      [&] { (void)own.try_acquire_lock_for("key", 300ms); },
       [&] { extended.extend(); },
       [&] { released.release(); },
   };
@@ -247,7 +311,7 @@ TEST(HealingOfALock, ServerThatIsFull) {
 // limits, and when the network is back everything works again.
 TEST_F(Healing, HalfOpenConnection) {
   const Connection half_open = connect(proxy.url(), short_timeouts);
-  const RedisMutex own{half_open, {.block_time = 30s, .delay = 10ms, .expiry = 60s}};
+  const RedisMutex own{half_open, {.block_time = 300ms, .delay = 10ms, .expiry = 60s}};
   auto extended = own.acquire_lock("extended"), released = own.acquire_lock("released");
   proxy.freeze();
   const std::vector<std::pair<std::function<void()>, std::chrono::milliseconds>> calls{

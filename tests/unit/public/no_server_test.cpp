@@ -174,7 +174,7 @@ TEST(NoServerAtAll, TheEnvironmentNamesTheDefaultServer) {
 TEST(NoServerAtAll, AnAbsentServerIsNamed) {
   const testing::TempDir directory;
   const std::string path = directory.file("nobody");
-  const RedisMutex mutex{Connection{"unix://:hunter2@" + path}};
+  const RedisMutex mutex{Connection{"unix://:hunter2@" + path}, {.blocking = false}};
   const auto named =
       ThrowsMessage<ConnectionError>(AllOf(HasSubstr(path), HasSubstr("'key'"), Not(HasSubstr("hunter2"))));
   const auto start = std::chrono::steady_clock::now();
