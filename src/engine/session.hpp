@@ -166,7 +166,7 @@ class Session {
     return failure.kind == net::Failure::Kind::refused || failure.kind == net::Failure::Kind::turned_away;
   }
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
-  void take_push(const redisReply& push);
+  void take_push(net::ReplyView push);
   struct Calls {
     net::Call* main;
     net::Call* next;  ///< for protocol::Request::next

@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "net/plain_stream.hpp"
-#include "net/tls_stream.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -77,7 +76,7 @@ Dialled connect_to_any(const addrinfo* first, const std::string& host, Deadline 
 }  // namespace
 
 Dialler::Dialler(const ConnectionOptions& options) : options_{options}, resolver_{options.host, options.port} {
-  if (options.tls && options.unix_socket.empty()) tls_.emplace(*options.tls);
+  if (options.tls && options.unix_socket.empty()) tls_ = make_tls(*options.tls);
 }
 
 std::variant<std::unique_ptr<Stream>, Failure> Dialler::dial(Deadline deadline, const std::stop_token& stop) {
@@ -87,7 +86,7 @@ std::variant<std::unique_ptr<Stream>, Failure> Dialler::dial(Deadline deadline, 
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto& socket = std::get<Socket>(dialled);
   if (tls_) {
-    return TlsStream::connect(std::move(socket), *tls_, options_.host, options_.command_timeout, deadline, kick);
+    return tls_->connect(std::move(socket), options_.host, options_.command_timeout, deadline, kick);
   }
   return std::make_unique<PlainStream>(std::move(socket), options_.command_timeout);
 }
