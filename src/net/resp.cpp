@@ -167,10 +167,10 @@ bool Resp::parse_sized_text(ReplyType type) {
   const auto length = this->length();
   if (!length) return false;
   if (length->value < 0) return add({.value = 0, .size = 0, .type = ReplyType::null}, length->line_size);
-  if (length->value > static_cast<std::int64_t>(max_size)) return refuse_size();
+  if (length->value > static_cast<std::int64_t>(limits_.size)) return refuse_size();
   const auto said = static_cast<std::size_t>(length->value);
   const std::size_t size = length->line_size + said + line_end.size();
-  if (at_ + size > max_size) return refuse_size();
+  if (at_ + size > limits_.size) return refuse_size();
   const std::string_view there = std::string_view{bytes_}.substr(begin_ + at_, size);
   if (there.size() < size) return false;
   if (!there.ends_with(line_end)) return refuse(std::string{name_of(sign())} + " of another length than was said");
@@ -193,8 +193,8 @@ bool Resp::parse_list(ReplyType type) {
   const auto length = this->length();
   if (!length) return false;
   if (length->value < 0) return add({.value = 0, .size = 0, .type = ReplyType::null}, length->line_size);
-  if (length->value > max_elements) {
-    problem_ = "a reply in which a list has more than " + std::to_string(max_elements) + " elements";
+  if (length->value > limits_.elements) {
+    problem_ = "a reply in which a list has more than " + std::to_string(limits_.elements) + " elements";
     return false;
   }
   if (depth_ == max_depth) {
@@ -217,7 +217,7 @@ bool Resp::add(ReplyNode node, std::size_t size) {
 }
 
 bool Resp::append(ReplyNode node, std::size_t size) {
-  if (at_ + size > max_size) return refuse_size();
+  if (at_ + size > limits_.size) return refuse_size();
   nodes_.push_back(node);
   at_ += size;
   searched_ = 0;
@@ -241,11 +241,11 @@ void Resp::close_complete_lists() {
 /// What is decided here is decided by the same bytes however they come: a line is too long when it can not end in time, and
 /// not when so much of it is there.
 std::optional<Resp::Line> Resp::line() {
-  const std::string_view there = std::string_view{bytes_}.substr(begin_ + at_, max_size - at_);
+  const std::string_view there = std::string_view{bytes_}.substr(begin_ + at_, limits_.size - at_);
   const std::size_t end = there.find('\n', searched_);
   if (end == std::string_view::npos) {
     searched_ = there.size();
-    if (there.size() == max_size - at_) refuse_size();
+    if (there.size() == limits_.size - at_) refuse_size();
     return std::nullopt;
   }
   if (there.find('\r') != end - 1) {
@@ -257,7 +257,7 @@ std::optional<Resp::Line> Resp::line() {
 
 /// Where a number is to stand, or less. Of a line that is too long for one: its beginning, which is no number either.
 std::optional<Resp::Line> Resp::short_line() {
-  const std::size_t longest = std::min(longest_short_line, max_size - at_);
+  const std::size_t longest = std::min(longest_short_line, limits_.size - at_);
   const std::string_view there = std::string_view{bytes_}.substr(begin_ + at_, longest);
   const bool is_too_long = there.size() == longest_short_line && there.find('\n') == std::string_view::npos;
   return is_too_long ? std::optional{Line{there.substr(1), there.size()}} : line();
@@ -289,7 +289,7 @@ bool Resp::refuse(std::string_view what) {
 }
 
 bool Resp::refuse_size() {
-  problem_ = "a reply of more than " + std::to_string(max_size) + " bytes";
+  problem_ = "a reply of more than " + std::to_string(limits_.size) + " bytes";
   return false;
 }
 

@@ -26,6 +26,16 @@ class Resp {
   static constexpr std::size_t max_depth = 16;             ///< lists within lists
   static constexpr std::int64_t max_elements = 16 * 1024;  ///< of one list; of a map, pairs
 
+  struct Limits {
+    std::size_t size;
+    std::int64_t elements;
+  };
+
+  Resp() : Resp{{max_size, max_elements}} {}
+
+  /// With other limits, for servers that are asked for more. Neither is to be more than 2^30.
+  explicit Resp(Limits limits) : limits_{limits} {}
+
   /// Adds what has come.
   void feed(std::string_view bytes);
 
@@ -74,6 +84,7 @@ class Resp {
   bool refuse(std::string_view what);
   bool refuse_size();
 
+  const Limits limits_;
   std::string bytes_;         // those of replies that are not complete yet, and of the last one
   std::size_t begin_ = 0;     // where in bytes_ the present reply begins
   std::size_t at_ = 0;        // how much of it is parsed

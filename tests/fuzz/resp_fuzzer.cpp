@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t i = 0; i < size; ++i) single.feed(bytes.substr(i, 1));
   expect_equal(single.text(), whole.text(), size);
 
-  const std::size_t step = 1 + size / 512;  // of a long input not at every place
+  const std::size_t step = 1 + size / 256;  // of a long input not at every place
   for (std::size_t cut = 1; cut < size; cut += step) {
     Outcome halves;
     halves.feed(bytes.substr(0, cut));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -13,7 +14,7 @@
 namespace redismutex::testing {
 
 /// A connection to a server for one thread, which sends and receives itself: one send() for each command, and for each reply
-/// as a rule one recv(). It reads replies with the library's own parser. All functions throw std::runtime_error.
+/// as a rule one recv(). It reads replies with the library's own parser, and larger ones than the library does. All functions throw std::runtime_error.
 class RespSocket {
  public:
   static RespSocket to_unix(const std::string& path);
@@ -36,7 +37,7 @@ class RespSocket {
   void read();
 
   Descriptor socket_;
-  net::Resp resp_;
+  net::Resp resp_{{.size = std::size_t{1} << 28U, .elements = std::int64_t{1} << 24U}};
   std::string outgoing_;
 };
 
