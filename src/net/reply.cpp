@@ -15,8 +15,10 @@ Reply::Reply(ReplyView view) {
   const std::span<const ReplyNode> nodes = view.nodes();
   std::size_t text_size = 0;
   for (const ReplyNode& node : nodes) text_size += node.has_text() ? node.size : 0;
+  // NOLINTBEGIN(modernize-avoid-c-arrays): of a size that is known now
   if (nodes.size() > few_nodes) many_ = std::make_unique_for_overwrite<ReplyNode[]>(nodes.size());
   if (text_size > short_text) long_ = std::make_unique_for_overwrite<char[]>(text_size);
+  // NOLINTEND(modernize-avoid-c-arrays)
 
   ReplyNode* kept = many_ ? many_.get() : few_.data();
   char* const texts = long_ ? long_.get() : short_.data();
