@@ -45,13 +45,13 @@ class Floor final : public Locker {
       key_ = key;
       names_.emplace(key);
     }
-    const RawReply reply = connection_.command({"SET", key_, some_id, "NX", "PX", "7000"});
-    if (reply->type != REDIS_REPLY_STATUS) throw std::runtime_error{"the lock is taken"};
+    const net::Reply reply = connection_.command({"SET", key_, some_id, "NX", "PX", "7000"});
+    if ((*reply).type() != net::ReplyType::simple_string) throw std::runtime_error{"the lock is taken"};
   }
   void unlock() override {
-    const RawReply reply = connection_.command(
+    const net::Reply reply = connection_.command(
         {"EVALSHA", protocol::scripts::release.sha1, "3", key_, names_->line(), names_->floor(), some_id, "", ""});
-    if (reply->integer != 1) throw std::runtime_error{"the lock was lost"};
+    if ((*reply).integer() != 1) throw std::runtime_error{"the lock was lost"};
   }
 
  private:
@@ -67,13 +67,13 @@ class Seed final : public Locker {
   void lock(const std::string& key) override {
     key_ = key;
     id_ = std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
-    while (connection_.command({"SET", key_, id_, "NX", "EX", "7"})->type == REDIS_REPLY_NIL) {
+    while ((*connection_.command({"SET", key_, id_, "NX", "EX", "7"})).type() == net::ReplyType::null) {
       std::this_thread::sleep_for(500ms);
     }
   }
   void unlock() override {
-    const RawReply owner = connection_.command({"GET", key_});
-    if (owner->type == REDIS_REPLY_STRING && owner->str == id_) connection_.command({"DEL", key_});
+    const net::Reply owner = connection_.command({"GET", key_});
+    if ((*owner).text() == id_) connection_.command({"DEL", key_});
   }
 
  private:

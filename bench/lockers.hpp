@@ -32,8 +32,8 @@ std::unique_ptr<Locker> make_ours(RedisMutex mutex);
 ///   ours         this library, with a connection of its own and the default options
 ///   ours-fenced  the same with Options::fencing
 ///   ours-patient as ours, with a block time of a minute
-///   floor        what no library can go below: hiredis sends the two commands in the calling thread, with a ready-made
-///                id: SET key id NX PX 7000, and the release script by its digest
+///   floor        what no library can go below: the two bare commands in the calling thread, one send() and one recv() each,
+///                with a ready-made id: SET key id NX PX 7000, and the release script by its digest
 ///   seed         py-redismutex's algorithm: SET key id NX EX 7 every 0.5 s; GET, then DEL
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url);
 

@@ -111,7 +111,7 @@ int do_turns(const Part& part) {
 int main_of(int argc, char** argv) {
   CLI::App app{
       "Measures redismutex against a server of its own ($REDISMUTEX_TEST_SERVER, else redis-server), always beside\n"
-      "what it is held to: the floor, hiredis doing the same two commands in the calling thread."};
+      "what it is held to: the floor, the same two commands sent bare in the calling thread."};
   Wanted wanted;
   app.add_option("mode", wanted.modes, "Which parts to run; all by default")
       ->check(CLI::IsMember(names_of(all_modes())));

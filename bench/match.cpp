@@ -103,8 +103,8 @@ Spectator count_commands_into(long& commands, const std::string& url) {
     connection.command({"MONITOR"});
     for (;;) {
       const bool last = over();
-      while (const RawReply line = connection.next(20ms)) {
-        const std::string text{line->str, line->len};
+      while (const net::Reply line = connection.next(20ms)) {
+        const std::string text{(*line).text()};
         const std::string from = text.substr(0, text.find(']'));
         if (from.find(':') != std::string::npos) ++commands;
       }

@@ -10,33 +10,23 @@ if(REDISMUTEX_BUILD_TOOLS)
 endif()
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")
-set(REDISMUTEX_PRIVATE_LIBDIR "${CMAKE_INSTALL_LIBDIR}/redismutex")
 
 # Who links our static library links its dependencies too. pkg-config would list them only under --static, which nobody
 # passes, so they go where they are always seen.
 set(PC_REQUIRES "")
 set(PC_LIBS "-L\${libdir} -lredismutex")
-if(BUILD_SHARED_LIBS)
-  set(REDISMUTEX_STATIC_HIREDIS "")
-elseif(REDISMUTEX_HIREDIS_BUNDLED)
-  set(REDISMUTEX_STATIC_HIREDIS "bundled")
+set(REDISMUTEX_NEEDS_OPENSSL FALSE)
+if(REDISMUTEX_TLS AND NOT BUILD_SHARED_LIBS)
+  set(REDISMUTEX_NEEDS_OPENSSL TRUE)
   set(PC_REQUIRES "openssl")
-  string(APPEND PC_LIBS " -L\${libdir}/redismutex -l:libhiredis_ssl.a -l:libhiredis.a")
-  install(FILES "${REDISMUTEX_HIREDIS_BUNDLED}/libhiredis.a" "${REDISMUTEX_HIREDIS_BUNDLED}/libhiredis_ssl.a"
-          DESTINATION "${REDISMUTEX_PRIVATE_LIBDIR}")
-else()
-  set(REDISMUTEX_STATIC_HIREDIS "system")
-  set(PC_REQUIRES "hiredis_ssl >= 1.1, hiredis >= 1.1, openssl")
 endif()
 
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/redismutexConfig.cmake.in" "${PROJECT_BINARY_DIR}/redismutexConfig.cmake"
-  INSTALL_DESTINATION "${package_dir}"
-  PATH_VARS REDISMUTEX_PRIVATE_LIBDIR)
+  INSTALL_DESTINATION "${package_dir}")
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/redismutexConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(
   FILES "${PROJECT_BINARY_DIR}/redismutexConfig.cmake" "${PROJECT_BINARY_DIR}/redismutexConfigVersion.cmake"
-        "${PROJECT_SOURCE_DIR}/cmake/RedismutexHiredis.cmake"
   DESTINATION "${package_dir}")
 install(EXPORT redismutexTargets NAMESPACE redismutex:: DESTINATION "${package_dir}")
 

@@ -19,6 +19,7 @@ namespace {
 
 using net::Failure;
 using net::Link;
+using net::ReplyType;
 
 // In one request: those of protocol::Release, and what goes before it.
 constexpr std::size_t most_commands = 18;
@@ -39,80 +40,70 @@ Deletion deletion_of(const net::Greeting& greeting) {
   return Deletion::by_script;
 }
 
-std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
-
 /// Adds the texts of a list, and of the lists in it. Whether there was nothing else.
-bool add_texts(const redisReply& list, std::vector<std::optional<std::string_view>>& texts) {
-  for (std::size_t i = 0; i < list.elements; ++i) {
-    const redisReply& element = *list.element[i];
-    switch (element.type) {
-      case REDIS_REPLY_NIL: texts.emplace_back(std::nullopt); break;
-      case REDIS_REPLY_STRING:
-      case REDIS_REPLY_STATUS: texts.emplace_back(text_of(element)); break;
-      case REDIS_REPLY_ARRAY:
-        if (!add_texts(element, texts)) return false;
-        break;
-      default: return false;
+bool add_texts(net::ReplyView list, std::vector<std::optional<std::string_view>>& texts) {
+  for (const net::ReplyView element : list) {
+    if (element.is_string()) {
+      texts.emplace_back(element.text());
+    } else if (element.type() == ReplyType::null) {
+      texts.emplace_back(std::nullopt);
+    } else if (element.type() != ReplyType::array || !add_texts(element, texts)) {
+      return false;
     }
   }
   return true;
 }
 
-void view_list(const redisReply& reply, protocol::Answer& answer) {
+void view_list(net::ReplyView list, protocol::Answer& answer) {
   using Type = protocol::Answer::Type;
-  const std::span<redisReply* const> elements{reply.element, reply.elements};
-  const auto is_integer = [](const redisReply* element) { return element->type == REDIS_REPLY_INTEGER; };
-  if (std::all_of(elements.begin(), elements.end(), is_integer)) {
+  const auto is_integer = [](net::ReplyView element) { return element.type() == ReplyType::integer; };
+  if (std::all_of(list.begin(), list.end(), is_integer)) {
     answer.type = Type::integers;
-    answer.integers.reserve(elements.size());
-    for (const redisReply* element : elements) answer.integers.push_back(element->integer);
+    answer.integers.reserve(list.size());
+    for (const net::ReplyView element : list) answer.integers.push_back(element.integer());
   } else {
-    answer.type = add_texts(reply, answer.texts) ? Type::texts : Type::other;
+    answer.type = add_texts(list, answer.texts) ? Type::texts : Type::other;
   }
 }
 
-std::string_view error_of(const redisReply& reply) {
-  return reply.type == REDIS_REPLY_ERROR ? text_of(reply) : std::string_view{};
-}
+std::string_view error_of(net::ReplyView reply) { return reply.is_error() ? reply.text() : std::string_view{}; }
 
 // What a connection can do without: see Session::note_means().
 enum : std::size_t { channels, tracking };
 
-bool is_unknown_script(const redisReply& reply) {
-  return reply.type == REDIS_REPLY_ERROR && text_of(reply).starts_with("NOSCRIPT");
-}
+bool is_unknown_script(net::ReplyView reply) { return error_of(reply).starts_with("NOSCRIPT"); }
 
 }  // namespace
 
 protocol::Answer detail::view(const Session::Answered& answered) {
   using Type = protocol::Answer::Type;
-  const redisReply& reply = *answered.reply;
+  const net::ReplyView reply = *answered.reply;
   protocol::Answer answer{.sent_at = answered.sent_at, .now = now()};
-  if (answered.next && answered.next->type == REDIS_REPLY_INTEGER) answer.next = answered.next->integer;
-  switch (reply.type) {
-    case REDIS_REPLY_NIL: answer.type = Type::nothing; break;
-    case REDIS_REPLY_INTEGER:
+  if (answered.next && (*answered.next).type() == ReplyType::integer) answer.next = (*answered.next).integer();
+  switch (reply.type()) {
+    case ReplyType::null: answer.type = Type::nothing; break;
+    case ReplyType::integer:
       answer.type = Type::integer;
-      answer.integer = reply.integer;
+      answer.integer = reply.integer();
       break;
-    case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS:
-    case REDIS_REPLY_VERB:
+    case ReplyType::simple_string:
+    case ReplyType::bulk_string:
+    case ReplyType::verbatim_string:
       answer.type = Type::text;
-      answer.text = text_of(reply);
+      answer.text = reply.text();
       break;
-    case REDIS_REPLY_ERROR:
+    case ReplyType::error:
       answer.type = Type::error;
-      answer.text = text_of(reply);
+      answer.text = reply.text();
       break;
-    case REDIS_REPLY_ARRAY: view_list(reply, answer); break;
+    case ReplyType::array: view_list(reply, answer); break;
     default: answer.type = Type::other;
   }
   return answer;
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), [this](const redisReply& push) { take_push(push); },
+    : node_{std::move(options), [this](net::ReplyView push) { take_push(push); },
             [this](Link& link, const net::Greeting& greeting) { greet(link, greeting); }},
       caretaker_{*this} {}
 
@@ -121,22 +112,22 @@ Session::~Session() {
   caretaker_.stop();
 }
 
-void Session::take_push(const redisReply& push) {
-  if (push.elements < 2) return;
-  const std::string_view kind = text_of(*push.element[0]);
-  if ((kind == "message" || kind == "smessage") && push.elements == 3) mailroom_.deliver(text_of(*push.element[2]));
+void Session::take_push(net::ReplyView push) {
+  if (push.size() < 2) return;
+  const std::string_view kind = push[0].text();
+  const net::ReplyView about = push[1];
+  if ((kind == "message" || kind == "smessage") && push.size() == 3) mailroom_.deliver(push[2].text());
   // Nobody can be woken until it is asked for again, and whoever looks does so.
-  if (kind == "sunsubscribe" && pushes_.ended(text_of(*push.element[1]))) mailroom_.all_changed();
+  if (kind == "sunsubscribe" && pushes_.ended(about.text())) mailroom_.all_changed();
   if (kind != "invalidate") return;
-  const redisReply& keys = *push.element[1];
-  if (keys.type != REDIS_REPLY_ARRAY) {  // null: all of them, as after FLUSHALL
+  if (about.type() != ReplyType::array) {  // null: all of them, as after FLUSHALL
     mailroom_.all_changed();
     caretaker_.all_changed();
     return;
   }
-  for (std::size_t i = 0; i < keys.elements; ++i) {
-    mailroom_.key_changed(text_of(*keys.element[i]));
-    caretaker_.key_changed(text_of(*keys.element[i]));
+  for (const net::ReplyView key : about) {
+    mailroom_.key_changed(key.text());
+    caretaker_.key_changed(key.text());
   }
 }
 
@@ -177,7 +168,7 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
     const Link::Waited loading = link.wait(loaded, deadline, stop);
     if (waited == Link::Waited::done) {
       // That the server does not let us load it says more than that it does not know it.
-      const bool refused = loading == Link::Waited::done && loaded.reply().type == REDIS_REPLY_ERROR;
+      const bool refused = loading == Link::Waited::done && loaded.reply().is_error();
       return Answered{refused ? loaded.take_reply() : repeated.take_reply(), sent_at};
     }
   }

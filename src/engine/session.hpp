@@ -171,7 +171,7 @@ class Session {
   bool may_go_by(const net::Failure& failure, bool may_wait);
   void note_presence();
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
-  void take_push(const redisReply& push);
+  void take_push(net::ReplyView push);
   struct Calls {
     net::Call* main;
     net::Call* next;  ///< for protocol::Request::next

@@ -6,8 +6,7 @@
 
 namespace redismutex::net {
 
-/// Appends a command in the server's protocol: an array of strings of any bytes. (hiredis does that too, by way of printf
-/// and a copy, at half the speed.)
+/// Appends a command in the server's protocol: an array of strings of any bytes.
 void append_command(std::string& out, std::span<const std::string_view> arguments);
 
 }  // namespace redismutex::net

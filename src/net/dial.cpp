@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "net/plain_stream.hpp"
-#include "net/tls_stream.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -79,7 +78,7 @@ Dialled connect_to_any(const Addresses& addresses, const std::string& host, Dead
 }  // namespace
 
 Dialler::Dialler(const ConnectionOptions& options) : options_{options}, resolver_{options.host, options.port} {
-  if (options.tls && options.unix_socket.empty()) tls_.emplace(*options.tls);
+  if (options.tls && options.unix_socket.empty()) tls_ = make_tls(*options.tls);
 }
 
 std::variant<std::unique_ptr<Stream>, Failure> Dialler::dial(Deadline deadline, const std::stop_token& stop) {
@@ -89,7 +88,7 @@ std::variant<std::unique_ptr<Stream>, Failure> Dialler::dial(Deadline deadline, 
   if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
   auto& socket = std::get<Socket>(dialled);
   if (tls_) {
-    return TlsStream::connect(std::move(socket), *tls_, options_.host, options_.command_timeout, deadline, kick);
+    return tls_->connect(std::move(socket), options_.host, options_.command_timeout, deadline, kick);
   }
   return std::make_unique<PlainStream>(std::move(socket), options_.command_timeout);
 }

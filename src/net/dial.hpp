@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
 #include <variant>
@@ -11,7 +10,7 @@
 #include "net/resolve.hpp"
 #include "net/socket.hpp"
 #include "net/stream.hpp"
-#include "net/tls_context.hpp"
+#include "net/tls.hpp"
 
 namespace redismutex::net {
 
@@ -29,7 +28,7 @@ class Dialler {
 
   const ConnectionOptions& options_;
   Resolver resolver_;
-  std::optional<TlsContext> tls_;
+  std::unique_ptr<Tls> tls_;  // if the server is spoken to in TLS
 };
 
 }  // namespace redismutex::net

@@ -4,13 +4,6 @@
 #include <system_error>
 
 namespace redismutex::net {
-namespace {
-
-std::string_view text_of(const redisReply& reply) {
-  return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
-}
-
-}  // namespace
 
 Greeting::Version read_version(std::string_view text) {
   Greeting::Version version{};
@@ -27,16 +20,16 @@ Greeting::Version read_version(std::string_view text) {
   return version;
 }
 
-Greeting read_greeting(const redisReply& map) {
+Greeting read_greeting(ReplyView map) {
   Greeting greeting;
-  for (std::size_t i = 0; i + 1 < map.elements; i += 2) {
-    const std::string_view field = text_of(*map.element[i]);
-    const redisReply& value = *map.element[i + 1];
-    if (field == "id" && value.type == REDIS_REPLY_INTEGER) greeting.client_id = value.integer;
-    if (field == "server") greeting.server = text_of(value);
-    if (field == "version") greeting.version = read_version(text_of(value));
-    if (field == "role") greeting.role = text_of(value);
-    if (field == "mode") greeting.mode = text_of(value);
+  for (auto element = map.begin(); element != map.end(); ++element) {
+    const std::string_view field = (*element++).text();
+    const ReplyView value = *element;
+    if (field == "id" && value.type() == ReplyType::integer) greeting.client_id = value.integer();
+    if (field == "server") greeting.server = value.text();
+    if (field == "version") greeting.version = read_version(value.text());
+    if (field == "role") greeting.role = value.text();
+    if (field == "mode") greeting.mode = value.text();
   }
   return greeting;
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/reply_reader.hpp"
+#include "net/reply.hpp"
 
 namespace redismutex::net {
 
@@ -25,6 +25,6 @@ struct Greeting {
 Greeting::Version read_version(std::string_view text);
 
 /// `map` is the reply to HELLO, in whatever order and with whatever else a server puts in.
-Greeting read_greeting(const redisReply& map);
+Greeting read_greeting(ReplyView map);
 
 }  // namespace redismutex::net

@@ -34,9 +34,9 @@ Failure failure_of(Failure::Kind kind, const MakeText& make_text) noexcept {
   }
 }
 
-bool confirms_subscription(const redisReply& push) {
-  if (push.elements == 0) return false;
-  const std::string_view kind{push.element[0]->str, push.element[0]->len};
+bool confirms_subscription(ReplyView push) {
+  if (push.size() == 0) return false;
+  const std::string_view kind = push[0].text();
   return kind == "subscribe" || kind == "ssubscribe";
 }
 
@@ -319,18 +319,16 @@ void Link::take_in_arrived() {
 }
 
 void Link::take_in(std::span<const char> bytes) {
-  reader_.feed(bytes);
-  while (Reply reply = reader_.next()) {
-    if (reply->type == REDIS_REPLY_PUSH && !confirms_subscription(*reply)) {
+  resp_.feed({bytes.data(), bytes.size()});
+  while (const auto reply = resp_.next()) {
+    if (reply->type() == ReplyType::push && !confirms_subscription(*reply)) {
       on_push_(*reply);
     } else {
-      arrived_.push_back(std::move(reply));
+      arrived_.emplace_back(*reply);
     }
   }
   complete_arrived();
-  if (std::string problem = reader_.problem(); !problem.empty()) {
-    fail({Failure::Kind::unusable, std::move(problem)});
-  }
+  if (!resp_.problem().empty()) fail({Failure::Kind::unusable, resp_.problem()});
 }
 
 void Link::complete_arrived() {

@@ -21,7 +21,8 @@
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
 #include "net/poll.hpp"
-#include "net/reply_reader.hpp"
+#include "net/reply.hpp"
+#include "net/resp.hpp"
 #include "net/stream.hpp"
 
 namespace redismutex::net {
@@ -38,7 +39,7 @@ class Call : public Event {
   ~Call();
 
   /// The answer, once Link::wait returned `done`; a server's refusal is an answer too.
-  const redisReply& reply() const { return *reply_; }
+  ReplyView reply() const { return *reply_; }
   Reply take_reply() { return std::move(reply_); }
 
  private:
@@ -65,7 +66,7 @@ class Call : public Event {
 /// fork() must not use it, or destroy it.
 class Link {
  public:
-  using PushHandler = std::function<void(const redisReply&)>;
+  using PushHandler = std::function<void(ReplyView)>;
 
   /// `reply_timeout`: a reply that takes longer means that the server or the way to it is gone. `on_push` is called by
   /// whichever thread reads, without any lock held; what it throws breaks the link.
@@ -247,7 +248,7 @@ class Link {
   std::size_t sending_at_ = 0;  // as far as it is sent
 
   // These belong to the leader.
-  ReplyReader reader_;
+  Resp resp_;
   std::vector<Reply> arrived_;
   std::vector<Call*> completed_;
 };

@@ -21,8 +21,6 @@ constexpr std::array info{"INFO"sv, "server"sv};
 constexpr std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
 constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
 
-std::string_view text_of(const redisReply& reply) { return {reply.str, reply.len}; }
-
 /// One login over one link.
 class Login {
  public:
@@ -89,18 +87,18 @@ class Login {
     const std::optional<Failure> no_greeting = wait_for(greeted);
     const std::optional<Failure> no_selection = selects ? wait_for(selected) : std::nullopt;
     if (no_authentication) return *no_authentication;
-    if (before && authenticated.reply().type == REDIS_REPLY_ERROR) {
-      return Refused{std::string{text_of(authenticated.reply())}};
+    if (before && authenticated.reply().is_error()) {
+      return Refused{std::string{authenticated.reply().text()}};
     }
     if (no_greeting)
       return link_.has_answered(1) ? *no_greeting : diagnosis::of_broken_login(*no_greeting, transport());
-    if (greeted.reply().type == REDIS_REPLY_ERROR) return Refused{std::string{text_of(greeted.reply())}};
-    if (greeted.reply().type != REDIS_REPLY_MAP) return diagnosis::of_odd_answer();
+    if (greeted.reply().is_error()) return Refused{std::string{greeted.reply().text()}};
+    if (greeted.reply().type() != ReplyType::map) return diagnosis::of_odd_answer();
     Greeting greeting = read_greeting(greeted.reply());
     if (const auto failure = diagnosis::of_greeting(greeting)) return *failure;
     if (no_selection) return *no_selection;
-    if (selects && selected.reply().type == REDIS_REPLY_ERROR) {
-      return diagnosis::of_refused_select(text_of(selected.reply()), options_.db);
+    if (selects && selected.reply().is_error()) {
+      return diagnosis::of_refused_select(selected.reply().text(), options_.db);
     }
     return greeting;
   }
@@ -116,7 +114,7 @@ class Login {
       case Question::greeting: {
         Call greeted;
         link_.send({{&greeted, hello}});
-        if (wait_for(greeted) || greeted.reply().type != REDIS_REPLY_MAP) break;
+        if (wait_for(greeted) || greeted.reply().type() != ReplyType::map) break;
         if (const auto failure = diagnosis::of_greeting(read_greeting(greeted.reply()))) return *failure;
         break;
       }
@@ -127,8 +125,8 @@ class Login {
         if (options_.username.empty()) authenticate.erase(authenticate.begin() + 1);
         if (has_credentials()) link_.send({{nullptr, authenticate}});
         link_.send({{&asked, info}});
-        if (wait_for(asked) || asked.reply().type != REDIS_REPLY_STRING) break;
-        return diagnosis::of_refused_hello(refusal, kind_, text_of(asked.reply()));
+        if (wait_for(asked) || !asked.reply().is_string()) break;
+        return diagnosis::of_refused_hello(refusal, kind_, asked.reply().text());
       }
       case Question::none: break;
     }

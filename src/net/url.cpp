@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "net/tls.hpp"
+
 namespace redismutex {
 namespace {
 
@@ -196,6 +198,10 @@ void validate(const ConnectionOptions& options) {
              std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are possible, none of them zero");
   }
   if (options.db < 0) unusable("db is " + std::to_string(options.db) + ", must not be negative");
+  if (options.tls && options.unix_socket.empty() && !has_tls()) {
+    unusable(
+        "tls: this library was built without TLS (REDISMUTEX_TLS=OFF), so rediss:// and valkeys:// can not be used");
+  }
   if (options.tls && options.tls->certificate_file.empty() != options.tls->key_file.empty()) {
     unusable("tls: certificate_file and key_file belong together");
   }

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "allocations.hpp"
+#include "support/allocations.hpp"
 #include "support/channel.hpp"
 #include "support/descriptors.hpp"
 #include "support/process.hpp"

@@ -1,7 +1,6 @@
 #include "sim/server.hpp"
 
 #include <gtest/gtest.h>
-#include <hiredis/hiredis.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +11,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,6 +20,7 @@
 #include "sim/arguments.hpp"
 #include "sim/random.hpp"
 #include "sim/sha1.hpp"
+#include "support/resp_socket.hpp"
 #include "support/server.hpp"
 
 // The simulated server is worth as much as it is like a real one: the same commands, drawn at random, get the same answers
@@ -104,73 +105,59 @@ void forget_times(std::vector<Value>& pushes) {
 
 // ---- the real one ---------------------------------------------------------------------------------------------------
 
-Value from(const redisReply& reply) {
-  const std::string text = reply.str == nullptr ? std::string{} : std::string{reply.str, reply.len};
+Value from(net::ReplyView reply) {
+  using net::ReplyType;
   std::vector<Value> elements;
-  for (std::size_t i = 0; i < reply.elements; ++i) elements.push_back(from(*reply.element[i]));
-  switch (reply.type) {
-    case REDIS_REPLY_INTEGER: return Value::number(reply.integer);
-    case REDIS_REPLY_STRING: return Value::bulk(text);
-    case REDIS_REPLY_STATUS: return Value::status(text);
-    case REDIS_REPLY_ERROR: return Value::error(text);
-    case REDIS_REPLY_ARRAY: return Value::array(std::move(elements));
-    case REDIS_REPLY_DOUBLE: return Value::real(text);
-    case REDIS_REPLY_PUSH: return Value::push(std::move(elements));
+  for (const net::ReplyView element : reply) elements.push_back(from(element));
+  std::string text{reply.text()};
+  switch (reply.type()) {
+    case ReplyType::integer: return Value::number(reply.integer());
+    case ReplyType::bulk_string: return Value::bulk(std::move(text));
+    case ReplyType::simple_string: return Value::status(std::move(text));
+    case ReplyType::error: return Value::error(std::move(text));
+    case ReplyType::array: return Value::array(std::move(elements));
+    case ReplyType::real: return Value::real(std::move(text));
+    case ReplyType::push: return Value::push(std::move(elements));
     default: return Value::nil();
   }
 }
 
 class RealConnection {
  public:
-  explicit RealConnection(const std::string& path) : context_{redisConnectUnix(path.c_str())} {
-    context_->privdata = this;
-    redisSetPushCallback(context_.get(), [](void* self, void* reply) {
-      static_cast<RealConnection*>(self)->pushes_.push_back(from(*static_cast<redisReply*>(reply)));
-      freeReplyObject(reply);
-    });
+  explicit RealConnection(const std::string& path) : socket_{testing::RespSocket::to_unix(path)} {
     commands({{"HELLO", "3"}});
   }
 
   /// The PING behind them marks the end of what they lead to on this connection. `caching` is for the one command that
   /// follows, so it goes right ahead of it.
   std::vector<Value> commands(const std::vector<Command>& commands, bool caching = false) {
-    if (caching) append({"CLIENT", "CACHING", "YES"});
-    for (const Command& command : commands) append(command);
-    append({"PING"});
+    if (caching) send({"CLIENT", "CACHING", "YES"});
+    for (const Command& command : commands) send(command);
+    send({"PING"});
     std::vector<Value> replies;
     for (Value next = read(); next.text != "PONG"; next = read()) replies.push_back(std::move(next));
     return replies;
   }
 
   std::vector<Value> take_pushes() {
-    append({"PING"});
+    send({"PING"});
     read();
     return std::exchange(pushes_, {});
   }
 
  private:
-  void append(const Command& command) {
-    std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
-    for (const std::string& argument : command) {
-      texts.push_back(argument.data());
-      sizes.push_back(argument.size());
-    }
-    redisAppendCommandArgv(context_.get(), static_cast<int>(texts.size()), texts.data(), sizes.data());
-  }
+  void send(const Command& command) { socket_.send(std::vector<std::string_view>(command.begin(), command.end())); }
 
+  /// The next reply; keeps the pushes that come before it.
   Value read() {
-    void* reply = nullptr;
-    if (redisGetReply(context_.get(), &reply) != REDIS_OK) throw std::runtime_error{context_->errstr};
-    Value value = from(*static_cast<redisReply*>(reply));
-    freeReplyObject(reply);
-    return value;
+    for (;;) {
+      Value value = from(*socket_.receive());
+      if (value.kind != Value::Kind::push) return value;
+      pushes_.push_back(std::move(value));
+    }
   }
 
-  struct Free {
-    void operator()(redisContext* context) const { redisFree(context); }
-  };
-  std::unique_ptr<redisContext, Free> context_;
+  testing::RespSocket socket_;
   std::vector<Value> pushes_;
 };
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-struct redisContext;
-
 namespace redismutex::testing {
+
+class RespSocket;
 
 /// A server's answer.
 struct Reply {
@@ -24,8 +24,9 @@ struct Reply {
   bool is_error() const noexcept { return kind == Kind::error; }
 };
 
-/// One plain RESP2 connection to a server's unix socket, sharing no code with the library under test. Connects on first
-/// use and again after an I/O error. Thread-safe; in a forked child it makes a connection of its own.
+/// One plain RESP2 connection to a server's unix socket. Of the library under test it shares the reading and writing of the
+/// protocol only. Connects on first use and again after an I/O error. Thread-safe; in a forked child it makes a connection of
+/// its own.
 class RawClient {
  public:
   /// `greeting`, if any, is the command sent first on each connection.
@@ -40,17 +41,13 @@ class RawClient {
   void disconnect();
 
  private:
-  struct Free {
-    void operator()(redisContext* context) const;
-  };
-
   void connect();
   Reply exchange(const std::vector<std::string>& arguments);
 
   std::string socket_path_;
   std::vector<std::string> greeting_;
   std::mutex mutex_;
-  std::unique_ptr<redisContext, Free> context_;
+  std::unique_ptr<RespSocket> socket_;
   pid_t connected_in_ = 0;
 };
 

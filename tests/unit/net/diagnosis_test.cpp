@@ -198,10 +198,9 @@ TEST(Diagnosis, OfADatabase) {
 // ---- no answer ------------------------------------------------------------------------------------------------------
 
 TEST(Diagnosis, OfWhatIsNoRedis) {
-  const Failure web{Kind::unusable, "not the protocol of a Redis server: Protocol error, got \"H\" as reply type byte"};
+  const Failure web{Kind::unusable, "not the protocol of a Redis server: got \"H\" where a reply begins"};
   expect(of_broken_login(web, Transport::plain), Kind::unusable, "host and port");
-  const Failure tls{Kind::unusable,
-                    R"(not the protocol of a Redis server: Protocol error, got "\x15" as reply type byte)"};
+  const Failure tls{Kind::unusable, R"(not the protocol of a Redis server: got "\x15" where a reply begins)"};
   expect(of_broken_login(tls, Transport::plain), Kind::unusable, "rediss://");
   expect(of_broken_login(tls, Transport::tls), Kind::unusable, "host and port");
 }

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/resp.hpp"
+
 namespace redismutex::net {
 namespace {
 
@@ -20,9 +22,9 @@ std::string text(const std::string& value) { return "$" + std::to_string(value.s
 Greeting greeting(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string bytes = "%" + std::to_string(fields.size()) + "\r\n";
   for (const auto& [field, value] : fields) bytes += text(field) + value;
-  ReplyReader reader;
-  reader.feed(bytes);
-  const Reply reply = reader.next();
+  Resp resp;
+  resp.feed(bytes);
+  const auto reply = resp.next();
   if (!reply) throw std::logic_error{"not a whole reply"};
   return read_greeting(*reply);
 }

@@ -93,7 +93,7 @@ void answer_all(Peer& peer) {
 // With nobody else there, a push is handled as soon as it comes: each of many.
 TEST(LinkAttend, DeliversPushesAtOnce) {
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](const redisReply&) { ++pushes; }}};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
   const Attendant attendant{linked};
   auto best = steady_clock::duration::max();
   for (int i = 1; i <= 20; ++i) {
@@ -145,7 +145,7 @@ TEST(LinkAttend, EndsWhenItIsTold) {
 TEST(LinkAttend, EndsWhenAPushSaysSo) {
   Event end;
   Link* link = nullptr;
-  Linked linked{{.on_push = [&](const redisReply&) { link->set(end); }}};
+  Linked linked{{.on_push = [&](ReplyView) { link->set(end); }}};
   link = &linked.link;
   linked.peer.send(push);
   EXPECT_EQ(linked.link.attend(end, far()), Waited::done);
@@ -233,7 +233,7 @@ TEST(LinkAttend, KeepsAwayFromABusyConnection) {
       Call call;
       send(linked.link, call, "PING");
       ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
-      ASSERT_EQ(call.reply().integer, i);
+      ASSERT_EQ(call.reply().integer(), i);
     }
     // For each pause a sleep beside the socket and one at it, or a few: what wakes it may be gone when it looks.
     EXPECT_LE(attendant.sleeps() - before, 5 * (watch.elapsed() / Link::attendance_pause) + round_trips / 50);
@@ -247,7 +247,7 @@ TEST(LinkAttend, KeepsAwayFromABusyConnection) {
 // While one caller reads for long, it does not wake at all, and is back when that caller goes.
 TEST(LinkAttend, SleepsWhileACallerReadsForLong) {
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](const redisReply&) { ++pushes; }}};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
   Event event;
   Waiter caller{[&] { return linked.link.wait(event, far(), {}); }};
   caller.until_asleep();
@@ -274,7 +274,7 @@ TEST(LinkAttend, CallersComeAndGo) {
   constexpr int threads = 4, round_trips = 1000;
   std::atomic<int> pushes{0};
   std::atomic<int> pushed{0};
-  Linked linked{{.on_push = [&](const redisReply&) { ++pushes; }}};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
   std::thread server{[&] {
     while (linked.peer.receive()) {
       if (!linked.peer.send("+OK\r\n")) return;

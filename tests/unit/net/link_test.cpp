@@ -208,7 +208,7 @@ TEST(Link, SurvivesEveryCut) {
     for (std::size_t cut = 0; cut <= wire.size(); ++cut) {
       const std::size_t first = std::max(cut, std::size_t{1}), later = cut == 0 ? 1 : wire.size();
       std::vector<std::string> pushed, replied;
-      Linked linked{{.on_push = [&](const redisReply& push) { pushed.push_back(shown(push)); },
+      Linked linked{{.on_push = [&](ReplyView push) { pushed.push_back(shown(push)); },
                      .wrap = [&](auto stream) { return std::make_unique<Sliced>(std::move(stream), first, later); }}};
       std::array<Call, 4> calls;
       for (Call& call : calls) send(linked.link, call, "PING");
@@ -232,7 +232,7 @@ TEST(Link, SeveralRepliesInOneReadGoToTheirCalls) {
   linked.peer.send(":0\r\n:1\r\n:2\r\n");
   for (const std::size_t i : {2U, 0U, 1U}) {
     ASSERT_EQ(linked.link.wait(calls[i], far(), {}), Waited::done);
-    EXPECT_EQ(calls[i].reply().integer, static_cast<long long>(i));
+    EXPECT_EQ(calls[i].reply().integer(), static_cast<long long>(i));
   }
 }
 
@@ -273,7 +273,7 @@ TEST(Link, HasServedWhenSomethingIsAnsweredAfterTheLogin) {
 // In RESP3 nothing answers a SUBSCRIBE but the push that confirms it: that is its reply. A refusal comes as any other.
 TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
   std::vector<std::string> pushed;
-  Linked linked{{.on_push = [&](const redisReply& push) { pushed.push_back(shown(push)); }}};
+  Linked linked{{.on_push = [&](ReplyView push) { pushed.push_back(shown(push)); }}};
   std::array<Call, 3> calls;
   for (Call& call : calls) send(linked.link, call, "SUBSCRIBE");
   linked.peer.send(
@@ -445,7 +445,7 @@ Flooded flood(std::string_view header, std::string_view chunk) {
   std::atomic<std::size_t> taken{0};
   std::thread peer{[&] {
     linked.peer.receive();
-    for (bool open = linked.peer.send(header); open && taken < 8 * ReplyReader::max_size; taken += chunk.size()) {
+    for (bool open = linked.peer.send(header); open && taken < 8 * Resp::max_size; taken += chunk.size()) {
       open = linked.peer.send(chunk);
     }
     linked.peer.close();
@@ -470,7 +470,7 @@ TEST(Link, AReplyBeyondTheLimitBreaksIt) {
     const Flooded flooded = flood(header, chunk);
     EXPECT_EQ(flooded.waited, Waited::broken) << header;
     EXPECT_EQ(flooded.kind, Failure::Kind::unusable) << header;
-    EXPECT_LT(flooded.taken, 2 * ReplyReader::max_size) << header;
+    EXPECT_LT(flooded.taken, 2 * Resp::max_size) << header;
   }
 }
 

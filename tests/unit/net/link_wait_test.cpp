@@ -153,7 +153,7 @@ TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
 // The command timeout counts from the sending, whatever else arrives meanwhile: after a late push the reader does not
 // sleep in recv() for the stream's whole timeout. (That is so long here that it can not be overlooked.)
 TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
-  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly, .on_push = [](const redisReply&) {
+  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly, .on_push = [](ReplyView) {
                    std::this_thread::sleep_for(30ms);
                  }}};  // it came late
   Call call;
@@ -390,7 +390,7 @@ TEST(LinkWait, ARetiredLinkBreaksAtOnceIfNothingIsInFlight) {
 // A link that fails inside a push handler breaks the very call that was reading.
 TEST(LinkWait, APushHandlerMayFailTheLink) {
   Link* link = nullptr;
-  Linked linked{{.on_push = [&](const redisReply&) { link->fail({Failure::Kind::unusable, "on purpose"}); }}};
+  Linked linked{{.on_push = [&](ReplyView) { link->fail({Failure::Kind::unusable, "on purpose"}); }}};
   link = &linked.link;
   Call call;
   send(linked.link, call, "PING");
@@ -401,7 +401,7 @@ TEST(LinkWait, APushHandlerMayFailTheLink) {
 
 // So does one that throws; the reading is handed over as always.
 TEST(LinkWait, APushHandlerMayThrow) {
-  Linked linked{{.on_push = [](const redisReply&) { throw std::runtime_error{"thrown"}; }}};
+  Linked linked{{.on_push = [](ReplyView) { throw std::runtime_error{"thrown"}; }}};
   Caller leader{linked, "LEADER"};
   Caller sleeper{linked, "SLEEPER"};
   linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
@@ -434,7 +434,7 @@ TEST(LinkWait, AnEventsDeadlineEndsTheWait) {
 TEST(LinkWait, APushEndsTheWaitOfItsReader) {
   Event event;
   Link* link = nullptr;
-  Linked linked{{.on_push = [&](const redisReply&) { link->set(event); }}};
+  Linked linked{{.on_push = [&](ReplyView) { link->set(event); }}};
   link = &linked.link;
   linked.peer.send(push);
   EXPECT_EQ(linked.link.wait(event, far(), {}), Waited::done);
@@ -444,7 +444,7 @@ TEST(LinkWait, APushEndsTheWaitOfItsReader) {
 TEST(LinkWait, APushEndsTheWaitOfASleeper) {
   Event event;
   Link* link = nullptr;
-  Linked linked{{.on_push = [&](const redisReply&) { link->set(event); }}};
+  Linked linked{{.on_push = [&](ReplyView) { link->set(event); }}};
   link = &linked.link;
   Caller leader{linked, "LEADER"};
   Waiter sleeper{[&] { return linked.link.wait(event, far(), {}); }};
@@ -589,7 +589,7 @@ TEST(LinkWait, ManyThreadsShareOneLink) {
 TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
   constexpr int threads = 4, calls = 500;
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](const redisReply&) { ++pushes; }}};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
   std::atomic<int> wrong{0};
   {
     const EchoServer server{linked, 7};

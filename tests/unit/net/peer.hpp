@@ -1,6 +1,5 @@
 #pragma once
 
-#include <hiredis/hiredis.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -19,6 +18,7 @@
 #include "net/link.hpp"
 #include "net/plain_stream.hpp"
 #include "net/poll.hpp"
+#include "shown.hpp"
 
 /// What the tests of net::Link stand on: a link over a socket pair whose other end is the test.
 namespace redismutex::net {
@@ -111,7 +111,7 @@ class Linked {
   struct Settings {
     std::chrono::milliseconds reply_timeout = limit;
     std::chrono::milliseconds stream_timeout = reply_timeout;
-    Link::PushHandler on_push = [](const redisReply&) {};
+    Link::PushHandler on_push = [](ReplyView) {};
     /// Puts another stream around the socket's own.
     std::function<std::unique_ptr<Stream>(std::unique_ptr<Stream>)> wrap = {};
   };
@@ -149,27 +149,6 @@ class Linked {
 inline void send(Link& link, Call& call, std::string_view word) {
   const std::array arguments{word};
   link.send({{&call, arguments}});
-}
-
-/// A reply in one line.
-inline std::string shown(const redisReply& reply) {
-  const std::string text = reply.str == nullptr ? std::string{} : std::string(reply.str, reply.len);
-  const auto list = [&](const std::string& open, const std::string& close) {
-    std::string line = open;
-    for (std::size_t i = 0; i < reply.elements; ++i) line += (i == 0 ? "" : " ") + shown(*reply.element[i]);
-    return line + close;
-  };
-  switch (reply.type) {
-    case REDIS_REPLY_STRING: return "'" + text + "'";
-    case REDIS_REPLY_STATUS: return "+" + text;
-    case REDIS_REPLY_ERROR: return "-" + text;
-    case REDIS_REPLY_INTEGER: return std::to_string(reply.integer);
-    case REDIS_REPLY_NIL: return "nil";
-    case REDIS_REPLY_ARRAY: return list("[", "]");
-    case REDIS_REPLY_MAP: return list("{", "}");
-    case REDIS_REPLY_PUSH: return list("push(", ")");
-    default: return "type " + std::to_string(reply.type);
-  }
 }
 
 }  // namespace redismutex::net

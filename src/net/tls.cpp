@@ -1,0 +1,31 @@
+#include "net/tls.hpp"
+
+#include <utility>
+
+#include "net/tls_context.hpp"
+#include "net/tls_stream.hpp"
+
+namespace redismutex::net {
+namespace {
+
+class OpenSslTls final : public Tls {
+ public:
+  explicit OpenSslTls(const TlsOptions& options) : context_{options} {}
+
+  std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, const std::string& host,
+                                                         std::chrono::milliseconds timeout, Deadline deadline,
+                                                         const Kick& kick) override {
+    return TlsStream::connect(std::move(socket), context_, host, timeout, deadline, kick);
+  }
+
+ private:
+  TlsContext context_;
+};
+
+}  // namespace
+
+bool has_tls() noexcept { return true; }
+
+std::unique_ptr<Tls> make_tls(const TlsOptions& options) { return std::make_unique<OpenSslTls>(options); }
+
+}  // namespace redismutex::net
