@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   }
   if (how == "atexit" && std::atexit(lock_once) != 0) return EXIT_FAILURE;
   if (how == "static object, OpenSSL used before") OPENSSL_init_ssl(0, nullptr);
+  if (how == "static object" || how == "atexit") lock_once();  // by another Connection
   if (how == "detached threads") lock_in_detached_threads();
   return EXIT_SUCCESS;
 }
