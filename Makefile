@@ -16,7 +16,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: help demo test test-sanitizers soak matrix bench format lint install clean
+.PHONY: help demo test test-sanitizers soak matrix bench format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -73,6 +73,9 @@ install: ## install library and command under PREFIX (/usr/local); DESTDIR is ho
 	scripts/setup build
 	$(call build,release)
 	cmake --install build/release --prefix "$(PREFIX)"
+
+uninstall: ## remove what `make install` laid down under PREFIX; DESTDIR is honoured
+	cmake -DMANIFEST=build/release/install_manifest.txt -DPREFIX="$(PREFIX)" -DBASE_DIR="$(CURDIR)" -P cmake/Uninstall.cmake
 
 clean: ## remove what was built; .deps/ stays
 	rm -rf build

@@ -5,8 +5,10 @@ include(CMakePackageConfigHelpers)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" "${PROJECT_BINARY_DIR}/include/"
         DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(TARGETS redismutex EXPORT redismutexTargets)
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 if(REDISMUTEX_BUILD_TOOLS)
   install(TARGETS redismutex_command)
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/redismutex/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 endif()
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")
@@ -30,6 +32,24 @@ install(
   DESTINATION "${package_dir}")
 install(EXPORT redismutexTargets NAMESPACE redismutex:: DESTINATION "${package_dir}")
 
+set(PC_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}")
+if(NOT IS_ABSOLUTE "${PC_INCLUDEDIR}")
+  string(PREPEND PC_INCLUDEDIR "\${prefix}/")
+endif()
+set(PC_CFLAGS "")
+if(BUILD_SHARED_LIBS)
+  set(PC_CFLAGS " -DREDISMUTEX_SHARED")
+endif()
 file(RELATIVE_PATH PC_LIBDIR_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}" "${CMAKE_INSTALL_PREFIX}")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/redismutex.pc.in" "${PROJECT_BINARY_DIR}/redismutex.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/redismutex.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# Inside another project the name belongs to that project.
+if(PROJECT_IS_TOP_LEVEL)
+  add_custom_target(
+    uninstall
+    COMMAND "${CMAKE_COMMAND}" "-DMANIFEST=${PROJECT_BINARY_DIR}/install_manifest.txt" -P
+            "${PROJECT_SOURCE_DIR}/cmake/Uninstall.cmake"
+    COMMENT "Removing what was installed last"
+    VERBATIM)
+endif()

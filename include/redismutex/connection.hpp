@@ -1,20 +1,23 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <memory>
 #include <redismutex/connection_options.hpp>
 #include <string_view>
 
-namespace redismutex {
-
-namespace engine {
+namespace redismutex::engine {
 class Session;
-}  // namespace engine
+}  // namespace redismutex::engine
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// How to reach one Redis or Valkey server. Copies share one socket, whatever the number of threads.
 ///
 /// Connects on first use and reconnects by itself; the constructors do no I/O. Thread-safe. After fork() the child opens
 /// a socket of its own.
-class Connection {
+class REDISMUTEX_EXPORT Connection {
  public:
   /// Takes a URL; empty means $REDIS_URL, else redis://localhost:6379.
   ///
@@ -44,4 +47,5 @@ class Connection {
   std::shared_ptr<engine::Session> session_;
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

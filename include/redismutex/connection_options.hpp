@@ -1,5 +1,7 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -10,6 +12,7 @@
 #include <string_view>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// TLS towards the server, TLS 1.2 or newer.
 struct TlsOptions {
@@ -66,6 +69,7 @@ struct ConnectionOptions {
 
 /// Reads a URL as Connection does, for programs that want to change a detail before they connect.
 /// Throws std::invalid_argument for a malformed URL; the message never shows the password.
-ConnectionOptions parse_url(std::string_view url);
+REDISMUTEX_EXPORT ConnectionOptions parse_url(std::string_view url);
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -1,61 +1,64 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// Base of everything that this library throws, but for bad arguments: those are std::invalid_argument, thrown before
 /// anything is sent. Every message names the key or the server, and the limit that was reached.
-struct Error : std::runtime_error {
+struct REDISMUTEX_EXPORT Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 /// The lock was not taken: someone else holds it (non-blocking mutex).
-struct MutexLockError : Error {
+struct REDISMUTEX_EXPORT MutexLockError : Error {
   using Error::Error;
 };
 
 /// The lock was not taken within the block time.
-struct BlockTimeExceedError : MutexLockError {
+struct REDISMUTEX_EXPORT BlockTimeExceedError : MutexLockError {
   using MutexLockError::MutexLockError;
 };
 
 /// The wait was ended by its stop_token. Nothing is held.
-struct LockCancelled : MutexLockError {
+struct REDISMUTEX_EXPORT LockCancelled : MutexLockError {
   using MutexLockError::MutexLockError;
 };
 
 /// The lock was no longer ours when it was released or extended: it had expired, was deleted, or has another owner.
-struct MutexUnlockError : Error {
+struct REDISMUTEX_EXPORT MutexUnlockError : Error {
   using Error::Error;
 };
 
 /// No answer: the server is unreachable, too slow, not a Redis or Valkey server, or the connection broke.
-struct ConnectionError : Error {
+struct REDISMUTEX_EXPORT ConnectionError : Error {
   using Error::Error;
 };
 
 /// This machine has no descriptor or thread left for what the library needs, as `ulimit -n` and `ulimit -u` limit them. Nothing
 /// is held, and nothing is left on the server.
-struct ResourceError : Error {
+struct REDISMUTEX_EXPORT ResourceError : Error {
   using Error::Error;
 };
 
 /// The server wants other credentials. Never contains the password.
-struct LoginError : ConnectionError {
+struct REDISMUTEX_EXPORT LoginError : ConnectionError {
   using ConnectionError::ConnectionError;
 };
 
 /// A request was sent and no answer came: whether the server carried it out is unknown. What that means for the lock is in
 /// the message.
-struct OutcomeUnknownError : ConnectionError {
+struct REDISMUTEX_EXPORT OutcomeUnknownError : ConnectionError {
   using ConnectionError::ConnectionError;
 };
 
 /// The server answered, and refused the command.
-struct ServerError : Error {
+struct REDISMUTEX_EXPORT ServerError : Error {
   enum class Reason {
     out_of_memory,  ///< OOM: the server has reached its maxmemory
     no_replicas,    ///< NOREPLICAS: fewer replicas than min-replicas-to-write
@@ -80,4 +83,5 @@ struct ServerError : Error {
   std::string code_;
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -7,11 +9,12 @@
 #include <stop_token>
 #include <string>
 
-namespace redismutex {
-
-namespace engine {
+namespace redismutex::engine {
 class Hold;
-}  // namespace engine
+}  // namespace redismutex::engine
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 template <class KeySource, class Function>
 class Guarded;
@@ -21,7 +24,7 @@ class Guarded;
 /// The destructor releases, waits for the server's answer at most as long as the Connection's timeouts say, and never
 /// throws. Not thread-safe, but for valid_for(), owns_lock() and lost_token(): one thread at a time owns a Lock. A child
 /// of fork() does not hold its parent's locks: there the Lock counts as lost and its destructor sends nothing.
-class [[nodiscard]] Lock {
+class REDISMUTEX_EXPORT [[nodiscard]] Lock {
  public:
   Lock(Lock&& other) noexcept;
   Lock& operator=(Lock&& other) noexcept;
@@ -82,4 +85,5 @@ class [[nodiscard]] Lock {
   std::unique_ptr<engine::Hold> hold_;  // none once released or moved from
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -10,12 +12,13 @@
 #include <string>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// A named mutex in the standard's form, for std::unique_lock, std::scoped_lock and std::lock: Lockable and TimedLockable.
 ///
 /// Thread-safe. As with std::mutex the thread that locked should be the one that unlocks; another one may. Not recursive.
 /// Unlike a std::mutex it is a lease: programs that must know when it was lost use RedisMutex and Lock.
-class Mutex {
+class REDISMUTEX_EXPORT Mutex {
  public:
   /// Throws what RedisMutex does for bad options or a bad key.
   Mutex(Connection connection, std::string key, Options options = {});
@@ -61,4 +64,5 @@ class Mutex {
   std::unique_ptr<State> state_;
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <chrono>
 #include <string_view>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// Why a lock was lost.
 enum class Loss {
@@ -15,7 +18,7 @@ enum class Loss {
 ///
 /// Called by the thread in which it happens, which may be one of the Connection's own, by several at once, and never with a
 /// lock of this library held. What it does delays that thread: be quick. It must not throw.
-class Observer {
+class REDISMUTEX_EXPORT Observer {
  public:
   virtual ~Observer() = default;
 
@@ -38,4 +41,5 @@ class Observer {
   virtual void reconnected() noexcept {}
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

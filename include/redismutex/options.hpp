@@ -1,9 +1,12 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <chrono>
 #include <optional>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// How a RedisMutex behaves. The defaults are those of the Python library that this one descends from.
 ///
@@ -48,4 +51,5 @@ struct Options {
   bool fencing = false;
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <chrono>
 #include <optional>
 #include <redismutex/connection.hpp>
@@ -9,6 +11,7 @@
 #include <string_view>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// Takes locks by key on one server, all with the same Options. Immutable: any number of threads may share one.
 ///
@@ -17,7 +20,7 @@ namespace redismutex {
 /// can not be reached or gives no answer in time (LoginError when it refuses the credentials); ServerError when it refuses the
 /// command, for instance because something else than a lock is stored at the key (a single try does not look: it finds the lock
 /// taken). When they throw, nothing is held: a lock that was perhaps taken is given back in the background.
-class RedisMutex {
+class REDISMUTEX_EXPORT RedisMutex {
  public:
   /// The longest key, in bytes.
   static constexpr std::size_t max_key_size = 4096;
@@ -49,4 +52,5 @@ class RedisMutex {
   Options options_;
 };
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -2,9 +2,12 @@
 
 /// The whole public interface of redismutex: a mutex for processes on many machines, kept in Redis or Valkey.
 
+#include <redismutex/config.hpp>
+
 #include <redismutex/connection.hpp>
 #include <redismutex/connection_options.hpp>
 #include <redismutex/errors.hpp>
+#include <redismutex/fwd.hpp>
 #include <redismutex/lock.hpp>
 #include <redismutex/mutex.hpp>
 #include <redismutex/observer.hpp>

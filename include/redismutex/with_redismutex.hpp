@@ -1,5 +1,7 @@
 #pragma once
 
+#include <redismutex/config.hpp>
+
 #include <concepts>
 #include <exception>
 #include <functional>
@@ -11,6 +13,7 @@
 #include <utility>
 
 namespace redismutex {
+inline namespace REDISMUTEX_ABI {
 
 /// A function that holds a mutex while it runs. Made by with_redismutex and WithRedisMutex; callable like the function
 /// itself. `KeySource` is a std::string, or a callable that makes the key from the call's own arguments.
@@ -149,4 +152,5 @@ auto with_redismutex(Connection connection, KeyGenerator generate_key, Function&
                                       options}(std::forward<Function>(function));
 }
 
+}  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

@@ -11,7 +11,8 @@
 
 namespace redismutex {
 
-struct Mutex::State final : net::ForkAware {
+// Hidden, unlike what it is nested in: its base class is internal.
+struct [[gnu::visibility("hidden")]] Mutex::State final : net::ForkAware {
   struct Held {
     std::thread::id by;
     Lock lock;

@@ -63,7 +63,7 @@ std::string escaped(std::string_view bytes) {
 
 }  // namespace
 
-std::string printable(std::string_view text, std::size_t longest) {
+std::string REDISMUTEX_ABI::printable(std::string_view text, std::size_t longest) {
   constexpr std::string_view dots = "...";
   const std::size_t for_dots = std::min(dots.size(), longest);
   std::string shown;

@@ -30,6 +30,10 @@ int note_passphrase_request(char* /*passphrase*/, int /*size*/, int /*rwflag*/, 
   return -1;
 }
 
+/// OpenSSL would shut itself down when main() returns, under the feet of threads that still use it, and for good: objects with
+/// static storage could not connect any more. Asks it not to; that helps if nobody used OpenSSL before. False: it is shut down.
+bool start_openssl() { return OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1; }
+
 }  // namespace
 
 UsesOpenSsl::UsesOpenSsl() noexcept { thread_local const ThreadsEnd end; }
@@ -43,6 +47,12 @@ bool TlsContext::was_asked_for_certificate(const SSL* session) { return SSL_get_
 
 std::variant<SSL_CTX*, Failure> TlsContext::load() {
   const UsesOpenSsl openssl;
+  if (!start_openssl()) {
+    return Failure{
+        Failure::Kind::unusable,
+        "TLS: OpenSSL has shut down, as it does at the end of main() when the program used it before redismutex did; "
+        "connect earlier, or begin main() with OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr)"};
+  }
   const Versions there = versions();
   if (context_ && there == loaded_) return context_.get();
 

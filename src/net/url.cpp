@@ -142,7 +142,7 @@ void read_query(std::string_view query, ConnectionOptions& options) {
 
 }  // namespace
 
-ConnectionOptions parse_url(std::string_view url) {
+ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
   const auto scheme_end = url.find("://");
   if (scheme_end == std::string_view::npos) malformed("no scheme" + std::string{forms});
   const std::string_view scheme = url.substr(0, scheme_end);

@@ -17,6 +17,7 @@
 #include "support/process.hpp"
 #include "support/server.hpp"
 #include "support/tcp_client.hpp"
+#include "support/temp_dir.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -171,6 +172,23 @@ TEST(ChildProcess, RunsAProgramAndKeepsItsOutput) {
   const ChildProcess missing(Program{.arguments = {"no-such-program"}});
   EXPECT_EQ(missing.wait(limit), exited(127));
   EXPECT_EQ(missing.stderr_text(), "no-such-program: No such file or directory\n");
+}
+
+// A user whose PATH has a directory that may not be read, as one of root's: a program that is nowhere is still "No such file".
+TEST(ChildProcess, KnowsAMissingProgramBehindAClosedDirectory) {
+  const TempDir directory;
+  std::filesystem::create_directory(directory.file("closed"));
+  std::filesystem::permissions(directory.file("closed"), std::filesystem::perms::none);
+  const ChildProcess user([&] {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) return 1;  // root may read all
+    ::setenv("PATH", (directory.file("closed") + ":" + ::getenv("PATH")).c_str(), 1);
+    const ChildProcess missing(Program{.arguments = {"no-such-program"}});
+    if (missing.wait(limit) != exited(127)) return 2;
+    if (missing.stderr_text() != "no-such-program: No such file or directory\n") return 3;
+    const ChildProcess there(Program{.arguments = {"true"}});
+    return there.wait(limit) == exited(0) ? 0 : 4;
+  });
+  EXPECT_EQ(user.wait(limit), exited(0));
 }
 
 // The shell ends at once and leaves a program of its group behind.

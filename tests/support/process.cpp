@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <sstream>
 #include <utility>
 
 #include "support/eventually.hpp"
@@ -67,12 +70,24 @@ std::vector<std::string> environment_with(const std::vector<std::string>& change
   return result;
 }
 
+/// Whether a program of this name stands somewhere in PATH, executable or not. The system calls say "Permission denied" for one
+/// that is nowhere, when a directory in PATH may not be read; a shell does not.
+bool is_in_path(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  std::istringstream directories{path != nullptr ? path : ""};
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (::access(((directory.empty() ? "." : directory) + "/" + name).c_str(), F_OK) == 0) return true;
+  }
+  return false;
+}
+
 /// The child's side of starting a program: only async-signal-safe calls, since other threads' locks may be held.
-[[noreturn]] void become(char* const* arguments, char* const* environment, int in, int out, int err) {
+[[noreturn]] void become(char* const* arguments, char* const* environment, bool is_nowhere, int in, int out, int err) {
   ::dup2(in, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::execvpe(arguments[0], arguments, environment);
+  if (is_nowhere) errno = ENOENT;
   for (const char* text : std::initializer_list<const char*>{arguments[0], ": ", ::strerrordesc_np(errno), "\n"}) {
     if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
   }
@@ -101,8 +116,11 @@ ChildProcess::ChildProcess(const Program& program) {
   const auto environment = pointers(environment_strings);
   const Descriptor input(checked(::memfd_create("redismutex-test-input", MFD_CLOEXEC), "memfd_create"));
   checked(::pwrite(input.get(), program.input.data(), program.input.size(), 0), "pwrite");
+  const std::string& name = program.arguments.front();
+  const bool is_nowhere = name.find('/') == std::string::npos && !is_in_path(name);
   pid_ = fork_tied();
-  if (pid_ == 0) become(arguments.data(), environment.data(), input.get(), out_.descriptor(), err_.descriptor());
+  if (pid_ == 0)
+    become(arguments.data(), environment.data(), is_nowhere, input.get(), out_.descriptor(), err_.descriptor());
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <redismutex/config.hpp>
+
+/// The names of the library's classes, for headers that only mention them. A declaration of your own, `class Lock;`, would
+/// declare another class: the real one lives in an inline namespace.
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+class Connection;
+class Lock;
+class Mutex;
+class Observer;
+class RedisMutex;
+struct ConnectionOptions;
+struct Options;
+struct TlsOptions;
+template <class KeySource, class Function>
+class Guarded;
+template <class KeySource>
+class WithRedisMutex;
+
+struct BlockTimeExceedError;
+struct ConnectionError;
+struct Error;
+struct LockCancelled;
+struct LoginError;
+struct MutexLockError;
+struct MutexUnlockError;
+struct OutcomeUnknownError;
+struct ResourceError;
+struct ServerError;
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex
