@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace redismutex::cli {
+
+/// All that descends from this process, as /proc shows it: also what has gone into a session of its own, or whose parent
+/// has ended. For that this process has to be a subreaper, the one whom the kernel gives orphans.
+class Family {
+ public:
+  /// Makes the calling process a subreaper. Its children that exist already, and all that descends from them, are no
+  /// business of ours.
+  Family();
+
+  /// A child of ours that is no member; its children are.
+  void exempt(pid_t helper) { helpers_.push_back(helper); }
+
+  /// The living members, parents before their children.
+  std::vector<pid_t> members() const;
+
+  /// Sends a signal to all members.
+  void signal(int number) const;
+
+  /// Whether no member is alive. It looks twice: one look can miss an orphan that changes hands in this very moment.
+  bool is_gone() const { return members().empty() && members().empty(); }
+
+ private:
+  std::vector<pid_t> strangers_;
+  std::vector<pid_t> helpers_;
+};
+
+/// The living processes, whoever their parents are, that have `variable` ("NAME=value") in their environment, as far as
+/// this user may see that.
+std::vector<pid_t> processes_with(const std::string& variable);
+
+}  // namespace redismutex::cli
