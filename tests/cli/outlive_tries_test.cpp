@@ -96,9 +96,7 @@ class OutliveTries : public ::testing::Test {
   }
 
  private:
-  static bool absent(RawClient& client, const std::string& key) {
-    return client.command({"EXISTS", key}).integer == 0;
-  }
+  static bool absent(RawClient& client, const std::string& key) { return client.command({"EXISTS", key}).integer == 0; }
 
   /// Looks until `end`, or until the lock is gone and all is over.
   static std::string outlives(RawClient& client, const std::string& key, const RunMark& mark,

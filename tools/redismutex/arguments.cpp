@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <iomanip>
 #include <iostream>
@@ -90,14 +90,14 @@ std::string in_seconds(milliseconds duration) {
 
 /// Reads seconds with or without a fraction. Rounds up: a limit must not become none at all.
 milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range) {
-  double seconds = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, seconds, std::chars_format::fixed);
-  if (error == std::errc::invalid_argument || stopped_at != end || std::isnan(seconds)) {
+  // Not std::from_chars(), which would have libm loaded for each run: 2 % of the time of `run true`.
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  if (text.empty() || text.find_first_not_of("-.0123456789") != std::string::npos || *end != '\0') {
     throw CLI::ValidationError(option, "'" + text + "' is not a number of seconds");
   }
   const std::chrono::duration<double> duration{seconds};
-  if (error == std::errc::result_out_of_range || duration > range.most) {
+  if (duration > range.most) {
     throw CLI::ValidationError(option, text + " is too much: at most " + in_seconds(range.most) + " seconds");
   }
   if (duration < range.least) {

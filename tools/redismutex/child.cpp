@@ -17,8 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds kill_again_every =
-    5ms;  // what is started between two looks at the processes is caught by the next
+constexpr std::chrono::milliseconds kill_again_every{5};  // what was started amid a look at them is caught by the next
 constexpr auto kill_limit = 10s;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -147,9 +146,7 @@ void Child::pass_on(const Note& note) const {
 
 void Child::signal_all(int number) const {
   if (!exit_status_) ::kill(pid_, number);  // the first of the family, before looking for the others
-  for (const auto process : family_.members()) {
-    if (process != pid_) ::kill(process, number);
-  }
+  family_.signal(number, exit_status_ ? 0 : pid_);
 }
 
 void Child::kill_all() {

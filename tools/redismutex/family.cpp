@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -23,11 +25,14 @@
 namespace redismutex::cli {
 namespace {
 
+constexpr int most_walks = 10;  // for what starts processes faster than it is walked through
+
 struct Process {
   pid_t pid = 0;  // as /proc counts
   char state = '?';
   pid_t parent = 0;
   int threads = 0;
+  unsigned long long started_at = 0;  // tells it from a later one with the same number
 
   /// A process whose first thread has ended looks like a zombie while its others go on.
   bool living() const { return (state != 'Z' && state != 'X') || threads > 1; }
@@ -62,8 +67,9 @@ std::optional<Process> read_process(const char* directory_name) {
   const auto text = read_file(std::string{"/proc/"} + directory_name + "/stat");
   const auto name_end = text.rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
-  constexpr auto fields = " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d";
-  if (std::sscanf(text.c_str() + name_end + 1, fields, &process.state, &process.parent, &process.threads) != 3) {
+  constexpr auto fields = " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %llu";
+  if (std::sscanf(text.c_str() + name_end + 1, fields, &process.state, &process.parent, &process.threads,
+                  &process.started_at) != 4) {
     return std::nullopt;
   }
   return process;
@@ -125,6 +131,18 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
   return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
+/// Signals this very process, which kill() knows as `pid`. The number may belong to another one by now; the descriptor
+/// does not change its process any more.
+void send(const Process& process, pid_t pid, int number) {
+  const Descriptor handle{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+  if (!handle) {
+    if (errno != ESRCH) ::kill(pid, number);  // Linux before 5.3, or no descriptors left
+    return;
+  }
+  const auto now = read_process(std::to_string(process.pid).c_str());
+  if (now && now->started_at == process.started_at) ::syscall(SYS_pidfd_send_signal, handle.get(), number, nullptr, 0);
+}
+
 bool has_children() {
   siginfo_t info{};
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -144,11 +162,17 @@ Family::Family() {
 }
 
 std::vector<pid_t> Family::members() const {
+  std::vector<pid_t> result;
+  for_each([&](const Process&, pid_t pid) { result.push_back(pid); });
+  return result;
+}
+
+template <class Function>
+void Family::for_each(Function function) const {
   const Numbering numbering;
-  if (numbering.self() == 0) return {};
+  if (numbering.self() == 0) return;
   const auto by_parent = all_processes_by_parent();
   std::vector<pid_t> relatives{numbering.self()};
-  std::vector<pid_t> result;
   for (std::size_t next = 0; next < relatives.size(); ++next) {
     const auto [begin, end] = by_parent.equal_range(relatives[next]);
     for (auto child = begin; child != end; ++child) {
@@ -157,26 +181,38 @@ std::vector<pid_t> Family::members() const {
       relatives.push_back(process.pid);
       if (!process.living()) continue;
       const auto pid = numbering.ours(process.pid);
-      if (pid > 0 && !contains(helpers_, pid)) result.push_back(pid);
+      if (pid > 0 && !contains(helpers_, pid)) function(process, pid);
     }
   }
-  return result;
 }
 
-std::vector<pid_t> processes_with(const std::string& variable) {
+int signal_all_with(const std::string& variable, int number) {
   const Numbering numbering;
-  std::vector<pid_t> result;
+  int found = 0;
   for (const auto& process : all_processes()) {
     if (!process.living()) continue;
     const auto environment = '\0' + read_file("/proc/" + std::to_string(process.pid) + "/environ");
     if (environment.find('\0' + variable + '\0') == std::string::npos) continue;
-    if (const auto pid = numbering.ours(process.pid); pid > 0) result.push_back(pid);
+    const auto pid = numbering.ours(process.pid);
+    if (pid <= 0) continue;
+    send(process, pid, number);
+    ++found;
   }
-  return result;
+  return found;
 }
 
-void Family::signal(int number) const {
-  for (const auto process : members()) ::kill(process, number);
+void Family::signal(int number, pid_t has_it) const {
+  std::vector<pid_t> done{has_it};
+  bool found = true;
+  for (int walk = 0; found && walk < most_walks; ++walk) {
+    found = false;
+    for_each([&](const Process& process, pid_t pid) {
+      if (contains(done, pid)) return;
+      send(process, pid, number);
+      done.push_back(pid);
+      found = true;
+    });
+  }
 }
 
 }  // namespace redismutex::cli

@@ -21,19 +21,23 @@ class Family {
   /// The living members, parents before their children.
   std::vector<pid_t> members() const;
 
-  /// Sends a signal to all members.
-  void signal(int number) const;
+  /// Sends a signal to all members but `has_it`. It walks through them until it finds no new one: a member may have started
+  /// another behind its back.
+  void signal(int number, pid_t has_it = 0) const;
 
   /// Whether no member is alive. It looks twice: one look can miss an orphan that changes hands in this very moment.
   bool is_gone() const { return members().empty() && members().empty(); }
 
  private:
+  template <class Function>
+  void for_each(Function function) const;
+
   std::vector<pid_t> strangers_;
   std::vector<pid_t> helpers_;
 };
 
-/// The living processes, whoever their parents are, that have `variable` ("NAME=value") in their environment, as far as
-/// this user may see that.
-std::vector<pid_t> processes_with(const std::string& variable);
+/// Sends a signal to the living processes, whoever their parents are, that have `variable` ("NAME=value") in their
+/// environment, as far as this user may see that. Returns how many they are.
+int signal_all_with(const std::string& variable, int number);
 
 }  // namespace redismutex::cli

@@ -27,7 +27,7 @@
 //
 // In order of time: the watcher starts the keeper. The keeper takes the lock, writes the page, tells the watcher, looks once
 // more whether the lease is long enough, and starts COMMAND. If it stands still anywhere in between, the watcher ends it
-// before the lease ends. The witness comes 2 ms after COMMAND, and the thread that renews 10 ms after it: a short job needs
+// before the lease ends. The witness comes 5 ms after COMMAND, and the thread that renews 10 ms after it: a short job needs
 // neither.
 //
 // Signals: all are blocked in all three processes and read as data. The watcher passes those that are sent to it on to the

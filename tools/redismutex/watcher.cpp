@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto kill_again_every = 5ms;      // what is started between two looks at the processes is caught by the next
 constexpr auto kill_limit = 10s;            // what has not ended by then hangs in the kernel, or is not ours to kill
 constexpr auto end_limit = 1s;              // for one of ours that was killed to be gone
-constexpr auto witness_starts_after = 2ms;  // a COMMAND that ends sooner hardly gets a signal, and is spared a process
+constexpr auto witness_starts_after = 5ms;  // a COMMAND that ends sooner hardly gets a signal, and is spared a process
 constexpr auto release_limit = 5s;          // for a keeper that has nothing to do any more but to give the lock back
 constexpr auto wait_ends_within = 1s;  // after a signal; a keeper that asks a silent server (DNS, too) may take longer
 constexpr auto never = BootClock::time_point::max();
@@ -96,11 +96,11 @@ void Watcher::handle(const signalfd_siginfo& info) {
   const auto signal = static_cast<int>(info.ssi_signo);
   if (!sent_by_terminal(info)) {
     const auto note = note_of(Note::What::for_command, info);
-    // Without a witness, or before there is a COMMAND, nobody else can have got it.
-    if (witness_ > 0 && !is_waiting()) {
-      sieve_.add(note, BootClock::now());
-    } else {
+    // Before there is a COMMAND, nobody else can have got it. Without a witness the keeper may have.
+    if (is_waiting()) {
       pass_on(note);
+    } else {
+      sieve_.add(note, BootClock::now());
     }
   } else if (signal == SIGHUP && ::getsid(0) == ::getpid()) {
     hang_up();

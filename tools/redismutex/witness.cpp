@@ -92,10 +92,7 @@ void Witness::kill_what_is_left() {
   const auto deadline = BootClock::now() + kill_limit;
   // Twice in a row: one look can miss a process that is just being started.
   for (int looks_without = 0; looks_without < 2 && BootClock::now() < deadline; ++looks_without) {
-    for (const auto process : processes_with(mark)) {
-      ::kill(process, SIGKILL);
-      looks_without = -1;
-    }
+    if (signal_all_with(mark, SIGKILL) > 0) looks_without = -1;
     if (looks_without < 0) ::poll(nullptr, 0, kill_again_every);
   }
 }
