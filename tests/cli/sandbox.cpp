@@ -6,8 +6,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
+#include <string_view>
 
 #include "support/posix.hpp"
 
@@ -65,27 +67,34 @@ Result run_prepared(const std::function<bool()>& prepare, const std::vector<std:
   });
   const auto status = process.wait(limit);
   if (!status) throw std::runtime_error("still running; stderr: " + err.read());
-  if (*status == exited(97)) throw std::runtime_error("this machine does not let us mount anything");
+  if (*status == exited(97)) throw std::runtime_error("the privileges could not be dropped");
   return {*status, out.read(), err.read()};
 }
 
 }  // namespace
 
 void enter_private_tmp() {
-  static const bool entered = enter_private_mounts() && mount_empty("/tmp");
+  static const bool entered = [] {
+    // A new /tmp would hide the program.
+    if (std::string_view(REDISMUTEX_COMMAND).starts_with("/tmp/")) return false;
+    if (!enter_private_mounts() || !mount_empty("/tmp")) return false;
+    const char* const temporary = std::getenv("TMPDIR");
+    if (temporary != nullptr) std::filesystem::create_directories(temporary);
+    return true;
+  }();
   static_cast<void>(entered);
 }
 
 Result redismutex_with_system_file(const std::string& text, const std::vector<std::string>& arguments,
                                    const std::vector<std::string>& environment) {
-  const auto hide_etc = [&] {
-    if (!enter_private_mounts() || !mount_empty("/etc")) return false;
-    if (text.empty()) return true;
-    std::filesystem::create_directory("/etc/redismutex");
-    write_file("/etc/redismutex/url", text);
-    return true;
-  };
-  return run_prepared(hide_etc, arguments, environment);
+  const Notes notes;
+  auto variables = environment;
+  variables.push_back("LD_PRELOAD=" SYSTEM_FILE_LIBRARY);
+  if (!text.empty()) {
+    notes.write("url", text);
+    variables.push_back("SYSTEM_FILE=" + notes.path("url"));
+  }
+  return run_prepared([] { return true; }, arguments, variables);
 }
 
 Result redismutex_without_privileges(const std::vector<std::string>& arguments,

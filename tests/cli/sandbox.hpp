@@ -8,11 +8,11 @@
 namespace redismutex::testing {
 
 /// Gives this process and those that it starts from now on a /tmp of their own, once: what is in the real one stays as it
-/// is. Where that is not allowed (some containers) all goes on in the real one.
+/// is. Where that is not allowed (some containers), or would hide the program, all goes on in the real one.
 void enter_private_tmp();
 
-/// Runs `redismutex ARGUMENTS...` where /etc has nothing but redismutex/url with this text; without a text, nothing at
-/// all. Throws std::runtime_error where that is not allowed.
+/// Runs `redismutex ARGUMENTS...` with exactly this environment, and with /etc/redismutex/url as if it had this text;
+/// without a text, as if there were none.
 Result redismutex_with_system_file(const std::string& text, const std::vector<std::string>& arguments,
                                    const std::vector<std::string>& environment);
 

@@ -168,8 +168,9 @@ class RunParser {
     run_.set_help_flag(help_flag, about_help);
     run_.add_option_function<std::string>(
             "--url", [this](const std::string& url) { set_url(url); },
-            "the server: redis://, rediss://, unix://, or embedded: for a private one\n"
-            "of this user on this machine; below are the other places for it")
+            "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
+            "embedded: for a private one of this user on this machine; the other\n"
+            "places for it are below")
         ->type_name("URL");
     run_.add_option("--url-file", url_file_, "a file with the URL; it may have a password")->type_name("FILE");
     auto* const nonblock = run_.add_flag_callback(

@@ -195,6 +195,8 @@ void Watcher::stop_with_the_job(int signal) {
   if (keeper_stops) ::kill(means_.keeper, SIGCONT);
 }
 
+std::string Watcher::stands_still() const { return "the process that keeps the lock '" + key_ + "' stands still"; }
+
 /// Does what is due, and says when the next thing is.
 BootClock::time_point Watcher::act() {
   const auto now = BootClock::now();
@@ -205,12 +207,13 @@ BootClock::time_point Watcher::act() {
     if (now < kill_at + patience) {
       if (has_asked_to_end_ || stop_at == never) return kill_at + patience;
       if (now < stop_at + patience) return stop_at + patience;
-      say("the process that keeps the lock '" + key_ + "' stands still; stopping the command", 0ms);
+      say(stands_still() + "; stopping the command", 0ms);
       means_.family.signal(SIGTERM);
       has_asked_to_end_ = true;
       return kill_at + patience;
     }
-    take_over({});
+    // On a busy machine both times may have come at once. Where the keeper is stopping COMMAND itself, it has said why.
+    take_over(has_asked_to_end_ || stop_at == never ? "" : stands_still());
   }
   if (!has_taken_over_ && is_waiting() && wait_ended_by_ != 0) {
     if (now < wait_ends_at_) return wait_ends_at_;

@@ -48,6 +48,7 @@ class Watcher {
   void pass_on(const Note& note);
   void stop_with_the_job(int signal);
   BootClock::time_point act();
+  std::string stands_still() const;
   BootClock::time_point await_release(BootClock::time_point now);
   void take_over(const std::string& reason);
   void start_witness();
