@@ -117,6 +117,15 @@ TEST_F(ExitStatusTest, IsChosenByTheUserForATakenLock) {
   EXPECT_EQ(run({"-n", "-q", "-E", "0", "free", "sh", "-c", "exit 75"}).status, exited(75));
 }
 
+// cron mails whatever a job writes, and has nearly no environment.
+TEST_F(ExitStatusTest, OfACronJobWhoseLockIsTakenIsChosenAndNothingIsSaid) {
+  someone_else_holds("k");
+  const auto result = redismutex_with_system_file(server_.url(), {"run", "-n", "-q", "-E", "0", "k", "true"},
+                                                  {"HOME=/", "LOGNAME=x", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"});
+  EXPECT_EQ(result.status, exited(0));
+  EXPECT_EQ(result.out + result.err, "");
+}
+
 TEST_F(ExitStatusTest, QuietHidesNoErrors) {
   server_.stop();
   const auto result = run({"-n", "-q", "-E", "0", "k", "true"});

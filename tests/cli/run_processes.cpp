@@ -52,7 +52,9 @@ std::vector<pid_t> RunMark::processes_of_command() const {
   for (const auto& directory : all_processes()) {
     if (contents(directory / "environ").find(variable_) == std::string::npos) continue;
     std::error_code error;
-    if (std::filesystem::read_symlink(directory / "exe", error) == REDISMUTEX_COMMAND) continue;
+    // One without a program has given back its memory: it is about to be a zombie, and may have been one of ours.
+    const auto program = std::filesystem::read_symlink(directory / "exe", error);
+    if (error || program == REDISMUTEX_COMMAND) continue;
     if (alive(pid_of(directory))) result.push_back(pid_of(directory));
   }
   return result;
