@@ -63,24 +63,27 @@ TEST_P(UsageError, IsExplained) {
 
 INSTANTIATE_TEST_SUITE_P(
     Words, UsageError,
-    ::testing::Values(Wrong{{}, {"subcommand 'run'", "try: redismutex --help"}},                        //
-                      Wrong{{"walk", "k", "true"}, {"'run'", "'walk'"}},                                //
-                      Wrong{{"-n", "k", "true"}, {"'run'", "'-n'"}},                                    //
-                      Wrong{{"run"}, {"KEY", "try: redismutex run --help"}},                            //
-                      Wrong{{"run", "k"}, {"COMMAND"}},                                                 //
-                      Wrong{{"run", "k", "--"}, {"COMMAND"}},                                           //
-                      Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                     //
-                      Wrong{{"run", std::string(5000, 'k'), "true"}, {"key", "4096"}},                  //
-                      Wrong{{"run", "--frob", "k", "true"}, {"--frob"}},                                //
-                      Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},           //
-                      Wrong{{"run", "-w"}, {"--wait"}},                                                 //
-                      Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},          //
-                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},             //
-                      Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                      //
-                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "31536000"}},          //
-                      Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                     //
-                      Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},  //
-                      Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}}));
+    ::testing::Values(Wrong{{}, {"subcommand 'run'", "try: redismutex --help"}},                               //
+                      Wrong{{"walk", "k", "true"}, {"'run'", "'walk'"}},                                       //
+                      Wrong{{"-n", "k", "true"}, {"'run'", "'-n'"}},                                           //
+                      Wrong{{"run"}, {"KEY", "try: redismutex run --help"}},                                   //
+                      Wrong{{"run", "k"}, {"COMMAND"}},                                                        //
+                      Wrong{{"run", "k", "--"}, {"COMMAND"}},                                                  //
+                      Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                            //
+                      Wrong{{"run", std::string(5000, 'k'), "true"}, {"key", "4096"}},                         //
+                      Wrong{{"run", "--frob", "k", "true"}, {"--frob"}},                                       //
+                      Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},                  //
+                      Wrong{{"run", "-w"}, {"--wait"}},                                                        //
+                      Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},                 //
+                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},                    //
+                      Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                             //
+                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "not a number of seconds"}},  //
+                      Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                            //
+                      Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},         //
+                      Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}},        //
+                      Wrong{{"run", "-E", "256", "k", "true"}, {"--conflict-exit-code", "256", "255"}},        //
+                      Wrong{{"run", "-E", "-1", "k", "true"}, {"--conflict-exit-code", "-1"}},                 //
+                      Wrong{{"run", "--background", "kill", "k", "true"}, {"--background", "'wait'"}}));
 
 INSTANTIATE_TEST_SUITE_P(Urls, UsageError,
                          ::testing::Values(Wrong{{"run", "--url", "", "k", "true"}, {"--url", "$REDIS_URL"}},

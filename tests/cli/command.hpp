@@ -36,6 +36,7 @@ class Notes {
  public:
   std::string variable() const { return "DIR=" + directory_.path(); }
   std::string path(const std::string& name) const { return directory_.file(name); }
+  const std::string& directory() const { return directory_.path(); }
 
   /// What is in the file now; empty if there is none.
   std::string read(const std::string& name) const;

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "command.hpp"
+#include "sandbox.hpp"
 #include "support/server.hpp"
 
 namespace redismutex::testing {
@@ -98,6 +99,70 @@ TEST_F(ExitStatusTest, Is75ForATakenLockAtOnceOrAfterTheWait) {
   }
   EXPECT_FALSE(std::ifstream(notes.path("ran")).good());
   EXPECT_EQ(server_.get("k"), "someone else");
+}
+
+// For cron, which sends all that is printed by mail: nothing, and success, when the lock is taken.
+TEST_F(ExitStatusTest, IsChosenByTheUserForATakenLock) {
+  someone_else_holds("k");
+  const auto chosen = run({"-n", "-E", "3", "k", "true"});
+  EXPECT_EQ(chosen.status, exited(3));
+  EXPECT_THAT(chosen.err, HasSubstr("'k' is taken"));
+  for (const auto& how : std::vector<std::vector<std::string>>{{"-n"}, {"-w", "0.1"}}) {
+    auto arguments = how;
+    arguments.insert(arguments.end(), {"--quiet", "--conflict-exit-code=0", "k", "true"});
+    const auto result = run(arguments);
+    EXPECT_EQ(result.status, exited(0));
+    EXPECT_EQ(result.out + result.err, "");
+  }
+  EXPECT_EQ(run({"-n", "-q", "-E", "0", "free", "sh", "-c", "exit 75"}).status, exited(75));
+}
+
+// cron mails whatever a job writes, and has nearly no environment.
+TEST_F(ExitStatusTest, OfACronJobWhoseLockIsTakenIsChosenAndNothingIsSaid) {
+  someone_else_holds("k");
+  const auto result = redismutex_with_system_file(server_.url(), {"run", "-n", "-q", "-E", "0", "k", "true"},
+                                                  {"HOME=/", "LOGNAME=x", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"});
+  EXPECT_EQ(result.status, exited(0));
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(ExitStatusTest, QuietHidesNoErrors) {
+  server_.stop();
+  const auto result = run({"-n", "-q", "-E", "0", "k", "true"});
+  EXPECT_EQ(result.status, exited(69));
+  EXPECT_THAT(result.err, HasSubstr(server_.socket_path()));
+}
+
+// exec() says "permission denied" of a directory that it can not look into; a shell says that there is no such program.
+TEST_F(ExitStatusTest, Is127WithAnUnreadableDirectoryInThePath) {
+  const Server server({.tcp = true});
+  const Notes notes;
+  const auto closed = notes.path("closed");
+  std::filesystem::create_directory(closed);
+  std::ofstream(notes.path("closed/hidden")) << "#!/bin/sh\n";
+  std::filesystem::permissions(closed, std::filesystem::perms::none);
+  for (const std::string program : {"no-such-program", "hidden", "-n"}) {
+    const auto result = redismutex_without_privileges(
+        {"run", "k", program}, {"REDIS_URL=" + server.tcp_url(), "PATH=" + closed + ":/usr/bin:/bin"});
+    EXPECT_EQ(result.status, exited(127)) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("cannot run '" + program + "': No such file"));
+  }
+  EXPECT_EQ(redismutex_without_privileges({"run", "k", "true"},
+                                          {"REDIS_URL=" + server.tcp_url(), "PATH=" + closed + ":/usr/bin:/bin"})
+                .status,
+            exited(0));
+  std::filesystem::permissions(closed, std::filesystem::perms::owner_all);
+}
+
+TEST_F(ExitStatusTest, Is126ForAProgramInThePathThatMayNotBeExecuted) {
+  const Server server({.tcp = true});
+  const Notes notes;
+  notes.write("here");
+  std::filesystem::permissions(notes.directory(), std::filesystem::perms(0755));
+  const auto result = redismutex_without_privileges(
+      {"run", "k", "here"}, {"REDIS_URL=" + server.tcp_url(), "PATH=" + notes.directory() + ":/usr/bin:/bin"});
+  EXPECT_EQ(result.status, exited(126));
+  EXPECT_THAT(result.err, HasSubstr("'here': Permission denied"));
 }
 
 TEST_F(ExitStatusTest, Is69WithoutAServer) {

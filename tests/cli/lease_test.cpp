@@ -24,8 +24,8 @@ class LeaseTest : public ::testing::Test {
  protected:
   ChildProcess start(const std::string& script) { return start_at(server_.url(), script); }
 
-  ChildProcess start_at(const std::string& url, const std::string& script) {
-    return start_redismutex({"run", "--expiry", std::to_string(expiry.count()), "k", "sh", "-c", script},
+  ChildProcess start_at(const std::string& url, const std::string& script, std::chrono::seconds lease = expiry) {
+    return start_redismutex({"run", "--expiry", std::to_string(lease.count()), "k", "sh", "-c", script},
                             {"REDIS_URL=" + url, notes_.variable()});
   }
 
@@ -148,18 +148,20 @@ TEST_F(LeaseTest, OfASilentServerStopsTheCommandInTime) {
 }
 
 TEST_F(LeaseTest, SurvivesAShortLossOfTheConnection) {
+  constexpr auto lease = 12s;  // leaves seconds for the renewal after an outage, however busy the machine is
   Proxy proxy(server_);
-  const auto process = start_at(proxy.url(), "echo $$ > $DIR/pid; until [ -e $DIR/end ]; do sleep 0.01; done; exit 6");
+  const auto process =
+      start_at(proxy.url(), "echo $$ > $DIR/pid; until [ -e $DIR/end ]; do sleep 0.01; done; exit 6", lease);
   noted_pid();
   const auto owner = server_.get("k");
-  const auto whole = std::chrono::milliseconds(expiry).count();
-  for (int outage = 0; outage < 3; ++outage) {
+  const auto whole = std::chrono::milliseconds(lease).count();
+  for (int outage = 0; outage < 2; ++outage) {
     proxy.refuse();
     proxy.cut_all(Ending::rst);
     // Long enough for at least one renewal to fail: they are due every third of the expiry.
-    ASSERT_TRUE(eventually(limit, [&] { return server_.pttl("k") < whole * 6 / 10; }));
+    ASSERT_TRUE(eventually(limit, [&] { return server_.pttl("k") < whole * 65 / 100; }));
     proxy.pass();
-    ASSERT_TRUE(eventually(limit, [&] { return server_.pttl("k") > whole * 8 / 10; }));
+    ASSERT_TRUE(eventually(limit, [&] { return server_.pttl("k") > whole * 8 / 10; })) << process.stderr_text();
   }
   EXPECT_EQ(server_.get("k"), owner);
   notes_.write("end");
@@ -168,7 +170,7 @@ TEST_F(LeaseTest, SurvivesAShortLossOfTheConnection) {
   EXPECT_EQ(result.err, "");
 }
 
-TEST_F(LeaseTest, LostStopsAllThatTheCommandStartedButNoDaemons) {
+TEST_F(LeaseTest, LostStopsAllThatTheCommandStarted) {
   const auto process = start(
       "setsid sleep 1000 & echo $! > $DIR/daemon;"
       "(sleep 1000 & echo $! > $DIR/orphan); (trap '' TERM; echo x > $DIR/deaf; sleep 1000) & echo $! > $DIR/child;"
@@ -183,9 +185,8 @@ TEST_F(LeaseTest, LostStopsAllThatTheCommandStartedButNoDaemons) {
   EXPECT_TRUE(ends_in_time(command, lost_at));
   EXPECT_TRUE(ends_in_time(orphan, lost_at));
   EXPECT_TRUE(ends_in_time(child, lost_at));
+  EXPECT_TRUE(ends_in_time(daemon, lost_at));
   expect_stopped(process, "could not be renewed");
-  EXPECT_TRUE(alive(daemon));
-  ::kill(daemon, SIGKILL);
 }
 
 TEST_F(LeaseTest, LostStopsACommandThatStandsStill) {

@@ -13,10 +13,7 @@
 namespace redismutex::testing {
 namespace {
 
-[[noreturn]] void become_job(const Program& program, int terminal) {
-  ::setpgid(0, 0);
-  ::tcsetpgrp(terminal, ::getpid());
-  ::signal(SIGTTOU, SIG_DFL);
+[[noreturn]] void become(const Program& program, int terminal) {
   for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(terminal, number);
   auto strings = program.arguments;
   std::vector<char*> arguments;
@@ -30,6 +27,26 @@ namespace {
   ::_exit(127);
 }
 
+[[noreturn]] void become_job(const Program& program, int terminal) {
+  ::setpgid(0, 0);
+  ::tcsetpgrp(terminal, ::getpid());
+  ::signal(SIGTTOU, SIG_DFL);
+  become(program, terminal);
+}
+
+Descriptor new_terminal() {
+  Descriptor master(checked(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "posix_openpt"));
+  checked(::grantpt(master.get()), "grantpt");
+  checked(::unlockpt(master.get()), "unlockpt");
+  return master;
+}
+
+std::string text_of_end(int status) {
+  std::ostringstream text;
+  text << (WIFEXITED(status) ? exited(WEXITSTATUS(status)) : killed_by(WTERMSIG(status)));
+  return text.str();
+}
+
 /// The shell: a session leader whose terminal this is.
 [[noreturn]] void be_shell(const Program& program, const char* terminal_name, const Channel& events) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -41,25 +58,17 @@ namespace {
   ::setpgid(job, job);
   events.send(std::to_string(job));
   for (int status = 0; ::waitpid(job, &status, WUNTRACED) == job;) {
-    std::ostringstream text;
-    if (WIFSTOPPED(status)) {
-      events.send("stopped");
-      continue;
-    }
-    text << (WIFEXITED(status) ? exited(WEXITSTATUS(status)) : killed_by(WTERMSIG(status)));
-    events.send(text.str());
+    events.send(WIFSTOPPED(status) ? "stopped" : text_of_end(status));
   }
   ::_exit(0);
 }
 
 }  // namespace
 
-TerminalJob::TerminalJob(const Program& program)
-    : master_(checked(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), "posix_openpt")) {
-  checked(::grantpt(master_.get()), "grantpt");
-  checked(::unlockpt(master_.get()), "unlockpt");
+TerminalJob::TerminalJob(const Program& program) : master_(new_terminal()) {
   const std::string terminal_name = ::ptsname(master_.get());
   shell_.emplace([&] {
+    master_ = Descriptor();  // or its terminal would never go away
     // A group leader, as every ChildProcess is, can not begin a session; its child can.
     const auto shell = checked(::fork(), "fork");
     if (shell == 0) be_shell(program, terminal_name.c_str(), events_);
@@ -83,5 +92,26 @@ void TerminalJob::resize() const {
 }
 
 void TerminalJob::go_on() const { checked(::kill(-pid_, SIGCONT), "kill"); }
+
+SessionLeader::SessionLeader(const Program& program) : master_(new_terminal()) {
+  const std::string terminal_name = ::ptsname(master_.get());
+  parent_.emplace([&] {
+    master_ = Descriptor();  // or its terminal would never go away
+    const auto leader = checked(::fork(), "fork");
+    if (leader == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::setsid();
+      become(program, checked(::open(terminal_name.c_str(), O_RDWR | O_CLOEXEC), "open"));
+    }
+    events_.send(std::to_string(leader));
+    int status = 0;
+    ::waitpid(leader, &status, 0);
+    events_.send(text_of_end(status));
+    return 0;
+  });
+  const auto first = events_.receive(limit);
+  if (!first) throw std::runtime_error("no program in the terminal");
+  pid_ = std::stoi(*first);
+}
 
 }  // namespace redismutex::testing

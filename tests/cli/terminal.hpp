@@ -33,10 +33,33 @@ class TerminalJob {
   /// What `fg` does to a stopped job.
   void go_on() const;
 
+  /// The terminal goes away.
+  void hang_up() { master_ = Descriptor(); }
+
  private:
   Descriptor master_;
   Channel events_;
   std::optional<ChildProcess> shell_;
+  pid_t pid_ = 0;
+};
+
+/// A program that is itself the leader of the session that has the terminal, as under `ssh -t` and `tmux new-session`.
+class SessionLeader {
+ public:
+  explicit SessionLeader(const Program& program);
+
+  pid_t pid() const noexcept { return pid_; }
+
+  /// The terminal goes away, as when its window is closed or the line is cut.
+  void hang_up() { master_ = Descriptor(); }
+
+  /// How the leader ended, as TerminalJob says it.
+  std::optional<std::string> end() { return events_.receive(limit); }
+
+ private:
+  Descriptor master_;
+  Channel events_;
+  std::optional<ChildProcess> parent_;
   pid_t pid_ = 0;
 };
 

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <iomanip>
@@ -14,6 +13,7 @@
 
 #include "exit_status.hpp"
 #include "messages.hpp"
+#include "url_source.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -43,23 +43,39 @@ constexpr auto usage_of_run = R"(Examples:
   redismutex run nightly-report ./report.sh         # wait for as long as it takes
   redismutex run -n nightly-report ./report.sh      # only if it is free (else exit status 75)
   redismutex run -w 30 deploy -- make deploy        # wait for at most 30 seconds
+  redismutex run -n -q -E 0 nightly ./report.sh     # for cron: silence and status 0 when it is taken
   redismutex run --url redis://db1:6379/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
   redismutex run --url embedded: k ./job            # one machine, without a server of its own
 
-Usage: redismutex run [--url URL] [-n | -w SECONDS] [--expiry SECONDS] [--fencing] KEY [--] COMMAND [ARG...]
+Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
 )";
 constexpr auto details_of_run =
-    R"(The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and what it started (but for daemons) get
-SIGTERM, and SIGKILL before the lease can end. Signals sent to redismutex are passed on to COMMAND, which sees
-REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key), and with --fencing REDISMUTEX_FENCING_TOKEN.
+    R"(The server's URL is the first that there is of: --url, --url-file, $REDISMUTEX_URL, $REDIS_URL,
+$CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url. A file has one line with a URL; lines that begin with # are
+comments. A password in --url is visible in the process list for a moment; one in the other places is not.
 
-A password in --url is visible in the process list for a moment; one in $REDIS_URL never is.
+COMMAND sees REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key), and with --fencing
+REDISMUTEX_FENCING_TOKEN. Every signal sent to redismutex is passed on to COMMAND, once. When the terminal goes away,
+COMMAND and all that it started get SIGHUP.
+
+The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and all that it started, daemons too, get
+SIGTERM, and SIGKILL before the lease can end. This holds when any one process of redismutex is killed (SIGKILL, out of
+memory) or stands still (SIGSTOP, a freezer). There are three: redismutex, its child lock-keeper, and signal-witness.
+How far it goes:
+  - redismutex and lock-keeper killed or stopped together: signal-witness kills COMMAND and what has $REDISMUTEX_VALUE in
+    its environment as COMMAND has. What has thrown that away runs on.
+  - All three killed together: COMMAND itself is killed, what it started runs on. All three frozen together: COMMAND runs
+    on until they go on. Against these, run all of it in a systemd unit or a container, which end and freeze as a whole,
+    or, as root: unshare --pid --fork --kill-child --mount-proc redismutex run ...
+  - What COMMAND has started by others (systemctl, at, docker) is not stopped. What it runs as another user (sudo) is
+    stopped only if redismutex is root.
+  - Without /proc only COMMAND itself is stopped.
 
 Exit status: that of COMMAND, 128+N if signal N ended it, or
-   64  usage error                       77  login refused
-   69  server unreachable                79  lock lost, and COMMAND stopped
-   70  internal error, or refused       126  COMMAND not executable
-   75  not acquired (-n, -w)            127  COMMAND not found)";
+   64  usage error, or no server named    77  login refused
+   69  server unreachable                 79  lock lost, and COMMAND stopped
+   70  internal error, or refused        126  COMMAND not executable
+   75  not acquired (-n, -w), or as -E    127  COMMAND not found)";
 
 struct SecondsRange {
   milliseconds least;
@@ -74,20 +90,30 @@ std::string in_seconds(milliseconds duration) {
 
 /// Reads seconds with or without a fraction. Rounds up: a limit must not become none at all.
 milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range) {
-  double seconds = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, seconds, std::chars_format::fixed);
-  if (error == std::errc::invalid_argument || stopped_at != end || std::isnan(seconds)) {
+  // Not std::from_chars(), which would have libm loaded for each run: 2 % of the time of `run true`.
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  if (text.empty() || text.find_first_not_of("-.0123456789") != std::string::npos || *end != '\0') {
     throw CLI::ValidationError(option, "'" + text + "' is not a number of seconds");
   }
   const std::chrono::duration<double> duration{seconds};
-  if (error == std::errc::result_out_of_range || duration > range.most) {
+  if (duration > range.most) {
     throw CLI::ValidationError(option, text + " is too much: at most " + in_seconds(range.most) + " seconds");
   }
   if (duration < range.least) {
     throw CLI::ValidationError(option, text + " is too little: at least " + in_seconds(range.least) + " seconds");
   }
   return std::chrono::ceil<milliseconds>(duration);
+}
+
+int parse_exit_status(const std::string& text) {
+  int status = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [stopped_at, error] = std::from_chars(text.data(), end, status);
+  if (error != std::errc{} || stopped_at != end || status < 0 || status > 255) {
+    throw CLI::ValidationError("--conflict-exit-code", "'" + text + "' is not an exit status: 0 to 255");
+  }
+  return status;
 }
 
 /// The words of `redismutex run`, divided at the point from which on they are no business of ours.
@@ -113,13 +139,6 @@ DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) 
   DividedWords divided{{words.begin(), after_key}, {after_key, words.end()}};
   if (!divided.command.empty() && divided.command.front() == "--") divided.command.erase(divided.command.begin());
   return divided;
-}
-
-void take_default_url(RunArguments& arguments) {
-  const char* const url = std::getenv("REDIS_URL");
-  const bool is_set = url != nullptr && *url != '\0';
-  arguments.url = is_set ? url : "redis://localhost:6379";
-  arguments.url_source = is_set ? UrlSource::environment : UrlSource::fallback;
 }
 
 /// CLI11's help, with examples and a usage line of our own, which also says what excludes what.
@@ -149,9 +168,11 @@ class RunParser {
     run_.set_help_flag(help_flag, about_help);
     run_.add_option_function<std::string>(
             "--url", [this](const std::string& url) { set_url(url); },
-            "the server: redis://, rediss://, unix://, or embedded: for a private one\n"
-            "of this user on this machine; default $REDIS_URL, else redis://localhost:6379")
+            "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
+            "embedded: for a private one of this user on this machine; the other\n"
+            "places for it are below")
         ->type_name("URL");
+    run_.add_option("--url-file", url_file_, "a file with the URL; it may have a password")->type_name("FILE");
     auto* const nonblock = run_.add_flag_callback(
         "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
     run_.add_option_function<std::string>(
@@ -162,6 +183,20 @@ class RunParser {
             "wait at most so long; 0 is the same as -n; without either, for ever")
         ->type_name("SECONDS")
         ->excludes(nonblock);
+    run_.add_option_function<std::string>(
+            "-E,--conflict-exit-code",
+            [this](const std::string& text) { arguments_.conflict_status = parse_exit_status(text); },
+            "the exit status for a mutex that is taken; default 75")
+        ->type_name("N");
+    run_.add_flag("-q,--quiet", arguments_.quiet,
+                  "say nothing about a mutex that is taken, nor about processes that are\n"
+                  "waited for; errors are still said");
+    run_.add_option_function<std::string>(
+            "--background", [this](const std::string& text) { set_background(text); },
+            "what becomes of processes that COMMAND leaves running when it ends:\n"
+            "wait (the default) keeps the lock until they have ended, too, and ends\n"
+            "only then; leave gives the lock back at once, and they run without it")
+        ->type_name("HOW");
     run_.add_option_function<std::string>(
             "--expiry", [this](const std::string& text) { set_expiry(text); },
             "how long others are locked out if this machine dies; default 7")
@@ -179,9 +214,9 @@ class RunParser {
   RunArguments finish(std::vector<std::string> command) && {
     if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
     if (command.empty()) throw CLI::RequiredError("COMMAND");
-    if (arguments_.url.empty()) take_default_url(arguments_);
+    find_url();
     if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
-      throw CLI::ValidationError("--url", "'embedded:' takes nothing after the colon");
+      throw CLI::ValidationError(arguments_.url_source, "'embedded:' takes nothing after the colon");
     }
     arguments_.command = std::move(command);
     return std::move(arguments_);
@@ -194,13 +229,33 @@ class RunParser {
     arguments_.url = url;
   }
 
+  void find_url() {
+    if (!arguments_.url.empty()) return;
+    const auto found = url_file_ ? url_in_file(*url_file_) : default_url();
+    arguments_.url = found.url;
+    arguments_.url_source = found.source;
+  }
+
+  void set_background(const std::string& text) {
+    if (text != "wait" && text != "leave") {
+      throw CLI::ValidationError("--background", "'" + text + "' is neither 'wait' nor 'leave'");
+    }
+    arguments_.background = text == "wait" ? Background::wait : Background::leave;
+  }
+
   void set_expiry(const std::string& text) {
     arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
   }
 
   CLI::App& run_;
-  RunArguments arguments_{
-      .url = {}, .url_source = UrlSource::option, .wait = {}, .expiry = 7s, .fencing = false, .key = {}, .command = {}};
+  std::optional<std::string> url_file_;
+  RunArguments arguments_{.url = {},
+                          .url_source = std::string{url_option},
+                          .wait = {},
+                          .expiry = 7s,
+                          .conflict_status = exit_status::not_acquired,
+                          .key = {},
+                          .command = {}};
 };
 
 void hide_password(char* word) {
@@ -241,6 +296,9 @@ std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> wo
   } catch (const CLI::CallForVersion& asked) {
     std::cout << asked.what() << std::endl;
     return 0;
+  } catch (const NoUrl& error) {
+    say(error.what());
+    return exit_status::usage;
   } catch (const CLI::ParseError& error) {
     say(error.what());
     say(std::string{"try: redismutex "} + (runs ? "run " : "") + "--help");

@@ -12,16 +12,25 @@ namespace redismutex::cli {
 /// The URL that stands for an EmbeddedServer.
 inline constexpr std::string_view embedded_url = "embedded:";
 
-/// Where the URL comes from; the last one is nobody's choice.
-enum class UrlSource { option, environment, fallback };
+/// RunArguments::url_source where it is the option.
+inline constexpr std::string_view url_option = "--url";
+
+/// What becomes of the processes that COMMAND started, once it has ended by itself.
+enum class Background {
+  wait,  // the lock is kept until they have ended, too
+  leave  // they go on without the lock
+};
 
 /// What the user asked `redismutex run` to do.
 struct RunArguments {
-  std::string url;  // as for Connection, or embedded_url
-  UrlSource url_source;
+  std::string url;                                // as for Connection, or embedded_url
+  std::string url_source;                         // its name: "--url", "$REDIS_URL", "/etc/redismutex/url"
   std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
   std::chrono::milliseconds expiry;
   bool fencing = false;
+  bool quiet = false;
+  int conflict_status;
+  Background background = Background::wait;
   std::string key;
   std::vector<std::string> command;  // the program and its arguments; never empty
 };
@@ -29,7 +38,7 @@ struct RunArguments {
 /// The exit status of an invocation that needs nothing done: help was printed, or what is wrong with the arguments.
 using Finished = int;
 
-/// Reads the words after the program's name, and $REDIS_URL where they have no --url.
+/// Reads the words after the program's name, and finds the URL where they have no --url: see url_source.hpp.
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words);
 
 /// Overwrites the passwords of URLs in argv, which `ps` shows to everyone. Copy the words first.

@@ -38,6 +38,12 @@ class BootTimer {
     checked(::timerfd_settime(descriptor_.get(), 0, &setting, nullptr), "timerfd_settime");
   }
 
+  /// Not readable until it is set again.
+  void disarm() {
+    const itimerspec setting{};
+    checked(::timerfd_settime(descriptor_.get(), 0, &setting, nullptr), "timerfd_settime");
+  }
+
   int descriptor() const noexcept { return descriptor_.get(); }
 
  private:

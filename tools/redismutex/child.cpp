@@ -1,17 +1,24 @@
 #include "child.hpp"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <array>
+#include <cstdlib>
 #include <cstring>
 
+#include "boot_clock.hpp"
 #include "exit_status.hpp"
-#include "process_tree.hpp"
+#include "messages.hpp"
 
 namespace redismutex::cli {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds kill_again_every{5};  // what was started amid a look at them is caught by the next
+constexpr auto kill_limit = 10s;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
@@ -35,56 +42,71 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
   return result;
 }
 
-struct Pipe {
-  Pipe() {
-    std::array<int, 2> ends{};
-    checked(::pipe2(ends.data(), O_CLOEXEC), "pipe2");
-    reader = Descriptor{ends[0]};
-    writer = Descriptor{ends[1]};
-  }
-
-  Descriptor reader;
-  Descriptor writer;
+struct Start {
+  char* const* arguments;
+  char* const* environment;
+  pid_t group;
+  const Signals& signals;
+  pid_t parent;
 };
 
-/// The child's side. Only async-signal-safe calls: other threads may have held any lock at the fork.
-[[noreturn]] void become(char* const* arguments, char* const* environment, const Signals& signals, pid_t parent,
-                         int error_pipe) {
+/// The child's side: it uses the parent's memory until it has become the command, while the parent stands still. Only
+/// async-signal-safe calls. Returns the error of exec().
+int become(const Start& start) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(exit_status::internal_error);  // it died before the line above took effect
-  signals.restore();
-  ::execvpe(arguments[0], arguments, environment);
-  const int error = errno;
-  [[maybe_unused]] const auto written = ::write(error_pipe, &error, sizeof error);
+  if (::getppid() != start.parent) ::_exit(exit_status::internal_error);  // it died before the line above took effect
+  if (start.group != 0) ::setpgid(0, start.group);
+  start.signals.restore();
+  ::execvpe(start.arguments[0], start.arguments, start.environment);
+  return errno;
+}
+
+/// Returns the child's pid, and in `error` why it could not become the command, or 0.
+[[gnu::noinline]] pid_t spawn(const Start& start, volatile int& error) {
+  // Copies no page tables, as fork() does: a third of the time. NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork)
+  const auto child = ::vfork();
+  if (child != 0) return child;
+  error = become(start);  // NOLINT(clang-analyzer-unix.Vfork): its calls are those that vfork() allows on Linux
   ::_exit(exit_status::not_found);
+}
+
+bool is_file(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && !S_ISDIR(found.st_mode);
+}
+
+/// Whether a directory of PATH has it. exec() says "permission denied" also of a directory that it can not look into.
+bool is_in_path(const std::string& program) {
+  const char* const path = std::getenv("PATH");
+  std::string_view rest{path != nullptr ? path : "/bin:/usr/bin"};
+  while (true) {
+    const auto directory = std::string{rest.substr(0, rest.find(':'))};
+    if (is_file((directory.empty() ? "." : directory) + "/" + program)) return true;
+    if (rest.find(':') == std::string_view::npos) return false;
+    rest.remove_prefix(rest.find(':') + 1);
+  }
 }
 
 /// What exec()'s `error` means to the user.
 CannotStart cannot_start(const std::string& program, int error) {
+  const bool is_path = program.find('/') != std::string::npos;
+  if (error == EACCES && !is_path && !is_in_path(program)) error = ENOENT;
   if (error != ENOENT) return {program, std::strerror(error), exit_status::not_executable};
-  if (program.find('/') != std::string::npos && ::access(program.c_str(), F_OK) == 0) {
+  if (is_path && is_file(program)) {
     return {program, "the interpreter that its first line names does not exist", exit_status::not_executable};
   }
   const std::string advice = program.starts_with('-') ? " (options of redismutex itself go before KEY)" : "";
   return {program, std::strerror(error) + advice, exit_status::not_found};
 }
 
-/// Returns the child's pid once it has become the command.
-pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables,
+pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, pid_t group,
             const Signals& signals) {
   const auto arguments = pointers(command);
   const auto environment_strings = environment_with(variables);
   const auto environment = pointers(environment_strings);
-  checked(::prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
-  Pipe failure;
-  const auto parent = ::getpid();
-  const auto child = checked(::fork(), "fork");
-  if (child == 0) become(arguments.data(), environment.data(), signals, parent, failure.writer.get());
-
-  failure.writer.close();
-  int error = 0;
-  // Closed without a word by a successful exec.
-  if (::read(failure.reader.get(), &error, sizeof error) != sizeof error) return child;
+  volatile int error = 0;
+  const auto child = checked(spawn({arguments.data(), environment.data(), group, signals, ::getpid()}, error), "vfork");
+  if (error == 0) return child;
   ::waitpid(child, nullptr, 0);
   throw cannot_start(command.front(), error);
 }
@@ -94,26 +116,49 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
 CannotStart::CannotStart(const std::string& program, const std::string& reason, int exit_status)
     : std::runtime_error{"cannot run '" + program + "': " + reason}, exit_status_{exit_status} {}
 
-Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& variables, const Signals& signals)
-    : pid_{start(command, variables, signals)} {}
+Child::Child(const std::vector<std::string>& command, const std::vector<std::string>& variables, pid_t group,
+             const Signals& signals)
+    : pid_{start(command, variables, group, signals)} {}
+
+Child::~Child() {
+  if (!all_have_ended_) kill_all();
+}
 
 std::optional<int> Child::reap() {
   int status = 0;
-  for (pid_t ended; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+  pid_t ended = 0;
+  while ((ended = ::waitpid(-1, &status, WNOHANG)) > 0) {
     if (ended != pid_) continue;  // an orphan of the command
     exit_status_ = WIFEXITED(status) ? WEXITSTATUS(status) : exit_status::ended_by_signal(WTERMSIG(status));
   }
+  // This process is the parent of all orphans: who has no children has no descendants.
+  if (ended < 0 && errno == ECHILD) all_have_ended_ = true;
   return exit_status_;
 }
 
-void Child::signal(int number) const {
-  if (!exit_status_) ::kill(pid_, number);
+void Child::pass_on(const Note& note) const {
+  if (!exit_status_) {
+    send_signal(pid_, note);
+  } else if (!all_have_ended_) {
+    for (const auto process : family_.members()) send_signal(process, note);
+  }
 }
 
-void Child::signal_family(int number) const {
-  for (const auto process : family()) ::kill(process, number);
+void Child::signal_all(int number) const {
+  if (!exit_status_) ::kill(pid_, number);  // the first of the family, before looking for the others
+  family_.signal(number, exit_status_ ? 0 : pid_);
 }
 
-std::vector<pid_t> Child::family() const { return descendants_in_session(::getpid(), exit_status_ ? 0 : pid_); }
+void Child::kill_all() {
+  const auto deadline = BootClock::now() + kill_limit;
+  for (reap(); !all_have_ended_; reap()) {
+    if (BootClock::now() >= deadline) {
+      say("processes of the command could not be killed");
+      ::_exit(exit_status::lock_lost);
+    }
+    signal_all(SIGKILL);
+    ::poll(nullptr, 0, static_cast<int>(kill_again_every.count()));
+  }
+}
 
 }  // namespace redismutex::cli

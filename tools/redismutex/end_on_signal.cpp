@@ -6,7 +6,8 @@
 
 namespace redismutex::cli {
 
-EndOnSignal::EndOnSignal(SignalReader& signals) : signals_{signals}, thread_{[this] { listen(); }} {}
+EndOnSignal::EndOnSignal(NoteSocket& watcher, SignalReader& signals)
+    : watcher_{watcher}, signals_{signals}, thread_{[this] { listen(); }} {}
 
 EndOnSignal::~EndOnSignal() { finish(); }
 
@@ -17,18 +18,28 @@ std::optional<int> EndOnSignal::finish() {
 }
 
 void EndOnSignal::listen() {
-  std::array<pollfd, 2> sources{{{signals_.descriptor(), POLLIN, 0}, {over_.descriptor(), POLLIN, 0}}};
-  while (true) {
+  std::array<pollfd, 3> sources{
+      {{watcher_.descriptor(), POLLIN, 0}, {signals_.descriptor(), POLLIN, 0}, {over_.descriptor(), POLLIN, 0}}};
+  while (!signal_) {
     ::poll(sources.data(), sources.size(), -1);
-    if (sources[1].revents != 0) return;
-    const auto info = signals_.next();
-    if (!info) continue;
-    const auto signal = static_cast<int>(info->ssi_signo);
-    if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) stop_as_by(signal);
-    if (!asks_to_end(signal)) continue;
-    signal_ = signal;
-    asked_to_end_.request_stop();
-    return;
+    signal_ = signal_that_asks_to_end(watcher_, signals_);
+    if (sources[2].revents != 0) return;
+  }
+  asked_to_end_.request_stop();
+}
+
+std::optional<int> signal_that_asks_to_end(NoteSocket& watcher, SignalReader& signals) {
+  report_signals(signals, watcher);
+  std::optional<int> result;
+  while (const auto note = watcher.next()) {
+    if (!result && asks_to_end(note->signal)) result = note->signal;
+  }
+  return watcher.closed() ? SIGKILL : result;
+}
+
+void report_signals(SignalReader& signals, const NoteSocket& watcher) {
+  while (const auto info = signals.next()) {
+    if (info->ssi_signo != SIGCHLD) watcher.send(note_of(Note::What::seen_by_keeper, *info));
   }
 }
 

@@ -5,15 +5,16 @@
 #include <thread>
 
 #include "event.hpp"
+#include "notes.hpp"
 #include "signals.hpp"
 
 namespace redismutex::cli {
 
-/// While it lives, a signal that would have ended this program makes a stop_token fire instead, and a signal that would
-/// have stopped it does. For the time in which the main thread waits for the lock and no command runs yet.
+/// While it lives, a signal that asks for an end makes a stop_token fire. For the time in which the keeper's main thread
+/// waits for the lock and there is no COMMAND yet. The end of the watcher counts as SIGKILL.
 class EndOnSignal {
  public:
-  explicit EndOnSignal(SignalReader& signals);
+  EndOnSignal(NoteSocket& watcher, SignalReader& signals);
   ~EndOnSignal();
   EndOnSignal(const EndOnSignal&) = delete;
   EndOnSignal& operator=(const EndOnSignal&) = delete;
@@ -26,11 +27,18 @@ class EndOnSignal {
  private:
   void listen();
 
+  NoteSocket& watcher_;
   SignalReader& signals_;
   std::stop_source asked_to_end_;
   std::optional<int> signal_;  // the thread's until it is joined
   Event over_;
   std::thread thread_;  // last: it uses all the others
 };
+
+/// The signal that has asked for an end up to now, if one has. The end of the watcher counts as SIGKILL.
+std::optional<int> signal_that_asks_to_end(NoteSocket& watcher, SignalReader& signals);
+
+/// Tells the watcher of the signals that came to the keeper itself: the watcher knows who else got them.
+void report_signals(SignalReader& signals, const NoteSocket& watcher);
 
 }  // namespace redismutex::cli

@@ -6,8 +6,15 @@
 
 namespace redismutex::cli {
 
-LeaseKeeper::LeaseKeeper(Lock& lock, LeaseTiming timing)
-    : lock_{lock}, timing_{timing}, thread_{[this](const std::stop_token& stop) { keep(stop); }} {}
+void publish_lease(LeasePage& page, const Lock& lock, LeaseTiming timing) noexcept {
+  const auto now = BootClock::now();  // before it is asked what is left: rather too early than too late
+  const auto ends_at = now + lock.valid_for();
+  page.set_kill_at(ends_at - timing.kill_margin());
+  page.set_stop_at(ends_at - timing.stop_margin());
+}
+
+LeaseKeeper::LeaseKeeper(Lock& lock, LeaseTiming timing, LeasePage& page)
+    : lock_{lock}, timing_{timing}, page_{page}, thread_{[this](const std::stop_token& stop) { keep(stop); }} {}
 
 std::string LeaseKeeper::last_failure() const {
   const std::lock_guard guard{mutex_};
@@ -32,6 +39,7 @@ void LeaseKeeper::keep(const std::stop_token& stop) {
 std::chrono::milliseconds LeaseKeeper::renew() {
   try {
     lock_.extend();
+    publish_lease(page_, lock_, timing_);
     note_failure({});
     return timing_.renew_every();
   } catch (const MutexUnlockError& error) {

@@ -9,15 +9,20 @@
 #include <thread>
 
 #include "event.hpp"
+#include "lease_page.hpp"
 #include "lease_timing.hpp"
 
 namespace redismutex::cli {
+
+/// Tells the watcher until when COMMAND may run under `lock`.
+void publish_lease(LeasePage& page, const Lock& lock, LeaseTiming timing) noexcept;
 
 /// Renews a lock for as long as it lives, in a thread of its own: a renewal may wait for a slow network, and who guards
 /// the command must not. While it lives, the others may only ask the Lock what is safe from any thread.
 class LeaseKeeper {
  public:
-  LeaseKeeper(Lock& lock, LeaseTiming timing);
+  /// Throws std::system_error if there is no thread to be had.
+  LeaseKeeper(Lock& lock, LeaseTiming timing, LeasePage& page);
   LeaseKeeper(const LeaseKeeper&) = delete;
   LeaseKeeper& operator=(const LeaseKeeper&) = delete;
 
@@ -38,6 +43,7 @@ class LeaseKeeper {
 
   Lock& lock_;
   LeaseTiming timing_;
+  LeasePage& page_;
   Event loss_;
   std::atomic<bool> lost_ = false;
   mutable std::mutex mutex_;

@@ -18,15 +18,21 @@ struct LeaseTiming {
   /// From a failed renewal to the next attempt.
   constexpr std::chrono::milliseconds retry_every() const { return expiry / 20; }
 
-  /// With this little left of a lease that could not be renewed, the command is asked to stop (SIGTERM).
-  constexpr std::chrono::milliseconds stop_margin() const {
-    return std::min(expiry / 5, std::chrono::milliseconds{5000});
+  /// With this little of the lease left it is killed. A command that has lost its lock already gets this much time to stop.
+  ///
+  /// On a busy machine a process of ours comes to run tens of milliseconds after its time, and so does a process of the
+  /// command that has to die. That does not depend on the length of the lease, so a short lease needs a large part of it.
+  constexpr std::chrono::milliseconds kill_margin() const {
+    return std::min(expiry / 4, std::chrono::milliseconds{500});
   }
 
-  /// With this little left it is killed. A command that has lost its lock already gets this much time to stop.
-  constexpr std::chrono::milliseconds kill_margin() const {
-    return std::min(expiry / 10, std::chrono::milliseconds{500});
+  /// With this little left of a lease that could not be renewed, the command is asked to stop (SIGTERM).
+  constexpr std::chrono::milliseconds stop_margin() const {
+    return std::min(kill_margin() + expiry / 8, std::chrono::milliseconds{5000});
   }
+
+  /// So much later the watcher does what the keeper should have done, and once more so much later the witness.
+  constexpr std::chrono::milliseconds watchers_patience() const { return kill_margin() / 5; }
 
   /// How long to wait for the server, so that a renewal without answer leaves time for others within the lease.
   constexpr std::chrono::milliseconds answer_timeout() const {

@@ -1,9 +1,50 @@
+// What `redismutex run` is made of: which process does what, and what each does when another one is killed or stands still.
+//
+//   shell
+//    └─ redismutex          the watcher (watcher.cpp): the process that the shell knows
+//        ├─ signal-witness  the witness (witness.cpp): gets the signals that are sent to the whole job
+//        └─ lock-keeper     the keeper (keeper.cpp, guard.cpp): has the connection and the lock
+//            └─ COMMAND     (child.cpp) and all that it starts
+//
+// The rule: no process that COMMAND started, in whatever way, runs when the lease can have ended. Watcher and keeper each
+// see to it without the other.
+//
+// - Both are subreapers: a process whose parent has ended becomes a child of the keeper, or, when that is dead, of the
+//   watcher. So all that COMMAND started descends from both, daemons too, and /proc shows it (family.cpp). When the keeper
+//   has no children left, nothing of COMMAND is left.
+// - The keeper renews the lock. It writes into a shared page (lease_page.hpp) when COMMAND has to be asked to end and when
+//   it has to be killed. If the lock is lost or can not be renewed, it does so.
+// - The watcher has no connection and needs no answer. It sleeps until the times in the page, and a little longer. If they
+//   have not moved by then, the keeper stands still. The watcher kills the keeper first, so that it can not start anything
+//   any more, and then all that COMMAND started. It does the same at once when the keeper is dead (SIGCHLD).
+// - The keeper sees the death of the watcher at its end of their connection (notes.hpp). It kills all that COMMAND started,
+//   gives the lock back, and ends. A watcher that stands still (Ctrl-Z) does no harm: the keeper goes on renewing.
+// - COMMAND and watcher are in the process group that the shell made; the keeper is in one of its own. So a SIGKILL to the
+//   whole group (timeout -s KILL) leaves the keeper alive to kill what has left the group.
+// - When watcher and keeper are killed or stand still together, the witness kills what has COMMAND's environment. It is no
+//   parent of anything, so the environment is all it can go by.
+// - When all three are killed together, the kernel kills COMMAND (PR_SET_PDEATHSIG), and nobody what COMMAND started.
+//
+// In order of time: the watcher starts the keeper. The keeper takes the lock, writes the page, tells the watcher, looks once
+// more whether the lease is long enough, and starts COMMAND. If it stands still anywhere in between, the watcher ends it
+// before the lease ends. The witness comes 5 ms after COMMAND, and the thread that renews 10 ms after it: a short job needs
+// neither.
+//
+// Signals: all are blocked in all three processes and read as data. The watcher passes those that are sent to it on to the
+// keeper, which sends them to its child COMMAND; while there is no COMMAND, one that asks for an end ends the wait. COMMAND
+// must get each signal once, so the watcher finds out which of them COMMAND got by itself (signal_sieve.hpp). What the
+// terminal sends, it sends to the whole foreground group: it is not passed on. But when the terminal goes away, the kernel
+// tells the session's leader alone; if that is the watcher, it has all that COMMAND started told (SIGHUP).
+//
+// With `--url embedded:` there is a server and its minder beside these, which belong to no run: see embedded_server.hpp.
+
 #include <fcntl.h>
 
 #include "arguments.hpp"
-#include "job_control.hpp"
+#include "failures.hpp"
 #include "run_command.hpp"
 #include "signals.hpp"
+#include "tls_program.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -20,14 +61,19 @@ void occupy_standard_descriptors() {
 
 int main(int argc, char** argv) {
   occupy_standard_descriptors();
-  std::vector<std::string> words(argv + 1, argv + argc);
+  const std::vector<std::string> words(argv + 1, argv + argc);
   hide_passwords(argv + 1);
-  const auto parsed = parse_arguments(std::move(words));
+  const auto parsed = parse_arguments(words);
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
+  const auto& arguments = std::get<RunArguments>(parsed);
+  try {
+    run_tls_program(arguments.url, argv[0], words);
+  } catch (const std::exception&) {
+    return say_failure(arguments);
+  }
 
   const Signals signals;
-  leave_process_for_the_shell(signals);
-  return run_command(std::get<RunArguments>(parsed), signals);
+  return run_command(arguments, signals, ProcessName{argv});
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ struct SpawnSettings {
     for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
       checked_spawn(::posix_spawn_file_actions_addopen(&files, number, "/dev/null", O_RDWR, 0), "addopen");
     }
+    // A pipe or a lock of the caller's would not end for as long as the server runs.
+    checked_spawn(::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1), "addclosefrom");
   }
   SpawnSettings(const SpawnSettings&) = delete;
   SpawnSettings& operator=(const SpawnSettings&) = delete;
@@ -38,7 +40,7 @@ std::optional<pid_t> spawn(std::string program, std::vector<std::string> argumen
   pid_t pid = 0;
   const int error =
       ::posix_spawnp(&pid, program.c_str(), &settings.files, &settings.attributes, pointers.data(), environ);
-  if (error == ENOENT) return std::nullopt;
+  if (error == ENOENT || error == EACCES) return std::nullopt;  // the latter also of a directory in PATH
   checked_spawn(error, program.c_str());
   return pid;
 }

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace redismutex::cli {
+
+/// All that descends from this process, as /proc shows it: also what has gone into a session of its own, or whose parent
+/// has ended. For that this process has to be a subreaper, the one whom the kernel gives orphans.
+class Family {
+ public:
+  /// Makes the calling process a subreaper. Its children that exist already, and all that descends from them, are no
+  /// business of ours.
+  Family();
+
+  /// A child of ours that is no member; its children are.
+  void exempt(pid_t helper) { helpers_.push_back(helper); }
+
+  /// The living members, parents before their children.
+  std::vector<pid_t> members() const;
+
+  /// Sends a signal to all members but `has_it`. It walks through them until it finds no new one: a member may have started
+  /// another behind its back.
+  void signal(int number, pid_t has_it = 0) const;
+
+  /// Whether no member is alive. It looks twice: one look can miss an orphan that changes hands in this very moment.
+  bool is_gone() const { return members().empty() && members().empty(); }
+
+ private:
+  template <class Function>
+  void for_each(Function function) const;
+
+  std::vector<pid_t> strangers_;
+  std::vector<pid_t> helpers_;
+};
+
+/// Sends a signal to the living processes, whoever their parents are, that have `variable` ("NAME=value") in their
+/// environment, as far as this user may see that. Returns how many they are.
+int signal_all_with(const std::string& variable, int number);
+
+}  // namespace redismutex::cli
