@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto expiry = 2s;  // the shortest with the full margin of half a second
 constexpr int few_tries = 24;
-constexpr unsigned at_once = 6;
+constexpr unsigned at_once = 4;
 
 // Half of what watcher and keeper have between their time and the end of the lease goes to their own waits. On a machine that
 // lets nobody run for longer than this, a process that outlives the lease is not theirs: the try is made again.

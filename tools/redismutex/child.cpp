@@ -156,7 +156,8 @@ void Child::kill_all() {
       say("processes of the command could not be killed");
       ::_exit(exit_status::lock_lost);
     }
-    signal_all(SIGKILL);
+    if (!exit_status_) ::kill(pid_, SIGKILL);  // first: it may be starting others
+    family_.kill();
     ::poll(nullptr, 0, static_cast<int>(kill_again_every.count()));
   }
 }

@@ -202,14 +202,21 @@ int signal_all_with(const std::string& variable, int number) {
 }
 
 void Family::signal(int number, pid_t has_it) const {
-  std::vector<pid_t> done{has_it};
+  std::vector<Known> done;
+  send_to_new_ones(number, done, has_it);
+}
+
+void Family::kill() { send_to_new_ones(SIGKILL, killed_, 0); }
+
+void Family::send_to_new_ones(int number, std::vector<Known>& done, pid_t has_it) const {
   bool found = true;
   for (int walk = 0; found && walk < most_walks; ++walk) {
     found = false;
     for_each([&](const Process& process, pid_t pid) {
-      if (contains(done, pid)) return;
+      const Known known{.pid = process.pid, .started_at = process.started_at};
+      if (pid == has_it || std::find(done.begin(), done.end(), known) != done.end()) return;
       send(process, pid, number);
-      done.push_back(pid);
+      done.push_back(known);
       found = true;
     });
   }

@@ -25,15 +25,29 @@ class Family {
   /// another behind its back.
   void signal(int number, pid_t has_it = 0) const;
 
+  /// Kills (SIGKILL) all members, in the same way. Those that it has killed before are left alone: they need the processor to
+  /// die, and to walk through them takes it.
+  void kill();
+
   /// Whether no member is alive. It looks twice: one look can miss an orphan that changes hands in this very moment.
   bool is_gone() const { return members().empty() && members().empty(); }
 
  private:
+  /// A process, which its number alone would not tell from a later one.
+  struct Known {
+    pid_t pid;
+    unsigned long long started_at;
+
+    friend bool operator==(const Known&, const Known&) = default;
+  };
+
   template <class Function>
   void for_each(Function function) const;
+  void send_to_new_ones(int number, std::vector<Known>& done, pid_t has_it) const;
 
   std::vector<pid_t> strangers_;
   std::vector<pid_t> helpers_;
+  std::vector<Known> killed_;
 };
 
 /// Sends a signal to the living processes, whoever their parents are, that have `variable` ("NAME=value") in their

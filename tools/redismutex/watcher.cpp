@@ -223,7 +223,7 @@ BootClock::time_point Watcher::act() {
   if (!has_taken_over_) return never;
   // The keeper first: it must not start anything any more.
   if (!keeper_ended_) ::kill(means_.keeper, SIGKILL);
-  means_.family.signal(SIGKILL);
+  means_.family.kill();
   return now + kill_again_every;
 }
 
