@@ -10,9 +10,28 @@
 #include "protocol/key.hpp"
 
 namespace redismutex {
+namespace {
 
-// Hidden, unlike what it is nested in: its base class is internal.
-struct [[gnu::visibility("hidden")]] Mutex::State final : net::ForkAware {
+/// A mutex that no child of fork() finds locked by a thread of the parent.
+class ForkSafe final : private net::ForkAware {
+ public:
+  ForkSafe() { register_for_fork(); }
+  ~ForkSafe() { unregister_for_fork(); }
+
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
+ private:
+  void before_fork() noexcept override { mutex_.lock(); }
+  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
+  void after_fork_in_child() noexcept override { mutex_.unlock(); }
+
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+struct Mutex::State {
   struct Held {
     std::thread::id by;
     Lock lock;
@@ -21,14 +40,12 @@ struct [[gnu::visibility("hidden")]] Mutex::State final : net::ForkAware {
   State(Connection connection, std::string key_text, const Options& options)
       : mutex{std::move(connection), options}, key{std::move(key_text)} {
     [[maybe_unused]] const protocol::Key checked{key};
-    register_for_fork();
   }
-  ~State() { unregister_for_fork(); }
 
   const RedisMutex mutex;
   const std::string key;
 
-  std::mutex guard;  // of held
+  ForkSafe guard;  // of held
   // The longest held first. More than one only when a lease ended while its thread was still inside: each unlocks its own.
   std::vector<Held> held;
 
@@ -49,11 +66,6 @@ struct [[gnu::visibility("hidden")]] Mutex::State final : net::ForkAware {
     expired = take_out(find(std::this_thread::get_id()));
     held.push_back({std::this_thread::get_id(), std::move(lock)});
   }
-
- private:
-  void before_fork() noexcept override { guard.lock(); }
-  void after_fork_in_parent() noexcept override { guard.unlock(); }
-  void after_fork_in_child() noexcept override { guard.unlock(); }
 };
 
 Mutex::Mutex(Connection connection, std::string key, Options options)

@@ -19,8 +19,8 @@ std::atomic<std::uint64_t> generation{0};
 class Gate {
  public:
   /// For how long a fork waits: until all have left, or so long at the most.
-  enum class Stay { short_, long_ };
-  static constexpr std::chrono::milliseconds patience_with_long_stays{100};
+  enum class Stay { brief, lasting };
+  static constexpr std::chrono::milliseconds patience_with_lasting_ones{100};
 
   void enter(Stay stay) {
     std::unique_lock lock{mutex_};
@@ -37,8 +37,8 @@ class Gate {
   void close() {
     std::unique_lock lock{mutex_};
     closed_ = true;
-    changed_.wait_for(lock, patience_with_long_stays, [this] { return long_stays_ == 0; });
-    changed_.wait(lock, [this] { return short_stays_ == 0; });
+    changed_.wait_for(lock, patience_with_lasting_ones, [this] { return lasting_ == 0; });
+    changed_.wait(lock, [this] { return brief_ == 0; });
     lock.release();
   }
 
@@ -50,17 +50,17 @@ class Gate {
 
   void open_in_child() {
     new (&changed_) std::condition_variable;  // those who wait at it are the parent's
-    long_stays_ = 0;                          // of the parent's threads
+    lasting_ = 0;                             // of the parent's threads
     closed_ = false;
     mutex_.unlock();
   }
 
  private:
-  int& inside(Stay stay) noexcept { return stay == Stay::long_ ? long_stays_ : short_stays_; }
+  int& inside(Stay stay) noexcept { return stay == Stay::lasting ? lasting_ : brief_; }
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  int short_stays_ = 0, long_stays_ = 0;
+  int brief_ = 0, lasting_ = 0;
   bool closed_ = false;
 };
 
@@ -128,16 +128,16 @@ void close_kept(int fd) noexcept {
 }
 
 HoldsOffFork::HoldsOffFork() noexcept {
-  if (holding_off++ == 0) registry().gate.enter(Gate::Stay::short_);
+  if (holding_off++ == 0) registry().gate.enter(Gate::Stay::brief);
 }
 
 HoldsOffFork::~HoldsOffFork() {
-  if (--holding_off == 0) registry().gate.leave(Gate::Stay::short_);
+  if (--holding_off == 0) registry().gate.leave(Gate::Stay::brief);
 }
 
-HoldsUpFork::HoldsUpFork() noexcept { registry().gate.enter(Gate::Stay::long_); }
+HoldsUpFork::HoldsUpFork() noexcept { registry().gate.enter(Gate::Stay::lasting); }
 
-HoldsUpFork::~HoldsUpFork() { registry().gate.leave(Gate::Stay::long_); }
+HoldsUpFork::~HoldsUpFork() { registry().gate.leave(Gate::Stay::lasting); }
 
 void ForkAware::register_for_fork() {
   const std::lock_guard lock{registry().mutex};

@@ -290,8 +290,11 @@ bool Link::read_once(Deadline deadline, Reading reading) try {
   }
   Stream::Transfer read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
   if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
-  if (read.status == Stream::Status::closed) fail({Failure::Kind::unreachable, std::move(read.why)});
-  if (read.status == Stream::Status::refused) fail({Failure::Kind::unusable, std::move(read.why)});
+  if (read.status == Stream::Status::closed) {
+    fail({Failure::Kind::unreachable, std::move(read.why)});
+  } else if (read.status == Stream::Status::refused) {
+    fail({Failure::Kind::unusable, std::move(read.why)});
+  }
   return read.status != Stream::Status::would_block;
 } catch (const std::exception& error) {
   fail(failure_of(Failure::Kind::unreachable, [&] { return std::string{error.what()}; }));

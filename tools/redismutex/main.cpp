@@ -41,6 +41,7 @@
 #include <fcntl.h>
 
 #include "arguments.hpp"
+#include "exit_status.hpp"
 #include "failures.hpp"
 #include "run_command.hpp"
 #include "signals.hpp"
@@ -59,16 +60,17 @@ void occupy_standard_descriptors() {
   }
 }
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   occupy_standard_descriptors();
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<std::string> words(argv + 1, argv + argc);
+  const std::vector<std::string> for_another_program(argv + 1, argv + argc);
   hide_passwords(argv + 1);
-  const auto parsed = parse_arguments(words);
+  const auto parsed = parse_arguments(std::move(words));
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
   const auto& arguments = std::get<RunArguments>(parsed);
   try {
-    run_tls_program(arguments.url, argv[0], words);
-  } catch (const std::exception&) {
+    run_tls_program(arguments.url, argv[0], for_another_program);
+  } catch (...) {
     return say_failure(arguments);
   }
 
@@ -79,4 +81,10 @@ int main(int argc, char** argv) {
 }  // namespace
 }  // namespace redismutex::cli
 
-int main(int argc, char** argv) { return redismutex::cli::main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return redismutex::cli::run(argc, argv);
+  } catch (...) {  // no memory for the arguments
+    return redismutex::cli::exit_status::internal_error;
+  }
+}
