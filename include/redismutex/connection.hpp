@@ -19,7 +19,7 @@ inline namespace REDISMUTEX_ABI {
 /// a socket of its own.
 class REDISMUTEX_EXPORT Connection {
  public:
-  /// Takes a URL; empty means $REDIS_URL, else redis://localhost:6379.
+  /// Takes a URL; empty means $REDISMUTEX_URL, else $REDIS_URL, else redis://localhost:6379.
   ///
   ///     redis://[[user]:password@]host[:port][/db]         port 6379 and database 0 by default; also valkey://
   ///     rediss://…                                          the same over TLS; also valkeys://

@@ -15,8 +15,10 @@ namespace {
 
 ConnectionOptions options_of(std::string_view url) {
   if (!url.empty()) return parse_url(url);
-  const char* from_environment = std::getenv("REDIS_URL");  // NOLINT(concurrency-mt-unsafe): only setenv() endangers it
-  if (from_environment != nullptr && *from_environment != '\0') return parse_url(from_environment);
+  for (const char* variable : {"REDISMUTEX_URL", "REDIS_URL"}) {
+    const char* const named = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): only setenv() endangers it
+    if (named != nullptr && *named != '\0') return parse_url(named);
+  }
   return {};
 }
 

@@ -26,6 +26,7 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Throws;
 using ::testing::ThrowsMessage;
 
 /// A socket that somebody may call.
@@ -158,12 +159,20 @@ TEST(NoServerAtAll, BadConnectionsAreRefused) {
               ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("port"), Not(HasSubstr("hunter2")))));
 }
 
-// Without a URL $REDIS_URL counts, malformed or not; when that is not set either, or empty, localhost does.
+// Without a URL $REDISMUTEX_URL counts, malformed or not, then $REDIS_URL; where neither is set, or both are empty, localhost.
 TEST(NoServerAtAll, TheEnvironmentNamesTheDefaultServer) {
   ASSERT_EQ(::setenv("REDIS_URL", "redis://host:no", 1), 0);
   EXPECT_THAT([] { Connection(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("port")));
   EXPECT_THAT([] { Connection(""); }, ThrowsMessage<std::invalid_argument>(HasSubstr("port")));
   EXPECT_NO_THROW(Connection("redis://other"));
+  ASSERT_EQ(::setenv("REDISMUTEX_URL", "redis://other", 1), 0);
+  EXPECT_NO_THROW(Connection());
+  ASSERT_EQ(::setenv("REDISMUTEX_URL", "redis://:no", 1), 0);
+  ASSERT_EQ(::setenv("REDIS_URL", "redis://other", 1), 0);
+  EXPECT_THAT([] { Connection(); }, Throws<std::invalid_argument>());
+  ASSERT_EQ(::setenv("REDISMUTEX_URL", "", 1), 0);
+  EXPECT_NO_THROW(Connection());
+  ASSERT_EQ(::unsetenv("REDISMUTEX_URL"), 0);
   ASSERT_EQ(::setenv("REDIS_URL", "", 1), 0);
   EXPECT_NO_THROW(Connection());
   ASSERT_EQ(::unsetenv("REDIS_URL"), 0);
