@@ -105,7 +105,9 @@ std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> 
     }
     const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
     return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, expiry_, *held) : nullptr;
-  } catch (const std::bad_alloc&) {
+  } catch (const Error&) {  // an outcome: whatever had to be given back is
+    throw;
+  } catch (...) {  // no memory, no thread
     take_back(machine, id);
     throw;
   }

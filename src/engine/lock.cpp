@@ -12,10 +12,11 @@ namespace {
 
 const std::string nothing;
 
-/// For who can not be told of the loss of a lock: it counts as lost from the start.
-const std::stop_source already_stopped = [] {
-  std::stop_source source;
-  source.request_stop();
+/// A token of it is for a lock whose loss nobody can be told of: such a lock counts as lost from the start. Made before there is
+/// need of it, and never destroyed: a lock may be looked at after main() has returned.
+const std::stop_source& already_stopped = *[] {
+  auto* const source = new std::stop_source;
+  source->request_stop();
   return source;
 }();
 

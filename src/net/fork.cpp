@@ -135,9 +135,9 @@ HoldsOffFork::~HoldsOffFork() {
   if (--holding_off == 0) registry().gate.leave(Gate::Stay::brief);
 }
 
-HoldsUpFork::HoldsUpFork() noexcept { registry().gate.enter(Gate::Stay::lasting); }
+DelaysFork::DelaysFork() noexcept { registry().gate.enter(Gate::Stay::lasting); }
 
-HoldsUpFork::~HoldsUpFork() { registry().gate.leave(Gate::Stay::lasting); }
+DelaysFork::~DelaysFork() { registry().gate.leave(Gate::Stay::lasting); }
 
 void ForkAware::register_for_fork() {
   const std::lock_guard lock{registry().mutex};

@@ -35,12 +35,12 @@ class HoldsOffFork {
 
 /// While a thread has one, fork() waits for it, but for 100 ms at the most: for calls that take their time, such as the look-up
 /// of a name. A child that was forked amid one may find the C library's locks taken: what it calls must have a time limit.
-class HoldsUpFork {
+class DelaysFork {
  public:
-  HoldsUpFork() noexcept;
-  ~HoldsUpFork();
-  HoldsUpFork(const HoldsUpFork&) = delete;
-  HoldsUpFork& operator=(const HoldsUpFork&) = delete;
+  DelaysFork() noexcept;
+  ~DelaysFork();
+  DelaysFork(const DelaysFork&) = delete;
+  DelaysFork& operator=(const DelaysFork&) = delete;
 };
 
 /// Something with threads or sockets of its own that fork() copies but that a child must not use.

@@ -67,7 +67,7 @@ Found look_up(const std::string& host, const std::string& port, int flags) {
 }
 
 Found look_up(const std::string& host, const std::string& port) {
-  const HoldsUpFork until_it_ends;
+  const DelaysFork until_it_ends;
   Found found = look_up(host, port, AI_ADDRCONFIG);
   // AI_ADDRCONFIG hides ::1 on machines whose only IPv6 address is the loopback's.
   return found.problem == 0 ? std::move(found) : look_up(host, port, 0);

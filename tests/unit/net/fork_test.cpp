@@ -140,14 +140,14 @@ TEST(Fork, IsHeldUpForAWhile) {
   const Member member{"member", calls};
   std::promise<void> held, let_go;
   std::thread holder{[&] {
-    const HoldsUpFork look_up;
+    const DelaysFork look_up;
     held.set_value();
     let_go.get_future().wait();
   }};
   held.get_future().wait();
   const auto start = std::chrono::steady_clock::now();
   EXPECT_TRUE(in_child([] {
-    const HoldsUpFork in_the_child;
+    const DelaysFork in_the_child;
     return in_child([] { return true; });  // the parent's does not hold it up
   }));
   EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms);
