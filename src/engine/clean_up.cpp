@@ -4,6 +4,7 @@
 #include <exception>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "engine/clock.hpp"
 #include "engine/session.hpp"
@@ -27,7 +28,10 @@ bool try_to_clean_up(Session& session, const Remains& remains) {
                              .former_details = remains.former_details,
                              .dead = protocol::Release::Dead::clear}};
   const auto failure = session.run(release, session.patience());
-  return failure && !failure->permanent() && now() + pause_between_tries < remains.until;
+  // A server that is busy or full is so for a while: what stays would be handed the lock, and nobody would take it.
+  const bool refused = !failure && std::holds_alternative<protocol::Refusal>(release.outcome());
+  const bool may_go_well_later = refused || (failure && !failure->permanent());
+  return may_go_well_later && now() + pause_between_tries < remains.until;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -36,6 +37,21 @@ bool enter_private_mounts() {
 }
 
 bool mount_empty(const char* path) { return ::mount("none", path, "tmpfs", 0, "mode=1777") == 0; }
+
+/// The same, but what is in /tmp of this project's own, if it was built there, can still be seen.
+bool mount_empty_tmp() {
+  const std::string program = REDISMUTEX_COMMAND;
+  if (!program.starts_with("/tmp/")) return mount_empty("/tmp");
+  const auto folder = program.substr(0, program.find('/', std::string_view{"/tmp/"}.size()));
+  const int project = ::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (project < 0 || !mount_empty("/tmp")) return false;
+  std::filesystem::create_directory(folder);
+  const auto from = "/proc/self/fd/" + std::to_string(project);
+  const bool mounted = ::mount(from.c_str(), folder.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0;
+  ::close(project);
+  if (!mounted) ::umount("/tmp");
+  return mounted;
+}
 
 [[noreturn]] void become(int program, const std::vector<std::string>& arguments,
                          const std::vector<std::string>& environment) {
@@ -75,9 +91,7 @@ Result run_prepared(const std::function<bool()>& prepare, const std::vector<std:
 
 void enter_private_tmp() {
   static const bool entered = [] {
-    // A new /tmp would hide the program.
-    if (std::string_view(REDISMUTEX_COMMAND).starts_with("/tmp/")) return false;
-    if (!enter_private_mounts() || !mount_empty("/tmp")) return false;
+    if (!enter_private_mounts() || !mount_empty_tmp()) return false;
     const char* const temporary = std::getenv("TMPDIR");
     if (temporary != nullptr) std::filesystem::create_directories(temporary);
     return true;

@@ -44,6 +44,30 @@ struct PushesTest : WithServer {
   }
 };
 
+// A wait ends while the server is busy, so its place can not be given up in that moment. It is as soon as the server listens: else
+// the next release would hand the lock to nobody.
+TEST_F(PushesTest, ABusyServerIsRidOfAPlaceAfterwards) {
+  const Connection waiting{server.url()};
+  const auto lock = RedisMutex{connection, sleepy}.acquire_lock("key");
+  auto gives_up = std::async(std::launch::async, [&] {
+    try {
+      return RedisMutex{waiting, sleepy}.try_acquire_lock_for("key", 300ms).has_value();
+    } catch (const ServerError&) {  // where it asked once more
+      return false;
+    }
+  });
+  ASSERT_TRUE(becomes(1));
+  const Stopwatch busy;
+  while_busy([&] {
+    EXPECT_FALSE(gives_up.get());
+    // The first attempt to give the place up is refused.
+    EXPECT_TRUE(eventually(limit, [&] { return busy.elapsed_ms() > 600; }));
+  });
+  const Stopwatch since;
+  EXPECT_TRUE(becomes(0));
+  EXPECT_LT(since.elapsed_ms(), soon_ms);
+}
+
 // A server that is busy for a moment refuses to subscribe, and to track keys. Afterwards a waiter is woken as before: by whoever
 // hands the lock over, and by a stranger who deletes the key.
 TEST_F(PushesTest, ABusyServerIsAskedAgain) {
