@@ -1,0 +1,87 @@
+#include "net/wire.hpp"
+
+#include <utility>
+
+#include "net/command.hpp"
+
+namespace redismutex::net {
+namespace {
+
+bool confirms_subscription(ReplyView push) {
+  if (push.size() == 0) return false;
+  const std::string_view kind = push[0].text();
+  return kind == "subscribe" || kind == "ssubscribe";
+}
+
+}  // namespace
+
+void Wire::submit(Call* call, std::span<const std::string_view> arguments, Deadline overdue_at) {
+  if (in_flight() == slots_.size()) grow();
+  const std::size_t before = queued_.size();
+  try {
+    append_command(queued_, arguments);
+  } catch (...) {
+    queued_.resize(before);
+    throw;
+  }
+  slot(last_) = {call, overdue_at};
+  if (call != nullptr) {
+    call->number_ = last_;
+    call->state_ = Call::State::in_flight;
+  }
+  ++last_;
+}
+
+void Wire::grow() {
+  std::vector<Slot> more(slots_.size() * 2);
+  for (std::uint64_t number = first_; number != last_; ++number) more[number & (more.size() - 1)] = slot(number);
+  slots_.swap(more);
+}
+
+std::string_view Wire::outgoing() noexcept {
+  if (sent_ == sending_.size()) {
+    sending_.clear();
+    sent_ = 0;
+    sending_.swap(queued_);
+  }
+  return std::string_view{sending_}.substr(sent_);
+}
+
+void Wire::received(std::string_view bytes, Received& received) {
+  resp_.feed(bytes);
+  while (const auto reply = resp_.next()) {
+    if (reply->type() == ReplyType::push && !confirms_subscription(*reply)) {
+      received.pushes.emplace_back(*reply);
+      continue;
+    }
+    if (first_ == last_) {
+      problem_ = "a reply that nobody asked for";
+      return;
+    }
+    if (Call* const call = slot(first_).call; call != nullptr) {
+      call->reply_ = Reply{*reply};
+      call->state_ = Call::State::answered;
+      received.over.add(*call);
+    }
+    ++first_;
+  }
+}
+
+bool Wire::withdraw(Call& call) noexcept {
+  if (call.state_ != Call::State::in_flight) return false;
+  slot(call.number_).call = nullptr;
+  call.state_ = Call::State::idle;
+  return true;
+}
+
+void Wire::fail(Calls& lost) noexcept {
+  for (; first_ != last_; ++first_) {
+    Call* const call = slot(first_).call;
+    if (call == nullptr) continue;
+    call->state_ = Call::State::lost;
+    lost.add(*call);
+  }
+  queued_.clear();
+}
+
+}  // namespace redismutex::net
