@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests resp_fuzzer url_fuzzer
+sanitized = redismutex_unit_tests redismutex_integration_tests resp_fuzzer url_fuzzer wire_fuzzer
 
 # How long `make soak` runs; 0: until it is stopped.
 MINUTES ?= 5

@@ -69,8 +69,8 @@ class Session {
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
                                   Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
 
-  /// Sends a request whose answer is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that is
-  /// returned. None if there is no connection.
+  /// Sends a request that nobody waits for: `call` is told when it is over. Returns the link that it went to; none if there is no
+  /// connection.
   std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
 
   /// The live connection, see net::Node::link.
@@ -173,12 +173,12 @@ class Session {
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(net::ReplyView push);
   struct Calls {
-    net::Call* main;
-    net::Call* next;  ///< for protocol::Request::next
+    net::BlockingCall* main;
+    net::BlockingCall* next;  ///< for protocol::Request::next
   };
   net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, Calls calls,
                                   net::Deadline deadline, const std::stop_token& stop);
-  void send(const protocol::Request& request, net::Link& link, Calls calls) const;
+  void send(const protocol::Request& request, net::Link& link, net::Call* main, net::Call* next) const;
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
   void note_means(Pushes::Next next, std::size_t means, std::string_view error);
   void greet(net::Link& link, const net::Greeting& greeting);

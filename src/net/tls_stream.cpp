@@ -186,8 +186,7 @@ Stream::Transfer TlsStream::read_blocking(std::span<char> buffer) {
     Transfer read = read_now(buffer);
     if (read.status != Status::would_block) return read;
     pollfd polled{fd(), POLLIN, 0};
-    // After a signal, too: another poll() would have the whole time.
-    if (::poll(&polled, 1, static_cast<int>(timeout_.count())) <= 0) return read;
+    if (::poll(&polled, 1, -1) <= 0) return read;
   }
 }
 

@@ -24,8 +24,7 @@ class TlsStream final : public Stream {
   /// Shakes hands. `host` is what the certificate must carry unless the options name another. Reports an untrusted,
   /// expired or misnamed certificate as `unusable`, with OpenSSL's own reason.
   static std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, TlsContext& tls, const std::string& host,
-                                                                std::chrono::milliseconds timeout, Deadline deadline,
-                                                                const Kick& kick);
+                                                                Deadline deadline, const Kick& kick);
   ~TlsStream() override;
 
   Transfer read_now(std::span<char> buffer) override;
@@ -41,7 +40,7 @@ class TlsStream final : public Stream {
   };
   using Session = std::unique_ptr<SSL, FreeSession>;
 
-  TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout);
+  TlsStream(Socket socket, Session session);
   static std::variant<Session, Failure> make_session(TlsContext& tls, const std::string& host, int fd);
   static std::variant<std::monostate, Failure> shake_hands(SSL* session, int fd, const std::string& host,
                                                            Deadline deadline, const Kick& kick);
@@ -49,7 +48,6 @@ class TlsStream final : public Stream {
   std::mutex mutex_;  // guards session_
   Socket socket_;
   Session session_;
-  std::chrono::milliseconds timeout_;
 };
 
 }  // namespace redismutex::net

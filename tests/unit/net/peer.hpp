@@ -4,7 +4,9 @@
 #include <sys/time.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +20,8 @@
 #include "net/link.hpp"
 #include "net/plain_stream.hpp"
 #include "net/poll.hpp"
+#include "net/reactor.hpp"
+#include "net/wire.hpp"
 #include "shown.hpp"
 
 /// What the tests of net::Link stand on: a link over a socket pair whose other end is the test.
@@ -110,10 +114,13 @@ class Linked {
  public:
   struct Settings {
     std::chrono::milliseconds reply_timeout = limit;
-    std::chrono::milliseconds stream_timeout = reply_timeout;
-    Link::PushHandler on_push = [](ReplyView) {};
+    std::function<void(ReplyView)> on_push = [](ReplyView) {};
+    std::function<void()> on_broken = {};
     /// Puts another stream around the socket's own.
     std::function<std::unique_ptr<Stream>(std::unique_ptr<Stream>)> wrap = {};
+    /// What the login has left.
+    Greeting greeting = {};
+    std::function<Wire()> wire = [] { return Wire{}; };
   };
 
   Linked() : Linked{Settings{}} {}
@@ -129,7 +136,7 @@ class Linked {
   }
 
   static std::unique_ptr<Stream> make_stream(const Settings& settings, Descriptor socket) {
-    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)}, settings.stream_timeout);
+    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)});
     if (settings.wrap) return settings.wrap(std::move(stream));
     return stream;
   }
@@ -137,7 +144,9 @@ class Linked {
   Linked(const Settings& settings, Pair ends)
       : socket{ends.first.get()},
         peer{std::move(ends.second)},
-        link{make_stream(settings, std::move(ends.first)), settings.reply_timeout, settings.on_push} {}
+        link{Reactor::shared(),       make_stream(settings, std::move(ends.first)),
+             settings.wire(),         settings.greeting,
+             settings.reply_timeout, {.on_push = settings.on_push, .on_broken = settings.on_broken}} {}
 
  public:
   const int socket;  ///< the link's own
@@ -145,10 +154,50 @@ class Linked {
   Link link;
 };
 
+/// Some calls of one thread, which it waits for one after the other.
+class Burst {
+ public:
+  explicit Burst(int size) {
+    for (int i = 0; i < size; ++i) calls_.emplace_back(caller_);
+  }
+  BlockingCall& operator[](std::size_t index) { return calls_[index]; }
+  auto begin() { return calls_.begin(); }
+  auto end() { return calls_.end(); }
+
+ private:
+  Caller caller_;
+  std::deque<BlockingCall> calls_;
+};
+
+/// One call of a thread.
+class Request {
+ public:
+  operator BlockingCall&() { return call_; }  // NOLINT(google-explicit-constructor): it is one
+  BlockingCall* operator&() { return &call_; }  // NOLINT(google-runtime-operator): as above
+  ReplyView reply() const { return call_.reply(); }
+
+ private:
+  Caller caller_;
+  BlockingCall call_{caller_};
+};
+
 /// Sends a command of one word.
 inline void send(Link& link, Call& call, std::string_view word) {
   const std::array arguments{word};
   link.send({{&call, arguments}});
 }
+inline void send(Link& link, Request& request, std::string_view word) {
+  send(link, static_cast<BlockingCall&>(request), word);
+}
+
+/// A call that nobody waits for.
+class Posted final : public Call {
+ public:
+  Posted() : Call{[](Call& call) noexcept { ++static_cast<Posted&>(call).times_over_; }} {}
+  int times_over() const noexcept { return times_over_; }
+
+ private:
+  std::atomic<int> times_over_{0};
+};
 
 }  // namespace redismutex::net
