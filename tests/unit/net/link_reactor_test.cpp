@@ -214,11 +214,15 @@ TEST(LinkReactor, KeepsAwayFromABusyConnection) {
   server.join();
 }
 
+class LinkReactorOver : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Transports, LinkReactorOver, ::testing::Bool(),
+                         [](const auto& parameter) { return parameter.param ? "Tcp" : "Unix"; });
+
 // With callers that come and go, calls that nobody waits for, and pushes between, nothing is lost.
-TEST(LinkReactor, CallersComeAndGo) {
+TEST_P(LinkReactorOver, CallersComeAndGo) {
   constexpr int threads = 4, round_trips = 1000;
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
+  Linked linked{{.tcp = GetParam(), .on_push = [&](ReplyView) { ++pushes; }}};
   std::thread server{[&] {
     while (linked.peer.receive()) {
       if (!linked.peer.send("+OK\r\n") || !linked.peer.send(push)) return;

@@ -517,7 +517,11 @@ TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
   EXPECT_EQ(dirty, 0);
 }
 
-// ---- many threads ----
+// ---- many threads, over unix sockets and TCP, at which callers sleep differently ----
+
+class LinkWaitOver : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Transports, LinkWaitOver, ::testing::Bool(),
+                         [](const auto& parameter) { return parameter.param ? "Tcp" : "Unix"; });
 
 /// Answers ECHO with its argument, until the link ends.
 class EchoServer {
@@ -567,9 +571,9 @@ int total(int threads, const std::function<int(int)>& body) {
 }
 
 // Each of many threads gets its own replies over one link, with the reading handed from one to the other all the time.
-TEST(LinkWait, ManyThreadsShareOneLink) {
+TEST_P(LinkWaitOver, ManyThreadsShareOneLink) {
   constexpr int threads = 8, calls = 2000;
-  Linked linked;
+  Linked linked{{.tcp = GetParam()}};
   const EchoServer server{linked};
   const int right = total(threads, [&](int thread) {
     int count = 0;
@@ -586,10 +590,10 @@ TEST(LinkWait, ManyThreadsShareOneLink) {
 
 // The same when waits end at any moment: short deadlines, stops from another thread, several calls a thread, pushes in
 // between and events that they set. No wait ends without a reason, and no reply goes astray.
-TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
+TEST_P(LinkWaitOver, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
   constexpr int threads = 4, calls = 500;
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
+  Linked linked{{.tcp = GetParam(), .on_push = [&](ReplyView) { ++pushes; }}};
   std::atomic<int> wrong{0};
   {
     const EchoServer server{linked, 7};
@@ -629,10 +633,10 @@ TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
 }
 
 // A link that fails amid many callers ends every call: none is left waiting, and each has its own answer or none.
-TEST(LinkWait, AFailureAmidManyCallersReachesAll) {
+TEST_P(LinkWaitOver, AFailureAmidManyCallersReachesAll) {
   constexpr int threads = 8;
   for (int round = 0; round < 5; ++round) {
-    Linked linked;
+    Linked linked{{.tcp = GetParam()}};
     const EchoServer server{linked};
     std::atomic<int> answered{0};
     std::thread breaker{[&] {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -114,6 +116,7 @@ class Linked {
  public:
   struct Settings {
     std::chrono::milliseconds reply_timeout = limit;
+    bool tcp = false;  ///< over the loopback interface, in place of unix sockets
     std::function<void(ReplyView)> on_push = [](ReplyView) {};
     std::function<void()> on_broken = {};
     /// Puts another stream around the socket's own.
@@ -124,7 +127,7 @@ class Linked {
   };
 
   Linked() : Linked{Settings{}} {}
-  explicit Linked(const Settings& settings) : Linked{settings, make_pair()} {}
+  explicit Linked(const Settings& settings) : Linked{settings, settings.tcp ? make_tcp_pair() : make_pair()} {}
 
  private:
   using Pair = std::pair<Descriptor, Descriptor>;
@@ -133,6 +136,23 @@ class Linked {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) throw std::runtime_error{"socketpair"};
     return {Descriptor{ends[0]}, Descriptor{ends[1]}};
+  }
+
+  static Pair make_tcp_pair() {
+    const Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    Descriptor ours{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const bool connected = ::bind(listener.get(), any, size) == 0 && ::listen(listener.get(), 1) == 0 &&
+                           ::getsockname(listener.get(), any, &size) == 0 && ::connect(ours.get(), any, size) == 0;
+    Descriptor peers{connected ? ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC) : -1};
+    if (!peers.valid()) throw std::runtime_error{"no TCP connection to ourselves"};
+    const int on = 1;
+    for (const int fd : {ours.get(), peers.get()}) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return {std::move(ours), std::move(peers)};
   }
 
   static std::unique_ptr<Stream> make_stream(const Settings& settings, Descriptor socket) {
