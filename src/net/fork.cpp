@@ -109,6 +109,16 @@ Registry& registry() {
   return *instance;
 }
 
+// When the program is loaded: a fork amid the first use of the registry would leave the child with one that is never there.
+[[maybe_unused]] const bool watches_forks_from_the_start = [] {
+  try {
+    registry();
+    return true;
+  } catch (const std::bad_alloc&) {  // whoever needs it tries again
+    return false;
+  }
+}();
+
 }  // namespace
 
 std::uint64_t fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 namespace redismutex::net {
@@ -17,6 +18,34 @@ template <class Value>
 void leave_alone(Value value) {
   static_cast<void>(new Value{std::move(value)});  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
 }
+
+/// One of its kind in each process: a child of fork() gets a new one, and the parent's is left in memory untouched, because a
+/// thread that does not exist there may have been in the midst of it. Never destroyed. Lock-free.
+template <class Value>
+class OnePerProcess {
+ public:
+  /// Makes one if this process has none yet. Several threads may make one at the same time; the first has its way. Throws
+  /// std::bad_alloc, and what the constructor throws.
+  Value& get() {
+    for (;;) {
+      Made* present = made_.load(std::memory_order_acquire);
+      if (present != nullptr && present->generation == fork_generation()) return present->value;
+      auto fresh = std::make_unique<Made>(present);
+      if (made_.compare_exchange_strong(present, fresh.get())) return fresh.release()->value;
+    }
+  }
+
+ private:
+  struct Made {
+    explicit Made(Made* parents) : before{parents} {}
+
+    Made* const before;  // or a leak detector would miss it
+    const std::uint64_t generation = fork_generation();
+    Value value{};
+  };
+
+  std::atomic<Made*> made_{nullptr};
+};
 
 /// Has `open` open a descriptor (-1: it could not), of which no child of fork() gets a copy: it is closed within fork(), also
 /// in one that another thread begins at this moment. To be closed by close_kept(), in the process that opened it.
