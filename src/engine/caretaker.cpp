@@ -127,7 +127,6 @@ void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
 /// With the lock held.
 void Caretaker::wake() {
   next_look_ = Instant{};
-  if (interruption_ != nullptr) attended_->set(*interruption_);
   changed_.notify_one();
 }
 
@@ -301,14 +300,9 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
     return make_all_due();
   }
   if (next_look_ != until) return;  // woken meanwhile
-  net::Event interruption;
-  attended_ = link.get();
-  interruption_ = &interruption;
-  lock.unlock();
-  link->attend(interruption, until == never ? net::Deadline::max() : deadline_at(until));
-  lock.lock();
-  interruption_ = nullptr;
-  attended_ = nullptr;
+  link->want_pushes(true);
+  changed_.wait_until(lock, deadline_at(std::min(until, now() + longest_retry)),
+                      [this] { return stopping_.stop_requested() || next_look_ == Instant{}; });
 }
 
 void Caretaker::after_fork_in_child() noexcept {
@@ -322,8 +316,6 @@ void Caretaker::after_fork_in_child() noexcept {
   by_key_.clear();
   next_look_ = never;
   link_id_ = 0;
-  attended_ = nullptr;
-  interruption_ = nullptr;
   mutex_.unlock();
 }
 

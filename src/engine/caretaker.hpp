@@ -110,8 +110,6 @@ class Caretaker final : private net::ForkAware {
   protocol::Instant next_look_ = protocol::Instant::max();  // when the thread wakes by itself
   std::uint64_t link_id_ = 0;                               // on which the server knows what to tell us
   unsigned failures_ = 0;                                   // in a row
-  net::Link* attended_ = nullptr;                           // set while the thread sleeps at a link
-  net::Event* interruption_ = nullptr;
   std::thread thread_;
 };
 

@@ -277,8 +277,8 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
   return polled[0].revents != 0;
 }
 
-/// Reads what is there, and completes calls. `reader`: the caller that has the reading; null: the reactor.
-void Link::take_in(Caller* reader, Stream::Transfer (Stream::*read)(std::span<char>)) noexcept {
+/// One read, and what comes of it. `reader`: the caller that has the reading; null: the reactor.
+void Link::take_in(Caller* reader, Read how) noexcept {
   std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
   News news;
   bool has_pushes = false;
@@ -286,7 +286,7 @@ void Link::take_in(Caller* reader, Stream::Transfer (Stream::*read)(std::span<ch
     std::optional<Failure> failure;
     Lock lock{mutex_, std::defer_lock};
     try {
-      Stream::Transfer got = (stream_.get()->*read)(buffer);
+      Stream::Transfer got = (stream_.get()->*how)(buffer);
       lock.lock();
       if (failure_) return;
       if (got.status == Stream::Status::ok) {

@@ -120,6 +120,7 @@ class Link final : private Reactor::Source {
   friend class BlockingCall;
   using Lock = std::unique_lock<std::mutex>;
   using Spot = ParkingLot::Spot;
+  using Read = Stream::Transfer (Stream::*)(std::span<char>);
 
   /// What is to be told when the lock is free again.
   struct News {
@@ -146,7 +147,7 @@ class Link final : private Reactor::Source {
   std::optional<Spot> hand_over_reading() noexcept;
   void read(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
   bool poll(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
-  void take_in(Caller* reader, Stream::Transfer (Stream::*read)(std::span<char>)) noexcept;
+  void take_in(Caller* reader, Read how) noexcept;
   std::size_t take_off(const Calls& over) noexcept;
   void handle_pushes() noexcept;
   void finish(News& news) noexcept;

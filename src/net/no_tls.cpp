@@ -7,7 +7,7 @@ namespace {
 class NoTls final : public Tls {
  public:
   std::variant<std::unique_ptr<Stream>, Failure> connect(Socket /*socket*/, const std::string& /*host*/,
-                                                         std::chrono::milliseconds /*timeout*/, Deadline /*deadline*/,
+                                                         Deadline /*deadline*/,
                                                          const Kick& /*kick*/) override {
     return Failure{Failure::Kind::unusable, "this library was built without TLS"};
   }

@@ -13,9 +13,9 @@ class OpenSslTls final : public Tls {
   explicit OpenSslTls(const TlsOptions& options) : context_{options} {}
 
   std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, const std::string& host,
-                                                         std::chrono::milliseconds timeout, Deadline deadline,
+                                                         Deadline deadline,
                                                          const Kick& kick) override {
-    return TlsStream::connect(std::move(socket), context_, host, timeout, deadline, kick);
+    return TlsStream::connect(std::move(socket), context_, host, deadline, kick);
   }
 
  private:

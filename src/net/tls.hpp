@@ -23,7 +23,7 @@ class Tls {
 
   /// Shakes hands over a connected socket. See TlsStream::connect.
   virtual std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, const std::string& host,
-                                                                 std::chrono::milliseconds timeout, Deadline deadline,
+                                                                 Deadline deadline,
                                                                  const Kick& kick) = 0;
 };
 

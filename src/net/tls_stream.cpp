@@ -154,7 +154,7 @@ std::variant<std::monostate, Failure> TlsStream::shake_hands(SSL* session, int f
 
 std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Socket socket, TlsContext& tls,
                                                                   const std::string& host,
-                                                                  std::chrono::milliseconds timeout, Deadline deadline,
+                                                                  Deadline deadline,
                                                                   const Kick& kick) {
   ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
   auto made = make_session(tls, host, socket.get());
@@ -162,11 +162,11 @@ std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Socket socket,
   auto& session = std::get<Session>(made);
   auto shaken = shake_hands(session.get(), socket.get(), host, deadline, kick);
   if (auto* failure = std::get_if<Failure>(&shaken)) return std::move(*failure);
-  return std::unique_ptr<Stream>{new TlsStream{std::move(socket), std::move(session), timeout}};
+  return std::unique_ptr<Stream>{new TlsStream{std::move(socket), std::move(session)}};
 }
 
-TlsStream::TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout)
-    : socket_{std::move(socket)}, session_{std::move(session)}, timeout_{timeout} {}
+TlsStream::TlsStream(Socket socket, Session session)
+    : socket_{std::move(socket)}, session_{std::move(session)} {}
 
 TlsStream::~TlsStream() = default;
 
