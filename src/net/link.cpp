@@ -64,11 +64,16 @@ void Link::Sleepers::remove(Event& event) {
 Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
     : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
 
-void Link::end_login(Greeting greeting) {
-  greeting_ = std::move(greeting);
-  const std::lock_guard lock{mutex_};
-  login_commands_ = replies_ + in_flight_.size();
-}
+Link::Link(LoggedIn logged_in, std::chrono::milliseconds reply_timeout, PushHandler on_push)
+    : id_{next_link_id()},
+      greeting_{std::move(logged_in.greeting)},
+      login_commands_{logged_in.wire.in_flight()},
+      stream_{std::move(logged_in.stream)},
+      reply_timeout_{reply_timeout},
+      on_push_{std::move(on_push)},
+      outgoing_{logged_in.wire.outgoing()},
+      queued_bytes_{outgoing_.size()},
+      in_flight_(login_commands_, Sent{nullptr, std::chrono::steady_clock::now() + reply_timeout}) {}
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/attempt.hpp"
 #include "net/event.hpp"
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
@@ -24,6 +25,9 @@
 #include "net/reply.hpp"
 #include "net/resp.hpp"
 #include "net/stream.hpp"
+
+// Until this Link is built upon Wire: its own Call must not be mistaken for that of net/call.hpp, which is included above.
+#define Call LinkCall
 
 namespace redismutex::net {
 
@@ -71,6 +75,9 @@ class Link {
   /// `reply_timeout`: a reply that takes longer means that the server or the way to it is gone. `on_push` is called by
   /// whichever thread reads, without any lock held; what it throws breaks the link.
   Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push);
+
+  /// Goes on where the login ended. What is in flight was sent without anybody to wait for the answers.
+  Link(LoggedIn logged_in, std::chrono::milliseconds reply_timeout, PushHandler on_push);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -126,9 +133,7 @@ class Link {
   /// Different for each link of this process.
   std::uint64_t id() const noexcept { return id_; }
 
-  /// The login is over: what the server said of itself, and that the answers to what will be sent from now on are for
-  /// callers. To be called once, before other threads know of the link.
-  void end_login(Greeting greeting);
+  /// What the server said of itself.
   const Greeting& greeting() const noexcept { return greeting_; }
 
   /// Whether anything was answered since the login.
@@ -210,8 +215,8 @@ class Link {
   void stand_aside(Event& end, Deadline deadline, Attendance& attendance);
 
   const std::uint64_t id_;
-  Greeting greeting_;
-  std::uint64_t login_commands_ = 0;
+  const Greeting greeting_;
+  const std::uint64_t login_commands_ = 0;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
   const PushHandler on_push_;
