@@ -9,7 +9,6 @@
 
 #include "engine/client_name.hpp"
 #include "engine/report.hpp"
-#include "net/login.hpp"
 #include "protocol/ping.hpp"
 #include "protocol/survey.hpp"
 #include "protocol/verdict.hpp"
@@ -104,7 +103,8 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 
 Session::Session(ConnectionOptions options)
     : node_{std::move(options), [this](net::ReplyView push) { take_push(push); },
-            [this](Link& link, const net::Greeting& greeting) { greet(link, greeting); }},
+            [this](const net::Greeting& greeting) { return name_connection(greeting); },
+            [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }},
       caretaker_{*this} {}
 
 Session::~Session() {
@@ -343,17 +343,16 @@ std::variant<protocol::Tag, Failure> Session::tag(net::Deadline deadline, const 
   if (const auto tag = identity_.known()) return *tag;
   auto reached = node_.link(deadline, stop);
   auto* failure = std::get_if<Failure>(&reached);
-  const bool is_over =
-      failure != nullptr && (failure->kind == Failure::Kind::timed_out || failure->kind == Failure::Kind::cancelled);
+  const bool is_over = failure != nullptr && (failure->kind == Failure::Kind::timed_out ||
+                                              failure->kind == Failure::Kind::cancelled || failure->permanent());
   if (is_over) return std::move(*failure);
   return identity_.tag();  // whoever asks reaches for the server again, and reports what is wrong with it
 }
 
-/// A new connection.
-void Session::greet(Link& link, const net::Greeting& greeting) {
-  pushes_.begin(link.id(), greeting);
+/// A new one, for the administrator's CLIENT LIST.
+std::string Session::name_connection(const net::Greeting& greeting) {
   identity_.note_client_id(greeting.client_id);
-  net::tell_names(link, greeting, client_name(node_.options().client_name, identity_.tag()));
+  return client_name(node_.options().client_name, identity_.tag());
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {

@@ -77,7 +77,7 @@ class Session {
   std::variant<std::shared_ptr<net::Link>, net::Failure> link(net::Deadline deadline, const std::stop_token& stop);
 
   /// The tag of our ids. The first time it reaches for the server, whose number of the connection becomes part of it; without
-  /// a server it is random. The Failure means that the time is up, or that the caller was stopped.
+  /// a server it is random. The Failure means that the time is up, that the caller was stopped, or that trying again is of no use.
   std::variant<protocol::Tag, net::Failure> tag(net::Deadline deadline, const std::stop_token& stop);
 
   /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
@@ -181,7 +181,7 @@ class Session {
   void send(const protocol::Request& request, net::Link& link, net::Call* main, net::Call* next) const;
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
   void note_means(Pushes::Next next, std::size_t means, std::string_view error);
-  void greet(net::Link& link, const net::Greeting& greeting);
+  std::string name_connection(const net::Greeting& greeting);
 
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;

@@ -40,16 +40,16 @@ Deadline clock() noexcept { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-Link::Link(std::shared_ptr<Reactor> reactor, std::unique_ptr<Stream> stream, Wire wire, Greeting greeting,
-           std::chrono::milliseconds reply_timeout, Handlers handlers)
+Link::Link(std::shared_ptr<Reactor> reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout,
+           Handlers handlers)
     : Source{*reactor},
       id_{next_link_id()},
       reactor_{std::move(reactor)},
-      greeting_{std::move(greeting)},
-      stream_{std::move(stream)},
+      greeting_{std::move(logged_in.greeting)},
+      stream_{std::move(logged_in.stream)},
       reply_timeout_{reply_timeout},
       handlers_{std::move(handlers)},
-      wire_{std::move(wire)},
+      wire_{std::move(logged_in.wire)},
       login_{wire_.answered() + wire_.in_flight()},
       look_timer_{*reactor_, [this] { look(); }},
       overdue_timer_{*reactor_, [this] { look_for_overdue(); }} {

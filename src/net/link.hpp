@@ -17,6 +17,7 @@
 #include "net/caller.hpp"
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
+#include "net/logged_in.hpp"
 #include "net/parking_lot.hpp"
 #include "net/poll.hpp"
 #include "net/reactor.hpp"
@@ -56,9 +57,8 @@ class Link final : private Reactor::Source {
     std::function<void()> on_broken = {};
   };
 
-  /// A connection after its login. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
-  Link(std::shared_ptr<Reactor> reactor, std::unique_ptr<Stream> stream, Wire wire, Greeting greeting,
-       std::chrono::milliseconds reply_timeout, Handlers handlers);
+  /// Goes on where the login has ended. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
+  Link(std::shared_ptr<Reactor> reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers);
   ~Link();
 
   struct Outgoing {
@@ -102,6 +102,7 @@ class Link final : private Reactor::Source {
   /// Different for each link of this process.
   std::uint64_t id() const noexcept { return id_; }
 
+  /// What the server said of itself.
   const Greeting& greeting() const noexcept { return greeting_; }
 
   /// Whether anything was answered since the login.

@@ -23,6 +23,10 @@ class Wire {
  public:
   Wire() : slots_(few) {}
 
+  /// What is in flight goes along. The other is not to be used any more.
+  Wire(Wire&&) noexcept = default;
+  Wire& operator=(Wire&&) noexcept = default;
+
   /// Appends one command. `call` is over when its answer has come; null: nobody wants the answer. `overdue_at`: when an answer
   /// would be too late; not before that of an earlier command. Throws std::bad_alloc, and is as it was then.
   void submit(Call* call, std::span<const std::string_view> arguments, Deadline overdue_at);

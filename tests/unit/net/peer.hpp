@@ -164,9 +164,10 @@ class Linked {
   Linked(const Settings& settings, Pair ends)
       : socket{ends.first.get()},
         peer{std::move(ends.second)},
-        link{Reactor::shared(),       make_stream(settings, std::move(ends.first)),
-             settings.wire(),         settings.greeting,
-             settings.reply_timeout, {.on_push = settings.on_push, .on_broken = settings.on_broken}} {}
+        link{Reactor::shared(),
+             {make_stream(settings, std::move(ends.first)), settings.wire(), settings.greeting},
+             settings.reply_timeout,
+             {.on_push = settings.on_push, .on_broken = settings.on_broken}} {}
 
  public:
   const int socket;  ///< the link's own
