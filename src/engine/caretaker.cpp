@@ -44,12 +44,9 @@ std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nano
 
 }  // namespace
 
-Caretaker::Caretaker(Session& session) : session_{session} { register_for_fork(); }
+Caretaker::Caretaker(Session& session) : session_{session} {}
 
-Caretaker::~Caretaker() {
-  unregister_for_fork();
-  stop();
-}
+Caretaker::~Caretaker() { stop(); }
 
 void Caretaker::stop() {
   {
@@ -309,22 +306,6 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
   lock.lock();
   interruption_ = nullptr;
   attended_ = nullptr;
-}
-
-void Caretaker::after_fork_in_child() noexcept {
-  // The thread and the locks are the parent's.
-  new (&thread_) std::thread;
-  thread_id_ = std::thread::id{};
-  new (&changed_) std::condition_variable;
-  net::leave_alone(std::move(wards_));
-  wards_.clear();
-  agenda_.clear();
-  by_key_.clear();
-  next_look_ = never;
-  link_id_ = 0;
-  attended_ = nullptr;
-  interruption_ = nullptr;
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::engine
