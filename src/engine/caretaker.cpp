@@ -44,12 +44,9 @@ std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nano
 
 }  // namespace
 
-Caretaker::Caretaker(Session& session) : session_{session} { register_for_fork(); }
+Caretaker::Caretaker(Session& session) : session_{session} {}
 
-Caretaker::~Caretaker() {
-  unregister_for_fork();
-  stop();
-}
+Caretaker::~Caretaker() { stop(); }
 
 void Caretaker::stop() {
   {
@@ -305,6 +302,7 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
                       [this] { return stopping_.stop_requested() || next_look_ == Instant{}; });
 }
 
+<<<<<<< HEAD
 void Caretaker::after_fork_in_child() noexcept {
   // The thread and the locks are the parent's.
   new (&thread_) std::thread;
@@ -319,4 +317,6 @@ void Caretaker::after_fork_in_child() noexcept {
   mutex_.unlock();
 }
 
+=======
+>>>>>>> reactor
 }  // namespace redismutex::engine

@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/instant.hpp"
@@ -30,7 +29,7 @@ class Tenure;
 ///
 /// All that is due at about the same time goes into one command, and what went together stays together: the wards of a
 /// connection soon need a few commands a round, however many they are.
-class Caretaker final : private net::ForkAware {
+class Caretaker final {
  public:
   struct Care {
     std::chrono::milliseconds renew_to{0};  ///< the lease to start anew every third of it; 0: only watch the key
@@ -92,10 +91,6 @@ class Caretaker final : private net::ForkAware {
   void set_due(Ticket ticket, Ward& ward, protocol::Instant due);
   void make_all_due();
   void wake();
-
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
 
   Session& session_;
   std::stop_source stopping_;

@@ -14,10 +14,7 @@
 
 namespace redismutex::engine {
 
-Keeper::Keeper() { register_for_fork(); }
-
 Keeper::~Keeper() {
-  unregister_for_fork();
   {
     const std::lock_guard lock{mutex_};
     stopping_ = true;
@@ -130,20 +127,6 @@ std::optional<protocol::Instant> Keeper::run(const Work& work) {
   } catch (const std::exception&) {
     return now() + pause_after_exception;
   }
-}
-
-void Keeper::after_fork_in_child() noexcept {
-  // The thread and its work are the parent's: std::thread must forget it without a join, and the work is left in memory,
-  // because its destructors may talk to a server.
-  new (&thread_) std::thread;
-  thread_id_ = std::thread::id{};
-  net::leave_alone(std::move(agenda_));
-  agenda_.clear();
-  places_.clear();
-  running_.reset();
-  alarm_ = net::Descriptor{};
-  alarm_at_ = protocol::Instant::max();
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::engine

@@ -10,21 +10,19 @@
 #include <unordered_map>
 #include <utility>
 
-#include "net/fork.hpp"
 #include "net/poll.hpp"
 #include "protocol/instant.hpp"
 
 namespace redismutex::engine {
 
 /// Runs work at given times in a thread of its own, which starts with the first piece of work. Thread-safe.
-class Keeper final : private net::ForkAware {
+class Keeper final {
  public:
   /// Returns when to run again, or nothing when done. Called without any lock held. After an exception (no memory, no
   /// descriptor) it is run again a little later.
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
-  Keeper();
 
   /// Runs what is due once more, drops the rest, and waits for the thread.
   ~Keeper();
@@ -55,10 +53,6 @@ class Keeper final : private net::ForkAware {
   static std::optional<protocol::Instant> run(const Work& work);
   bool is_stopping();
   void set_alarm(protocol::Instant due);
-
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
 
   std::mutex mutex_;  // guards what follows
   Agenda agenda_;

@@ -53,15 +53,6 @@ std::optional<Message> parse(std::string_view text) {
 
 }  // namespace
 
-Mailroom::Mailroom() { register_for_fork(); }
-
-Mailroom::~Mailroom() { unregister_for_fork(); }
-
-void Mailroom::after_fork_in_child() noexcept {
-  boxes_.clear();  // those who wait are the parent's threads
-  mutex_.unlock();
-}
-
 Mailroom::Box::Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id)
     : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {
   const std::lock_guard lock{mailroom_.mutex_};
@@ -69,6 +60,7 @@ Mailroom::Box::Box(Mailroom& mailroom, const protocol::Key& key, const protocol:
 }
 
 Mailroom::Box::~Box() {
+  if (fork_generation_ != net::fork_generation()) return;  // the mailroom is the parent's
   const std::lock_guard lock{mailroom_.mutex_};
   mailroom_.boxes_.erase(place_);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -16,11 +17,8 @@
 namespace redismutex::engine {
 
 /// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. Thread-safe.
-class Mailroom final : private net::ForkAware {
+class Mailroom final {
  public:
-  Mailroom();
-  ~Mailroom();
-
   /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
   class Box {
    public:
@@ -33,6 +31,7 @@ class Mailroom final : private net::ForkAware {
     friend class Mailroom;
 
     Mailroom& mailroom_;
+    const std::uint64_t fork_generation_ = net::fork_generation();
     const std::string& key_;
     const std::string& id_;
     std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
@@ -62,10 +61,6 @@ class Mailroom final : private net::ForkAware {
   template <class Concerns>
   void note_change(Concerns concerns);
   static void ring(Box& box);
-
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
 
   std::mutex mutex_;  // guards the rest
   std::list<Box*> boxes_;

@@ -22,6 +22,7 @@
 #include "engine/mailroom.hpp"
 #include "engine/pushes.hpp"
 #include "net/failure.hpp"
+#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
 #include "net/pause.hpp"
@@ -116,6 +117,9 @@ class Session {
 
   const std::string& server_name() const noexcept { return node_.name(); }
 
+  /// Whether it is a parent's, and this process only a child of fork(): then it is not to be touched.
+  bool inherited() const noexcept { return generation_ != net::fork_generation(); }
+
   /// Whether the caller is one of its threads.
   bool runs_this_thread() const noexcept {
     return timers_.runs_this_thread() || errands_.runs_this_thread() || posts_.runs_this_thread() ||
@@ -183,6 +187,7 @@ class Session {
   void note_means(Pushes::Next next, std::size_t means, std::string_view error);
   std::string name_connection(const net::Greeting& greeting);
 
+  const std::uint64_t generation_ = net::fork_generation();
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   Pushes pushes_;

@@ -20,28 +20,38 @@ void leave_alone(Value value) {
 }
 
 /// One of its kind in each process: a child of fork() gets a new one, and the parent's is left in memory untouched, because a
-/// thread that does not exist there may have been in the midst of it. Never destroyed. Lock-free.
+/// thread that does not exist there may have been in the midst of it. Lock-free. Destroys nothing by itself.
 template <class Value>
 class OnePerProcess {
  public:
   /// Makes one if this process has none yet. Several threads may make one at the same time; the first has its way. Throws
   /// std::bad_alloc, and what the constructor throws.
   Value& get() {
+    return get([] { return Value{}; });
+  }
+  template <class Make>
+  Value& get(Make make) {
     for (;;) {
       Made* present = made_.load(std::memory_order_acquire);
       if (present != nullptr && present->generation == fork_generation()) return present->value;
-      auto fresh = std::make_unique<Made>(present);
+      auto fresh = std::unique_ptr<Made>{new Made{present, fork_generation(), make()}};
       if (made_.compare_exchange_strong(present, fresh.get())) return fresh.release()->value;
+    }
+  }
+
+  /// Destroys all of them, the parent's too. To be called when nobody uses this any more.
+  void clear() noexcept {
+    for (Made* next = made_.exchange(nullptr); next != nullptr;) {
+      const std::unique_ptr<Made> destroyed{next};
+      next = destroyed->before;
     }
   }
 
  private:
   struct Made {
-    explicit Made(Made* parents) : before{parents} {}
-
-    Made* const before;  // or a leak detector would miss it
-    const std::uint64_t generation = fork_generation();
-    Value value{};
+    Made* before;  // the parent's; or a leak detector would miss it
+    std::uint64_t generation;
+    Value value;
   };
 
   std::atomic<Made*> made_{nullptr};

@@ -15,6 +15,7 @@
 
 #include "net/fork.hpp"
 #include "net/thread.hpp"
+#include "net/workers.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -75,8 +76,10 @@ std::shared_ptr<Reactor> Reactor::shared() {
 /// The last owner has gone.
 void Reactor::end(Reactor* reactor) noexcept {
   if (reactor->generation_ != fork_generation()) return;  // the parent's
-  if (reactor->runs_this_thread()) {
-    reactor->end_ = End::stop_alone;  // when what runs now is through
+  // A thread does not wait for its own end: the reactor's thread sees to it, when what runs now is through.
+  if (reactor->runs_this_thread() || reactor->workers_->runs_this_thread()) {
+    reactor->end_ = End::stop_alone;
+    reactor->wake();
     return;
   }
   delete reactor;
@@ -88,14 +91,16 @@ Reactor::Reactor()
       alarm_{
           open_or_throw("timerfd_create", [] { return ::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK); })},
       wake_up_{open_or_throw("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })},
-      last_id_{last_own_id} {
+      last_id_{last_own_id},
+      workers_{std::make_unique<Workers>(*this)} {
   watch_own(epoll_, wake_up_, id_of_wake_up);
   watch_own(epoll_, alarm_, id_of_alarm);
   thread_ = start_thread([this] { run(); });
 }
 
 Reactor::~Reactor() {
-  if (!thread_.joinable()) return;
+  workers_.reset();
+  if (!thread_.joinable()) return;  // this is the thread
   end_ = End::stop;
   wake();
   thread_.join();
@@ -168,24 +173,27 @@ bool Reactor::Source::inherited() const noexcept { return generation_ != fork_ge
 
 bool Reactor::Source::arm(int fd, std::uint32_t events) noexcept {
   if (inherited() || id_ == 0) return false;
-  wanted_ = events;  // before epoll knows of it
-  if (events == 0 && watched_ != fd) return true;
-  if (watch(fd, events)) return true;
+  if (events == 0 && watched_ != fd) {
+    wanted_ = 0;
+    return true;
+  }
+  // Before epoll knows of it: ready() may run, and the source leave, before this returns.
+  const int before = std::exchange(watched_, fd);
+  wanted_ = events;
+  if (watch(fd, before, events)) return true;
+  watched_ = -1;
   wanted_ = 0;
   return false;
 }
 
 /// Always EPOLLONESHOT, also for nothing: epoll tells of a hang-up whatever it is asked for, and would do so without end.
-bool Reactor::Source::watch(int fd, std::uint32_t events) noexcept {
+bool Reactor::Source::watch(int fd, int before, std::uint32_t events) const noexcept {
   const int epoll = reactor_.epoll_.get();
   const std::uint32_t once = events | EPOLLONESHOT;
-  if (watched_ == fd && control(epoll, EPOLL_CTL_MOD, fd, once, id_)) return true;
-  if (watched_ >= 0 && watched_ != fd) control(epoll, EPOLL_CTL_DEL, watched_, 0, id_);
-  watched_ = -1;
+  if (before == fd && control(epoll, EPOLL_CTL_MOD, fd, once, id_)) return true;
   // A descriptor that was closed has left epoll by itself; the number may be another's by now.
-  if (!control(epoll, EPOLL_CTL_ADD, fd, once, id_)) return false;
-  watched_ = fd;
-  return true;
+  if (before >= 0 && before != fd) control(epoll, EPOLL_CTL_DEL, before, 0, id_);
+  return control(epoll, EPOLL_CTL_ADD, fd, once, id_);
 }
 
 void Reactor::Source::leave() noexcept {

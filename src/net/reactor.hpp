@@ -16,12 +16,14 @@
 
 namespace redismutex::net {
 
+class Workers;
+
 /// A point on CLOCK_BOOTTIME, which goes on while the machine sleeps.
 using BootTime = std::chrono::nanoseconds;
 BootTime boot_now() noexcept;
 
 /// The library's one thread for what happens while no caller is there: sockets that nobody reads, and timers. One for the
-/// process, shared by all Connections; it ends with the last of them, and goes on while the process exits.
+/// process, shared by all Connections, with workers for what would hold it up; it ends with the last of them, and goes on while the process exits.
 ///
 /// Sources, Timers and BorrowedKicks name the reactor that they belong to, and must go before its last owner does. Those that a
 /// child of fork() inherits do nothing there.
@@ -34,6 +36,9 @@ class Reactor {
   Reactor& operator=(const Reactor&) = delete;
 
   bool runs_this_thread() const noexcept;
+
+  /// For what may block, or is users' code.
+  Workers& workers() noexcept { return *workers_; }
 
   /// Something with a descriptor that is watched now and then. For one thread at a time, but for the calls of ready().
   class Source {
@@ -63,7 +68,7 @@ class Reactor {
     friend class Reactor;
 
     bool inherited() const noexcept;
-    bool watch(int fd, std::uint32_t events) noexcept;
+    bool watch(int fd, int before, std::uint32_t events) const noexcept;
 
     Reactor& reactor_;
     const std::uint64_t generation_;
@@ -143,6 +148,7 @@ class Reactor {
 
   enum class End { none, stop, stop_alone };
   std::atomic<End> end_{End::none};
+  std::unique_ptr<Workers> workers_;
   std::thread thread_;
 };
 

@@ -15,16 +15,13 @@
 #include "engine/clock.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
-#include "support/process.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
 using protocol::Instant;
-using redismutex::testing::ChildProcess;
 using redismutex::testing::eventually;
-using redismutex::testing::exited;
 using redismutex::testing::thread_count;
 using ::testing::ElementsAre;
 
@@ -311,37 +308,6 @@ TEST(Keeper, IsThreadSafe) {
   }
   EXPECT_EQ(ran, threads * each);
   EXPECT_EQ(cancelled_ran, 0);
-}
-
-// A child of fork() has none of its parent's work, and its keeper works for itself; the parent's goes on undisturbed.
-TEST(Keeper, AChildStartsAnew) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer allows no thread in the child of a process with threads";
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-  GTEST_SKIP() << "ThreadSanitizer allows no thread in the child of a process with threads";
-#endif
-#endif
-  Log log;
-  Keeper keeper;
-  const auto parents = keeper.schedule(now() + 1h, noting(log, 1));
-  // A thread that is just starting, when its process forks, may leave the address sanitizer locked in the child.
-  std::promise<void> started;
-  keeper.schedule(now(), [&]() -> std::optional<Instant> {
-    started.set_value();
-    return std::nullopt;
-  });
-  started.get_future().wait();
-  const ChildProcess child{[&] {
-    keeper.cancel(parents);
-    keeper.schedule(now(), noting(log, 2));
-    const bool ran = eventually(limit, [&] { return log.has(1); });
-    return ran && log.numbers() == std::vector{2} ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(limit), exited(0));
-  keeper.schedule(now(), noting(log, 3));
-  EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
-  EXPECT_THAT(log.numbers(), ElementsAre(3));
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 
 #include "engine/clock.hpp"
 #include "engine/entropy.hpp"
-#include "support/process.hpp"
 #include "unit/net/waiter.hpp"
 
 namespace redismutex::engine {
@@ -22,8 +21,6 @@ using net::limit;
 using net::Link;
 using protocol::Key;
 using protocol::OwnerId;
-using redismutex::testing::ChildProcess;
-using redismutex::testing::exited;
 
 net::Deadline in(std::chrono::milliseconds duration) { return std::chrono::steady_clock::now() + duration; }
 
@@ -44,18 +41,6 @@ class MailroomTest : public ::testing::Test {
 
   std::string message(const std::string& rest = "1000 1700000000 5 7") const { return id.text() + ' ' + rest; }
 };
-
-// A child's mailroom is empty: the parent's boxes are of threads that are not there.
-TEST_F(MailroomTest, AChildHasNoBoxes) {
-  Mailroom::Box parents{mailroom, key, id};
-  const ChildProcess child{[&] {
-    mailroom.deliver(message());
-    mailroom.all_changed();
-    return is_empty(look_into(parents)) ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(limit), exited(0));
-  EXPECT_TRUE(is_empty(look_into(parents)));
-}
 
 // ---- what comes before somebody waits -------------------------------------------------------------------------------
 
