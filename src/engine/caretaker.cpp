@@ -302,21 +302,4 @@ void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr
                       [this] { return stopping_.stop_requested() || next_look_ == Instant{}; });
 }
 
-<<<<<<< HEAD
-void Caretaker::after_fork_in_child() noexcept {
-  // The thread and the locks are the parent's.
-  new (&thread_) std::thread;
-  thread_id_ = std::thread::id{};
-  new (&changed_) std::condition_variable;
-  net::leave_alone(std::move(wards_));
-  wards_.clear();
-  agenda_.clear();
-  by_key_.clear();
-  next_look_ = never;
-  link_id_ = 0;
-  mutex_.unlock();
-}
-
-=======
->>>>>>> reactor
 }  // namespace redismutex::engine

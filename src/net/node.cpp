@@ -28,13 +28,8 @@ Node::Node(ConnectionOptions options, PushHandler on_push, Dialler::Namer name, 
     : options_{std::move(options)},
       name_{display_name(options_)},
       on_push_{std::move(on_push)},
-      namer_{std::move(name)},
       on_login_{std::move(on_login)},
-      dialler_{std::make_unique<Dialler>(options_, namer_)} {
-  register_for_fork();
-}
-
-Node::~Node() { unregister_for_fork(); }
+      dialler_{options_, std::move(name)} {}
 
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
@@ -151,7 +146,7 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
   if (stop.stop_possible()) kick.emplace();
   const std::stop_callback on_stop{stop, [&kick] { kick->kick(); }};
   if (!reactor_) reactor_ = Reactor::shared();  // before anything is sent: there may be no thread to be had
-  if (!attempt_) attempt_ = std::make_unique<Attempt>(*dialler_, now);
+  if (!attempt_) attempt_ = std::make_unique<Attempt>(dialler_, now);
   for (;; now = steady_clock::now()) {
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
@@ -167,20 +162,6 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     awaited.until = std::min(awaited.until, give_up);
     poll_until(awaited, kick ? &*kick : nullptr);
   }
-}
-
-void Node::after_fork_in_child() noexcept {
-  // The parent's link, with whatever locks its threads held, stays in memory for ever, and so does what a thread of its
-  // was dialling with. (Their sockets are closed: see Socket.)
-  if (link_) leave_alone(std::move(link_));
-  leave_alone(std::move(reactor_));
-  leave_alone(std::move(attempt_));
-  leave_alone(std::move(dialler_));
-  dialler_ = std::make_unique<Dialler>(options_, namer_);
-  dialling_ = false;
-  next_attempt_ = {};
-  new (&changed_) std::condition_variable_any;
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::net

@@ -15,7 +15,6 @@
 #include "net/attempt.hpp"
 #include "net/dial.hpp"
 #include "net/failure.hpp"
-#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
 
@@ -27,7 +26,7 @@ namespace redismutex::net {
 /// time, another goes on with the same attempt: at once if one waits, else the next that comes. A server that was never reached is
 /// reported at once; one that was lost is tried again for connect_timeout. Between attempts lies a pause that doubles each time and
 /// is drawn at random, so that the clients of a server that comes back do not all arrive in the same instant.
-class Node final : private ForkAware {
+class Node {
  public:
   /// Is called with each new link, by the thread that dialled, before others know of it.
   using LoginHandler = std::function<void(const Link& link)>;
@@ -35,7 +34,6 @@ class Node final : private ForkAware {
 
   /// `on_push`: for every link, see Link. `name`: for every connection, see Dialler.
   Node(ConnectionOptions options, PushHandler on_push, Dialler::Namer name, LoginHandler on_login);
-  ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -66,19 +64,14 @@ class Node final : private ForkAware {
   void plan_next_attempt();
   void pause_before_next_attempt();
 
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
-
   const ConnectionOptions options_;
   const std::string name_;
   const PushHandler on_push_;
-  const Dialler::Namer namer_;
   const LoginHandler on_login_;
 
   // These belong to the one who set dialling_.
   std::shared_ptr<Reactor> reactor_;
-  std::unique_ptr<Dialler> dialler_;
+  Dialler dialler_;
   std::unique_ptr<Attempt> attempt_;  // that is under way
 
   std::mutex mutex_;  // guards what follows; never held while dialling

@@ -22,7 +22,7 @@ Workers::~Workers() {
   one_is_through_.wait(lock, [this] { return threads_.empty(); });
   Threads ended{std::move(ended_)};
   lock.unlock();
-  for (std::thread& thread : ended) thread.join();
+  for (Thread& thread : ended) thread.join();
 }
 
 void Workers::get_ready() {
@@ -36,7 +36,7 @@ bool Workers::runs_this_thread() const noexcept { return working_for == this; }
 void Workers::start() {
   const auto added = threads_.emplace(threads_.end());
   try {
-    *added = start_thread([this, added] { run(added); });
+    *added = Thread{[this, added] { run(added); }};
   } catch (...) {
     threads_.erase(added);
     throw;
@@ -105,7 +105,7 @@ void Workers::run(Threads::iterator self) {
   ended_.splice(ended_.end(), threads_, self);
   one_is_through_.notify_all();
   lock.unlock();
-  for (std::thread& thread : before) thread.join();
+  for (Thread& thread : before) thread.join();
 }
 
 /// The task that has waited longest. None: this thread is to end.

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <list>
 #include <mutex>
-#include <thread>
 
 #include "net/reactor.hpp"
+#include "net/thread.hpp"
 
 namespace redismutex::net {
 
@@ -59,7 +59,7 @@ class Workers {
   static constexpr std::chrono::milliseconds idle_time{1000};  ///< of a thread, before it ends
 
  private:
-  using Threads = std::list<std::thread>;
+  using Threads = std::list<Thread>;
 
   void start();
   void run(Threads::iterator self);
