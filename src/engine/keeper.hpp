@@ -1,41 +1,47 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
-#include "net/poll.hpp"
+#include "engine/reactor_on_demand.hpp"
+#include "net/reactor.hpp"
+#include "net/workers.hpp"
 #include "protocol/instant.hpp"
 
 namespace redismutex::engine {
 
-/// Runs work at given times in a thread of its own, which starts with the first piece of work. Thread-safe.
+/// Runs work at given times, one piece after the other, in the threads of the reactor. Thread-safe.
 class Keeper final {
  public:
+  /// Which of its threads.
+  enum class Place {
+    reactor,  ///< on time; for what never blocks, and is no user's code
+    workers,  ///< for all else
+  };
+
   /// Returns when to run again, or nothing when done. Called without any lock held. After an exception (no memory, no
   /// descriptor) it is run again a little later.
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
+  Keeper(ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place}, round_{*this} {}
 
-  /// Runs what is due once more, drops the rest, and waits for the thread.
+  /// Runs what is due once more, in the calling thread, which must not be one of the reactor's; drops the rest.
   ~Keeper();
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
 
-  /// Starts the thread, which takes a while, and may fail: for callers that will need it at a time when nothing may. Throws
-  /// std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
+  /// Sees to it that there is a thread, which takes a while, and may fail: for callers that will need it at a time when nothing
+  /// may. Throws std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
   void get_ready();
 
   /// The first time it throws as get_ready() does, later std::bad_alloc only.
   Ticket schedule(protocol::Instant due, Work work);
-
-  /// Whether the caller is its thread.
-  bool runs_this_thread() const noexcept { return thread_id_ == std::this_thread::get_id(); }
 
   /// Does not wait for work that is running in this moment, and which will not run again.
   void cancel(Ticket ticket);
@@ -47,12 +53,22 @@ class Keeper final {
   };
   using Agenda = std::multimap<protocol::Instant, Entry>;
 
+  class Round final : public net::Workers::Task {
+   public:
+    explicit Round(Keeper& keeper) : keeper_{keeper} {}
+    void run() noexcept override { keeper_.run_due(); }
+
+   private:
+    Keeper& keeper_;
+  };
+
   void start();
-  void run();
+  void time_is_up();
   void run_due();
   static std::optional<protocol::Instant> run(const Work& work);
-  bool is_stopping();
-  void set_alarm(protocol::Instant due);
+
+  ReactorOnDemand& reactor_;
+  const Place place_;
 
   std::mutex mutex_;  // guards what follows
   Agenda agenda_;
@@ -60,10 +76,9 @@ class Keeper final {
   Ticket last_ticket_ = 0;
   std::optional<Ticket> running_;  // reset by cancel()
   bool stopping_ = false;
-  protocol::Instant alarm_at_ = protocol::Instant::max();
-  net::Descriptor alarm_;  // a timer on the lease clock, which also goes off on waking from suspend
-  std::thread thread_;
-  std::atomic<std::thread::id> thread_id_;
+
+  Round round_;
+  std::optional<net::Reactor::Timer> timer_;  // there from the start on; no later than the first of the agenda
 };
 
 }  // namespace redismutex::engine

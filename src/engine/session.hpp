@@ -21,6 +21,7 @@
 #include "engine/local_queues.hpp"
 #include "engine/mailroom.hpp"
 #include "engine/pushes.hpp"
+#include "engine/reactor_on_demand.hpp"
 #include "net/failure.hpp"
 #include "net/fork.hpp"
 #include "net/link.hpp"
@@ -120,11 +121,11 @@ class Session {
   /// Whether it is a parent's, and this process only a child of fork(): then it is not to be touched.
   bool inherited() const noexcept { return generation_ != net::fork_generation(); }
 
-  /// Whether the caller is one of its threads.
-  bool runs_this_thread() const noexcept {
-    return timers_.runs_this_thread() || errands_.runs_this_thread() || posts_.runs_this_thread() ||
-           caretaker_.runs_this_thread();
-  }
+  /// Whether the caller is one of the threads that it may wait for when it ends.
+  bool runs_this_thread() const noexcept { return reactor_.runs_this_thread() || caretaker_.runs_this_thread(); }
+
+  /// The process's. The first time it throws std::system_error if there is no thread or no descriptor to be had.
+  net::Reactor& reactor() { return reactor_.get(); }
 
   /// For what must happen on time.
   Keeper& timers() noexcept { return timers_; }
@@ -188,6 +189,7 @@ class Session {
   std::string name_connection(const net::Greeting& greeting);
 
   const std::uint64_t generation_ = net::fork_generation();
+  ReactorOnDemand reactor_;
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   Pushes pushes_;
@@ -205,9 +207,9 @@ class Session {
   // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
   // caretaker: its thread ends first, and it goes last. Posts leave errands behind.)
   Caretaker caretaker_;
-  Keeper timers_;
-  Keeper errands_;
-  Keeper posts_;
+  Keeper timers_{reactor_, Keeper::Place::workers};
+  Keeper errands_{reactor_, Keeper::Place::workers};
+  Keeper posts_{reactor_, Keeper::Place::reactor};
 };
 
 namespace detail {
