@@ -102,7 +102,7 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), [this](net::ReplyView push) { take_push(push); },
+    : node_{std::move(options), reactor_, [this](net::ReplyView push) { take_push(push); },
             [this](const net::Greeting& greeting) { return name_connection(greeting); },
             [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }},
       caretaker_{*this} {}

@@ -21,7 +21,7 @@
 #include "engine/local_queues.hpp"
 #include "engine/mailroom.hpp"
 #include "engine/pushes.hpp"
-#include "engine/reactor_on_demand.hpp"
+#include "net/reactor_on_demand.hpp"
 #include "net/failure.hpp"
 #include "net/fork.hpp"
 #include "net/link.hpp"
@@ -189,7 +189,7 @@ class Session {
   std::string name_connection(const net::Greeting& greeting);
 
   const std::uint64_t generation_ = net::fork_generation();
-  ReactorOnDemand reactor_;
+  net::ReactorOnDemand reactor_;
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   Pushes pushes_;

@@ -40,19 +40,18 @@ Deadline clock() noexcept { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-Link::Link(std::shared_ptr<Reactor> reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout,
-           Handlers handlers)
-    : Source{*reactor},
+Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers)
+    : Source{reactor},
       id_{next_link_id()},
-      reactor_{std::move(reactor)},
+      reactor_{reactor},
       greeting_{std::move(logged_in.greeting)},
       stream_{std::move(logged_in.stream)},
       reply_timeout_{reply_timeout},
       handlers_{std::move(handlers)},
       wire_{std::move(logged_in.wire)},
       login_{wire_.answered() + wire_.in_flight()},
-      look_timer_{*reactor_, [this] { look(); }},
-      overdue_timer_{*reactor_, [this] { look_for_overdue(); }} {
+      look_timer_{reactor, [this] { look(); }},
+      overdue_timer_{reactor, [this] { look_for_overdue(); }} {
   Lock lock{mutex_};
   if (wire_.in_flight() == 0) return;
   // What the login has left: its answers come with those to the first caller.
@@ -259,7 +258,7 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
   constexpr std::chrono::nanoseconds without_a_kick = std::chrono::milliseconds{10};
   auto left = until.limit == Deadline::max() ? longest : std::clamp<std::chrono::nanoseconds>(until.limit - clock(), {}, longest);
   if (!kick) try {
-      kick.emplace(*reactor_);
+      kick.emplace(reactor_);
     } catch (const std::exception&) {  // no descriptor to be had
       left = std::min(left, without_a_kick);
     }

@@ -58,7 +58,7 @@ class Link final : private Reactor::Source {
   };
 
   /// Goes on where the login has ended. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
-  Link(std::shared_ptr<Reactor> reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers);
+  Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers);
   ~Link();
 
   struct Outgoing {
@@ -167,7 +167,7 @@ class Link final : private Reactor::Source {
   void break_off(Failure why, News& news) noexcept;
 
   const std::uint64_t id_;
-  const std::shared_ptr<Reactor> reactor_;
+  Reactor& reactor_;
   const Greeting greeting_;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;

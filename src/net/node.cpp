@@ -24,9 +24,10 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, PushHandler on_push, Dialler::Namer name, LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, PushHandler on_push, Dialler::Namer name, LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
+      reactor_{reactor},
       on_push_{std::move(on_push)},
       on_login_{std::move(on_login)},
       dialler_{options_, std::move(name)} {}
@@ -145,13 +146,13 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
   std::optional<Kick> kick;
   if (stop.stop_possible()) kick.emplace();
   const std::stop_callback on_stop{stop, [&kick] { kick->kick(); }};
-  if (!reactor_) reactor_ = Reactor::shared();  // before anything is sent: there may be no thread to be had
+  Reactor& reactor = reactor_.get();  // before anything is sent: there may be no thread to be had
   if (!attempt_) attempt_ = std::make_unique<Attempt>(dialler_, now);
   for (;; now = steady_clock::now()) {
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
-      auto link = std::make_shared<Link>(reactor_, std::move(*logged_in), options_.command_timeout,
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout,
                                          Link::Handlers{.on_push = on_push_});
       on_login_(*link);
       return link;

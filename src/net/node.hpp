@@ -17,6 +17,7 @@
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
+#include "net/reactor_on_demand.hpp"
 
 namespace redismutex::net {
 
@@ -32,8 +33,8 @@ class Node {
   using LoginHandler = std::function<void(const Link& link)>;
   using PushHandler = std::function<void(ReplyView)>;
 
-  /// `on_push`: for every link, see Link. `name`: for every connection, see Dialler.
-  Node(ConnectionOptions options, PushHandler on_push, Dialler::Namer name, LoginHandler on_login);
+  /// `reactor` must outlive all links. `on_push`: for every link, see Link. `name`: for every connection, see Dialler.
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, PushHandler on_push, Dialler::Namer name, LoginHandler on_login);
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -66,11 +67,11 @@ class Node {
 
   const ConnectionOptions options_;
   const std::string name_;
+  ReactorOnDemand& reactor_;
   const PushHandler on_push_;
   const LoginHandler on_login_;
 
   // These belong to the one who set dialling_.
-  std::shared_ptr<Reactor> reactor_;
   Dialler dialler_;
   std::unique_ptr<Attempt> attempt_;  // that is under way
 

@@ -79,7 +79,7 @@ struct KeeperTest : ::testing::TestWithParam<Keeper::Place> {
   /// The reactor's, and that of a worker where there has to be one.
   long own_threads() const { return GetParam() == Keeper::Place::workers ? 2 : 1; }
 
-  ReactorOnDemand reactor;
+  net::ReactorOnDemand reactor;
 };
 
 INSTANTIATE_TEST_SUITE_P(Places, KeeperTest, ::testing::Values(Keeper::Place::reactor, Keeper::Place::workers),
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Places, KeeperTest, ::testing::Values(Keeper::Place::re
 TEST_P(KeeperTest, HasAThreadOnlyWhenThereIsWork) {
   const long before = thread_count();
   {
-    ReactorOnDemand own;
+    net::ReactorOnDemand own;
     Keeper keeper{own, GetParam()}, another{own, GetParam()};
     EXPECT_EQ(thread_count(), before);
     keeper.schedule(now() + 1h, [] { return std::nullopt; });

@@ -164,10 +164,12 @@ class Linked {
   Linked(const Settings& settings, Pair ends)
       : socket{ends.first.get()},
         peer{std::move(ends.second)},
-        link{Reactor::shared(),
+        link{*reactor_,
              {make_stream(settings, std::move(ends.first)), settings.wire(), settings.greeting},
              settings.reply_timeout,
              {.on_push = settings.on_push, .on_broken = settings.on_broken}} {}
+
+  const std::shared_ptr<Reactor> reactor_ = Reactor::shared();
 
  public:
   const int socket;  ///< the link's own
