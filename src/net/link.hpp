@@ -123,6 +123,9 @@ class Link {
 
   bool broken() const noexcept { return broken_; }
 
+  /// To watch whether something has come.
+  int fd() const noexcept { return stream_->fd(); }
+
   /// Different for each link of this process.
   std::uint64_t id() const noexcept { return id_; }
 
