@@ -13,11 +13,8 @@ Keeper::~Keeper() {
     const std::lock_guard lock{mutex_};
     stopping_ = true;
   }
-  if (timer_) {
-    net::Workers& workers = reactor_.get().workers();
-    timer_.reset();
-    workers.withdraw(round_);
-  }
+  timer_.reset();
+  round_.reset();
   run_due();
 }
 
@@ -28,9 +25,12 @@ void Keeper::get_ready() {
 
 /// With the lock held; once.
 void Keeper::start() {
-  if (timer_ || stopping_) return;
+  if (stopping_ || timer_) return;
   net::Reactor& reactor = reactor_.get();
-  if (place_ == Place::workers) reactor.workers().get_ready();
+  if (place_ == Place::workers) {
+    reactor.workers().get_ready();
+    if (!round_) round_.emplace(reactor.workers(), [this] { run_due(); });
+  }
   timer_.emplace(reactor, [this] { time_is_up(); });
 }
 
@@ -62,7 +62,7 @@ void Keeper::cancel(Ticket ticket) {
 /// In the reactor's thread.
 void Keeper::time_is_up() {
   if (place_ == Place::reactor) return run_due();
-  reactor_.get().workers().post(round_);
+  round_->post();
 }
 
 void Keeper::run_due() {
@@ -86,7 +86,7 @@ void Keeper::run_due() {
     item = {};
     lock.lock();
   }
-  if (!agenda_.empty() && !stopping_) timer_->set_no_later_than(agenda_.begin()->first.time_since_epoch());
+  if (!stopping_ && !agenda_.empty()) timer_->set_no_later_than(agenda_.begin()->first.time_since_epoch());
 }
 
 std::optional<protocol::Instant> Keeper::run(const Work& work) {

@@ -29,7 +29,7 @@ class Keeper final {
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
-  Keeper(net::ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place}, round_{*this} {}
+  Keeper(net::ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place} {}
 
   /// Runs what is due once more, in the calling thread, which must not be one of the reactor's; drops the rest.
   ~Keeper();
@@ -53,15 +53,6 @@ class Keeper final {
   };
   using Agenda = std::multimap<protocol::Instant, Entry>;
 
-  class Round final : public net::Workers::Task {
-   public:
-    explicit Round(Keeper& keeper) : keeper_{keeper} {}
-    void run() noexcept override { keeper_.run_due(); }
-
-   private:
-    Keeper& keeper_;
-  };
-
   void start();
   void time_is_up();
   void run_due();
@@ -77,8 +68,9 @@ class Keeper final {
   std::optional<Ticket> running_;  // reset by cancel()
   bool stopping_ = false;
 
-  Round round_;
-  std::optional<net::Reactor::Timer> timer_;  // there from the start on; no later than the first of the agenda
+  // Both are there from the start on.
+  std::optional<net::Workers::Task> round_;   // where the place is a worker
+  std::optional<net::Reactor::Timer> timer_;  // no later than the first of the agenda
 };
 
 }  // namespace redismutex::engine

@@ -102,10 +102,13 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), reactor_, [this](net::ReplyView push) { take_push(push); },
+    : caretaker_{*this},
+      node_{std::move(options),
+            reactor_,
+            {.on_push = [this](net::ReplyView push) { take_push(push); },
+             .on_broken = [this] { caretaker_.link_broke(); }},
             [this](const net::Greeting& greeting) { return name_connection(greeting); },
-            [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }},
-      caretaker_{*this} {}
+            [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }} {}
 
 Session::~Session() {
   farewell_ = patience();

@@ -122,7 +122,7 @@ class Session {
   bool inherited() const noexcept { return generation_ != net::fork_generation(); }
 
   /// Whether the caller is one of the threads that it may wait for when it ends.
-  bool runs_this_thread() const noexcept { return reactor_.runs_this_thread() || caretaker_.runs_this_thread(); }
+  bool runs_this_thread() const noexcept { return reactor_.runs_this_thread(); }
 
   /// The process's. The first time it throws std::system_error if there is no thread or no descriptor to be had.
   net::Reactor& reactor() { return reactor_.get(); }
@@ -194,6 +194,7 @@ class Session {
   Mailroom mailroom_;
   Pushes pushes_;
   Identity identity_;
+  Caretaker caretaker_;  // is told of pushes, and of broken links
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
@@ -204,9 +205,8 @@ class Session {
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
 
-  // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
-  // caretaker: its thread ends first, and it goes last. Posts leave errands behind.)
-  Caretaker caretaker_;
+  // Last, so that what runs in the background ends before what it uses. The caretaker is stopped before them: it uses the timers.
+  // Posts leave errands behind.
   Keeper timers_{reactor_, Keeper::Place::workers};
   Keeper errands_{reactor_, Keeper::Place::workers};
   Keeper posts_{reactor_, Keeper::Place::reactor};

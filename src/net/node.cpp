@@ -24,11 +24,11 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, PushHandler on_push, Dialler::Namer name, LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
       reactor_{reactor},
-      on_push_{std::move(on_push)},
+      handlers_{std::move(handlers)},
       on_login_{std::move(on_login)},
       dialler_{options_, std::move(name)} {}
 
@@ -153,7 +153,7 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
       auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout,
-                                         Link::Handlers{.on_push = on_push_});
+                                         handlers_);
       on_login_(*link);
       return link;
     }

@@ -31,10 +31,9 @@ class Node {
  public:
   /// Is called with each new link, by the thread that dialled, before others know of it.
   using LoginHandler = std::function<void(const Link& link)>;
-  using PushHandler = std::function<void(ReplyView)>;
 
-  /// `reactor` must outlive all links. `on_push`: for every link, see Link. `name`: for every connection, see Dialler.
-  Node(ConnectionOptions options, ReactorOnDemand& reactor, PushHandler on_push, Dialler::Namer name, LoginHandler on_login);
+  /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login);
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -68,7 +67,7 @@ class Node {
   const ConnectionOptions options_;
   const std::string name_;
   ReactorOnDemand& reactor_;
-  const PushHandler on_push_;
+  const Link::Handlers handlers_;
   const LoginHandler on_login_;
 
   // These belong to the one who set dialling_.

@@ -9,7 +9,6 @@ namespace redismutex::net {
 namespace {
 
 thread_local const Workers* working_for = nullptr;
-thread_local const Workers::Task* working_at = nullptr;
 
 }  // namespace
 
@@ -43,10 +42,26 @@ void Workers::start() {
   }
 }
 
-void Workers::post(Task& task) noexcept {
-  const std::lock_guard lock{mutex_};
-  if (task.state_ == Task::State::idle) append(task);
-  if (task.state_ == Task::State::running) task.state_ = Task::State::to_run_again;
+// ---- tasks ----------------------------------------------------------------------------------------------------------
+
+Workers::Task::Task(Workers& workers, std::function<void()> run) : workers_{workers}, run_{std::move(run)} {}
+
+Workers::Task::~Task() { withdraw(); }
+
+void Workers::Task::post() noexcept {
+  const std::lock_guard lock{workers_.mutex_};
+  if (state_ == State::idle) workers_.append(*this);
+  if (state_ == State::running) state_ = State::to_run_again;
+}
+
+void Workers::Task::withdraw() noexcept {
+  std::unique_lock lock{workers_.mutex_};
+  if (state_ == State::waiting) {
+    own_place_.splice(own_place_.end(), workers_.waiting_, place_);
+    state_ = State::idle;
+  }
+  if (state_ == State::to_run_again) state_ = State::running;
+  workers_.one_is_through_.wait(lock, [this] { return state_ == State::idle; });
 }
 
 /// With the lock held.
@@ -71,17 +86,6 @@ void Workers::look() {
   look_.set(boot_now() + patience);
 }
 
-void Workers::withdraw(Task& task) noexcept {
-  std::unique_lock lock{mutex_};
-  if (task.state_ == Task::State::waiting) {
-    task.own_place_.splice(task.own_place_.end(), waiting_, task.place_);
-    task.state_ = Task::State::idle;
-  }
-  if (task.state_ == Task::State::to_run_again) task.state_ = Task::State::running;
-  if (working_at == &task) return;
-  one_is_through_.wait(lock, [&task] { return task.state_ == Task::State::idle; });
-}
-
 // ---- a thread -------------------------------------------------------------------------------------------------------
 
 void Workers::run(Threads::iterator self) {
@@ -92,9 +96,7 @@ void Workers::run(Threads::iterator self) {
     task->own_place_.splice(task->own_place_.end(), waiting_, task->place_);
     task->state_ = Task::State::running;
     lock.unlock();
-    working_at = task;
-    task->run();
-    working_at = nullptr;
+    task->run_();
     lock.lock();
     const bool again = task->state_ == Task::State::to_run_again;
     task->state_ = Task::State::idle;

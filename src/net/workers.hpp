@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <mutex>
 
@@ -15,23 +16,31 @@ namespace redismutex::net {
 /// more, up to a limit; those that have nothing to do end after a while. Belongs to a reactor, and ends with it. Thread-safe.
 class Workers {
  public:
-  /// Something to do, now and then. It runs in one thread at a time, and is to be withdrawn before it goes.
+  /// Something to do, now and then; in one thread at a time.
   class Task {
    public:
-    Task() = default;
+    /// `run` is called with no lock held; it must not throw. It may block, and the last owner of the reactor may go in it; the task
+    /// may not. Throws std::bad_alloc.
+    Task(Workers& workers, std::function<void()> run);
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
 
-    /// Called with no lock held. It may block, and the last owner of the reactor may go in it; the task itself may not.
-    virtual void run() noexcept = 0;
+    /// As withdraw().
+    ~Task();
 
-   protected:
-    virtual ~Task() = default;
+    /// It is to run once more from now on: if it waits already it runs once for both, if it runs now it runs again afterwards. To
+    /// be called after Workers::get_ready(). May be called with locks held that `run` takes.
+    void post() noexcept;
+
+    /// It does not run any more, unless it is posted again. Waits if it runs in this moment.
+    void withdraw() noexcept;
 
    private:
     friend class Workers;
     enum class State { idle, waiting, running, to_run_again };
 
+    Workers& workers_;
+    const std::function<void()> run_;
     State state_ = State::idle;  // these are guarded by Workers::mutex_
     std::list<Task*> own_place_{this};
     std::list<Task*>::iterator place_{own_place_.begin()};  // there, or in Workers::waiting_
@@ -44,13 +53,6 @@ class Workers {
 
   /// Starts the first thread, which stays. Throws std::system_error if there is none to be had, and std::bad_alloc.
   void get_ready();
-
-  /// Once more, from now on: a task that waits already runs once for both, one that runs now runs again afterwards. To be called
-  /// after get_ready(). May be called with locks held that the task takes.
-  void post(Task& task) noexcept;
-
-  /// The task does not run any more, unless it is posted again. Waits if it runs in this moment, unless this is its thread.
-  void withdraw(Task& task) noexcept;
 
   bool runs_this_thread() const noexcept;
 

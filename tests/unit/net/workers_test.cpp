@@ -33,26 +33,23 @@ using redismutex::testing::thread_count;
 
 constexpr auto limit = 10s;  // for what must happen
 
-class Job final : public Workers::Task {
+class Job {
  public:
-  Job(Workers& workers, std::function<void()> what) : Job{std::move(what)} { workers_ = &workers; }
-  explicit Job(std::function<void()> what) : what_{std::move(what)} {}  // which then is not withdrawn
-  ~Job() override {
-    if (workers_ != nullptr) workers_->withdraw(*this);
-  }
-  void run() noexcept override {
-    what_();
-    ++runs_;
-  }
+  Job(Workers& workers, std::function<void()> what)
+      : task_{workers, [this, what = std::move(what)] {
+                what();
+                ++runs_;
+              }} {}
+  void post() noexcept { task_.post(); }
+  void withdraw() noexcept { task_.withdraw(); }
   int runs() const noexcept { return runs_; }
   bool has_run(int times) const {
     return eventually(limit, [&] { return runs_ >= times; });
   }
 
  private:
-  Workers* workers_ = nullptr;
-  const std::function<void()> what_;
   std::atomic<int> runs_{0};
+  Workers::Task task_;
 };
 
 /// Jobs may wait here until it is opened.
@@ -106,11 +103,12 @@ TEST_F(WorkersTest, AreNoneUntilTheyAreNeeded) {
     Job job{workers(), [&] { there = workers().runs_this_thread() && !reactor->runs_this_thread(); }};
     EXPECT_FALSE(workers().runs_this_thread());
     for (int i = 1; i <= 100; ++i) {
-      workers().post(job);
+      job.post();
       ASSERT_TRUE(job.has_run(i));
     }
     EXPECT_TRUE(there);
-    EXPECT_EQ(thread_count(), threads + 2);
+    // On a busy machine there may have been more for a while.
+    EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads + 2; }));
   }
   reactor.reset();
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads; }));  // the kernel may need a moment
@@ -136,7 +134,7 @@ TEST_F(WorkersTest, SayThatThereIsNoThread) {
     ::setrlimit(RLIMIT_NPROC, &present);
     own->workers().get_ready();
     Job job{own->workers(), [] {}};
-    own->workers().post(job);
+    job.post();
     return job.has_run(1) ? 0 : 4;
   }};
   EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
@@ -152,12 +150,12 @@ TEST_F(WorkersTest, ATaskRunsInOneThreadAtATime) {
             gate.pass();
             --inside;
           }};
-  workers().post(job);
+  job.post();
   ASSERT_TRUE(gate.holds(1));
-  for (int i = 0; i < 3; ++i) workers().post(job);
+  for (int i = 0; i < 3; ++i) job.post();
   gate.open();
   EXPECT_TRUE(job.has_run(2));
-  workers().withdraw(job);
+  job.withdraw();
   EXPECT_EQ(job.runs(), 2);
   EXPECT_EQ(most, 0);
 }
@@ -169,7 +167,7 @@ TEST_F(WorkersTest, AreMoreWhileSomeAreStuck) {
   std::vector<std::unique_ptr<Job>> jobs;
   for (std::size_t i = 0; i < Workers::most_threads + 1; ++i) {
     jobs.push_back(std::make_unique<Job>(workers(), [&] { gate.pass(); }));
-    workers().post(*jobs.back());
+    jobs.back()->post();
   }
   ASSERT_TRUE(gate.holds(Workers::most_threads));
   EXPECT_EQ(thread_count(), threads + 1 + static_cast<long>(Workers::most_threads));
@@ -177,54 +175,46 @@ TEST_F(WorkersTest, AreMoreWhileSomeAreStuck) {
   gate.open();
   for (const auto& job : jobs) EXPECT_TRUE(job->has_run(1));
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads + 2; }));
-  workers().post(*jobs.front());
+  jobs.front()->post();
   EXPECT_TRUE(jobs.front()->has_run(2));
 }
 
-// A task that is withdrawn does not run; one that runs is waited for, unless it withdraws itself.
+// A task that is withdrawn does not run; one that runs is waited for.
 TEST_F(WorkersTest, Withdraw) {
   workers().get_ready();
   Gate gate;
   Job holds{workers(), [&] { gate.pass(); }}, second{workers(), [] {}};
-  std::unique_ptr<Job> itself;
-  itself = std::make_unique<Job>(workers(), [&] {
-    workers().post(*itself);
-    workers().withdraw(*itself);
-  });
-  workers().withdraw(second);
+  second.withdraw();
   std::vector<std::unique_ptr<Job>> others;
   for (std::size_t i = 1; i < Workers::most_threads; ++i) {
     others.push_back(std::make_unique<Job>(workers(), [&] { gate.pass(); }));
-    workers().post(*others.back());
+    others.back()->post();
   }
-  workers().post(holds);
+  holds.post();
   ASSERT_TRUE(gate.holds(Workers::most_threads));
-  workers().post(second);
-  workers().withdraw(second);
-  workers().post(holds);
+  second.post();
+  second.withdraw();
+  holds.post();
   auto withdrawn = std::async(std::launch::async, [&] {
-    workers().withdraw(holds);
+    holds.withdraw();
     return holds.runs();
   });
   EXPECT_EQ(withdrawn.wait_for(20ms), std::future_status::timeout);
   gate.open();
   EXPECT_EQ(withdrawn.get(), 1);
-  workers().post(*itself);
-  EXPECT_TRUE(itself->has_run(1));
-  workers().withdraw(*itself);
-  EXPECT_EQ(itself->runs(), 1);
   EXPECT_EQ(second.runs(), 0);
-  for (const auto& other : others) workers().withdraw(*other);
+  for (const auto& other : others) other->withdraw();
 }
 
 // The last owner of the reactor may go in a worker.
 TEST_F(WorkersTest, OneMayBeTheLastOwner) {
   const auto descriptors = open_descriptors();
   workers().get_ready();
-  Job job{[&] { reactor.reset(); }};
-  workers().post(job);
-  EXPECT_TRUE(job.has_run(1));
+  // Never destroyed: when the reactor has ended there is nobody that it could be withdrawn from.
+  auto* const task = new Workers::Task{workers(), [this] { reactor.reset(); }};
+  task->post();
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() < descriptors; }));
+  ::operator delete(task);
 }
 
 // From many threads at once: whatever is posted runs, and nothing after it was withdrawn.
@@ -236,12 +226,12 @@ TEST_F(WorkersTest, AreThreadSafe) {
       for (int turn = 0; turn < 300; ++turn) {
         auto alive = std::make_unique<std::atomic<int>>(0);
         Job job{workers(), [&] { ++*alive; }};
-        workers().post(job);
+        job.post();
         if (turn % 2 == 0) {
           EXPECT_TRUE(job.has_run(1));
         }
-        workers().post(job);
-        workers().withdraw(job);
+        job.post();
+        job.withdraw();
         alive.reset();
       }
     });
