@@ -274,6 +274,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     }
     const auto& request = std::get<protocol::Request>(step);
     if (stop.stop_requested()) return cancelled;
+    if (box != nullptr && (request.wants_wake_ups || request.wants_invalidation)) box->open();
     Exchanged exchanged = exchange(request, deadline, stop, link);
     if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();
