@@ -24,7 +24,7 @@ std::string name_beside(std::string_view key, std::string_view beginning) {
 
 }  // namespace
 
-Key::Key(std::string_view text) : text_{text} {
+Key::Key(std::string_view text) {
   if (text.empty()) throw std::invalid_argument{"the key is empty"};
   if (text.size() > max_size) {
     throw std::invalid_argument{"the key has " + std::to_string(text.size()) + " bytes, at most " +
@@ -34,8 +34,8 @@ Key::Key(std::string_view text) : text_{text} {
     throw std::invalid_argument{"the key begins with '" + std::string{prefix} +
                                 "', as only the names that the library keeps beside keys may: choose another one"};
   }
-  line_ = name_beside(text, prefix);
-  floor_ = name_beside(text, floor_prefix);
+  names_ = std::make_shared<const Names>(
+      Names{.text = std::string{text}, .line = name_beside(text, prefix), .floor = name_beside(text, floor_prefix)});
 }
 
 }  // namespace redismutex::protocol

@@ -26,6 +26,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
@@ -207,7 +208,7 @@ TEST_F(AttemptTest, AStepEndsWhileTheServerTalks) {
   }};
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(awaited(*attempt));
   EXPECT_FALSE(awaited(*attempt, 3000ms));
-  EXPECT_EQ(failure().kind, Kind::unreachable) << "the answer is overdue";
+  EXPECT_THAT(failure().kind, AnyOf(Kind::unreachable, Kind::timed_out)) << "the answer is overdue, and so is the attempt";
   attempt.reset();  // its socket ends the talk
 }
 

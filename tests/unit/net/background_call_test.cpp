@@ -63,8 +63,9 @@ TEST(BackgroundCall, ResultsGoOutOfDate) {
   const int ended = std::get<Awaited>(step).fd;
   ASSERT_EQ(poll_until({ended, POLLIN, far()}, nullptr), Polled::ready);
   const auto later = steady_clock::now() + BackgroundCall<int>::longest_kept + std::chrono::seconds{1};
-  EXPECT_TRUE(std::holds_alternative<Awaited>(call.step(later)));
-  EXPECT_EQ(finish(call), 2);
+  const Step again = call.step(later);  // the new call may be through already
+  const int* const result = std::get_if<int>(&again);
+  EXPECT_EQ(result != nullptr ? *result : finish(call), 2);
 }
 
 // The one who asked has gone: what the function stands on stays for as long as it runs, and no longer.
