@@ -103,6 +103,25 @@ TEST_F(Threads, NoneAtAll) {
   EXPECT_TRUE(server.keys().empty());
 }
 
+// Nobody to ask for the credentials in.
+TEST_F(Threads, NoneForTheCredentials) {
+  const ChildProcess child([&] {
+    ConnectionOptions options = parse_url(server.tcp_url());
+    options.credentials = [] { return Credentials{}; };
+    const Connection connection{options};
+    take_threads();
+    try {
+      connection.ping();
+      return 1;
+    } catch (const ResourceError&) {
+    }
+    set_limit(RLIMIT_NPROC, 1000);
+    connection.ping();
+    return 0;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+}
+
 // The lease of a waiter is short at first. The full one is sent for at once where no thread can do that later.
 TEST_F(Threads, NoneForOneWhoIsHandedTheLock) {
   const Connection connection{server.tcp_url()};
