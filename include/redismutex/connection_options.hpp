@@ -31,6 +31,11 @@ struct TlsOptions {
   bool verify = true;
 };
 
+/// What a connection logs in with: as ConnectionOptions::username and password.
+struct Credentials {
+  std::string username, password;
+};
+
 /// How to reach one server: everything a URL can say, and more.
 struct ConnectionOptions {
   std::string host = "localhost";
@@ -65,6 +70,16 @@ struct ConnectionOptions {
 
   /// Is told what happens, for metrics.
   std::shared_ptr<Observer> observer;
+
+  /// In place of `username` and `password`, where these change while the program runs: returns the present ones. Asked anew for
+  /// each connection to the server, so that a new password is used from the next reconnection on.
+  ///
+  /// Is called once the server is reached, in a thread of its own, in which all signals are blocked; never twice at a time for
+  /// one Connection. It has what is left of `connect_timeout`. One that takes longer is left alone: the next attempt goes on
+  /// waiting for it, and uses what it returns. It may still run when the Connection is gone, so it must own what it uses; and it
+  /// must not use the Connection. What it throws is the text of a LoginError. So is a refusal by the server: each operation is
+  /// told at once, also one that may wait for a lock, and the next asks again.
+  std::function<Credentials()> credentials;
 };
 
 /// Reads a URL as Connection does, for programs that want to change a detail before they connect.

@@ -46,7 +46,7 @@ struct REDISMUTEX_EXPORT ResourceError : Error {
   using Error::Error;
 };
 
-/// The server wants other credentials. Never contains the password.
+/// The server wants other credentials, or ConnectionOptions::credentials threw. Never contains the password.
 struct REDISMUTEX_EXPORT LoginError : ConnectionError {
   using ConnectionError::ConnectionError;
 };

@@ -14,6 +14,7 @@ class Mutex;
 class Observer;
 class RedisMutex;
 struct ConnectionOptions;
+struct Credentials;
 struct Options;
 struct TlsOptions;
 template <class KeySource, class Function>

@@ -36,19 +36,25 @@ Failure Attempt::unfinished() const {
     case Stage::looking_up: return vain("no answer while looking up '" + host + "'");
     case Stage::connecting: return vain("no answer while connecting");
     case Stage::shaking_hands: return vain("TLS handshake with " + host + ": no answer");
+    case Stage::asking_credentials: return vain("ConnectionOptions::credentials has not returned");
     case Stage::logging_in: break;
   }
   return vain("no answer to the login");
 }
 
 /// It ends for this reason.
-Failure Attempt::cut_short(const Failure& why) const { return login_ ? login_->cut_short(why) : why; }
+Failure Attempt::cut_short(const Failure& why) const { return login_ ? explained(login_->cut_short(why)) : why; }
+
+Failure Attempt::explained(Failure failure) const {
+  return dialler_.credentials().explained(std::move(failure), credentials_);
+}
 
 Attempt::Stuck Attempt::advance(Deadline now) {
   switch (stage_) {
     case Stage::looking_up: return look_up(now);
     case Stage::connecting: return connect(now);
     case Stage::shaking_hands: return shake_hands();
+    case Stage::asking_credentials: return ask_credentials(now);
     case Stage::logging_in: break;
   }
   return log_in(now);
@@ -69,7 +75,7 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
   auto& socket = std::get<Socket>(connected);
   if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));
-  begin_login(std::make_unique<PlainStream>(std::move(socket)));
+  reached(std::make_unique<PlainStream>(std::move(socket)));
   return std::nullopt;
 }
 
@@ -86,19 +92,28 @@ Attempt::Stuck Attempt::shake_hands() {
   auto shaken = handshake_->step();
   if (auto* awaited = std::get_if<Awaited>(&shaken)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&shaken)) return std::move(*failure);
-  begin_login(std::move(std::get<std::unique_ptr<Stream>>(shaken)));
+  reached(std::move(std::get<std::unique_ptr<Stream>>(shaken)));
   return std::nullopt;
 }
 
-void Attempt::begin_login(std::unique_ptr<Stream> stream) {
-  const ConnectionOptions& options = dialler_.options();
+void Attempt::reached(std::unique_ptr<Stream> stream) {
   stream_ = std::move(stream);
-  login_.emplace(wire_, Login::Settings{.username = options.username,
-                                        .password = options.password,
-                                        .db = options.db,
+  stage_ = Stage::asking_credentials;
+}
+
+/// Not before the server is reached, so that they are asked for once a connection, and never for nothing.
+Attempt::Stuck Attempt::ask_credentials(Deadline now) {
+  auto asked = dialler_.credentials().step(now);
+  if (auto* awaited = std::get_if<Awaited>(&asked)) return *awaited;
+  if (auto* failure = std::get_if<Failure>(&asked)) return std::move(*failure);
+  credentials_ = std::move(std::get<Credentials>(asked));
+  login_.emplace(wire_, Login::Settings{.username = credentials_.username,
+                                        .password = credentials_.password,
+                                        .db = dialler_.options().db,
                                         .transport = dialler_.tls() != nullptr ? diagnosis::Transport::tls
                                                                                : diagnosis::Transport::plain});
   stage_ = Stage::logging_in;
+  return std::nullopt;
 }
 
 Attempt::Stuck Attempt::log_in(Deadline now) {
@@ -106,7 +121,7 @@ Attempt::Stuck Attempt::log_in(Deadline now) {
   constexpr int most_reads = 16;
   for (int reads = 0; reads < most_reads; ++reads) {
     if (auto outcome = login_->step(overdue_at(now))) {
-      if (auto* failure = std::get_if<Failure>(&*outcome)) return std::move(*failure);
+      if (auto* failure = std::get_if<Failure>(&*outcome)) return explained(std::move(*failure));
       return finish(std::move(std::get<Greeting>(*outcome)), now);
     }
     write();

@@ -18,7 +18,7 @@
 
 namespace redismutex::net {
 
-/// One attempt to reach a server: look-up, connection, TLS, login, as steps that never block. Whoever drives it may leave between
+/// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may leave between
 /// two of them, and somebody else may go on. For one thread at a time.
 class Attempt {
  public:
@@ -36,7 +36,7 @@ class Attempt {
   Failure unfinished() const;
 
  private:
-  enum class Stage { looking_up, connecting, shaking_hands, logging_in };
+  enum class Stage { looking_up, connecting, shaking_hands, asking_credentials, logging_in };
 
   // Each takes one stage as far as it goes; none: on to the next stage.
   using Stuck = std::optional<std::variant<Awaited, LoggedIn, Failure>>;
@@ -45,11 +45,13 @@ class Attempt {
   Stuck connect(Deadline now);
   Stuck begin_handshake(Socket socket);
   Stuck shake_hands();
+  Stuck ask_credentials(Deadline now);
   Stuck log_in(Deadline now);
   Stuck read_answers(Deadline now);
-  void begin_login(std::unique_ptr<Stream> stream);
+  void reached(std::unique_ptr<Stream> stream);
   void write();
   Failure cut_short(const Failure& why) const;
+  Failure explained(Failure failure) const;
   LoggedIn finish(Greeting greeting, Deadline now);
   Deadline overdue_at(Deadline now) const { return now + dialler_.options().command_timeout; }
 
@@ -60,6 +62,7 @@ class Attempt {
   std::unique_ptr<TlsHandshake> handshake_;
   std::unique_ptr<Stream> stream_;
   bool deaf_ = false;  // the server has closed: what it said before is still to be read
+  Credentials credentials_;
   Wire wire_;
   std::optional<Login> login_;
 };

@@ -12,6 +12,10 @@ std::unique_ptr<Tls> tls_of(const ConnectionOptions& options) {
 }  // namespace
 
 Dialler::Dialler(const ConnectionOptions& options, Namer name)
-    : options_{options}, name_{std::move(name)}, resolver_{options.host, options.port}, tls_{tls_of(options)} {}
+    : options_{options},
+      name_{std::move(name)},
+      resolver_{options.host, options.port},
+      tls_{tls_of(options)},
+      credentials_{options} {}
 
 }  // namespace redismutex::net

@@ -5,6 +5,7 @@
 #include <redismutex/connection_options.hpp>
 #include <string>
 
+#include "net/credentials.hpp"
 #include "net/greeting.hpp"
 #include "net/resolve.hpp"
 #include "net/tls.hpp"
@@ -23,6 +24,7 @@ class Dialler {
   const ConnectionOptions& options() const noexcept { return options_; }
   Resolver& resolver() noexcept { return resolver_; }
   Tls* tls() noexcept { return tls_.get(); }  ///< null: the server is not spoken to in TLS
+  CredentialsSource& credentials() noexcept { return credentials_; }
   std::string name(const Greeting& greeting) const { return name_(greeting); }
 
  private:
@@ -30,6 +32,7 @@ class Dialler {
   const Namer name_;
   Resolver resolver_;
   const std::unique_ptr<Tls> tls_;
+  CredentialsSource credentials_;
 };
 
 }  // namespace redismutex::net

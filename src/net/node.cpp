@@ -38,11 +38,13 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
 
   Deadline now = steady_clock::now();
   const Deadline give_up = std::min(deadline, now + options_.connect_timeout);
-  const std::uint64_t attempts_before = attempts_;
+  const std::uint64_t begun_before = begun_, failed_before = failed_;
   for (;; now = steady_clock::now()) {
     if (link_ && !link_->broken()) return link_;
-    // Others may have tried for us while we waited.
-    const bool tried = attempts_ > attempts_before;
+    // Others may have tried for us while we waited. But that an attempt took too long which was under way before says little: this
+    // caller has its own time.
+    const bool is_ours = last_failure_.kind != Failure::Kind::timed_out || last_failed_ > begun_before;
+    const bool tried = failed_ > failed_before && is_ours;
     if (tried && (last_failure_.permanent() || !reached_before_)) return last_failure_;
     if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
     if (now >= give_up) {
@@ -62,6 +64,7 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
       continue;
     }
     const bool was_forgotten = attempt_ && attempt_->limit() <= now;
+    if (!attempt_) ++begun_;
     dialling_ = true;
     lock.unlock();
     Driven driven = drive(now, give_up, stop);
@@ -123,7 +126,8 @@ bool Node::note(const std::shared_ptr<Link>& link) {
 }
 
 void Node::note(const Failure& failure) {
-  ++attempts_;
+  ++failed_;
+  last_failed_ = begun_;
   last_failure_ = failure;
   pause_before_next_attempt();
 }

@@ -83,7 +83,8 @@ class Node {
   // In a row: attempts, links that broke before they answered anything, servers that were left soon.
   unsigned failures_ = 0;
   Deadline next_attempt_{};
-  std::uint64_t attempts_ = 0;
+  std::uint64_t begun_ = 0, failed_ = 0;  // attempts
+  std::uint64_t last_failed_ = 0;         // which of those that were begun
   Failure last_failure_{};
 };
 

@@ -197,6 +197,9 @@ void validate(const ConnectionOptions& options) {
     unusable("unix_socket has " + std::to_string(options.unix_socket.size()) + " bytes, at most " +
              std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are possible, none of them zero");
   }
+  if (options.credentials && !(options.username.empty() && options.password.empty())) {
+    unusable("credentials stands in place of username and password, which must be empty");
+  }
   if (options.db < 0) unusable("db is " + std::to_string(options.db) + ", must not be negative");
   if (options.tls && options.unix_socket.empty() && !has_tls()) {
     unusable(

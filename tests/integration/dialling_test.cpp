@@ -172,6 +172,27 @@ TEST(DiallingFails, OnceACall) {
   }
 }
 
+// A caller who comes when an attempt is nearly over has time of its own all the same: it is not told of the end of that one, but
+// of the next.
+TEST_F(Dialling, LateComersHaveTheirOwnTime) {
+  constexpr Timeouts timeouts{.connect = 300ms, .command = limit};
+  const Connection late = connect(proxy.url(), timeouts);
+  const RedisMutex impatient{late, non_blocking};
+  proxy.freeze();
+  const Stopwatch begun;
+  thrown<ConnectionError>([&] { return impatient.try_acquire_lock_for("key", 200ms); });
+  for (int i = 0; i < 2; ++i) {
+    const Stopwatch watch;
+    thrown<ConnectionError>([&] {
+      late.ping();
+      return 0;
+    });
+    EXPECT_GE(watch.elapsed_ms(), timeouts.connect.count() - 1);
+  }
+  EXPECT_LT(begun.elapsed_ms(), limit.count());
+  proxy.pass();
+}
+
 // Nobody went on with an attempt until its time was over. The next caller is not told of that: it begins anew.
 TEST_F(Dialling, BeginsAnewWhereNobodyWentOn) {
   constexpr Timeouts timeouts{.connect = 200ms, .command = limit};

@@ -123,6 +123,27 @@ TEST_F(Threads, NoneMore) {
   EXPECT_TRUE(server.keys().empty());
 }
 
+// Nobody to ask for the credentials in.
+TEST_F(Threads, NoneForTheCredentials) {
+  const ChildProcess child([&] {
+    ConnectionOptions options = parse_url(server.tcp_url());
+    options.credentials = [] { return Credentials{}; };
+    const Connection connection{options};
+    const Connection other{server.tcp_url()};
+    other.ping();  // what else it takes is there
+    take_threads();
+    try {
+      connection.ping();
+      return 1;
+    } catch (const ResourceError&) {
+    }
+    set_limit(RLIMIT_NPROC, 1000);
+    connection.ping();
+    return 0;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+}
+
 // The lease of a waiter is short at first. The full one takes no thread of its own.
 TEST_F(Threads, NoneForOneWhoIsHandedTheLock) {
   const Connection connection{server.tcp_url()};

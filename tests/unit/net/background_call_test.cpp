@@ -58,13 +58,19 @@ TEST(BackgroundCall, OneAtATime) {
 // A result that nobody came for is not used after a while: it speaks of a time that is over.
 TEST(BackgroundCall, ResultsGoOutOfDate) {
   std::atomic<int> calls{0};
-  BackgroundCall<int> call{[&] { return ++calls; }};
-  Step step = call.step(steady_clock::now());
+  std::atomic<bool> may_end{false};
+  BackgroundCall<int> call{[&] {
+    may_end.wait(false);
+    return ++calls;
+  }};
+  const Step step = call.step(steady_clock::now());
   const int ended = std::get<Awaited>(step).fd;
+  may_end = true;
+  may_end.notify_all();
   ASSERT_EQ(poll_until({ended, POLLIN, far()}, nullptr), Polled::ready);
   const auto later = steady_clock::now() + BackgroundCall<int>::longest_kept + std::chrono::seconds{1};
-  const Step again = call.step(later);  // the new call may be through already
-  const int* const result = std::get_if<int>(&again);
+  const Step next = call.step(later);
+  const auto* result = std::get_if<int>(&next);
   EXPECT_EQ(result != nullptr ? *result : finish(call), 2);
 }
 

@@ -40,8 +40,8 @@ inline void PrintTo(Link::Waited waited, std::ostream* out) {
 }
 
 inline void PrintTo(Failure::Kind kind, std::ostream* out) {
-  constexpr std::array names{"unreachable", "timed_out",     "cancelled", "refused",
-                             "turned_away", "refused_login", "unusable"};
+  constexpr std::array names{"unreachable", "exhausted",   "timed_out",     "cancelled",
+                             "refused",     "turned_away", "refused_login", "unusable"};
   *out << names[static_cast<std::size_t>(kind)];
 }
 

@@ -277,6 +277,7 @@ TEST(ConnectionOptionsCheck, AcceptsWhatCanWork) {
   EXPECT_NO_THROW(validate({.connect_timeout = 1ms, .command_timeout = 1h}));
   EXPECT_NO_THROW(validate({.client_name = ""}));
   EXPECT_NO_THROW(validate({.client_name = "!~"}));
+  EXPECT_NO_THROW(validate({.credentials = [] { return Credentials{}; }}));
 }
 
 // Options that can not work are refused in words that name field, value and bound.
@@ -304,6 +305,8 @@ TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
       {{.client_name = "line\n"}, {"client_name"}},
       {{.client_name = "caf\xC3\xA9"}, {"client_name", "ASCII"}},
       {{.client_name = std::string(1, '\0')}, {"client_name"}},
+      {{.username = "u", .credentials = [] { return Credentials{}; }}, {"credentials", "username", "password"}},
+      {{.password = "p", .credentials = [] { return Credentials{}; }}, {"credentials", "username", "password"}},
   };
   for (const auto& [options, words] : table) {
     const std::string complaint = complaint_of([&bad = options] { validate(bad); });
