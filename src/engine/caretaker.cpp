@@ -54,7 +54,6 @@ void Caretaker::stop() {
   }
   timer_.reset();
   rounds_.reset();
-  listener_.reset();
 }
 
 void Caretaker::get_ready() {
@@ -132,6 +131,7 @@ void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
 
 void Caretaker::link_broke() noexcept {
   const std::lock_guard lock{mutex_};
+  if (wards_.empty()) return;
   reach_for_server_ = true;
   wake();
 }
@@ -324,11 +324,13 @@ bool Caretaker::rest(std::unique_lock<std::mutex>& lock) {
   return false;
 }
 
-/// Has what the server tells us be read while no caller reads; none: nowhere.
+/// Has what the server tells us be read there while no caller reads; none: nowhere.
 void Caretaker::listen_at(const std::shared_ptr<net::Link>& link) {
-  if (listener_ && listener_->link() == link) return;
-  listener_.reset();
-  if (link) listener_.emplace(session_.reactor(), link, [this] { link_broke(); });
+  const std::shared_ptr<net::Link> before = listened_at_.lock();
+  if (before == link) return;
+  if (before) before->want_pushes(false);
+  if (link) link->want_pushes(true);
+  listened_at_ = link;
 }
 
 }  // namespace redismutex::engine

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/push_listener.hpp"
 #include "net/link.hpp"
 #include "net/reactor.hpp"
 #include "net/workers.hpp"
@@ -106,7 +105,7 @@ class Caretaker final {
   std::uint64_t link_id_ = 0;      // on which the server knows what to tell us
   unsigned failures_ = 0;          // in a row
 
-  std::optional<PushListener> listener_;  // belongs to the round
+  std::weak_ptr<net::Link> listened_at_;  // belongs to the round
 
   // Both are there from the start on, until stop().
   std::optional<net::Workers::Task> rounds_;

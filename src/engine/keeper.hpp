@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "engine/reactor_on_demand.hpp"
 #include "net/reactor.hpp"
+#include "net/reactor_on_demand.hpp"
 #include "net/workers.hpp"
 #include "protocol/instant.hpp"
 
@@ -29,7 +29,7 @@ class Keeper final {
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
-  Keeper(ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place} {}
+  Keeper(net::ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place} {}
 
   /// Runs what is due once more, in the calling thread, which must not be one of the reactor's; drops the rest.
   ~Keeper();
@@ -58,7 +58,7 @@ class Keeper final {
   void run_due();
   static std::optional<protocol::Instant> run(const Work& work);
 
-  ReactorOnDemand& reactor_;
+  net::ReactorOnDemand& reactor_;
   const Place place_;
 
   std::mutex mutex_;  // guards what follows

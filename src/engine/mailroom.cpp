@@ -67,16 +67,16 @@ Mailroom::Box::~Box() {
 
 Mailroom::Mail Mailroom::wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop,
                               net::Link::Waited& how) {
-  net::Event event;
+  net::Caller caller;
   std::unique_lock lock{mutex_};
   how = net::Link::Waited::done;
   if (!box.grant_ && !box.first_ && !box.changed_) {
     box.link_ = &link;
-    box.event_ = &event;
+    box.caller_ = &caller;
     lock.unlock();
-    how = link.wait(event, deadline, stop);
+    how = link.wait(caller, deadline, stop);
     lock.lock();
-    box.event_ = nullptr;
+    box.caller_ = nullptr;
     box.link_ = nullptr;
   }
   return {.grant = std::exchange(box.grant_, std::nullopt),
@@ -123,7 +123,7 @@ void Mailroom::note_change(Concerns concerns) {
 }
 
 void Mailroom::ring(Box& box) {
-  if (box.event_ != nullptr) box.link_->set(*box.event_);
+  if (box.caller_ != nullptr) box.link_->set(*box.caller_);
 }
 
 }  // namespace redismutex::engine

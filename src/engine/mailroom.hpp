@@ -38,7 +38,7 @@ class Mailroom final {
     std::optional<std::chrono::milliseconds> first_;
     bool changed_ = false;
     net::Link* link_ = nullptr;  // set while the owner waits
-    net::Event* event_ = nullptr;
+    net::Caller* caller_ = nullptr;
     std::list<Box*>::iterator place_;
   };
 

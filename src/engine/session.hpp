@@ -21,13 +21,13 @@
 #include "engine/local_queues.hpp"
 #include "engine/mailroom.hpp"
 #include "engine/pushes.hpp"
-#include "engine/reactor_on_demand.hpp"
 #include "net/failure.hpp"
 #include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
 #include "net/pause.hpp"
 #include "net/poll.hpp"
+#include "net/reactor_on_demand.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
@@ -71,15 +71,15 @@ class Session {
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
                                   Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
 
-  /// Sends a request whose answer is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that is
-  /// returned. None if there is no connection.
+  /// Sends a request that nobody waits for: `call` is told when it is over. Returns the link that it went to; none if there is no
+  /// connection.
   std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
 
   /// The live connection, see net::Node::link.
   std::variant<std::shared_ptr<net::Link>, net::Failure> link(net::Deadline deadline, const std::stop_token& stop);
 
   /// The tag of our ids. The first time it reaches for the server, whose number of the connection becomes part of it; without
-  /// a server it is random. The Failure means that the time is up, or that the caller was stopped.
+  /// a server it is random. The Failure means that the time is up, that the caller was stopped, or that trying again is of no use.
   std::variant<protocol::Tag, net::Failure> tag(net::Deadline deadline, const std::stop_token& stop);
 
   /// For a server that said it does not know the one that is `wanted`: it has forgotten them all, or never had them.
@@ -178,22 +178,23 @@ class Session {
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(net::ReplyView push);
   struct Calls {
-    net::Call* main;
-    net::Call* next;  ///< for protocol::Request::next
+    net::BlockingCall* main;
+    net::BlockingCall* next;  ///< for protocol::Request::next
   };
   net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, Calls calls,
                                   net::Deadline deadline, const std::stop_token& stop);
-  void send(const protocol::Request& request, net::Link& link, Calls calls) const;
+  void send(const protocol::Request& request, net::Link& link, net::Call* main, net::Call* next) const;
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
   void note_means(Pushes::Next next, std::size_t means, std::string_view error);
-  void greet(net::Link& link, const net::Greeting& greeting);
+  std::string name_connection(const net::Greeting& greeting);
 
   const std::uint64_t generation_ = net::fork_generation();
-  ReactorOnDemand reactor_;
+  net::ReactorOnDemand reactor_;
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   Pushes pushes_;
   Identity identity_;
+  Caretaker caretaker_;  // stopped first; links tell it of pushes until they end
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
@@ -204,9 +205,7 @@ class Session {
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
 
-  // Last, so that what runs in the background ends before what it uses. (The caretaker uses the timers, and whoever reads a push uses
-  // the caretaker: it is stopped first, and goes last. Posts leave errands behind.)
-  Caretaker caretaker_;
+  // Last, so that what runs in the background ends before what it uses. (Posts leave errands behind.)
   Keeper timers_{reactor_, Keeper::Place::workers};
   Keeper errands_{reactor_, Keeper::Place::workers};
   Keeper posts_{reactor_, Keeper::Place::reactor};

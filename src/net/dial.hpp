@@ -1,34 +1,35 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <redismutex/connection_options.hpp>
-#include <stop_token>
-#include <variant>
+#include <string>
 
-#include "net/failure.hpp"
-#include "net/poll.hpp"
+#include "net/greeting.hpp"
 #include "net/resolve.hpp"
-#include "net/socket.hpp"
-#include "net/stream.hpp"
 #include "net/tls.hpp"
 
 namespace redismutex::net {
 
-/// Opens sockets to one server. For one thread at a time.
+/// What all attempts to reach one server have in common: see Attempt. For one thread at a time.
 class Dialler {
  public:
-  /// `options` must outlive this object.
-  explicit Dialler(const ConnectionOptions& options);
+  /// The name that the connection is to have, for the administrator's CLIENT LIST.
+  using Namer = std::function<std::string(const Greeting& greeting)>;
 
-  /// Looks up the server's host, tries all its addresses, and shakes hands if it is to be TLS. Interruptible at any time.
-  std::variant<std::unique_ptr<Stream>, Failure> dial(Deadline deadline, const std::stop_token& stop);
+  /// `options` must outlive this object.
+  Dialler(const ConnectionOptions& options, Namer name);
+
+  const ConnectionOptions& options() const noexcept { return options_; }
+  Resolver& resolver() noexcept { return resolver_; }
+  Tls* tls() noexcept { return tls_.get(); }  ///< null: the server is not spoken to in TLS
+  std::string name(const Greeting& greeting) const { return name_(greeting); }
 
  private:
-  std::variant<Socket, Failure> connect(Deadline deadline, const Kick& kick);
-
   const ConnectionOptions& options_;
+  const Namer name_;
   Resolver resolver_;
-  std::unique_ptr<Tls> tls_;  // if the server is spoken to in TLS
+  const std::unique_ptr<Tls> tls_;
 };
 
 }  // namespace redismutex::net

@@ -82,27 +82,4 @@ class DelaysFork {
   DelaysFork& operator=(const DelaysFork&) = delete;
 };
 
-/// Something with threads or sockets of its own that fork() copies but that a child must not use.
-///
-/// The hooks run inside fork(). before_fork() takes the object's locks, so that the copy is not caught halfway through a
-/// change; after_fork_in_parent() gives them back; after_fork_in_child() does too, and lets go of what belongs to the
-/// parent without touching it: no farewell on a shared socket, no join of a thread that does not exist here.
-class ForkAware {
- public:
-  ForkAware(const ForkAware&) = delete;
-  ForkAware& operator=(const ForkAware&) = delete;
-
-  virtual void before_fork() noexcept = 0;
-  virtual void after_fork_in_parent() noexcept = 0;
-  virtual void after_fork_in_child() noexcept = 0;
-
- protected:
-  ForkAware() = default;
-  ~ForkAware() = default;
-
-  /// To be called at the end of the constructor and at the start of the destructor.
-  void register_for_fork();
-  void unregister_for_fork() noexcept;
-};
-
 }  // namespace redismutex::net

@@ -1,14 +1,9 @@
 #include "net/login.hpp"
 
 #include <array>
-#include <optional>
 #include <redismutex/version.hpp>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
-
-#include "net/diagnosis.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -21,141 +16,125 @@ constexpr std::array info{"INFO"sv, "server"sv};
 constexpr std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
 constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
 
-/// One login over one link.
-class Login {
- public:
-  Login(Link& link, const ConnectionOptions& options, Deadline deadline, const std::stop_token& stop)
-      : link_{link}, options_{options}, deadline_{deadline}, stop_{stop}, kind_{kind_of(options)} {}
+diagnosis::Login kind_of(const Login::Settings& settings) {
+  if (!settings.password.empty()) return diagnosis::Login::with_password;
+  return settings.username.empty() ? diagnosis::Login::without_password : diagnosis::Login::with_user_only;
+}
 
-  std::variant<Greeting, Failure> run() {
-    Introduced introduced = introduce(Credentials::within_hello);
-    if (const auto* refused = std::get_if<Refused>(&introduced)) introduced = find_out(refused->text);
-    if (auto* greeting = std::get_if<Greeting>(&introduced)) return std::move(*greeting);
-    if (auto* failure = std::get_if<Failure>(&introduced)) return std::move(*failure);
-    return diagnosis::of_refused_hello(std::get<Refused>(introduced).text, kind_, {});
-  }
-
- private:
-  static diagnosis::Login kind_of(const ConnectionOptions& options) {
-    if (!options.password.empty()) return diagnosis::Login::with_password;
-    return options.username.empty() ? diagnosis::Login::without_password : diagnosis::Login::with_user_only;
-  }
-  bool has_credentials() const { return kind_ != diagnosis::Login::without_password; }
-
-  enum class Credentials { within_hello, before_hello };
-  struct Refused {
-    std::string text;  ///< what HELLO, or AUTH before it, was refused with
-  };
-  using Introduced = std::variant<Greeting, Failure, Refused>;
-
-  /// A user that the server asks for no password (`nopass`) is let in with any: this sends an empty one.
-  std::vector<std::string_view> auth() const {
-    return {"AUTH"sv, options_.username.empty() ? "default"sv : std::string_view{options_.username},
-            std::string_view{options_.password}};
-  }
-
-  std::optional<Failure> wait_for(Call& call) {
-    switch (link_.wait(call, deadline_, stop_)) {
-      case Link::Waited::done: return std::nullopt;
-      case Link::Waited::broken: return link_.failure();
-      case Link::Waited::timed_out: return Failure{Failure::Kind::timed_out, "no answer to the login"};
-      case Link::Waited::stopped: return Failure{Failure::Kind::cancelled, "cancelled"};
-    }
-    return std::nullopt;
-  }
-
-  Introduced introduce(Credentials credentials) {
-    std::vector<std::string_view> greet{hello.begin(), hello.end()};
-    Call authenticated;
-    const std::vector<std::string_view> authenticate = auth();
-    const bool before = credentials == Credentials::before_hello;
-    if (before) link_.send({{&authenticated, authenticate}});
-    if (!before && has_credentials()) greet.insert(greet.end(), authenticate.begin(), authenticate.end());
-
-    Call greeted;
-    Call selected;
-    const std::string db = std::to_string(options_.db);
-    const std::array select{"SELECT"sv, std::string_view{db}};
-    const bool selects = options_.db != 0;
-    if (selects) {
-      link_.send({{&greeted, greet}, {&selected, select}});
-    } else {
-      link_.send({{&greeted, greet}});
-    }
-    // All calls are on the wire, so all are waited for, or withdrawn, before this function's frame goes.
-    const std::optional<Failure> no_authentication = before ? wait_for(authenticated) : std::nullopt;
-    const std::optional<Failure> no_greeting = wait_for(greeted);
-    const std::optional<Failure> no_selection = selects ? wait_for(selected) : std::nullopt;
-    if (no_authentication) return *no_authentication;
-    if (before && authenticated.reply().is_error()) {
-      return Refused{std::string{authenticated.reply().text()}};
-    }
-    if (no_greeting)
-      return link_.has_answered(1) ? *no_greeting : diagnosis::of_broken_login(*no_greeting, transport());
-    if (greeted.reply().is_error()) return Refused{std::string{greeted.reply().text()}};
-    if (greeted.reply().type() != ReplyType::map) return diagnosis::of_odd_answer();
-    Greeting greeting = read_greeting(greeted.reply());
-    if (const auto failure = diagnosis::of_greeting(greeting)) return *failure;
-    if (no_selection) return *no_selection;
-    if (selects && selected.reply().is_error()) {
-      return diagnosis::of_refused_select(selected.reply().text(), options_.db);
-    }
-    return greeting;
-  }
-
-  diagnosis::Transport transport() const {
-    return options_.tls && options_.unix_socket.empty() ? diagnosis::Transport::tls : diagnosis::Transport::plain;
-  }
-
-  /// HELLO was refused: asks what else has to be known, in one more round trip.
-  Introduced find_out(const std::string& refusal) {
-    switch (diagnosis::question_after(refusal, kind_)) {
-      case Question::authentication: return introduce(Credentials::before_hello);
-      case Question::greeting: {
-        Call greeted;
-        link_.send({{&greeted, hello}});
-        if (wait_for(greeted) || greeted.reply().type() != ReplyType::map) break;
-        if (const auto failure = diagnosis::of_greeting(read_greeting(greeted.reply()))) return *failure;
-        break;
-      }
-      case Question::version: {
-        Call asked;
-        // Servers that are too old for HELLO know no users.
-        std::vector<std::string_view> authenticate = auth();
-        if (options_.username.empty()) authenticate.erase(authenticate.begin() + 1);
-        if (has_credentials()) link_.send({{nullptr, authenticate}});
-        link_.send({{&asked, info}});
-        if (wait_for(asked) || !asked.reply().is_string()) break;
-        return diagnosis::of_refused_hello(refusal, kind_, asked.reply().text());
-      }
-      case Question::none: break;
-    }
-    return Refused{refusal};
-  }
-
-  Link& link_;
-  const ConnectionOptions& options_;
-  const Deadline deadline_;
-  const std::stop_token& stop_;
-  const diagnosis::Login kind_;
-};
+bool in_flight(const Call& call) { return call.state() == Call::State::in_flight; }
 
 }  // namespace
 
-std::variant<Greeting, Failure> log_in(Link& link, const ConnectionOptions& options, Deadline deadline,
-                                       const std::stop_token& stop) {
-  return Login{link, options, deadline, stop}.run();
+Login::Login(Wire& wire, Settings settings) : wire_{wire}, settings_{std::move(settings)}, kind_{kind_of(settings_)} {}
+
+std::optional<std::variant<Greeting, Failure>> Login::step(Deadline overdue_at) {
+  if (phase_ == Phase::not_begun) introduce(Phase::introduction, overdue_at);
+  if (!is_answered()) return std::nullopt;
+  if (phase_ != Phase::introduction && phase_ != Phase::introduction_after_auth) return found_out();
+  Introduced outcome = introduced({});
+  if (auto* greeting = std::get_if<Greeting>(&outcome)) return std::move(*greeting);
+  if (auto* failure = std::get_if<Failure>(&outcome)) return std::move(*failure);
+  const std::string& refusal = std::get<Refused>(outcome).text;
+  if (phase_ == Phase::introduction && ask(refusal, overdue_at)) return std::nullopt;
+  return diagnosis::of_refused_hello(refusal, kind_, {});
 }
 
-void tell_names(Link& link, const Greeting& greeting, std::string_view name) {
-  const std::array named{"HELLO"sv, "3"sv, "SETNAME"sv, name};
+Failure Login::cut_short(const Failure& why) const {
+  if (phase_ == Phase::not_begun) return why;
+  if (phase_ != Phase::introduction && phase_ != Phase::introduction_after_auth) return found_out();
+  Introduced outcome = introduced(why);
+  if (auto* failure = std::get_if<Failure>(&outcome)) return std::move(*failure);
+  if (auto* refused = std::get_if<Refused>(&outcome)) return diagnosis::of_refused_hello(refused->text, kind_, {});
+  return why;
+}
+
+/// A user that the server asks for no password (`nopass`) is let in with any: this sends an empty one.
+std::vector<std::string_view> Login::auth() const {
+  return {"AUTH"sv, settings_.username.empty() ? "default"sv : std::string_view{settings_.username},
+          std::string_view{settings_.password}};
+}
+
+void Login::introduce(Phase how, Deadline overdue_at) {
+  phase_ = how;
+  std::vector<std::string_view> greet{hello.begin(), hello.end()};
+  const std::vector<std::string_view> authenticate = auth();
+  if (how == Phase::introduction_after_auth) {
+    wire_.submit(&authenticated_, authenticate, overdue_at);
+  } else if (has_credentials()) {
+    greet.insert(greet.end(), authenticate.begin(), authenticate.end());
+  }
+  wire_.submit(&greeted_, greet, overdue_at);
+  if (!selects()) return;
+  const std::string db = std::to_string(settings_.db);
+  wire_.submit(&selected_, std::array{"SELECT"sv, std::string_view{db}}, overdue_at);
+}
+
+/// HELLO was refused: asks what else has to be known. False: nothing.
+bool Login::ask(const std::string& refusal, Deadline overdue_at) {
+  refusal_ = refusal;
+  switch (diagnosis::question_after(refusal_, kind_)) {
+    case Question::authentication: introduce(Phase::introduction_after_auth, overdue_at); return true;
+    case Question::greeting:
+      phase_ = Phase::question_of_greeting;
+      wire_.submit(&asked_, hello, overdue_at);
+      return true;
+    case Question::version: {
+      phase_ = Phase::question_of_version;
+      // Servers that are too old for HELLO know no users.
+      std::vector<std::string_view> authenticate = auth();
+      if (settings_.username.empty()) authenticate.erase(authenticate.begin() + 1);
+      if (has_credentials()) wire_.submit(nullptr, authenticate, overdue_at);
+      wire_.submit(&asked_, info, overdue_at);
+      return true;
+    }
+    case Question::none: break;
+  }
+  return false;
+}
+
+bool Login::is_answered() const {
+  return !in_flight(authenticated_) && !in_flight(greeted_) && !in_flight(selected_) && !in_flight(asked_);
+}
+
+/// What the answers to an introduction mean; where one is missing, `otherwise` is the reason.
+Login::Introduced Login::introduced(const Failure& otherwise) const {
+  if (phase_ == Phase::introduction_after_auth) {
+    if (!authenticated_.answered()) return otherwise;
+    if (authenticated_.reply().is_error()) return Refused{std::string{authenticated_.reply().text()}};
+  }
+  if (!greeted_.answered()) {
+    return wire_.answered() > 0 ? otherwise : diagnosis::of_broken_login(otherwise, settings_.transport);
+  }
+  if (greeted_.reply().is_error()) return Refused{std::string{greeted_.reply().text()}};
+  if (greeted_.reply().type() != ReplyType::map) return diagnosis::of_odd_answer();
+  Greeting greeting = read_greeting(greeted_.reply());
+  if (auto failure = diagnosis::of_greeting(greeting)) return std::move(*failure);
+  if (selects() && !selected_.answered()) return otherwise;
+  if (selects() && selected_.reply().is_error()) {
+    return diagnosis::of_refused_select(selected_.reply().text(), settings_.db);
+  }
+  return greeting;
+}
+
+/// Why HELLO was refused, after one more question, which may be without an answer.
+Failure Login::found_out() const {
+  std::string_view server;
+  if (phase_ == Phase::question_of_version && asked_.answered() && asked_.reply().is_string()) {
+    server = asked_.reply().text();
+  }
+  if (phase_ == Phase::question_of_greeting && asked_.answered() && asked_.reply().type() == ReplyType::map) {
+    if (auto failure = diagnosis::of_greeting(read_greeting(asked_.reply()))) return std::move(*failure);
+  }
+  return diagnosis::of_refused_hello(refusal_, kind_, server);
+}
+
+void tell_names(Wire& wire, const Greeting& greeting, std::string_view name, Deadline overdue_at) {
+  wire.submit(nullptr, std::array{"HELLO"sv, "3"sv, "SETNAME"sv, name}, overdue_at);
   // An older server would note a refusal in its ACL log, because it takes SETINFO for a right that the user lacks.
   const bool knows_libraries = greeting.server == "valkey" || greeting.version >= Greeting::Version{7, 2, 0};
-  if (knows_libraries) {
-    link.send({{nullptr, named}, {nullptr, library_name}, {nullptr, library_version}});
-  } else {
-    link.send({{nullptr, named}});
-  }
+  if (!knows_libraries) return;
+  wire.submit(nullptr, library_name, overdue_at);
+  wire.submit(nullptr, library_version, overdue_at);
 }
 
 }  // namespace redismutex::net

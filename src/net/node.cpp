@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <utility>
 
-#include "net/login.hpp"
 #include "net/pause.hpp"
+#include "net/poll.hpp"
 #include "net/url.hpp"
 
 namespace redismutex::net {
@@ -23,30 +24,28 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, Link::PushHandler on_push, LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
+           LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
-      on_push_{std::move(on_push)},
+      reactor_{reactor},
+      handlers_{std::move(handlers)},
       on_login_{std::move(on_login)},
-      dialler_{std::make_unique<Dialler>(options_)} {
-  register_for_fork();
-}
-
-Node::~Node() { unregister_for_fork(); }
+      dialler_{options_, std::move(name)} {}
 
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
   if (link_ && !link_->broken()) return link_;
 
-  const Deadline give_up = std::min(deadline, steady_clock::now() + options_.connect_timeout);
+  Deadline now = steady_clock::now();
+  const Deadline give_up = std::min(deadline, now + options_.connect_timeout);
   const std::uint64_t attempts_before = attempts_;
-  for (;;) {
+  for (;; now = steady_clock::now()) {
     if (link_ && !link_->broken()) return link_;
     // Others may have tried for us while we waited.
     const bool tried = attempts_ > attempts_before;
     if (tried && (last_failure_.permanent() || !reached_before_)) return last_failure_;
     if (stop.stop_requested()) return Failure{Failure::Kind::cancelled, "cancelled"};
-    const auto now = steady_clock::now();
     if (now >= give_up) {
       if (tried || last_failure_.kind == Failure::Kind::refused) return last_failure_;
       const std::string why = failures_ == 0 ? "" : ": " + last_failure_.text;
@@ -57,24 +56,27 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
       continue;
     }
     if (link_) plan_next_attempt();
-    if (now < next_attempt_) {
+    if (!attempt_ && now < next_attempt_) {
       // A copy: the wait reads its deadline while others may change ours.
       const Deadline until = std::min(give_up, next_attempt_);
       changed_.wait_until(lock, stop, until, [this] { return dialling_ || link_; });
       continue;
     }
+    const bool was_forgotten = attempt_ && attempt_->limit() <= now;
     dialling_ = true;
     lock.unlock();
-    const Dialled dialled = dial_once(give_up, stop);
+    Driven driven = drive(now, give_up, stop);
     lock.lock();
     dialling_ = false;
     changed_.notify_all();
     // That one caller lost patience says nothing about the server: the others go on.
-    const auto* failure = std::get_if<Failure>(&dialled);
-    const bool impatient = failure != nullptr && failure->kind == Failure::Kind::timed_out && give_up == deadline;
-    if (impatient || (failure != nullptr && failure->kind == Failure::Kind::cancelled)) return *failure;
-    const bool reconnected = note(dialled);
-    if (!reconnected || !options_.observer) continue;
+    if (auto* left = std::get_if<Left>(&driven)) return std::move(left->failure);
+    if (const auto* failure = std::get_if<Failure>(&driven)) {
+      // Nor does an attempt that nobody went on with in time.
+      if (!was_forgotten) note(*failure);
+      continue;
+    }
+    if (!note(std::get<std::shared_ptr<Link>>(driven)) || !options_.observer) continue;
     lock.unlock();
     options_.observer->reconnected();
     lock.lock();
@@ -115,45 +117,52 @@ void Node::pause_before_next_attempt() {
 }
 
 /// Whether there is a connection again.
-bool Node::note(const Dialled& dialled) {
-  if (const auto* link = std::get_if<std::shared_ptr<Link>>(&dialled)) {
-    link_ = *link;
-    linked_at_ = steady_clock::now();
-    return std::exchange(reached_before_, true);
-  }
+bool Node::note(const std::shared_ptr<Link>& link) {
+  link_ = link;
+  linked_at_ = steady_clock::now();
+  return std::exchange(reached_before_, true);
+}
+
+void Node::note(const Failure& failure) {
   ++attempts_;
-  last_failure_ = std::get<Failure>(dialled);
+  last_failure_ = failure;
   pause_before_next_attempt();
-  return false;
 }
 
-Node::Dialled Node::dial_once(Deadline deadline, const std::stop_token& stop) try {
-  auto dialled = dialler_->dial(deadline, stop);
-  if (auto* failure = std::get_if<Failure>(&dialled)) return std::move(*failure);
-  auto link =
-      std::make_shared<Link>(std::move(std::get<std::unique_ptr<Stream>>(dialled)), options_.command_timeout, on_push_);
-  auto logged_in = log_in(*link, options_, deadline, stop);
-  if (auto* failure = std::get_if<Failure>(&logged_in)) return std::move(*failure);
-  auto& greeting = std::get<Greeting>(logged_in);
-  on_login_(*link, greeting);
-  link->end_login(std::move(greeting));
-  return link;
-} catch (const std::system_error& error) {  // no descriptor or thread
-  return Failure{Failure::Kind::exhausted, error.code().message()};
-} catch (const std::bad_alloc&) {
-  return Failure{Failure::Kind::exhausted, "out of memory"};
+/// Goes on with the attempt, or begins one.
+Node::Driven Node::drive(Deadline now, Deadline give_up, const std::stop_token& stop) {
+  Driven driven;
+  try {
+    driven = drive_attempt(now, give_up, stop);
+  } catch (const std::system_error& error) {  // no descriptor or thread
+    driven = Failure{Failure::Kind::exhausted, error.code().message()};
+  } catch (const std::bad_alloc&) {
+    driven = Failure{Failure::Kind::exhausted, "out of memory"};
+  }
+  if (!std::holds_alternative<Left>(driven)) attempt_.reset();
+  return driven;
 }
 
-void Node::after_fork_in_child() noexcept {
-  // The parent's link, with whatever locks its threads held, stays in memory for ever, and so does what a thread of its
-  // was dialling with. (Their sockets are closed: see Socket.)
-  if (link_) leave_alone(std::move(link_));
-  leave_alone(std::move(dialler_));
-  dialler_ = std::make_unique<Dialler>(options_);
-  dialling_ = false;
-  next_attempt_ = {};
-  new (&changed_) std::condition_variable_any;
-  mutex_.unlock();
+Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop) {
+  std::optional<Kick> kick;
+  if (stop.stop_possible()) kick.emplace();
+  const std::stop_callback on_stop{stop, [&kick] { kick->kick(); }};
+  Reactor& reactor = reactor_.get();  // before anything is sent: there may be no thread to be had
+  if (!attempt_) attempt_ = std::make_unique<Attempt>(dialler_, now);
+  for (;; now = steady_clock::now()) {
+    auto step = attempt_->step(now);
+    if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
+    if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_);
+      on_login_(*link);
+      return link;
+    }
+    if (stop.stop_requested()) return Left{{Failure::Kind::cancelled, "cancelled"}};
+    if (now >= give_up) return Left{attempt_->unfinished()};
+    auto& awaited = std::get<Awaited>(step);
+    awaited.until = std::min(awaited.until, give_up);
+    poll_until(awaited, kick ? &*kick : nullptr);
+  }
 }
 
 }  // namespace redismutex::net

@@ -12,27 +12,29 @@
 #include <variant>
 #include <vector>
 
+#include "net/attempt.hpp"
 #include "net/dial.hpp"
 #include "net/failure.hpp"
-#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
+#include "net/reactor_on_demand.hpp"
 
 namespace redismutex::net {
 
 /// One server: holds the live Link to it, and dials a new one when that broke. Thread-safe.
 ///
-/// One thread dials while the others wait for it. A server that was never reached is reported at once; one that was lost
-/// is tried again for connect_timeout. Between attempts lies a pause that doubles each time and is drawn at random, so
-/// that the clients of a server that comes back do not all arrive in the same instant.
-class Node final : private ForkAware {
+/// There is one attempt at a time, for all threads: one of them drives it while the others wait for it. When that one has no more
+/// time, another goes on with the same attempt: at once if one waits, else the next that comes. A server that was never reached is
+/// reported at once; one that was lost is tried again for connect_timeout. Between attempts lies a pause that doubles each time and
+/// is drawn at random, so that the clients of a server that comes back do not all arrive in the same instant.
+class Node {
  public:
   /// Is called with each new link, by the thread that dialled, before others know of it.
-  using LoginHandler = std::function<void(Link& link, const Greeting& greeting)>;
+  using LoginHandler = std::function<void(const Link& link)>;
 
-  /// `on_push`: for every link, see Link.
-  Node(ConnectionOptions options, Link::PushHandler on_push, LoginHandler on_login);
-  ~Node();
+  /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
+       LoginHandler on_login);
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -50,23 +52,28 @@ class Node final : private ForkAware {
   const ConnectionOptions& options() const noexcept { return options_; }
 
  private:
-  using Dialled = std::variant<std::shared_ptr<Link>, Failure>;
+  /// What came of driving the attempt: a link, or why there is none; or why the driver leaves it to others.
+  struct Left {
+    Failure failure;
+  };
+  using Driven = std::variant<std::shared_ptr<Link>, Failure, Left>;
 
-  Dialled dial_once(Deadline deadline, const std::stop_token& stop);
-  bool note(const Dialled& dialled);
+  Driven drive(Deadline now, Deadline give_up, const std::stop_token& stop);
+  Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
+  bool note(const std::shared_ptr<Link>& link);
+  void note(const Failure& failure);
   void plan_next_attempt();
   void pause_before_next_attempt();
 
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
-
   const ConnectionOptions options_;
   const std::string name_;
-  const Link::PushHandler on_push_;
+  ReactorOnDemand& reactor_;
+  const Link::Handlers handlers_;
   const LoginHandler on_login_;
 
-  std::unique_ptr<Dialler> dialler_;  // belongs to the one who set dialling_
+  // These belong to the one who set dialling_.
+  Dialler dialler_;
+  std::unique_ptr<Attempt> attempt_;  // that is under way
 
   std::mutex mutex_;  // guards what follows; never held while dialling
   std::condition_variable_any changed_;
@@ -74,8 +81,8 @@ class Node final : private ForkAware {
   bool dialling_ = false;
   bool reached_before_ = false;
   Deadline linked_at_{};
-  unsigned failures_ =
-      0;  // in a row: dials, links that broke before they answered anything, servers that were left soon
+  // In a row: attempts, links that broke before they answered anything, servers that were left soon.
+  unsigned failures_ = 0;
   Deadline next_attempt_{};
   std::uint64_t attempts_ = 0;
   Failure last_failure_{};

@@ -35,14 +35,19 @@ void Kick::clear() const noexcept {
 }
 
 Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline) {
+  return poll_until({fd, events, deadline}, &kick);
+}
+
+Polled poll_until(const Awaited& awaited, const Kick* kick) {
+  const int kick_fd = kick != nullptr ? kick->fd() : -1;  // -1 is never ready
   for (;;) {
-    const auto left = std::chrono::nanoseconds{deadline - std::chrono::steady_clock::now()};
+    const auto left = std::chrono::nanoseconds{awaited.until - std::chrono::steady_clock::now()};
     if (left.count() <= 0) return Polled::timed_out;
     // Waits of days are cut into pieces, so that no conversion overflows.
     const auto slice = std::min<std::chrono::nanoseconds>(left, std::chrono::hours{1});
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(slice);
     const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (slice - seconds).count()};
-    std::array<pollfd, 2> polled{{{fd, events, 0}, {kick.fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> polled{{{awaited.fd, awaited.events, 0}, {kick_fd, POLLIN, 0}}};
     const int ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
     if (ready < 0 && errno != EINTR) throw std::system_error{errno, std::generic_category(), "ppoll"};
     if (ready <= 0) continue;

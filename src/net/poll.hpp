@@ -8,6 +8,14 @@ namespace redismutex::net {
 /// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see engine/clock.hpp).
 using Deadline = std::chrono::steady_clock::time_point;
 
+/// What something waits for that goes on in steps: its descriptor is to be ready for `events` (POLLIN, POLLOUT) or in error, or
+/// the time is to come, whichever is first.
+struct Awaited {
+  int fd;
+  short events;
+  Deadline until = Deadline::max();
+};
+
 /// Closes on destruction.
 class Descriptor {
  public:
@@ -40,5 +48,8 @@ enum class Polled { ready, kicked, timed_out };
 
 /// Waits until `fd` is ready for `events` (POLLIN, POLLOUT) or in error, the kick fires, or the deadline passes.
 Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline);
+
+/// The same; without a kick nothing interrupts it.
+Polled poll_until(const Awaited& awaited, const Kick* kick);
 
 }  // namespace redismutex::net

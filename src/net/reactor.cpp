@@ -95,7 +95,7 @@ Reactor::Reactor()
       workers_{std::make_unique<Workers>(*this)} {
   watch_own(epoll_, wake_up_, id_of_wake_up);
   watch_own(epoll_, alarm_, id_of_alarm);
-  thread_ = start_thread([this] { run(); });
+  thread_ = Thread{[this] { run(); }};
 }
 
 Reactor::~Reactor() {

@@ -8,11 +8,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "net/socket.hpp"
+#include "net/thread.hpp"
 
 namespace redismutex::net {
 
@@ -149,7 +149,7 @@ class Reactor {
   enum class End { none, stop, stop_alone };
   std::atomic<End> end_{End::none};
   std::unique_ptr<Workers> workers_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 /// An eventfd to wake a thread that polls, from the reactor's stock: there are as many as there are threads that poll at the same

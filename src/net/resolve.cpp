@@ -3,15 +3,13 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 
-#include <atomic>
 #include <cstring>
-#include <thread>
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "net/fork.hpp"
-#include "net/thread.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -45,12 +43,14 @@ Addresses known_addresses(const std::string& host, std::uint16_t port) {
   return both;
 }
 
-struct Found {
-  int problem = 0;
-  Addresses addresses;
-};
+}  // namespace
 
-Found look_up(const std::string& host, const std::string& port, int flags) {
+Resolver::Resolver(std::string host, std::uint16_t port)
+    : host_{std::move(host)},
+      port_{port},
+      lookup_{[name = host_, number = std::to_string(port)] { return look_up(name, number); }} {}
+
+Resolver::Found Resolver::look_up(const std::string& host, const std::string& port, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | flags;
@@ -66,55 +66,24 @@ Found look_up(const std::string& host, const std::string& port, int flags) {
   return found;
 }
 
-Found look_up(const std::string& host, const std::string& port) {
+Resolver::Found Resolver::look_up(const std::string& host, const std::string& port) noexcept {
   const DelaysFork until_it_ends;
-  Found found = look_up(host, port, AI_ADDRCONFIG);
-  // AI_ADDRCONFIG hides ::1 on machines whose only IPv6 address is the loopback's.
-  return found.problem == 0 ? std::move(found) : look_up(host, port, 0);
+  try {
+    Found found = look_up(host, port, AI_ADDRCONFIG);
+    // AI_ADDRCONFIG hides ::1 on machines whose only IPv6 address is the loopback's.
+    return found.problem == 0 ? std::move(found) : look_up(host, port, 0);
+  } catch (const std::bad_alloc&) {
+    return {.problem = EAI_MEMORY, .addresses = {}};
+  }
 }
 
-}  // namespace
-
-/// What the thread and those who wait for it share.
-struct Resolver::Lookup {
-  Lookup(std::string host_name, std::string port_number) : host{std::move(host_name)}, port{std::move(port_number)} {}
-
-  void run() {
-    try {
-      found = look_up(host, port);
-    } catch (const std::bad_alloc&) {
-      found.problem = EAI_MEMORY;
-    }
-    done = true;
-    ready.kick();
-  }
-
-  const std::string host;
-  const std::string port;
-  Kick ready;
-  std::atomic<bool> done{false};
-  Found found{};  // read when `done`
-};
-
-Resolver::Resolver(std::string host, std::uint16_t port) : host_{std::move(host)}, port_{port} {}
-
-std::variant<Addresses, Failure> Resolver::resolve(Deadline deadline, const Kick& kick) {
+std::variant<Awaited, Addresses, Failure> Resolver::step(Deadline now) {
   if (Addresses known = known_addresses(host_, port_); !known.empty()) return known;
-  if (!lookup_) {
-    auto started = std::make_shared<Lookup>(host_, std::to_string(port_));
-    start_thread([lookup = started] { lookup->run(); }).detach();
-    lookup_ = std::move(started);
-  }
-  switch (poll_until(lookup_->ready.fd(), POLLIN, kick, deadline)) {
-    case Polled::kicked: return Failure{Failure::Kind::cancelled, "cancelled"};
-    case Polled::timed_out: return Failure{Failure::Kind::timed_out, "no answer while looking up '" + host_ + "'"};
-    case Polled::ready: break;
-  }
-  const auto lookup = std::exchange(lookup_, nullptr);
-  while (!lookup->done) std::this_thread::yield();  // it was done before we were told
-  if (lookup->found.problem == 0) return std::move(lookup->found.addresses);
-  return Failure{Failure::Kind::unreachable,
-                 "cannot look up '" + host_ + "': " + ::gai_strerror(lookup->found.problem)};
+  auto looked_up = lookup_.step(now);
+  if (const auto* awaited = std::get_if<Awaited>(&looked_up)) return *awaited;
+  auto& found = std::get<Found>(looked_up);
+  if (found.problem == 0) return std::move(found.addresses);
+  return Failure{Failure::Kind::unreachable, "cannot look up '" + host_ + "': " + ::gai_strerror(found.problem)};
 }
 
 }  // namespace redismutex::net

@@ -3,11 +3,11 @@
 #include <sys/socket.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "net/background_call.hpp"
 #include "net/failure.hpp"
 #include "net/poll.hpp"
 
@@ -33,14 +33,20 @@ class Resolver {
  public:
   Resolver(std::string host, std::uint16_t port);
 
-  std::variant<Addresses, Failure> resolve(Deadline deadline, const Kick& kick);
+  /// Begins a look-up if none is under way. Throws std::system_error if there is no thread or descriptor for it.
+  std::variant<Awaited, Addresses, Failure> step(Deadline now);
 
  private:
-  struct Lookup;
+  struct Found {
+    int problem = 0;
+    Addresses addresses;
+  };
+  static Found look_up(const std::string& host, const std::string& port, int flags);
+  static Found look_up(const std::string& host, const std::string& port) noexcept;
 
   const std::string host_;
   const std::uint16_t port_;
-  std::shared_ptr<Lookup> lookup_;  // that is under way
+  BackgroundCall<Found> lookup_;
 };
 
 }  // namespace redismutex::net

@@ -84,7 +84,7 @@ class Resp {
   bool refuse(std::string_view what);
   bool refuse_size();
 
-  const Limits limits_;
+  Limits limits_;
   std::string bytes_;         // those of replies that are not complete yet, and of the last one
   std::size_t begin_ = 0;     // where in bytes_ the present reply begins
   std::size_t at_ = 0;        // how much of it is parsed

@@ -12,10 +12,8 @@ class OpenSslTls final : public Tls {
  public:
   explicit OpenSslTls(const TlsOptions& options) : context_{options} {}
 
-  std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, const std::string& host,
-                                                         std::chrono::milliseconds timeout, Deadline deadline,
-                                                         const Kick& kick) override {
-    return TlsStream::connect(std::move(socket), context_, host, timeout, deadline, kick);
+  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host) override {
+    return TlsStream::begin(std::move(socket), context_, host);
   }
 
  private:

@@ -130,43 +130,42 @@ std::variant<TlsStream::Session, Failure> TlsStream::make_session(TlsContext& tl
   return session;
 }
 
-std::variant<std::monostate, Failure> TlsStream::shake_hands(SSL* session, int fd, const std::string& host,
-                                                             Deadline deadline, const Kick& kick) {
-  for (;;) {
-    short events = 0;
+class TlsStream::Handshake final : public TlsHandshake {
+ public:
+  Handshake(Socket socket, Session session, std::string host)
+      : socket_{std::move(socket)}, session_{std::move(session)}, host_{std::move(host)} {}
+
+  std::variant<Awaited, std::unique_ptr<Stream>, Failure> step() override {
     {
       const UsesOpenSsl openssl;
       ERR_clear_error();
       errno = 0;
-      const int result = SSL_connect(session);
-      if (result == 1) return std::monostate{};
-      const int error = SSL_get_error(session, result);
-      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return handshake_failure(session, host, error);
-      events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+      if (const int result = SSL_connect(session_.get()); result != 1) {
+        const int error = SSL_get_error(session_.get(), result);
+        if (error == SSL_ERROR_WANT_READ) return Awaited{.fd = socket_.get(), .events = POLLIN};
+        if (error == SSL_ERROR_WANT_WRITE) return Awaited{.fd = socket_.get(), .events = POLLOUT};
+        return handshake_failure(session_.get(), host_, error);
+      }
     }
-    switch (poll_until(fd, events, kick, deadline)) {
-      case Polled::ready: break;
-      case Polled::kicked: return Failure{Failure::Kind::cancelled, "cancelled"};
-      case Polled::timed_out: return Failure{Failure::Kind::timed_out, "TLS handshake with " + host + ": no answer"};
-    }
+    return std::unique_ptr<Stream>{new TlsStream{std::move(socket_), std::move(session_)}};
   }
-}
 
-std::variant<std::unique_ptr<Stream>, Failure> TlsStream::connect(Socket socket, TlsContext& tls,
-                                                                  const std::string& host,
-                                                                  std::chrono::milliseconds timeout, Deadline deadline,
-                                                                  const Kick& kick) {
+ private:
+  Socket socket_;
+  Session session_;
+  const std::string host_;
+};
+
+std::variant<std::unique_ptr<TlsHandshake>, Failure> TlsStream::begin(Socket socket, TlsContext& tls,
+                                                                      const std::string& host) {
   ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
   auto made = make_session(tls, host, socket.get());
   if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
-  auto& session = std::get<Session>(made);
-  auto shaken = shake_hands(session.get(), socket.get(), host, deadline, kick);
-  if (auto* failure = std::get_if<Failure>(&shaken)) return std::move(*failure);
-  return std::unique_ptr<Stream>{new TlsStream{std::move(socket), std::move(session), timeout}};
+  return std::make_unique<Handshake>(std::move(socket), std::move(std::get<Session>(made)), host);
 }
 
-TlsStream::TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout)
-    : socket_{std::move(socket)}, session_{std::move(session)}, timeout_{timeout} {}
+TlsStream::TlsStream(Socket socket, Session session)
+    : socket_{std::move(socket)}, session_{std::move(session)} {}
 
 TlsStream::~TlsStream() = default;
 
@@ -186,8 +185,7 @@ Stream::Transfer TlsStream::read_blocking(std::span<char> buffer) {
     Transfer read = read_now(buffer);
     if (read.status != Status::would_block) return read;
     pollfd polled{fd(), POLLIN, 0};
-    // After a signal, too: another poll() would have the whole time.
-    if (::poll(&polled, 1, static_cast<int>(timeout_.count())) <= 0) return read;
+    if (::poll(&polled, 1, -1) <= 0) return read;
   }
 }
 

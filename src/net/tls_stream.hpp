@@ -2,7 +2,6 @@
 
 #include <openssl/types.h>
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <redismutex/connection_options.hpp>
@@ -10,9 +9,9 @@
 #include <variant>
 
 #include "net/failure.hpp"
-#include "net/poll.hpp"
 #include "net/socket.hpp"
 #include "net/stream.hpp"
+#include "net/tls.hpp"
 #include "net/tls_context.hpp"
 
 namespace redismutex::net {
@@ -21,11 +20,9 @@ namespace redismutex::net {
 /// while holding it.
 class TlsStream final : public Stream {
  public:
-  /// Shakes hands. `host` is what the certificate must carry unless the options name another. Reports an untrusted,
-  /// expired or misnamed certificate as `unusable`, with OpenSSL's own reason.
-  static std::variant<std::unique_ptr<Stream>, Failure> connect(Socket socket, TlsContext& tls, const std::string& host,
-                                                                std::chrono::milliseconds timeout, Deadline deadline,
-                                                                const Kick& kick);
+  /// See Tls::begin.
+  static std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, TlsContext& tls,
+                                                                    const std::string& host);
   ~TlsStream() override;
 
   Transfer read_now(std::span<char> buffer) override;
@@ -36,20 +33,18 @@ class TlsStream final : public Stream {
   int fd() const noexcept override { return socket_.get(); }
 
  private:
+  class Handshake;
   struct FreeSession {
     void operator()(SSL* session) const noexcept;
   };
   using Session = std::unique_ptr<SSL, FreeSession>;
 
-  TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout);
+  TlsStream(Socket socket, Session session);
   static std::variant<Session, Failure> make_session(TlsContext& tls, const std::string& host, int fd);
-  static std::variant<std::monostate, Failure> shake_hands(SSL* session, int fd, const std::string& host,
-                                                           Deadline deadline, const Kick& kick);
 
   std::mutex mutex_;  // guards session_
   Socket socket_;
   Session session_;
-  std::chrono::milliseconds timeout_;
 };
 
 }  // namespace redismutex::net

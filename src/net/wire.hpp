@@ -23,6 +23,10 @@ class Wire {
  public:
   Wire() : slots_(few) {}
 
+  /// What is in flight goes along. The other is not to be used any more.
+  Wire(Wire&&) noexcept = default;
+  Wire& operator=(Wire&&) noexcept = default;
+
   /// Appends one command. `call` is over when its answer has come; null: nobody wants the answer. `overdue_at`: when an answer
   /// would be too late; not before that of an earlier command. Throws std::bad_alloc, and is as it was then.
   void submit(Call* call, std::span<const std::string_view> arguments, Deadline overdue_at);
@@ -36,15 +40,9 @@ class Wire {
   /// How many bytes are not sent yet.
   std::size_t unsent() const noexcept { return queued_.size() + sending_.size() - sent_; }
 
-  /// What came of some bytes.
-  struct Received {
-    Calls over;
-    std::vector<Reply> pushes;
-  };
-
-  /// Takes in what the server sent, however it is cut, and adds what came of it. Throws std::bad_alloc; then the connection can
-  /// not go on.
-  void received(std::string_view bytes, Received& received);
+  /// Takes in what the server sent, however it is cut, and adds the calls that are over, and the pushes. Throws std::bad_alloc;
+  /// then the connection can not go on.
+  void received(std::string_view bytes, Calls& over, std::vector<Reply>& pushes);
 
   /// What the server sent that is not the protocol, or that nobody asked for; empty as long as all is well.
   std::string_view problem() const noexcept { return resp_.problem().empty() ? problem_ : resp_.problem(); }

@@ -21,7 +21,7 @@ Workers::~Workers() {
   one_is_through_.wait(lock, [this] { return threads_.empty(); });
   Threads ended{std::move(ended_)};
   lock.unlock();
-  for (std::thread& thread : ended) thread.join();
+  for (Thread& thread : ended) thread.join();
 }
 
 void Workers::get_ready() {
@@ -35,11 +35,12 @@ bool Workers::runs_this_thread() const noexcept { return working_for == this; }
 void Workers::start() {
   const auto added = threads_.emplace(threads_.end());
   try {
-    *added = start_thread([this, added] { run(added); });
+    *added = Thread{[this, added] { run(added); }};
   } catch (...) {
     threads_.erase(added);
     throw;
   }
+  ++idle_;  // or there would be one more for what is posted before it has started
 }
 
 // ---- tasks ----------------------------------------------------------------------------------------------------------
@@ -92,6 +93,7 @@ void Workers::run(Threads::iterator self) {
   working_for = this;
   Threads before;  // to be joined by this one
   std::unique_lock lock{mutex_};
+  --idle_;
   while (Task* const task = next(lock)) {
     task->own_place_.splice(task->own_place_.end(), waiting_, task->place_);
     task->state_ = Task::State::running;
@@ -107,7 +109,7 @@ void Workers::run(Threads::iterator self) {
   ended_.splice(ended_.end(), threads_, self);
   one_is_through_.notify_all();
   lock.unlock();
-  for (std::thread& thread : before) thread.join();
+  for (Thread& thread : before) thread.join();
 }
 
 /// The task that has waited longest. None: this thread is to end.

@@ -6,9 +6,9 @@
 #include <functional>
 #include <list>
 #include <mutex>
-#include <thread>
 
 #include "net/reactor.hpp"
+#include "net/thread.hpp"
 
 namespace redismutex::net {
 
@@ -61,7 +61,7 @@ class Workers {
   static constexpr std::chrono::milliseconds idle_time{1000};  ///< of a thread, before it ends
 
  private:
-  using Threads = std::list<std::thread>;
+  using Threads = std::list<Thread>;
 
   void start();
   void run(Threads::iterator self);
@@ -75,7 +75,7 @@ class Workers {
   std::list<Task*> waiting_;
   Threads threads_;
   Threads ended_;  // to be joined
-  std::size_t idle_ = 0;
+  std::size_t idle_ = 0;  // or about to start
   bool ending_ = false;
 
   Reactor::Timer look_;  // whether something waits too long

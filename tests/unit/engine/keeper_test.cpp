@@ -79,7 +79,7 @@ struct KeeperTest : ::testing::TestWithParam<Keeper::Place> {
   /// The reactor's, and that of a worker where there has to be one.
   long own_threads() const { return GetParam() == Keeper::Place::workers ? 2 : 1; }
 
-  ReactorOnDemand reactor;
+  net::ReactorOnDemand reactor;
 };
 
 INSTANTIATE_TEST_SUITE_P(Places, KeeperTest, ::testing::Values(Keeper::Place::reactor, Keeper::Place::workers),
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Places, KeeperTest, ::testing::Values(Keeper::Place::re
 TEST_P(KeeperTest, HasAThreadOnlyWhenThereIsWork) {
   const long before = thread_count();
   {
-    ReactorOnDemand own;
+    net::ReactorOnDemand own;
     Keeper keeper{own, GetParam()}, another{own, GetParam()};
     EXPECT_EQ(thread_count(), before);
     keeper.schedule(now() + 1h, [] { return std::nullopt; });
@@ -121,7 +121,8 @@ TEST_P(KeeperTest, HasItsThreadWhenItIsToGetReady) {
   EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
   EXPECT_EQ(in_reactor, GetParam() == Keeper::Place::reactor);
   EXPECT_EQ(in_worker, GetParam() == Keeper::Place::workers);
-  EXPECT_EQ(thread_count(), before + own_threads());
+  // On a busy machine there may have been one more for a while.
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == before + own_threads(); }));
 }
 
 // Work runs at its time: in the order of the times, whatever the order of scheduling, and none too early.
