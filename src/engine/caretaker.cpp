@@ -325,11 +325,11 @@ bool Caretaker::rest(std::unique_lock<std::mutex>& lock) {
 
 /// Has what the server tells us be read there while no caller reads; none: nowhere.
 void Caretaker::listen_at(const std::shared_ptr<net::Link>& link) {
-  const std::shared_ptr<net::Link> before = listened_at_.lock();
+  const std::shared_ptr<net::Link> before = listened_to_.lock();
   if (before == link) return;
   if (before) before->want_pushes(false);
   if (link) link->want_pushes(true);
-  listened_at_ = link;
+  listened_to_ = link;
 }
 
 }  // namespace redismutex::engine

@@ -105,7 +105,7 @@ class Caretaker final {
   std::uint64_t link_id_ = 0;      // on which the server knows what to tell us
   unsigned failures_ = 0;          // in a row
 
-  std::weak_ptr<net::Link> listened_at_;  // belongs to the round
+  std::weak_ptr<net::Link> listened_to_;  // belongs to the round
 
   // Both are there from the start on, until stop().
   std::optional<net::Workers::Task> rounds_;

@@ -54,15 +54,19 @@ std::optional<Message> parse(std::string_view text) {
 }  // namespace
 
 Mailroom::Box::Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id)
-    : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {
+    : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {}
+
+void Mailroom::Box::open() {
+  if (place_) return;
   const std::lock_guard lock{mailroom_.mutex_};
   place_ = mailroom_.boxes_.insert(mailroom_.boxes_.end(), this);
 }
 
 Mailroom::Box::~Box() {
+  if (!place_) return;
   if (fork_generation_ != net::fork_generation()) return;  // the mailroom is the parent's
   const std::lock_guard lock{mailroom_.mutex_};
-  mailroom_.boxes_.erase(place_);
+  mailroom_.boxes_.erase(*place_);
 }
 
 Mailroom::Mail Mailroom::wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop,

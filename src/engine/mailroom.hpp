@@ -19,7 +19,7 @@ namespace redismutex::engine {
 /// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. Thread-safe.
 class Mailroom final {
  public:
-  /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
+  /// One waiter's box. What comes is kept in it from open() on, also between two waits.
   class Box {
    public:
     Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id);
@@ -27,19 +27,22 @@ class Mailroom final {
     Box(const Box&) = delete;
     Box& operator=(const Box&) = delete;
 
+    /// Before the server is asked to send anything. Throws std::bad_alloc.
+    void open();
+
    private:
     friend class Mailroom;
 
     Mailroom& mailroom_;
     const std::uint64_t fork_generation_ = net::fork_generation();
     const std::string& key_;
-    const std::string& id_;
+    const std::string_view id_;
     std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
     std::optional<std::chrono::milliseconds> first_;
     bool changed_ = false;
     net::Link* link_ = nullptr;  // set while the owner waits
     net::Caller* caller_ = nullptr;
-    std::list<Box*>::iterator place_;
+    std::optional<std::list<Box*>::iterator> place_;  // belongs to the owner
   };
 
   struct Mail {

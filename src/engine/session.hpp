@@ -194,7 +194,7 @@ class Session {
   Mailroom mailroom_;
   Pushes pushes_;
   Identity identity_;
-  Caretaker caretaker_;  // stopped first; links tell it of pushes until they end
+  Caretaker caretaker_;  // is told of pushes, and of broken links
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
@@ -205,7 +205,8 @@ class Session {
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
 
-  // Last, so that what runs in the background ends before what it uses. (Posts leave errands behind.)
+  // Last, so that what runs in the background ends before what it uses. The caretaker is stopped before them: it uses the timers.
+  // Posts leave errands behind.
   Keeper timers_{reactor_, Keeper::Place::workers};
   Keeper errands_{reactor_, Keeper::Place::workers};
   Keeper posts_{reactor_, Keeper::Place::reactor};
@@ -273,6 +274,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     }
     const auto& request = std::get<protocol::Request>(step);
     if (stop.stop_requested()) return cancelled;
+    if (box != nullptr && (request.wants_wake_ups || request.wants_invalidation)) box->open();
     Exchanged exchanged = exchange(request, deadline, stop, link);
     if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();

@@ -24,8 +24,7 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
-           LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
       reactor_{reactor},
@@ -153,7 +152,8 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
-      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_);
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout,
+                                         handlers_);
       on_login_(*link);
       return link;
     }

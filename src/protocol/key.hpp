@@ -14,6 +14,7 @@ class Key {
 
   /// What the names beside a key begin with. No user's key does.
   static constexpr std::string_view prefix = "redismutex:";
+  static constexpr std::string_view floor_prefix = "redismutex:floor:";
 
   /// Throws std::invalid_argument for an empty key, one of more than max_size bytes, or one that begins with `prefix`.
   explicit Key(std::string_view text);

@@ -1,5 +1,6 @@
 #include "protocol/owner_id.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <system_error>
 
@@ -23,8 +24,8 @@ std::optional<std::uint64_t> read_hex(std::string_view digits) {
 }
 
 // Where the digits of a UUID stand in its text.
-constexpr std::size_t text_size = 36;
 constexpr std::string_view form = "xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx";
+static_assert(form.size() == OwnerId::size);
 
 }  // namespace
 
@@ -44,7 +45,7 @@ OwnerId::OwnerId(const Parts& parts) {
   const std::uint64_t tag = low_bits(parts.tag.bits, 40);
   const std::uint64_t time = low_bits(static_cast<std::uint64_t>(parts.asked_at.count()), 42);
   const std::uint64_t behind = low_bits(time, 22);
-  text_ = form;
+  std::copy(form.begin(), form.end(), text_.begin());
   write_hex(&text_[0], tag >> 8, 8);
   write_hex(&text_[9], low_bits(tag, 8) << 8 | time >> 34, 4);
   write_hex(&text_[15], low_bits(time >> 22, 12), 3);
@@ -53,8 +54,8 @@ OwnerId::OwnerId(const Parts& parts) {
 }
 
 std::optional<OwnerId::Parts> read_owner_id(std::string_view text) {
-  if (text.size() != text_size) return std::nullopt;
-  for (std::size_t i = 0; i < text_size; ++i) {
+  if (text.size() != OwnerId::size) return std::nullopt;
+  for (std::size_t i = 0; i < OwnerId::size; ++i) {
     if (form[i] != 'x' && form[i] != text[i]) return std::nullopt;
   }
   const auto first = read_hex(text.substr(0, 8));
