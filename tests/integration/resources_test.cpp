@@ -70,6 +70,27 @@ TEST_F(Resources, AnyNumberOfDescriptors) {
   EXPECT_LT(enough, 13);
 }
 
+// However many Connections have locks that are renewed and listened for: a descriptor for each, and threads for all together.
+TEST_F(Resources, ManyConnectionsShareThreads) {
+  constexpr int many = 100;
+  const auto threads = thread_count();
+  const auto descriptors = open_descriptors();
+  {
+    std::vector<Lock> locks;
+    for (int i = 0; i < many; ++i) {
+      locks.push_back(RedisMutex{Connection{server.url()}, renewed}.acquire_lock("key " + std::to_string(i)));
+      EXPECT_FALSE(locks.back().lost_token().stop_requested());
+    }
+    // Each has been looked after: its key and the line beside it.
+    EXPECT_TRUE(
+        eventually(limit, [&] { return server.info("stats")["tracking_total_keys"] == std::to_string(2 * many); }));
+    EXPECT_TRUE(eventually(limit, [&] { return thread_count() <= threads + 2; }));
+    EXPECT_LE(open_descriptors(),
+              descriptors + many + 70);  // one for each of the workers that there may have been at a time
+  }
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() == descriptors; }));
+}
+
 struct Threads : ::testing::Test {
   /// In a child, which then can not start a thread any more.
   static void take_threads() {
