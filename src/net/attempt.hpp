@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,7 +63,7 @@ class Attempt {
 
   Dialler& dialler_;
   const Deadline limit_;
-  Stage stage_;
+  Stage stage_ = Stage::looking_up;
   std::optional<Connector> connector_;
   std::unique_ptr<TlsHandshake> handshake_;
   std::unique_ptr<Stream> stream_;
