@@ -3,7 +3,10 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests resp_fuzzer url_fuzzer
+sanitized = redismutex_unit_tests redismutex_integration_tests resp_fuzzer url_fuzzer wire_fuzzer
+
+# A checkout of another version, for `make bench` to compare this one with.
+REFERENCE ?=
 
 # How long `make soak` runs; 0: until it is stopped.
 MINUTES ?= 5
@@ -53,10 +56,10 @@ matrix: ## run the integration tests against eight versions of Redis, Redict and
 	$(call build,dev)
 	scripts/matrix
 
-bench: ## build and run the benchmarks
+bench: ## build and run the benchmarks, or hold this version to its bars beside another: REFERENCE=checkout
 	scripts/setup bench
 	$(call build,bench)
-	build/bench/bin/redismutex_bench
+	$(if $(REFERENCE),scripts/compare --bars "$(REFERENCE)",build/bench/bin/redismutex_bench)
 
 format: ## lay out the C++ files as .clang-format says
 	scripts/setup lint

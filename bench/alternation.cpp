@@ -1,30 +1,34 @@
 #include "alternation.hpp"
 
 #include <algorithm>
-#include <cstddef>
+#include <numeric>
 
 #include "statistics.hpp"
 
 namespace redismutex::bench {
 
+void by_turns(std::size_t contenders, int rounds, const std::function<void(std::size_t)>& measure) {
+  std::vector<std::size_t> order(contenders);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (int round = 0; round < rounds; ++round) {
+    std::for_each(order.begin(), order.end(), measure);
+    std::reverse(order.begin(), order.end());
+  }
+}
+
 std::vector<Measured> alternate(const std::vector<Contender>& contenders, int rounds) {
   std::vector<Measured> measured;
-  std::vector<std::size_t> order;
   for (const Contender& contender : contenders) {
-    order.push_back(measured.size());
     measured.push_back({contender.name, {}, {}});
     std::vector<double> warming_up;
     contender.measure(warming_up);
   }
-  for (int round = 0; round < rounds; ++round) {
-    for (const std::size_t which : order) {
-      std::vector<double> figures;
-      contenders[which].measure(figures);
-      measured[which].rounds.push_back(median(figures));
-      measured[which].figures.insert(measured[which].figures.end(), figures.begin(), figures.end());
-    }
-    std::reverse(order.begin(), order.end());
-  }
+  by_turns(contenders.size(), rounds, [&](std::size_t which) {
+    std::vector<double> figures;
+    contenders[which].measure(figures);
+    measured[which].rounds.push_back(median(figures));
+    measured[which].figures.insert(measured[which].figures.end(), figures.begin(), figures.end());
+  });
   return measured;
 }
 

@@ -1,10 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace redismutex::bench {
+
+/// Calls `measure` with each number below `contenders`, in every round in the other order, so that whatever else the machine
+/// does in the meantime hits all alike.
+void by_turns(std::size_t contenders, int rounds, const std::function<void(std::size_t contender)>& measure);
 
 /// Somebody to compare, and how to measure once: appends one or more figures.
 struct Contender {
@@ -18,8 +23,7 @@ struct Measured {
   std::vector<double> rounds;   ///< the median of each round
 };
 
-/// Lets all take turns, so that whatever else the machine does in the meantime hits all alike: each round in the other
-/// order. One round before that is for warming up.
+/// Lets all take turns. One round before that is for warming up.
 std::vector<Measured> alternate(const std::vector<Contender>& contenders, int rounds);
 
 /// Round by round, how many times the other's figure is ours.

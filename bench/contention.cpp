@@ -4,7 +4,7 @@
 
 #include "match.hpp"
 #include "modes.hpp"
-#include "one_processor.hpp"
+#include "placement.hpp"
 #include "statistics.hpp"
 
 namespace redismutex::bench {
@@ -91,7 +91,7 @@ void run_contention(Run& run, const Contention& contention) {
   };
   const std::vector<Figures> ours = run_ours("ours");
   const std::vector<Figures> on_one = [&] {
-    const OneProcessor pinned{run.server.pid()};
+    const Placed together{run.server.pid(), Placement::together};
     return run_ours("ours, one processor");
   }();
   for (const std::string client : {"seed", "redis-py Lock"}) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "alternation.hpp"
-#include "lockers.hpp"
+#include "locker.hpp"
 
 namespace redismutex::bench {
 

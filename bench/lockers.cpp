@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "ours.hpp"
 #include "protocol/key.hpp"
 #include "protocol/script.hpp"
 #include "raw_connection.hpp"
@@ -16,23 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view some_id = "0b5c7b9e-3c1d-4a57-9d0e-6f2a8c4e1b73";
-
-constexpr Options patient{.block_time = 60s, .expiry = 61s};
-
-class Ours final : public Locker {
- public:
-  explicit Ours(RedisMutex mutex) : mutex_{std::move(mutex)} {}
-
-  void lock(const std::string& key) override { lock_.emplace(mutex_.acquire_lock(key)); }
-  void unlock() override {
-    lock_->release();
-    lock_.reset();
-  }
-
- private:
-  RedisMutex mutex_;
-  std::optional<Lock> lock_;
-};
 
 class Floor final : public Locker {
  public:
@@ -84,26 +68,16 @@ class Seed final : public Locker {
 
 }  // namespace
 
-std::unique_ptr<Locker> make_ours(RedisMutex mutex) { return std::make_unique<Ours>(std::move(mutex)); }
-
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url) {
-  if (name == "ours") return make_ours(RedisMutex{Connection{url}});
-  if (name == "ours-fenced") return make_ours(RedisMutex{Connection{url}, {.fencing = true}});
-  if (name == "ours-patient") return make_ours(RedisMutex{Connection{url}, patient});
   if (name == "floor") return std::make_unique<Floor>(url);
   if (name == "seed") return std::make_unique<Seed>(url);
-  throw std::invalid_argument{"no locker '" + name + "'"};
+  return std::move(make_ours(name, url).front());
 }
 
-std::vector<std::unique_ptr<Locker>> make_lockers(const std::string& name, const std::string& url, int connections,
-                                                  int threads) {
-  std::vector<std::unique_ptr<Locker>> lockers;
-  for (int i = 0; i < connections; ++i) {
-    const RedisMutex shared{Connection{url}, patient};
-    for (int n = 0; n < threads; ++n) {
-      lockers.push_back(name == "ours-patient" ? make_ours(shared) : make_locker(name, url));
-    }
-  }
+Lockers make_lockers(const std::string& name, const std::string& url, int connections, int threads) {
+  if (is_ours(name)) return make_ours(name, url, connections, threads);
+  Lockers lockers;
+  for (int i = 0; i < connections * threads; ++i) lockers.push_back(make_locker(name, url));
   return lockers;
 }
 

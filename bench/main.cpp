@@ -7,13 +7,15 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <redismutex/version.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "lockers.hpp"
 #include "modes.hpp"
-#include "turns.hpp"
+#include "parts.hpp"
+#include "reference.hpp"
 
 namespace redismutex::bench {
 namespace {
@@ -60,7 +62,8 @@ std::string load_average() {
   return text;
 }
 
-int measure(const Wanted& wanted) {
+/// Reports what `body` measures.
+int report(const std::string& json, const std::function<void(Run&)>& body) {
   Run run;
   const auto version = run.server.version();
   run.report.fact("redismutex", REDISMUTEX_VERSION);
@@ -68,44 +71,22 @@ int measure(const Wanted& wanted) {
                                 "." + std::to_string(version[2]));
   run.report.fact("processors", std::to_string(std::thread::hardware_concurrency()));
   run.report.fact("load at the start", load_average());
+  body(run);
+  run.report.fact("load at the end", load_average());
+  run.report.print_bars();
+  run.report.write_json(json);
+  return EXIT_SUCCESS;
+}
 
+int measure(const Wanted& wanted) {
   const auto is_wanted = [&](const Mode& mode) {
     return wanted.modes.empty() || std::find(wanted.modes.begin(), wanted.modes.end(), mode.name) != wanted.modes.end();
   };
-  for (const Mode& mode : all_modes()) {
-    if (is_wanted(mode)) mode.measure(run, wanted);
-  }
-  run.report.fact("load at the end", load_average());
-  run.report.print_bars();
-  run.report.write_json(wanted.json);
-  return EXIT_SUCCESS;
-}
-
-/// What the benchmark starts itself as, to look at one client alone.
-struct Part {
-  std::string client;
-  std::string url;
-  int pairs = 0;
-  std::string key;
-  long hold_us = 0;
-  long pause_us = 0;
-  std::string go;
-  int connections = 1;
-  int threads = 1;
-  std::vector<int> taking_part{};
-};
-
-int do_pairs(const Part& part) {
-  const auto locker = make_locker(part.client, part.url);
-  const std::string key = "bench:do-pairs";
-  for (int pair = 0; pair < part.pairs; ++pair) locker->lock_and_unlock(key);
-  return EXIT_SUCCESS;
-}
-
-int do_turns(const Part& part) {
-  take_turns({part.client, part.url, part.key, std::chrono::microseconds{part.hold_us},
-              std::chrono::microseconds{part.pause_us}, part.go, part.connections, part.threads, part.taking_part});
-  return EXIT_SUCCESS;
+  return report(wanted.json, [&](Run& run) {
+    for (const Mode& mode : all_modes()) {
+      if (is_wanted(mode)) mode.measure(run, wanted);
+    }
+  });
 }
 
 int main_of(int argc, char** argv) {
@@ -131,25 +112,21 @@ int main_of(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--seconds", length, "For contention: how long")->check(CLI::Range(1, 3600))->capture_default_str();
 
-  Part part;
-  auto* pairs_part = app.add_subcommand("do-pairs")->group("");
-  auto* turns_part = app.add_subcommand("take-turns")->group("");
-  for (auto* command : {pairs_part, turns_part}) {
-    command->add_option("client", part.client)->required();
-    command->add_option("url", part.url)->required();
-  }
-  pairs_part->add_option("pairs", part.pairs)->required();
-  turns_part->add_option("key", part.key)->required();
-  turns_part->add_option("hold", part.hold_us)->required();
-  turns_part->add_option("pause", part.pause_us)->required();
-  turns_part->add_option("go", part.go)->required();
-  turns_part->add_option("connections", part.connections)->required();
-  turns_part->add_option("threads", part.threads)->required();
-  turns_part->add_option("taking-part", part.taking_part);
+  Comparison comparison;
+  auto* compare = app.add_subcommand(
+      "compare", "This version beside another; `make bench REFERENCE=...` builds both, and then calls this");
+  compare->add_option("present", comparison.present, "bench/worker, built with this version")->required();
+  compare->add_option("reference", comparison.reference, "The same with the other")->required();
+  compare->add_option("part", comparison.parts, "What to compare; all by default")->check(CLI::IsMember(part_names()));
+  compare->add_option("--rounds", comparison.rounds)->check(CLI::Range(1, 1000))->capture_default_str();
+
+  const Parts parts{app, make_lockers};
   CLI11_PARSE(app, argc, argv);
 
-  if (*pairs_part) return do_pairs(part);
-  if (*turns_part) return do_turns(part);
+  if (parts.run()) return EXIT_SUCCESS;
+  if (*compare) {
+    return report(wanted.json, [&](Run& run) { run_comparison(run, comparison); });
+  }
   wanted.contention.hold = std::chrono::milliseconds{hold};
   wanted.contention.pause = std::chrono::milliseconds{pause};
   wanted.contention.length = std::chrono::seconds{length};

@@ -4,13 +4,13 @@
 #include <sys/file.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
 
 #include "net/poll.hpp"
+#include "programs.hpp"
 #include "raw_connection.hpp"
 #include "redis_py.hpp"
 #include "statistics.hpp"
@@ -39,7 +39,7 @@ testing::Program process_of(const std::string& client, const std::string& url, c
   for (const int together : game.taking_part) {
     arguments.push_back(std::to_string((together + number) / game.processes));
   }
-  testing::Program program{.arguments = {std::filesystem::read_symlink("/proc/self/exe"), "take-turns", client}};
+  testing::Program program{.arguments = {game.program.empty() ? this_program() : game.program, "take-turns", client}};
   program.arguments.insert(program.arguments.end(), arguments.begin(), arguments.end());
   return program;
 }

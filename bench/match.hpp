@@ -19,6 +19,7 @@ struct Game {
   std::chrono::microseconds pause{2000};
   std::chrono::milliseconds length{5000};
   std::string key = "bench:contention";
+  std::string program{};  ///< that the players run; empty: this one
 };
 
 /// What was done in a game.
@@ -33,7 +34,7 @@ struct Match {
 /// Looks on until `over()`.
 using Spectator = std::function<void(const std::function<bool()>& over)>;
 
-/// Starts the processes of one client (see make_locker(), and "redis-py Lock") and plays when all are ready.
+/// Starts the processes of one client (see make_lockers(), and "redis-py Lock") and plays when all are ready.
 Match play(const std::string& client, const std::string& url, const Game& game, const Spectator& spectator);
 
 /// A spectator that sends a PING now and then, and notes how long each took, in microseconds: what a round trip is for the

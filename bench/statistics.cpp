@@ -14,6 +14,22 @@ double percentile(std::vector<double> values, double share) {
   return *place;
 }
 
+Spread spread_of_median(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  // Each value lies below the median like a coin: `chance` is that of exactly `outside` ones below, `sum` that of at most so many.
+  double chance = std::pow(0.5, values.size());
+  double sum = chance;
+  std::size_t outside = 0;
+  while (sum <= 0.025) {
+    chance *= static_cast<double>(values.size() - outside) / static_cast<double>(outside + 1);
+    sum += chance;
+    ++outside;
+  }
+  const std::size_t rank = outside > 0 ? outside - 1 : 0;
+  return {.low = values[rank], .high = values[values.size() - 1 - rank]};
+}
+
 double jain_index(const std::vector<double>& shares) {
   double sum = 0;
   double sum_of_squares = 0;

@@ -1,15 +1,13 @@
 #include <sys/resource.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
-#include <latch>
-#include <memory>
-#include <thread>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "alternation.hpp"
+#include "crowd.hpp"
 #include "lockers.hpp"
 #include "modes.hpp"
 #include "server_work.hpp"
@@ -17,9 +15,6 @@
 
 namespace redismutex::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using Crowd = std::vector<std::unique_ptr<Locker>>;
 
 constexpr int rounds = 11;
 constexpr std::chrono::milliseconds length{700};
@@ -53,38 +48,14 @@ struct Cost {
   }
 };
 
-/// Pairs a second of all together, each in a thread of its own.
-double pairs_a_second(Crowd& crowd, testing::Server& server, Cost& cost) {
-  std::latch ready{static_cast<std::ptrdiff_t>(crowd.size()) + 1};
-  std::latch set{1};
-  std::atomic<bool> over{false};
-  std::atomic<long> pairs{0};
-  std::vector<std::thread> threads;
-  for (auto& locker : crowd) {
-    threads.emplace_back([&, key = "bench:threads:" + std::to_string(threads.size())] {
-      long own = 0;
-      ready.count_down();
-      set.wait();
-      while (!over.load(std::memory_order_relaxed)) {
-        locker->lock_and_unlock(key);
-        ++own;
-      }
-      pairs += own;
-    });
-  }
-  ready.arrive_and_wait();
-  const Cost before = Cost::now(server);
-  const auto start = Clock::now();
-  set.count_down();
-  std::this_thread::sleep_for(length);
-  over = true;
-  for (auto& thread : threads) thread.join();
-  const std::chrono::duration<double> elapsed = Clock::now() - start;
-  cost.add(before, Cost::now(server), static_cast<double>(pairs));
-  return static_cast<double>(pairs) / elapsed.count();
+double pairs_a_second(const Lockers& crowd, testing::Server& server, Cost& cost) {
+  Cost before;
+  const Throughput done = work_together(crowd, length, [&] { before = Cost::now(server); });
+  cost.add(before, Cost::now(server), done.pairs);
+  return done.a_second();
 }
 
-Contender throughput_of(std::string name, Crowd& crowd, testing::Server& server, Cost& cost) {
+Contender throughput_of(std::string name, const Lockers& crowd, testing::Server& server, Cost& cost) {
   return {std::move(name),
           [&](std::vector<double>& figures) { figures.push_back(pairs_a_second(crowd, server, cost)); }};
 }
@@ -101,13 +72,8 @@ void run_threads(Run& run, int threads) {
                "server reads/pair"}};
   for (const auto& [way, url] : run.ways()) {
     run.report.say("threads over " + way);
-    const RedisMutex shared{Connection{url}};
-    Crowd ours;
-    Crowd floor;
-    for (int thread = 0; thread < threads; ++thread) {
-      ours.push_back(make_ours(shared));
-      floor.push_back(make_locker("floor", url));
-    }
+    const Lockers ours = make_lockers("ours", url, 1, threads);
+    const Lockers floor = make_lockers("floor", url, 1, threads);
     std::array<Cost, 2> costs;
     const auto measured = alternate(
         {throughput_of("ours", ours, run.server, costs[0]), throughput_of("floor", floor, run.server, costs[1])},

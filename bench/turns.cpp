@@ -5,19 +5,16 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <fstream>
 #include <functional>
 #include <future>
 #include <iostream>
 #include <optional>
 #include <sstream>
-#include <system_error>
 #include <thread>
 
-#include "lockers.hpp"
-#include "net/poll.hpp"
 #include "rota.hpp"
+#include "support/posix.hpp"
 
 namespace redismutex::bench {
 
@@ -47,14 +44,13 @@ std::vector<Turn> take_turns_until(Nanoseconds end, Locker& locker, const TurnTa
 }
 
 void wait_for_lock(const std::string& path) {
-  const net::Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!file.valid() || ::flock(file.get(), LOCK_SH) != 0) throw std::system_error{errno, std::generic_category(), path};
+  const testing::Descriptor file{testing::checked(::open(path.c_str(), O_RDONLY | O_CLOEXEC), path.c_str())};
+  testing::checked(::flock(file.get(), LOCK_SH), path.c_str());
 }
 
 }  // namespace
 
-void take_turns(const TurnTaking& how) {
-  const auto lockers = make_lockers(how.client, how.url, how.connections, how.threads);
+void take_turns(const Lockers& lockers, const TurnTaking& how) {
   lockers.front()->lock_and_unlock(how.key + ":warm-up:" + std::to_string(::getpid()));
   std::cout << "ready" << std::endl;
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "locker.hpp"
+
 namespace redismutex::bench {
 
 /// Times are nanoseconds of the monotonic clock, which all processes of a machine share.
@@ -21,21 +23,17 @@ struct Turn {
 
 /// What a process of the contention benchmark does: takes a lock of its own once, prints "ready", waits until it may
 /// lock (flock) the file `go`, reads from it when to start and when to end, and takes turns. At the end it prints them, a line each. A wait that has
-/// begun in time is waited out. Several threads do so together.
+/// begun in time is waited out. Several threads do so together, one for each locker.
 ///
 /// redis_py_lock.py does the same.
 struct TurnTaking {
-  std::string client;  ///< see make_locker()
-  std::string url;
   std::string key;
   std::chrono::microseconds hold;
   std::chrono::microseconds pause;
   std::string go;
-  int connections = 1;
-  int threads = 1;                 ///< over each of them
   std::vector<int> taking_part{};  ///< so many of all these threads at a time, see Rota; empty: all of them
 };
-void take_turns(const TurnTaking& how);
+void take_turns(const Lockers& lockers, const TurnTaking& how);
 
 /// From what such a process printed.
 std::vector<Turn> parse_turns(const std::string& printed);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 namespace redismutex::engine {
-class Session;
+class Sessions;
 }  // namespace redismutex::engine
 
 namespace redismutex {
@@ -44,7 +44,7 @@ class REDISMUTEX_EXPORT Connection {
  private:
   friend class RedisMutex;
 
-  std::shared_ptr<engine::Session> session_;
+  std::shared_ptr<engine::Sessions> sessions_;
 };
 
 }  // namespace REDISMUTEX_ABI

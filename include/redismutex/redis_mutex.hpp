@@ -48,7 +48,7 @@ class REDISMUTEX_EXPORT RedisMutex {
   const Options& options() const noexcept { return options_; }
 
  private:
-  std::shared_ptr<engine::Session> session_;
+  std::shared_ptr<engine::Sessions> sessions_;
   Options options_;
 };
 

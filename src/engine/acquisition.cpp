@@ -19,8 +19,12 @@ using Turn = LocalQueues::Turn;
 
 }  // namespace
 
-Acquisition::Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options)
-    : session_{session}, key_{std::move(key)}, options_{options}, expiry_{*options.expiry}, started_{now()} {}
+Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
+    : session_{std::move(session)},
+      key_{std::move(key)},
+      options_{options},
+      expiry_{*options.expiry},
+      started_{now()} {}
 
 std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) try {
   return hold(ask_server(std::nullopt, stop), std::nullopt);
@@ -57,6 +61,7 @@ std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const
     if (!lease) lease = ask_server(wait_until, stop);
     if (lease) return hold(std::move(lease), turn.ticket);
   } catch (...) {
+    if (session_->inherited()) throw;
     give_up(std::move(lease));
     LocalQueues::leave(turn.ticket);
     throw;
@@ -153,7 +158,13 @@ std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optio
 
 void Acquisition::note_contention() {
   if (std::exchange(contention_noted_, true)) return;
-  if (Observer* observer = session_->observer()) observer->contended(key_.text());
+  Observer* const observer = session_->observer();
+  if (observer == nullptr) return;
+  observer->contended(key_.text());
+  if (session_->inherited()) {
+    report::raise(*session_, report::Action{"acquire", key_},
+                  {net::Failure::Kind::cancelled, "this process was forked while its parent waited"});
+  }
 }
 
 /// A lease that is of no use to this caller, if there is one.

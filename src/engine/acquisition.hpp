@@ -23,7 +23,7 @@ namespace redismutex::engine {
 class Acquisition {
  public:
   /// `session` and `options` must outlive it. The options are fitted: see fit().
-  Acquisition(const std::shared_ptr<Session>& session, protocol::Key key, const Options& options);
+  Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options);
 
   /// None if the lock is taken. Throws as the functions of RedisMutex do.
   std::unique_ptr<Hold> attempt(const std::stop_token& stop);
@@ -45,7 +45,7 @@ class Acquisition {
   void get_ready_for_claim() noexcept;
   [[noreturn]] void raise_exhausted(const std::system_error& error) const;
 
-  const std::shared_ptr<Session>& session_;
+  const std::shared_ptr<Session> session_;
   const protocol::Key key_;
   const Options& options_;
   const std::chrono::milliseconds expiry_;

@@ -12,7 +12,6 @@
 #include "engine/session.hpp"
 #include "engine/tenure.hpp"
 #include "net/pause.hpp"
-#include "net/thread.hpp"
 #include "protocol/lease.hpp"
 
 namespace redismutex::engine {
@@ -44,30 +43,36 @@ std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nano
 
 }  // namespace
 
-Caretaker::Caretaker(Session& session) : session_{session} { register_for_fork(); }
+Caretaker::Caretaker(Session& session) : session_{session} {}
 
-Caretaker::~Caretaker() {
-  unregister_for_fork();
-  stop();
-}
+Caretaker::~Caretaker() { stop(); }
 
 void Caretaker::stop() {
   {
     const std::lock_guard lock{mutex_};
     stopping_.request_stop();
-    wake();
   }
-  if (thread_.joinable()) thread_.join();
+  timer_.reset();
+  rounds_.reset();
 }
 
 void Caretaker::get_ready() {
   const std::lock_guard lock{mutex_};
-  if (!thread_.joinable()) thread_ = net::start_thread([this] { run(); });
+  start();
+}
+
+/// With the lock held; once.
+void Caretaker::start() {
+  if (stopping_.stop_requested() || timer_) return;
+  net::Reactor& reactor = session_.reactor();
+  reactor.workers().get_ready();
+  if (!rounds_) rounds_.emplace(reactor.workers(), [this] { make_rounds(); });
+  timer_.emplace(reactor, [this] { time_is_up(); });
 }
 
 Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const Care& care) {
-  get_ready();
   const std::lock_guard lock{mutex_};
+  start();
   const Ticket ticket = ++last_ticket_;
   Ward& ward = wards_.emplace(ticket, Ward{.tenure = tenure, .key = tenure->key().text(), .care = care, .due = never})
                    .first->second;
@@ -78,7 +83,7 @@ Caretaker::Ticket Caretaker::take(const std::shared_ptr<Tenure>& tenure, const C
     remove(ticket);
     throw;
   }
-  if (ward.due < next_look_) wake();
+  if (!stopping_.stop_requested()) timer_->set_no_later_than(ward.due.time_since_epoch());
   return ticket;
 }
 
@@ -124,29 +129,43 @@ void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
   ward.due = due;
 }
 
-/// With the lock held.
-void Caretaker::wake() {
-  next_look_ = Instant{};
-  if (interruption_ != nullptr) attended_->set(*interruption_);
-  changed_.notify_one();
+void Caretaker::link_broke() noexcept {
+  const std::lock_guard lock{mutex_};
+  reach_for_server_ = true;
+  wake();
 }
 
-// ---- the thread -----------------------------------------------------------------------------------------------------
+/// With the lock held.
+void Caretaker::wake() noexcept {
+  if (!stopping_.stop_requested() && rounds_) rounds_->post();
+}
 
-void Caretaker::run() {
-  thread_id_ = std::this_thread::get_id();
-  while (!stopping_.stop_requested()) {
-    try {
-      make_round();
-    } catch (const std::exception&) {  // no memory: what was due is so still
-      net::pause_until(std::chrono::steady_clock::now() + first_retry, stopping_.get_token());
-    }
+// ---- rounds ---------------------------------------------------------------------------------------------------------
+
+/// In the reactor's thread. A program that takes one lock after the other wakes no worker for each: those that are given back soon
+/// are forgotten when their time comes.
+void Caretaker::time_is_up() {
+  const std::lock_guard lock{mutex_};
+  if (stopping_.stop_requested()) return;
+  const bool is_due = !agenda_.empty() && agenda_.begin()->first <= now();
+  if (is_due || reach_for_server_ || wards_.empty()) return wake();
+  if (!agenda_.empty()) timer_->set_no_later_than(agenda_.begin()->first.time_since_epoch());
+}
+
+/// In a worker: until nothing is due.
+void Caretaker::make_rounds() noexcept {
+  try {
+    while (make_round()) continue;
+  } catch (const std::exception&) {  // no memory: what was due is so still
+    const std::lock_guard lock{mutex_};
+    if (!stopping_.stop_requested()) timer_->set_no_later_than((now() + first_retry).time_since_epoch());
   }
 }
 
-void Caretaker::make_round() {
+/// Whether there may be more to do.
+bool Caretaker::make_round() {
   std::unique_lock lock{mutex_};
-  if (stopping_.stop_requested()) return;
+  if (stopping_.stop_requested()) return false;
   Visits visits = gather(now());
   if (visits.empty()) return rest(lock);
   lock.unlock();
@@ -155,6 +174,7 @@ void Caretaker::make_round() {
   } catch (const std::exception&) {
     make_due_again(visits);
   }
+  return true;
 }
 
 /// Without fail: else they would not be renewed any more.
@@ -271,60 +291,45 @@ void Caretaker::retry(const Visits& visits) {
 
 // ---- between visits -------------------------------------------------------------------------------------------------
 
-/// Until something is due. Stays at the connection, because the server may have something to tell.
-void Caretaker::rest(std::unique_lock<std::mutex>& lock) {
+/// Nothing is due. As long as there are wards there is to be a connection, because the server may have something to tell.
+bool Caretaker::rest(std::unique_lock<std::mutex>& lock) {
   const Instant until = agenda_.empty() ? never : agenda_.begin()->first;
-  next_look_ = until;
-  if (wards_.empty()) return idle(lock);
+  const bool has_wards = !wards_.empty();
+  reach_for_server_ = false;
   lock.unlock();
-  const auto reached = session_.link(deadline_at(std::min(until, now() + longest_retry)), stopping_.get_token());
-  lock.lock();
-  if (const auto* link = std::get_if<std::shared_ptr<net::Link>>(&reached)) return attend(lock, *link, until);
-  const Instant retry_at = now() + longest_retry;
-  changed_.wait_until(lock, deadline_at(std::min(until, retry_at)),
-                      [this] { return stopping_.stop_requested() || next_look_ == Instant{}; });
-}
-
-/// A program that takes one lock after the other need not wake us for each.
-void Caretaker::idle(std::unique_lock<std::mutex>& lock) {
-  const auto has_work = [this] { return stopping_.stop_requested() || !wards_.empty(); };
-  next_look_ = now() + first_visit_after;
-  changed_.wait_until(lock, deadline_at(next_look_), [this] { return stopping_.stop_requested(); });
-  next_look_ = never;
-  changed_.wait(lock, has_work);
-}
-
-void Caretaker::attend(std::unique_lock<std::mutex>& lock, const std::shared_ptr<net::Link>& link, Instant until) {
-  if (link->id() != link_id_) {
-    // The server tracks for a connection, and forgets with it.
-    link_id_ = link->id();
-    return make_all_due();
+  std::shared_ptr<net::Link> link;
+  if (has_wards) {
+    const Instant retry_at = now() + longest_retry;
+    const auto reached = session_.link(deadline_at(std::min(until, retry_at)), stopping_.get_token());
+    if (const auto* live = std::get_if<std::shared_ptr<net::Link>>(&reached)) link = *live;
+    listen_at(link);
+    lock.lock();
+    if (stopping_.stop_requested()) return false;
+    if (!link) {
+      reach_for_server_ = true;
+      timer_->set_no_later_than(retry_at.time_since_epoch());
+    } else if (link->id() != link_id_) {
+      // The server tracks for a connection, and forgets with it.
+      link_id_ = link->id();
+      make_all_due();
+      return true;
+    }
+  } else {
+    listen_at(nullptr);
+    lock.lock();
+    if (stopping_.stop_requested()) return false;
   }
-  if (next_look_ != until) return;  // woken meanwhile
-  net::Event interruption;
-  attended_ = link.get();
-  interruption_ = &interruption;
-  lock.unlock();
-  link->attend(interruption, until == never ? net::Deadline::max() : deadline_at(until));
-  lock.lock();
-  interruption_ = nullptr;
-  attended_ = nullptr;
+  if (!agenda_.empty()) timer_->set_no_later_than(agenda_.begin()->first.time_since_epoch());
+  return false;
 }
 
-void Caretaker::after_fork_in_child() noexcept {
-  // The thread and the locks are the parent's.
-  new (&thread_) std::thread;
-  thread_id_ = std::thread::id{};
-  new (&changed_) std::condition_variable;
-  net::leave_alone(std::move(wards_));
-  wards_.clear();
-  agenda_.clear();
-  by_key_.clear();
-  next_look_ = never;
-  link_id_ = 0;
-  attended_ = nullptr;
-  interruption_ = nullptr;
-  mutex_.unlock();
+/// Has what the server tells us be read while no caller reads; none: nowhere.
+void Caretaker::listen_at(const std::shared_ptr<net::Link>& link) {
+  const std::shared_ptr<net::Link> before = listened_to_.lock();
+  if (before == link) return;
+  if (before) before->want_pushes(false);
+  if (link) link->want_pushes(true);
+  listened_to_ = link;
 }
 
 }  // namespace redismutex::engine

@@ -1,13 +1,12 @@
 #include <cstdlib>
+#include <memory>
 #include <redismutex/connection.hpp>
 #include <redismutex/errors.hpp>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "engine/session.hpp"
-#include "net/thread.hpp"
+#include "engine/sessions.hpp"
 #include "net/url.hpp"
 
 namespace redismutex {
@@ -22,28 +21,16 @@ ConnectionOptions options_of(std::string_view url) {
   return {};
 }
 
-/// The last owner may be what a lost_token() calls, in a thread that the session waits for when it ends: then another thread
-/// ends it.
-void end(engine::Session* session) noexcept {
-  if (!session->runs_this_thread()) {
-    delete session;
-    return;
-  }
-  try {
-    net::start_thread([session] { delete session; }).detach();
-  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no thread to be had; then it stays in memory
-  }
-}
-
 }  // namespace
 
 Connection::Connection(std::string_view url) : Connection{options_of(url)} {}
 
 Connection::Connection(ConnectionOptions options) {
   net::validate(options);
-  session_ = {new engine::Session{std::move(options)}, end};
+  sessions_ = std::make_shared<engine::Sessions>(std::move(options));
+  sessions_->present();
 }
 
-void Connection::ping() const { session_->ping(); }
+void Connection::ping() const { sessions_->present()->ping(); }
 
 }  // namespace redismutex

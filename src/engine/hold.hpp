@@ -34,7 +34,7 @@ class Hold {
   Hold& operator=(const Hold&) = delete;
 
   const std::string& key() const noexcept { return tenure_->key().text(); }
-  const std::string& value() const noexcept { return tenure_->id().text(); }
+  const std::string& value() const noexcept { return value_; }
   std::optional<std::uint64_t> fencing_token() const noexcept;
 
   /// Until when the lock can be relied on; a time long past for a lock that was lost, or that is the parent's.
@@ -66,6 +66,7 @@ class Hold {
 
   const std::shared_ptr<Session> session_;
   const std::shared_ptr<Tenure> tenure_;
+  const std::string value_;
   const int local_handoffs_;
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;

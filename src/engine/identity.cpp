@@ -4,10 +4,6 @@
 
 namespace redismutex::engine {
 
-Identity::Identity() { register_for_fork(); }
-
-Identity::~Identity() { unregister_for_fork(); }
-
 void Identity::note_client_id(std::int64_t client_id) {
   if (!known()) settle(protocol::make_tag(client_id, random_bits()));
 }

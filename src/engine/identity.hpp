@@ -4,18 +4,14 @@
 #include <cstdint>
 #include <optional>
 
-#include "net/fork.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::engine {
 
-/// The tag of a Session's ids and connections. It stays as it is once it was asked for, through all reconnections; a child
-/// of fork() gets another one. Thread-safe.
-class Identity final : private net::ForkAware {
+/// The tag of a Session's ids and connections. It stays as it is once it was asked for, through all reconnections.
+/// Thread-safe.
+class Identity final {
  public:
-  Identity();
-  ~Identity();
-
   /// The server knows us by this number on a new connection. The first number becomes part of the tag, if there is none yet.
   void note_client_id(std::int64_t client_id);
 
@@ -27,10 +23,6 @@ class Identity final : private net::ForkAware {
 
  private:
   protocol::Tag settle(protocol::Tag tag) noexcept;
-
-  void before_fork() noexcept override {}
-  void after_fork_in_parent() noexcept override {}
-  void after_fork_in_child() noexcept override { tag_ = none; }
 
   static constexpr std::uint64_t none = ~std::uint64_t{0};  // a tag has 40 bits
   std::atomic<std::uint64_t> tag_{none};

@@ -1,29 +1,21 @@
 #include "engine/keeper.hpp"
 
-#include <poll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+#include <chrono>
 #include <exception>
-#include <system_error>
 
 #include "engine/clock.hpp"
-#include "net/thread.hpp"
 
 namespace redismutex::engine {
 
-Keeper::Keeper() { register_for_fork(); }
-
 Keeper::~Keeper() {
-  unregister_for_fork();
   {
     const std::lock_guard lock{mutex_};
     stopping_ = true;
-    if (alarm_.valid()) set_alarm(now());
   }
-  if (thread_.joinable()) thread_.join();
+  timer_.reset();
+  round_.reset();
+  run_due();
 }
 
 void Keeper::get_ready() {
@@ -33,13 +25,13 @@ void Keeper::get_ready() {
 
 /// With the lock held; once.
 void Keeper::start() {
-  if (thread_.joinable()) return;
-  alarm_ = net::Descriptor{::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)};
-  if (!alarm_.valid()) throw std::system_error{errno, std::generic_category(), "timerfd_create"};
-  thread_ = net::start_thread([this] {
-    thread_id_ = std::this_thread::get_id();
-    run();
-  });
+  if (stopping_ || timer_) return;
+  net::Reactor& reactor = reactor_.get();
+  if (place_ == Place::workers) {
+    reactor.workers().get_ready();
+    if (!round_) round_.emplace(reactor.workers(), [this] { run_due(); });
+  }
+  timer_.emplace(reactor, [this] { time_is_up(); });
 }
 
 Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
@@ -53,7 +45,7 @@ Keeper::Ticket Keeper::schedule(protocol::Instant due, Work work) {
     places_.erase(place);
     throw;
   }
-  set_alarm(agenda_.begin()->first);
+  if (!stopping_) timer_->set_no_later_than(due.time_since_epoch());
   return ticket;
 }
 
@@ -67,37 +59,10 @@ void Keeper::cancel(Ticket ticket) {
   places_.erase(place);
 }
 
-/// An alarm that is set already and goes off earlier stays: each time the thread wakes it sets the next.
-void Keeper::set_alarm(protocol::Instant due) {
-  if (due >= alarm_at_) return;
-  alarm_at_ = due;
-  // A time of zero would switch the alarm off.
-  const auto at = std::max(due.time_since_epoch(), std::chrono::nanoseconds{1});
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
-  const itimerspec setting{.it_interval = {},
-                           .it_value = {.tv_sec = seconds.count(), .tv_nsec = (at - seconds).count()}};
-  ::timerfd_settime(alarm_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
-}
-
-void Keeper::run() {
-  for (;;) {
-    pollfd polled{alarm_.get(), POLLIN, 0};
-    ::poll(&polled, 1, -1);
-    const bool last = is_stopping();
-    run_due();
-    if (last) return;
-    const std::lock_guard lock{mutex_};
-    if (stopping_) continue;  // the alarm has been set off for that
-    std::uint64_t expirations = 0;
-    static_cast<void>(::read(alarm_.get(), &expirations, sizeof expirations));
-    alarm_at_ = protocol::Instant::max();
-    if (!agenda_.empty()) set_alarm(agenda_.begin()->first);
-  }
-}
-
-bool Keeper::is_stopping() {
-  const std::lock_guard lock{mutex_};
-  return stopping_;
+/// In the reactor's thread.
+void Keeper::time_is_up() {
+  if (place_ == Place::reactor) return run_due();
+  round_->post();
 }
 
 void Keeper::run_due() {
@@ -121,6 +86,7 @@ void Keeper::run_due() {
     item = {};
     lock.lock();
   }
+  if (!stopping_ && !agenda_.empty()) timer_->set_no_later_than(agenda_.begin()->first.time_since_epoch());
 }
 
 std::optional<protocol::Instant> Keeper::run(const Work& work) {
@@ -130,20 +96,6 @@ std::optional<protocol::Instant> Keeper::run(const Work& work) {
   } catch (const std::exception&) {
     return now() + pause_after_exception;
   }
-}
-
-void Keeper::after_fork_in_child() noexcept {
-  // The thread and its work are the parent's: std::thread must forget it without a join, and the work is left in memory,
-  // because its destructors may talk to a server.
-  new (&thread_) std::thread;
-  thread_id_ = std::thread::id{};
-  net::leave_alone(std::move(agenda_));
-  agenda_.clear();
-  places_.clear();
-  running_.reset();
-  alarm_ = net::Descriptor{};
-  alarm_at_ = protocol::Instant::max();
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::engine

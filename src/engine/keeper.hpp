@@ -1,43 +1,47 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
-#include "net/fork.hpp"
-#include "net/poll.hpp"
+#include "net/reactor_on_demand.hpp"
+#include "net/reactor.hpp"
+#include "net/workers.hpp"
 #include "protocol/instant.hpp"
 
 namespace redismutex::engine {
 
-/// Runs work at given times in a thread of its own, which starts with the first piece of work. Thread-safe.
-class Keeper final : private net::ForkAware {
+/// Runs work at given times, one piece after the other, in the threads of the reactor. Thread-safe.
+class Keeper final {
  public:
+  /// Which of its threads.
+  enum class Place {
+    reactor,  ///< on time; for what never blocks, and is no user's code
+    workers,  ///< for all else
+  };
+
   /// Returns when to run again, or nothing when done. Called without any lock held. After an exception (no memory, no
   /// descriptor) it is run again a little later.
   using Work = std::function<std::optional<protocol::Instant>()>;
   using Ticket = std::uint64_t;
 
-  Keeper();
+  Keeper(net::ReactorOnDemand& reactor, Place place) : reactor_{reactor}, place_{place} {}
 
-  /// Runs what is due once more, drops the rest, and waits for the thread.
+  /// Runs what is due once more, in the calling thread, which must not be one of the reactor's; drops the rest.
   ~Keeper();
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
 
-  /// Starts the thread, which takes a while, and may fail: for callers that will need it at a time when nothing may. Throws
-  /// std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
+  /// Sees to it that there is a thread, which takes a while, and may fail: for callers that will need it at a time when nothing
+  /// may. Throws std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
   void get_ready();
 
   /// The first time it throws as get_ready() does, later std::bad_alloc only.
   Ticket schedule(protocol::Instant due, Work work);
-
-  /// Whether the caller is its thread.
-  bool runs_this_thread() const noexcept { return thread_id_ == std::this_thread::get_id(); }
 
   /// Does not wait for work that is running in this moment, and which will not run again.
   void cancel(Ticket ticket);
@@ -50,15 +54,12 @@ class Keeper final : private net::ForkAware {
   using Agenda = std::multimap<protocol::Instant, Entry>;
 
   void start();
-  void run();
+  void time_is_up();
   void run_due();
   static std::optional<protocol::Instant> run(const Work& work);
-  bool is_stopping();
-  void set_alarm(protocol::Instant due);
 
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
+  net::ReactorOnDemand& reactor_;
+  const Place place_;
 
   std::mutex mutex_;  // guards what follows
   Agenda agenda_;
@@ -66,10 +67,10 @@ class Keeper final : private net::ForkAware {
   Ticket last_ticket_ = 0;
   std::optional<Ticket> running_;  // reset by cancel()
   bool stopping_ = false;
-  protocol::Instant alarm_at_ = protocol::Instant::max();
-  net::Descriptor alarm_;  // a timer on the lease clock, which also goes off on waking from suspend
-  std::thread thread_;
-  std::atomic<std::thread::id> thread_id_;
+
+  // Both are there from the start on.
+  std::optional<net::Workers::Task> round_;   // where the place is a worker
+  std::optional<net::Reactor::Timer> timer_;  // no later than the first of the agenda
 };
 
 }  // namespace redismutex::engine

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 #include <redismutex/errors.hpp>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -36,9 +37,14 @@ std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const
   return made->link_ ? std::move(made) : nullptr;
 }
 
+PendingExtension::~PendingExtension() {
+  if (!link_ || link_->withdraw(call_)) return;
+  while (!call_.over) std::this_thread::yield();  // the thread that has its answer tells so in this moment
+}
+
 PendingExtension::State PendingExtension::look() {
-  if (!link_->has_reply(call_)) link_->take_in_arrived();
-  if (!link_->has_reply(call_)) return link_->broken() ? State::failed : State::pending;
+  if (!call_.over) return State::pending;
+  if (!call_.answered()) return State::failed;
   // A refusal leaves the lease as it was.
   machine_.answered(detail::view({call_.take_reply(), sent_at_}));
   return std::holds_alternative<protocol::Refusal>(machine_.outcome()) ? State::failed : State::answered;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -23,13 +24,17 @@ class Session;
 /// An extension that was sent and that nobody waits for: its answer is looked at when somebody wants to know.
 class PendingExtension {
  public:
+  ~PendingExtension();
+  PendingExtension(const PendingExtension&) = delete;
+  PendingExtension& operator=(const PendingExtension&) = delete;
+
   /// `key` and `id` must outlive it. None if there is no connection.
   static std::unique_ptr<PendingExtension> send(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
                                                 const protocol::Extend::Terms& terms);
 
   enum class State { pending, answered, failed };
 
-  /// Reads what has arrived, without waiting. `failed`: no answer will come.
+  /// `failed`: no answer will come, or it was a refusal.
   State look();
 
   /// Once answered.
@@ -39,9 +44,14 @@ class PendingExtension {
   PendingExtension(const protocol::Key& key, const protocol::OwnerId& id, const protocol::Extend::Terms& terms)
       : machine_{key, id, terms} {}
 
+  struct Call final : net::Call {
+    Call() noexcept : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).over = true; }} {}
+    std::atomic<bool> over{false};  // and nothing touches it any more
+  };
+
   protocol::Extend machine_;
   std::shared_ptr<net::Link> link_;
-  net::Call call_;  // goes before the link
+  Call call_;
   protocol::Instant sent_at_;
 };
 

@@ -23,10 +23,6 @@ protocol::Instant LocalQueues::Line::next_look() const {
   return key_is_watched ? *until : std::min(*until, since + before_watching);
 }
 
-LocalQueues::LocalQueues() { register_for_fork(); }
-
-LocalQueues::~LocalQueues() { unregister_for_fork(); }
-
 LocalQueues::Shard& LocalQueues::shard_of(const protocol::Key& key) {
   return shards_[Hash{}(key.text()) % shards_.size()];
 }
@@ -54,8 +50,6 @@ LocalQueues::Turn LocalQueues::enter(const protocol::Key& key, net::Deadline dea
 /// A line exists as long as somebody waits in it.
 LocalQueues::Turn LocalQueues::wait(Line& line, std::unique_lock<std::mutex>& lock, net::Deadline deadline,
                                     const std::stop_token& stop, const std::function<void()>& on_wait) {
-  // The callback may fork, and a child has no lines: then this one has to last for as long as the wait.
-  const std::shared_ptr<Line> kept = on_wait ? line.shared_from_this() : nullptr;
   Waiter self;
   const auto place = line_up(line, self);
   if (on_wait) {
@@ -198,23 +192,6 @@ void LocalQueues::leave(const Ticket& ticket) {
   if (!line.waiters.empty()) return promote(line, {.kind = Turn::Kind::first}, wakeups);
   ++line.first;
   line.shard.lines.erase(line.key);
-}
-
-void LocalQueues::before_fork() noexcept {
-  for (Shard& shard : shards_) shard.mutex.lock();
-}
-
-void LocalQueues::after_fork_in_parent() noexcept {
-  for (Shard& shard : shards_) shard.mutex.unlock();
-}
-
-void LocalQueues::after_fork_in_child() noexcept {
-  for (Shard& shard : shards_) {
-    // The threads in these lines are the parent's. Whoever has a ticket here finds it gone.
-    for (const auto& [key, line] : shard.lines) ++line->first;
-    shard.lines.clear();
-    shard.mutex.unlock();
-  }
 }
 
 }  // namespace redismutex::engine

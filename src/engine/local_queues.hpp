@@ -15,7 +15,6 @@
 
 #include "engine/bell.hpp"
 #include "engine/lease.hpp"
-#include "net/fork.hpp"
 #include "net/poll.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
@@ -28,13 +27,10 @@ class Tenure;
 /// at the server, or is inside; the lease then passes from thread to thread. Thread-safe.
 ///
 /// Source: Dice, Marathe, Shavit, "Lock Cohorting", PPoPP 2012.
-class LocalQueues final : private net::ForkAware {
+class LocalQueues final {
   struct Line;
 
  public:
-  LocalQueues();
-  ~LocalQueues();
-
   /// Identifies who is first in a line, or inside.
   class Ticket {
    public:
@@ -59,7 +55,7 @@ class LocalQueues final : private net::ForkAware {
   };
 
   /// Waits for this thread's turn. After `first` and `handed` the line must be left, by leave() or pass(). `on_wait`, if there
-  /// is one, is called, without any lock held, if somebody else is there.
+  /// is one, is called, without any lock held, if somebody else is there; it throws only where this is not to be used any more.
   Turn enter(const protocol::Key& key, net::Deadline deadline, const std::stop_token& stop,
              const std::function<void()>& on_wait);
 
@@ -124,11 +120,7 @@ class LocalQueues final : private net::ForkAware {
   static void appoint_watchman(Line& line, Wakeups& wakeups);
   static void tell_watchman(Line& line, Wakeups& wakeups);
 
-  void before_fork() noexcept override;
-  void after_fork_in_parent() noexcept override;
-  void after_fork_in_child() noexcept override;
-
-  std::array<Shard, 4> shards_;  // few: fork() takes the locks of all, and a thread sanitizer counts them
+  std::array<Shard, 4> shards_;  // so that threads that want different keys seldom meet
 };
 
 }  // namespace redismutex::engine

@@ -53,38 +53,34 @@ std::optional<Message> parse(std::string_view text) {
 
 }  // namespace
 
-Mailroom::Mailroom() { register_for_fork(); }
-
-Mailroom::~Mailroom() { unregister_for_fork(); }
-
-void Mailroom::after_fork_in_child() noexcept {
-  boxes_.clear();  // those who wait are the parent's threads
-  mutex_.unlock();
-}
-
 Mailroom::Box::Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id)
-    : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {
+    : mailroom_{mailroom}, key_{key.text()}, id_{id.text()} {}
+
+void Mailroom::Box::open() {
+  if (place_) return;
   const std::lock_guard lock{mailroom_.mutex_};
   place_ = mailroom_.boxes_.insert(mailroom_.boxes_.end(), this);
 }
 
 Mailroom::Box::~Box() {
+  if (!place_) return;
+  if (fork_generation_ != net::fork_generation()) return;  // the mailroom is the parent's
   const std::lock_guard lock{mailroom_.mutex_};
-  mailroom_.boxes_.erase(place_);
+  mailroom_.boxes_.erase(*place_);
 }
 
 Mailroom::Mail Mailroom::wait(Box& box, net::Link& link, net::Deadline deadline, const std::stop_token& stop,
                               net::Link::Waited& how) {
-  net::Event event;
+  net::Caller caller;
   std::unique_lock lock{mutex_};
   how = net::Link::Waited::done;
   if (!box.grant_ && !box.first_ && !box.changed_) {
     box.link_ = &link;
-    box.event_ = &event;
+    box.caller_ = &caller;
     lock.unlock();
-    how = link.wait(event, deadline, stop);
+    how = link.wait(caller, deadline, stop);
     lock.lock();
-    box.event_ = nullptr;
+    box.caller_ = nullptr;
     box.link_ = nullptr;
   }
   return {.grant = std::exchange(box.grant_, std::nullopt),
@@ -131,7 +127,7 @@ void Mailroom::note_change(Concerns concerns) {
 }
 
 void Mailroom::ring(Box& box) {
-  if (box.event_ != nullptr) box.link_->set(*box.event_);
+  if (box.caller_ != nullptr) box.link_->set(*box.caller_);
 }
 
 }  // namespace redismutex::engine

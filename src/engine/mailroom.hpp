@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -16,12 +17,9 @@
 namespace redismutex::engine {
 
 /// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. Thread-safe.
-class Mailroom final : private net::ForkAware {
+class Mailroom final {
  public:
-  Mailroom();
-  ~Mailroom();
-
-  /// One waiter's box, open for as long as it exists, so that nothing is missed between two waits.
+  /// One waiter's box. What comes is kept in it from open() on, also between two waits.
   class Box {
    public:
     Box(Mailroom& mailroom, const protocol::Key& key, const protocol::OwnerId& id);
@@ -29,18 +27,22 @@ class Mailroom final : private net::ForkAware {
     Box(const Box&) = delete;
     Box& operator=(const Box&) = delete;
 
+    /// Before the server is asked to send anything. Throws std::bad_alloc.
+    void open();
+
    private:
     friend class Mailroom;
 
     Mailroom& mailroom_;
+    const std::uint64_t fork_generation_ = net::fork_generation();
     const std::string& key_;
-    const std::string& id_;
+    const std::string_view id_;
     std::optional<protocol::Grant> grant_;  // as are the others, guarded by Mailroom::mutex_
     std::optional<std::chrono::milliseconds> first_;
     bool changed_ = false;
     net::Link* link_ = nullptr;  // set while the owner waits
-    net::Event* event_ = nullptr;
-    std::list<Box*>::iterator place_;
+    net::Caller* caller_ = nullptr;
+    std::optional<std::list<Box*>::iterator> place_;  // belongs to the owner
   };
 
   struct Mail {
@@ -62,10 +64,6 @@ class Mailroom final : private net::ForkAware {
   template <class Concerns>
   void note_change(Concerns concerns);
   static void ring(Box& box);
-
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
 
   std::mutex mutex_;  // guards the rest
   std::list<Box*> boxes_;

@@ -10,27 +10,6 @@
 #include "protocol/key.hpp"
 
 namespace redismutex {
-namespace {
-
-/// A mutex that no child of fork() finds locked by a thread of the parent.
-class ForkSafe final : private net::ForkAware {
- public:
-  ForkSafe() { register_for_fork(); }
-  ~ForkSafe() { unregister_for_fork(); }
-
-  void lock() { mutex_.lock(); }
-  void unlock() { mutex_.unlock(); }
-
- private:
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override { mutex_.unlock(); }
-
-  std::mutex mutex_;
-};
-
-}  // namespace
-
 struct Mutex::State {
   struct Held {
     std::thread::id by;
@@ -45,7 +24,8 @@ struct Mutex::State {
   const RedisMutex mutex;
   const std::string key;
 
-  ForkSafe guard;  // of held
+  // Guards what follows. Never locked but while fork() is held off: so no child finds it locked.
+  std::mutex guard;
   // The longest held first. More than one only when a lease ended while its thread was still inside: each unlocks its own.
   std::vector<Held> held;
 
@@ -62,6 +42,7 @@ struct Mutex::State {
 
   void keep(Lock lock) {
     std::optional<Held> expired;  // released without the guard
+    const net::HoldsOffFork no_child;
     const std::lock_guard hold{guard};
     expired = take_out(find(std::this_thread::get_id()));
     held.push_back({std::this_thread::get_id(), std::move(lock)});
@@ -89,6 +70,7 @@ bool Mutex::try_lock_within(std::chrono::milliseconds limit) {
 
 void Mutex::unlock() noexcept {
   std::optional<State::Held> released;  // by its destructor, without the guard
+  const net::HoldsOffFork no_child;
   const std::lock_guard hold{state_->guard};
   auto place = state_->find(std::this_thread::get_id());
   if (place == state_->held.end()) place = state_->held.begin();

@@ -22,10 +22,6 @@ bool has_sharded_channels(const net::Greeting& greeting) {
 
 }  // namespace
 
-Pushes::Pushes() { register_for_fork(); }
-
-Pushes::~Pushes() { unregister_for_fork(); }
-
 void Pushes::name_channel() { name_ = "redismutex:wake:" + random_word(letters_of_a_name); }
 
 void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
@@ -95,17 +91,6 @@ bool Pushes::ended(std::string_view channel) {
 
 void Pushes::note_completion() {
   if (channel_ != State::unasked && tracking_ != State::unasked) complete_link_ = link_id_;
-}
-
-void Pushes::after_fork_in_child() noexcept {
-  // Whoever the channel wakes is in the parent.
-  name_.clear();
-  link_id_ = 0;
-  complete_link_ = 0;
-  channel_ = tracking_ = State::unasked;
-  sharded_ = true;
-  tracking_refused_ = false;
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::engine

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "net/fork.hpp"
 #include "net/greeting.hpp"
 
 namespace redismutex::engine {
@@ -17,11 +16,8 @@ namespace redismutex::engine {
 /// A refusal that goes by (the server is busy, or loads its data) means nothing: the next request that wants pushes asks again.
 /// One that does not (the right is missing, or the command) holds for the connection. The channel is sharded where the server
 /// has such channels, so that nobody else's PSUBSCRIBE looks like one of our waiters; else it is a plain one.
-class Pushes final : private net::ForkAware {
+class Pushes final {
  public:
-  Pushes();
-  ~Pushes();
-
   /// A new connection. It has another channel than those before it, so that after a failover nobody is reached under a name
   /// that stands in an old line; the first one has the name that mailbox() has told already.
   void begin(std::uint64_t link_id, const net::Greeting& greeting);
@@ -64,10 +60,6 @@ class Pushes final : private net::ForkAware {
 
   void name_channel();
   void note_completion();
-
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
 
   std::atomic<std::uint64_t> complete_link_{0};
   std::atomic<bool> tracking_refused_{false};

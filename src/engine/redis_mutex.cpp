@@ -5,6 +5,8 @@
 #include "engine/acquisition.hpp"
 #include "engine/fit.hpp"
 #include "engine/hold.hpp"
+#include "engine/session.hpp"
+#include "engine/sessions.hpp"
 #include "engine/validate.hpp"
 #include "protocol/key.hpp"
 
@@ -13,10 +15,10 @@ namespace redismutex {
 static_assert(RedisMutex::max_key_size == protocol::Key::max_size);
 
 RedisMutex::RedisMutex(Connection connection, Options options)
-    : session_{std::move(connection.session_)}, options_{engine::fit(options)} {}
+    : sessions_{std::move(connection.sessions_)}, options_{engine::fit(options)} {}
 
 Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const {
-  engine::Acquisition acquisition{session_, protocol::Key{key}, options_};
+  engine::Acquisition acquisition{sessions_->present(), protocol::Key{key}, options_};
   if (!options_.blocking) {
     if (auto hold = acquisition.attempt(stop)) return Lock{std::move(hold)};
     throw MutexLockError{acquisition.taken("it is taken, and this mutex does not wait")};
@@ -27,7 +29,7 @@ Lock RedisMutex::acquire_lock(std::string_view key, std::stop_token stop) const 
 }
 
 std::optional<Lock> RedisMutex::try_acquire_lock(std::string_view key) const {
-  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.attempt({});
+  auto hold = engine::Acquisition{sessions_->present(), protocol::Key{key}, options_}.attempt({});
   if (!hold) return std::nullopt;
   return Lock{std::move(hold)};
 }
@@ -35,7 +37,7 @@ std::optional<Lock> RedisMutex::try_acquire_lock(std::string_view key) const {
 std::optional<Lock> RedisMutex::try_acquire_lock_for(std::string_view key, std::chrono::milliseconds limit,
                                                      std::stop_token stop) const {
   engine::check_duration("try_acquire_lock_for: limit", limit);
-  auto hold = engine::Acquisition{session_, protocol::Key{key}, options_}.wait(limit, stop);
+  auto hold = engine::Acquisition{sessions_->present(), protocol::Key{key}, options_}.wait(limit, stop);
   if (!hold) return std::nullopt;
   return Lock{std::move(hold)};
 }

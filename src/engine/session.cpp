@@ -102,10 +102,13 @@ protocol::Answer detail::view(const Session::Answered& answered) {
 }
 
 Session::Session(ConnectionOptions options)
-    : node_{std::move(options), [this](net::ReplyView push) { take_push(push); },
+    : caretaker_{*this},
+      node_{std::move(options),
+            reactor_,
+            {.on_push = [this](net::ReplyView push) { take_push(push); },
+             .on_broken = [this] { caretaker_.link_broke(); }},
             [this](const net::Greeting& greeting) { return name_connection(greeting); },
-            [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }},
-      caretaker_{*this} {}
+            [this](const Link& link) { pushes_.begin(link.id(), link.greeting()); }} {}
 
 Session::~Session() {
   farewell_ = patience();
@@ -156,14 +159,15 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
   // The clock is read before the request leaves: the server starts its countdown later, so our deadline can only be
   // early.
   protocol::Instant sent_at = now();
-  net::Call call;
-  net::Call next;
+  net::Caller caller;
+  net::BlockingCall call{caller};
+  net::BlockingCall next{caller};
   Link::Waited waited = send_and_wait(request, link, {&call, &next}, deadline, stop);
   if (waited == Link::Waited::done && request.script != nullptr && is_unknown_script(call.reply())) {
-    net::Call loaded;
+    net::BlockingCall loaded{caller};
     load_scripts(link, *request.script, loaded);
     sent_at = now();
-    net::Call repeated;
+    net::BlockingCall repeated{caller};
     waited = send_and_wait(request, link, {&repeated, &next}, deadline, stop);
     const Link::Waited loading = link.wait(loaded, deadline, stop);
     if (waited == Link::Waited::done) {
@@ -173,7 +177,6 @@ Session::Exchanged Session::exchange(const protocol::Request& request, net::Dead
     }
   }
   if (!request.next.empty()) {
-    // It is on the wire, so it is waited for, or withdrawn, before this frame goes.
     const Link::Waited followed = link.wait(next, deadline, stop);
     if (waited == Link::Waited::done) waited = followed;
     if (waited == Link::Waited::done) return Answered{call.take_reply(), sent_at, next.take_reply()};
@@ -235,12 +238,11 @@ Link::Waited Session::send_and_wait(const protocol::Request& request, Link& link
                                     const std::stop_token& stop) {
   const bool wants_pushes = request.wants_wake_ups || request.wants_invalidation;
   if (wants_pushes && pushes_.incomplete(link.id())) open_pushes(link, deadline, stop);
-  send(request, link, calls);
-  const bool contended = request.wakes_others || request.wants_wake_ups;
-  return link.wait(*calls.main, deadline, stop, contended ? Link::Sleep::in_poll : Link::Sleep::in_recv);
+  send(request, link, calls.main, calls.next);
+  return link.wait(*calls.main, deadline, stop);
 }
 
-void Session::send(const protocol::Request& request, Link& link, Calls calls) const {
+void Session::send(const protocol::Request& request, Link& link, net::Call* main, net::Call* next) const {
   static constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
   static constexpr std::array<std::string_view, 1> ping{"PING"};
   static constexpr std::array<std::string_view, 1> multi{"MULTI"};
@@ -256,13 +258,13 @@ void Session::send(const protocol::Request& request, Link& link, Calls calls) co
   if (request.wakes_others) add(ping);
   if (request.joined.empty()) {
     for (int i = 1; i < request.times; ++i) add(request.arguments);
-    add(request.arguments, calls.main);
-    if (!request.next.empty()) add(request.next, calls.next);
+    add(request.arguments, main);
+    if (!request.next.empty()) add(request.next, next);
   } else {
     add(multi);
     add(request.arguments);
     for (const protocol::Arguments joined : request.joined) add(joined);
-    add(exec, calls.main);
+    add(exec, main);
   }
   link.send(std::span{commands.data(), count});
 }
@@ -275,8 +277,9 @@ void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_to
     const Pushes::Wanted wanted = pushes_.wanted(link.id());
     const std::array<std::string_view, 2> subscribe{wanted.subscribe, wanted.channel};
     const bool subscribes = !wanted.subscribe.empty();
-    net::Call subscribed;
-    net::Call tracked;
+    net::Caller caller;
+    net::BlockingCall subscribed{caller};
+    net::BlockingCall tracked{caller};
     if (subscribes && wanted.tracking) {
       link.send({{&subscribed, subscribe}, {&tracked, track}});
     } else if (subscribes) {
@@ -284,7 +287,6 @@ void Session::open_pushes(Link& link, net::Deadline deadline, const std::stop_to
     } else if (wanted.tracking) {
       link.send({{&tracked, track}});
     }
-    // All is on the wire, so all is waited for, or withdrawn, before this frame goes.
     const bool has_subscribed = subscribes && link.wait(subscribed, deadline, stop) == Link::Waited::done;
     const bool has_tracked = wanted.tracking && link.wait(tracked, deadline, stop) == Link::Waited::done;
     if (has_subscribed) {
@@ -322,8 +324,7 @@ void Session::load_scripts(Link& link, const protocol::Script& wanted, net::Call
 std::shared_ptr<Link> Session::post(const protocol::Request& request, net::Call& call) {
   std::shared_ptr<Link> link = node_.present_link();
   if (link) {
-    send(request, *link, {&call, nullptr});
-    link->flush();
+    send(request, *link, &call, nullptr);
   }
   return link;
 }

@@ -21,7 +21,9 @@
 #include "engine/local_queues.hpp"
 #include "engine/mailroom.hpp"
 #include "engine/pushes.hpp"
+#include "net/reactor_on_demand.hpp"
 #include "net/failure.hpp"
+#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/node.hpp"
 #include "net/pause.hpp"
@@ -69,8 +71,8 @@ class Session {
   std::optional<net::Failure> run(Machine& machine, net::Deadline deadline, const std::stop_token& stop = {},
                                   Mailroom::Box* box = nullptr, const std::function<void()>& on_wait = {});
 
-  /// Sends a request whose answer is looked at later: with net::Link::take_in_arrived() and has_reply() at the link that is
-  /// returned. None if there is no connection.
+  /// Sends a request that nobody waits for: `call` is told when it is over. Returns the link that it went to; none if there is no
+  /// connection.
   std::shared_ptr<net::Link> post(const protocol::Request& request, net::Call& call);
 
   /// The live connection, see net::Node::link.
@@ -116,11 +118,14 @@ class Session {
 
   const std::string& server_name() const noexcept { return node_.name(); }
 
-  /// Whether the caller is one of its threads.
-  bool runs_this_thread() const noexcept {
-    return timers_.runs_this_thread() || errands_.runs_this_thread() || posts_.runs_this_thread() ||
-           caretaker_.runs_this_thread();
-  }
+  /// Whether it is a parent's, and this process only a child of fork(): then it is not to be touched.
+  bool inherited() const noexcept { return generation_ != net::fork_generation(); }
+
+  /// Whether the caller is one of the threads that it may wait for when it ends.
+  bool runs_this_thread() const noexcept { return reactor_.runs_this_thread(); }
+
+  /// The process's. The first time it throws std::system_error if there is no thread or no descriptor to be had.
+  net::Reactor& reactor() { return reactor_.get(); }
 
   /// For what must happen on time.
   Keeper& timers() noexcept { return timers_; }
@@ -173,20 +178,23 @@ class Session {
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal);
   void take_push(net::ReplyView push);
   struct Calls {
-    net::Call* main;
-    net::Call* next;  ///< for protocol::Request::next
+    net::BlockingCall* main;
+    net::BlockingCall* next;  ///< for protocol::Request::next
   };
   net::Link::Waited send_and_wait(const protocol::Request& request, net::Link& link, Calls calls,
                                   net::Deadline deadline, const std::stop_token& stop);
-  void send(const protocol::Request& request, net::Link& link, Calls calls) const;
+  void send(const protocol::Request& request, net::Link& link, net::Call* main, net::Call* next) const;
   void open_pushes(net::Link& link, net::Deadline deadline, const std::stop_token& stop);
   void note_means(Pushes::Next next, std::size_t means, std::string_view error);
   std::string name_connection(const net::Greeting& greeting);
 
+  const std::uint64_t generation_ = net::fork_generation();
+  net::ReactorOnDemand reactor_;
   std::atomic<net::Deadline> farewell_{net::Deadline::max()};  // nothing takes longer than until then
   Mailroom mailroom_;
   Pushes pushes_;
   Identity identity_;
+  Caretaker caretaker_;  // is told of pushes, and of broken links
   net::Node node_;
   LocalQueues local_queues_;
   std::array<std::atomic<bool>, 256> contended_{};
@@ -197,12 +205,11 @@ class Session {
   std::atomic<protocol::Instant> left_a_server_{protocol::Instant::min()};
   std::atomic<std::uint64_t> deletion_refused_link_{0};  // the one on which the server's own deletion was refused
 
-  // Last, so that the threads end before what they use. (The caretaker uses the timers, and whoever reads a push uses the
-  // caretaker: its thread ends first, and it goes last. Posts leave errands behind.)
-  Caretaker caretaker_;
-  Keeper timers_;
-  Keeper errands_;
-  Keeper posts_;
+  // Last, so that what runs in the background ends before what it uses. The caretaker is stopped before them: it uses the timers.
+  // Posts leave errands behind.
+  Keeper timers_{reactor_, Keeper::Place::workers};
+  Keeper errands_{reactor_, Keeper::Place::workers};
+  Keeper posts_{reactor_, Keeper::Place::reactor};
 };
 
 namespace detail {
@@ -267,6 +274,7 @@ std::optional<net::Failure> Session::run(Machine& machine, net::Deadline deadlin
     }
     const auto& request = std::get<protocol::Request>(step);
     if (stop.stop_requested()) return cancelled;
+    if (box != nullptr && (request.wants_wake_ups || request.wants_invalidation)) box->open();
     Exchanged exchanged = exchange(request, deadline, stop, link);
     if (auto* unanswered = std::get_if<Unanswered>(&exchanged)) {
       step = machine.unanswered();

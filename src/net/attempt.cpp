@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "net/plain_stream.hpp"
 
@@ -73,13 +74,13 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
   auto& socket = std::get<Socket>(connected);
   if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));
-  reached(std::make_unique<PlainStream>(std::move(socket), dialler_.options().command_timeout));
+  reached(std::make_unique<PlainStream>(std::move(socket)));
   return std::nullopt;
 }
 
 Attempt::Stuck Attempt::begin_handshake(Socket socket) {
   const ConnectionOptions& options = dialler_.options();
-  auto begun = dialler_.tls()->begin(std::move(socket), options.host, options.command_timeout);
+  auto begun = dialler_.tls()->begin(std::move(socket), options.host);
   if (auto* failure = std::get_if<Failure>(&begun)) return std::move(*failure);
   handshake_ = std::move(std::get<std::unique_ptr<TlsHandshake>>(begun));
   stage_ = Stage::shaking_hands;
@@ -147,8 +148,9 @@ Attempt::Stuck Attempt::read_answers(Deadline now) {
       return Awaited{.fd = stream_->fd(), .events = events, .until = wire_.next_deadline()};
     }
   }
-  Wire::Received received;  // the login looks at its calls itself; pushes are for later
-  wire_.received({buffer.data(), read.bytes}, received);
+  Calls over;                 // the login looks at its calls itself
+  std::vector<Reply> pushes;  // of nothing that anybody has asked for yet
+  wire_.received({buffer.data(), read.bytes}, over, pushes);
   if (wire_.problem().empty()) return std::nullopt;
   return cut_short({Failure::Kind::unusable, std::string{wire_.problem()}});
 }

@@ -8,7 +8,7 @@
 #include "net/connector.hpp"
 #include "net/dial.hpp"
 #include "net/failure.hpp"
-#include "net/greeting.hpp"
+#include "net/logged_in.hpp"
 #include "net/login.hpp"
 #include "net/poll.hpp"
 #include "net/stream.hpp"
@@ -17,15 +17,8 @@
 
 namespace redismutex::net {
 
-/// A connection that a server has let us into. The names may still be on their way, see tell_names().
-struct LoggedIn {
-  std::unique_ptr<Stream> stream;
-  Wire wire;
-  Greeting greeting;
-};
-
-/// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may leave between
-/// two of them, and somebody else may go on. For one thread at a time.
+/// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may
+/// leave between two of them, and somebody else may go on. For one thread at a time.
 class Attempt {
  public:
   /// `dialler` must outlive it. It has connect_timeout from `now` on.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -53,13 +52,11 @@ class Call {
 class Calls {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
-  std::size_t size() const noexcept { return size_; }
 
   void add(Call& call) noexcept {
     call.next_ = nullptr;
     (first_ == nullptr ? first_ : last_->next_) = &call;
     last_ = &call;
-    ++size_;
   }
 
   /// Takes the first one off, or returns null. The chain does not touch it afterwards.
@@ -67,14 +64,14 @@ class Calls {
     Call* const call = first_;
     if (call == nullptr) return nullptr;
     first_ = call->next_;
-    --size_;
     return call;
   }
 
  private:
+  friend class Link;
+
   Call* first_ = nullptr;
   Call* last_ = nullptr;
-  std::size_t size_ = 0;
 };
 
 }  // namespace redismutex::net

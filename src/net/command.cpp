@@ -1,30 +1,42 @@
 #include "net/command.hpp"
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 
 namespace redismutex::net {
 namespace {
 
-/// "$5\r\n", for instance.
-void append_length(std::string& out, char mark, std::size_t count) {
-  std::array<char, 24> text;  // NOLINT(cppcoreguidelines-pro-type-member-init): a size_t has 20 digits at most
-  text[0] = mark;
-  char* end = std::to_chars(text.data() + 1, text.data() + text.size() - 2, count).ptr;
-  *end++ = '\r';
-  *end++ = '\n';
-  out.append(text.data(), end);
+constexpr std::string_view line_end = "\r\n";
+
+// "$18446744073709551615\r\n": a mark, the longest number, the end of the line.
+constexpr std::size_t longest_length = 23;
+
+/// "$5\r\n", for instance. Returns where it ends.
+char* write_length(char* to, char mark, std::size_t count) {
+  *to++ = mark;
+  if (count < 10) {  // as most are
+    *to++ = static_cast<char>('0' + count);
+  } else {
+    to = std::to_chars(to, to + longest_length, count).ptr;
+  }
+  return std::copy(line_end.begin(), line_end.end(), to);
 }
 
 }  // namespace
 
 void append_command(std::string& out, std::span<const std::string_view> arguments) {
-  append_length(out, '*', arguments.size());
+  const std::size_t before = out.size();
+  std::size_t most = longest_length;
+  for (const std::string_view argument : arguments) most += longest_length + argument.size() + line_end.size();
+  out.resize(before + most);
+  char* to = write_length(out.data() + before, '*', arguments.size());
   for (const std::string_view argument : arguments) {
-    append_length(out, '$', argument.size());
-    out.append(argument).append("\r\n");
+    to = write_length(to, '$', argument.size());
+    to = std::copy(argument.begin(), argument.end(), to);
+    to = std::copy(line_end.begin(), line_end.end(), to);
   }
+  out.resize(static_cast<std::size_t>(to - out.data()));
 }
 
 }  // namespace redismutex::net

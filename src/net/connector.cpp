@@ -40,10 +40,10 @@ void tune_tcp(int fd) {
 
 }  // namespace
 
-Connector::Connector(Addresses addresses, std::string host, Deadline limit)
+Connector::Connector(Addresses addresses, const std::string& host, Deadline limit)
     : addresses_{std::move(addresses)},
       limit_{limit},
-      last_{Failure::Kind::unreachable, "'" + std::move(host) + "' has no address"} {}
+      last_{Failure::Kind::unreachable, std::string{"'"}.append(host).append("' has no address")} {}
 
 Connector::Connector(const std::string& unix_socket, Deadline limit)
     : addresses_{unix_address(unix_socket)}, limit_{limit}, last_{Failure::Kind::unreachable, {}} {}

@@ -15,7 +15,7 @@ namespace redismutex::net {
 class Connector {
  public:
   /// `host` is for people. All addresses together may take until `limit`.
-  Connector(Addresses addresses, std::string host, Deadline limit);
+  Connector(Addresses addresses, const std::string& host, Deadline limit);
 
   /// To a unix socket; the length of the path was checked with the options.
   Connector(const std::string& unix_socket, Deadline limit);

@@ -67,10 +67,6 @@ class Gate {
 thread_local int holding_off = 0;
 
 struct Registry {
-  std::mutex mutex;
-  std::vector<ForkAware*> members;
-
-  // Taken last: members may close descriptors while they hold locks of their own.
   std::mutex descriptors_mutex;
   std::vector<int> descriptors;
 
@@ -83,16 +79,12 @@ Registry& registry() {
     auto* made = new Registry;
     const int problem = ::pthread_atfork(
         [] {
-          registry().mutex.lock();
-          for (ForkAware* member : registry().members) member->before_fork();
           registry().descriptors_mutex.lock();
           registry().gate.close();
         },
         [] {
           registry().gate.open_in_parent();
           registry().descriptors_mutex.unlock();
-          for (ForkAware* member : registry().members) member->after_fork_in_parent();
-          registry().mutex.unlock();
         },
         [] {
           ++generation;
@@ -100,14 +92,22 @@ Registry& registry() {
           for (const int fd : registry().descriptors) ::close(fd);
           registry().descriptors.clear();
           registry().descriptors_mutex.unlock();
-          for (ForkAware* member : registry().members) member->after_fork_in_child();
-          registry().mutex.unlock();
         });
     if (problem != 0) throw std::bad_alloc{};
     return made;
   }();
   return *instance;
 }
+
+// When the program is loaded: a fork amid the first use of the registry would leave the child with one that is never there.
+[[maybe_unused]] const bool watches_forks_from_the_start = [] {
+  try {
+    registry();
+    return true;
+  } catch (const std::bad_alloc&) {  // whoever needs it tries again
+    return false;
+  }
+}();
 
 }  // namespace
 
@@ -138,15 +138,5 @@ HoldsOffFork::~HoldsOffFork() {
 DelaysFork::DelaysFork() noexcept { registry().gate.enter(Gate::Stay::lasting); }
 
 DelaysFork::~DelaysFork() { registry().gate.leave(Gate::Stay::lasting); }
-
-void ForkAware::register_for_fork() {
-  const std::lock_guard lock{registry().mutex};
-  registry().members.push_back(this);
-}
-
-void ForkAware::unregister_for_fork() noexcept {
-  const std::lock_guard lock{registry().mutex};
-  std::erase(registry().members, this);
-}
 
 }  // namespace redismutex::net

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 namespace redismutex::net {
@@ -17,6 +18,44 @@ template <class Value>
 void leave_alone(Value value) {
   static_cast<void>(new Value{std::move(value)});  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): see above
 }
+
+/// One of its kind in each process: a child of fork() gets a new one, and the parent's is left in memory untouched, because a
+/// thread that does not exist there may have been in the midst of it. Lock-free. Destroys nothing by itself.
+template <class Value>
+class OnePerProcess {
+ public:
+  /// Makes one if this process has none yet. Several threads may make one at the same time; the first has its way. Throws
+  /// std::bad_alloc, and what the constructor throws.
+  Value& get() {
+    return get([] { return Value{}; });
+  }
+  template <class Make>
+  Value& get(Make make) {
+    for (;;) {
+      Made* present = made_.load(std::memory_order_acquire);
+      if (present != nullptr && present->generation == fork_generation()) return present->value;
+      auto fresh = std::unique_ptr<Made>{new Made{present, fork_generation(), make()}};
+      if (made_.compare_exchange_strong(present, fresh.get())) return fresh.release()->value;
+    }
+  }
+
+  /// Destroys all of them, the parent's too. To be called when nobody uses this any more.
+  void clear() noexcept {
+    for (Made* next = made_.exchange(nullptr); next != nullptr;) {
+      const std::unique_ptr<Made> destroyed{next};
+      next = destroyed->before;
+    }
+  }
+
+ private:
+  struct Made {
+    Made* before;  // the parent's; or a leak detector would miss it
+    std::uint64_t generation;
+    Value value;
+  };
+
+  std::atomic<Made*> made_{nullptr};
+};
 
 /// Has `open` open a descriptor (-1: it could not), of which no child of fork() gets a copy: it is closed within fork(), also
 /// in one that another thread begins at this moment. To be closed by close_kept(), in the process that opened it.
@@ -41,29 +80,6 @@ class DelaysFork {
   ~DelaysFork();
   DelaysFork(const DelaysFork&) = delete;
   DelaysFork& operator=(const DelaysFork&) = delete;
-};
-
-/// Something with threads or sockets of its own that fork() copies but that a child must not use.
-///
-/// The hooks run inside fork(). before_fork() takes the object's locks, so that the copy is not caught halfway through a
-/// change; after_fork_in_parent() gives them back; after_fork_in_child() does too, and lets go of what belongs to the
-/// parent without touching it: no farewell on a shared socket, no join of a thread that does not exist here.
-class ForkAware {
- public:
-  ForkAware(const ForkAware&) = delete;
-  ForkAware& operator=(const ForkAware&) = delete;
-
-  virtual void before_fork() noexcept = 0;
-  virtual void after_fork_in_parent() noexcept = 0;
-  virtual void after_fork_in_child() noexcept = 0;
-
- protected:
-  ForkAware() = default;
-  ~ForkAware() = default;
-
-  /// To be called at the end of the constructor and at the start of the destructor.
-  void register_for_fork();
-  void unregister_for_fork() noexcept;
 };
 
 }  // namespace redismutex::net

@@ -2,14 +2,16 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <exception>
 #include <new>
+#include <string>
+#include <system_error>
 #include <utility>
-
-#include "net/command.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -19,7 +21,7 @@ std::uint64_t next_link_id() {
   return ++last;
 }
 
-// When so many are woken at once, what they send goes out together.
+// When so many threads are woken at once, what they send goes out together.
 constexpr std::size_t crowd = 8;
 
 /// Never without a text, though it may be this one: short enough for a string without an allocation.
@@ -34,425 +36,503 @@ Failure failure_of(Failure::Kind kind, const MakeText& make_text) noexcept {
   }
 }
 
-bool confirms_subscription(ReplyView push) {
-  if (push.size() == 0) return false;
-  const std::string_view kind = push[0].text();
-  return kind == "subscribe" || kind == "ssubscribe";
-}
+Deadline clock() noexcept { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-Call::~Call() {
-  if (link_ != nullptr && !is_set()) link_->forget(*this);
-}
-
-void Link::Sleepers::add(Event& event) {
-  event.in_line_ = true;
-  event.previous_ = last_;
-  event.next_ = nullptr;
-  (last_ == nullptr ? first_ : last_->next_) = &event;
-  last_ = &event;
-}
-
-void Link::Sleepers::remove(Event& event) {
-  if (!event.in_line_) return;
-  event.in_line_ = false;
-  (event.previous_ == nullptr ? first_ : event.previous_->next_) = event.next_;
-  (event.next_ == nullptr ? last_ : event.next_->previous_) = event.previous_;
-}
-
-Link::Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push)
-    : id_{next_link_id()}, stream_{std::move(stream)}, reply_timeout_{reply_timeout}, on_push_{std::move(on_push)} {}
-
-Link::Link(LoggedIn logged_in, std::chrono::milliseconds reply_timeout, PushHandler on_push)
-    : id_{next_link_id()},
+Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers)
+    : Source{reactor},
+      id_{next_link_id()},
+      reactor_{reactor},
       greeting_{std::move(logged_in.greeting)},
-      login_commands_{logged_in.wire.in_flight()},
       stream_{std::move(logged_in.stream)},
       reply_timeout_{reply_timeout},
-      on_push_{std::move(on_push)},
-      outgoing_{logged_in.wire.outgoing()},
-      queued_bytes_{outgoing_.size()},
-      in_flight_(login_commands_, Sent{nullptr, std::chrono::steady_clock::now() + reply_timeout}) {}
+      handlers_{std::move(handlers)},
+      wire_{std::move(logged_in.wire)},
+      login_{wire_.answered() + wire_.in_flight()},
+      look_timer_{reactor, [this] { look(); }},
+      overdue_timer_{reactor, [this] { look_for_overdue(); }} {
+  Lock lock{mutex_};
+  if (wire_.in_flight() == 0) return;
+  // What the login has left: its answers come with those to the first caller.
+  write(lock);
+  timed_ = true;
+  overdue_timer_.set(boot_now() + reply_timeout_);
+}
+
+Link::~Link() { Source::leave(); }
+
+// ---- submitting and waiting -----------------------------------------------------------------------------------------
+
+void Link::send(std::span<const Outgoing> commands) {
+  News news;
+  const Deadline overdue_at = clock() + reply_timeout_;
+  Lock lock{mutex_};
+  std::size_t submitted = 0;
+  if (!failure_ && !retired_) try {
+      Caller* caller = nullptr;
+      for (const Outgoing& command : commands) {
+        wire_.submit(command.call, command.arguments, overdue_at);
+        ++submitted;
+        if (command.call == nullptr || !command.call->blocks_) continue;
+        caller = &note_submitted(static_cast<BlockingCall&>(*command.call), overdue_at);
+      }
+      if (caller != nullptr) join(*caller);
+      if (!writing_ && !(corked_ && reading_)) write(lock);
+      if (!std::exchange(timed_, true)) overdue_timer_.set(boot_now() + reply_timeout_);
+      watch_if_needed();
+      if (wire_.unsent() > max_unsent_size) {
+        break_off({Failure::Kind::unreachable, "the server takes no more data"}, news);
+      }
+    } catch (const std::bad_alloc&) {
+      break_off({Failure::Kind::unreachable, out_of_memory}, news);
+    }
+  for (const Outgoing& command : commands.subspan(submitted)) {
+    if (command.call == nullptr) continue;
+    command.call->state_ = Call::State::lost;
+    if (!command.call->blocks_) news.over.add(*command.call);
+  }
+  lock.unlock();
+  finish(news);
+}
+
+Caller& Link::note_submitted(BlockingCall& call, Deadline overdue_at) noexcept {
+  Caller& caller = call.caller_;
+  ++caller.in_flight_;
+  call.number_ = ++caller.submitted_;
+  call.earlier_ = std::exchange(caller.calls_, &call);
+  caller.overdue_at_ = overdue_at;
+  return caller;
+}
+
+/// With the lock held: the caller is at this link from now on, to read, or behind those who do.
+void Link::join(Caller& caller) noexcept {
+  if (caller.link_ != nullptr) return;
+  caller.link_ = this;
+  if (!std::exchange(caller.has_spot_, true)) caller.tell(parking_.assign() << Caller::spot_shift);
+  if (reading_) {
+    sleepers_.add(caller);
+  } else {
+    take_reading(&caller);
+  }
+}
+
+Link::Waited Link::wait(BlockingCall& call, Deadline deadline, const std::stop_token& stop) {
+  Caller& caller = call.caller_;
+  if (caller.link_ != nullptr) {
+    const Deadline limit = deadline >= caller.overdue_at_ ? Deadline::max() : deadline;
+    if (wait_for(caller, {limit, stop, call.number_}) != Waited::done || caller.are_over(caller.submitted_)) leave(caller);
+  }
+  switch (call.state()) {
+    case Call::State::answered: return Waited::done;
+    case Call::State::idle: return caller.has(Caller::was_stopped) ? Waited::stopped : Waited::timed_out;
+    default: return Waited::broken;
+  }
+}
+
+Link::Waited Link::wait(Caller& caller, Deadline deadline, const std::stop_token& stop) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (failure_) return caller.has(Caller::was_set) ? Waited::done : Waited::broken;
+    join(caller);
+  }
+  const Waited waited = wait_for(caller, {deadline, stop, no_calls});
+  leave(caller);
+  return waited;
+}
+
+Link::Waited Link::wait_for(Caller& caller, const Until& until) noexcept {
+  const bool for_calls = until.calls != no_calls;
+  const auto on_stop = [this, &caller] { interrupt(caller, Caller::was_stopped); };
+  std::optional<std::stop_callback<decltype(on_stop)>> registration;
+  if (until.stop.stop_possible()) {
+    caller.clear(Caller::was_stopped);  // by the token of an earlier wait
+    registration.emplace(until.stop, on_stop);
+  }
+  const std::uint32_t reasons = Caller::was_stopped | Caller::leads | (for_calls ? 0 : Caller::was_set | Caller::link_broken);
+  std::optional<BorrowedKick> kick;
+  for (;;) {
+    if (for_calls ? caller.are_over(until.calls) : caller.has(Caller::was_set)) return Waited::done;
+    if (!for_calls && caller.has(Caller::link_broken)) return Waited::broken;
+    if (caller.has(Caller::was_stopped)) return Waited::stopped;
+    if (until.limit != Deadline::max() && clock() >= until.limit) return Waited::timed_out;
+    if (caller.has(Caller::leads)) {
+      read(caller, until, kick);
+    } else {
+      caller.sleep(parking_, until.calls, reasons, until.limit);
+    }
+  }
+}
+
+/// For its thread: the caller is no longer at this link. Its calls are withdrawn, as far as they are not over.
+void Link::leave(Caller& caller) noexcept {
+  // As a rule it has no calls any more, and the reading was handed over as the last one was taken off.
+  if (caller.submitted_ > 0 && caller.are_over(caller.submitted_) && !caller.has(Caller::leads)) {
+    caller.calls_ = nullptr;
+    caller.link_ = nullptr;
+    return;
+  }
+  News news;
+  bool flushes = false;
+  {
+    const std::lock_guard lock{mutex_};
+    for (BlockingCall* call = std::exchange(caller.calls_, nullptr); call != nullptr; call = call->earlier_) {
+      if (!wire_.withdraw(*call)) continue;
+      --caller.in_flight_;
+      --caller.submitted_;
+    }
+    sleepers_.remove(caller);
+    if (reader_ == &caller) news.next_reader = hand_over_reading();
+    flushes = corked_ && !reading_;
+  }
+  finish(news);
+  if (flushes) flush();
+  // The thread that took the others off tells so in this moment.
+  if (!caller.are_over(caller.submitted_)) caller.sleep(parking_, caller.submitted_, 0, Deadline::max());
+  caller.clear(Caller::leads | Caller::link_broken);
+  caller.link_ = nullptr;
+}
+
+void Link::interrupt(Caller& caller, std::uint32_t why) noexcept {
+  const auto spot = caller.tell(why);
+  // Its thread first tells where it polls, and then looks once more whether there is a reason not to.
+  const int kick = caller.kick_;
+  if (kick >= 0) BorrowedKick::kick(kick);
+  if (spot) parking_.unpark(*spot);
+}
+
+bool Link::withdraw(Call& call) noexcept {
+  const std::lock_guard lock{mutex_};
+  return wire_.withdraw(call);
+}
+
+// ---- who reads ------------------------------------------------------------------------------------------------------
+
+/// With the lock held. Null: the reactor reads.
+void Link::take_reading(Caller* caller) noexcept {
+  reading_ = true;
+  reader_ = caller;
+  ++turns_;
+  if (caller == nullptr) return;
+  caller->tell(Caller::leads);
+  if (!watched_ || wants_pushes_ || stuck_) return;
+  watched_ = false;
+  arm(stream_->fd(), 0);
+}
+
+/// With the lock held. Returns whom to wake: a thread that may give up at any time, and so is told now.
+std::optional<Link::Spot> Link::hand_over_reading() noexcept {
+  reading_ = false;
+  reader_ = nullptr;
+  Caller* const next = sleepers_.first();
+  if (next == nullptr) {
+    watch_if_needed();
+    return std::nullopt;
+  }
+  sleepers_.remove(*next);
+  reading_ = true;
+  reader_ = next;
+  ++turns_;
+  return next->tell(Caller::leads);
+}
+
+/// One read by the caller that has the reading.
+void Link::read(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept {
+  if (corked_) {
+    ::sched_yield();  // to those who were just woken: most of them have something to send
+    flush();
+  }
+  const bool only_the_socket_ends_it =
+      until.calls != no_calls && until.limit == Deadline::max() && !until.stop.stop_possible();
+  if (only_the_socket_ends_it) {
+    take_in(&caller, &Stream::read_blocking);
+  } else if (stream_->has_buffered() || poll(caller, until, kick)) {
+    take_in(&caller, &Stream::read_now);
+  }
+}
+
+/// Sleeps until something is there to be read. False: there may be another reason to look.
+bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept {
+  // Waits of days are cut into pieces, so that no conversion overflows.
+  constexpr std::chrono::nanoseconds longest = std::chrono::hours{1};
+  constexpr std::chrono::nanoseconds without_a_kick = std::chrono::milliseconds{10};
+  auto left = until.limit == Deadline::max() ? longest : std::clamp<std::chrono::nanoseconds>(until.limit - clock(), {}, longest);
+  if (!kick) try {
+      kick.emplace(reactor_);
+    } catch (const std::exception&) {  // no descriptor to be had
+      left = std::min(left, without_a_kick);
+    }
+  std::array<pollfd, 2> polled{{{stream_->fd(), POLLIN, 0}, {kick ? kick->fd() : -1, POLLIN, 0}}};
+  if (kick) caller.kick_ = kick->fd();
+  int ready = 0;
+  if ((caller.word_ & (Caller::was_set | Caller::was_stopped | Caller::link_broken)) == 0) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
+  }
+  caller.kick_ = -1;
+  if (ready <= 0) return false;
+  if (polled[1].revents != 0) kick->clear();
+  return polled[0].revents != 0;
+}
+
+/// One read, and what comes of it. `reader`: the caller that has the reading; null: the reactor.
+void Link::take_in(Caller* reader, Read how) noexcept {
+  std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
+  News news;
+  bool has_pushes = false;
+  {
+    std::optional<Failure> failure;
+    Lock lock{mutex_, std::defer_lock};
+    try {
+      Stream::Transfer got = (stream_.get()->*how)(buffer);
+      lock.lock();
+      if (failure_) return;
+      if (got.status == Stream::Status::ok) {
+        wire_.received({buffer.data(), got.bytes}, news.over, pushes_);
+        if (!wire_.problem().empty()) failure = {Failure::Kind::unusable, std::string{wire_.problem()}};
+      } else if (got.status == Stream::Status::closed) {
+        failure = {Failure::Kind::unreachable, std::move(got.why)};
+      } else if (got.status == Stream::Status::refused) {
+        failure = {Failure::Kind::unusable, std::move(got.why)};
+      }
+    } catch (const std::bad_alloc&) {
+      failure = {Failure::Kind::unreachable, out_of_memory};
+      if (!lock.owns_lock()) lock.lock();
+    }
+    if (take_off(news.over) >= crowd) corked_ = true;
+    if (!failure && retired_ && wire_.in_flight() == 0) failure = *retired_;
+    if (failure) break_off(std::move(*failure), news);
+    has_pushes = !pushes_.empty();
+    // Not before the pushes are handled, because the next reader would overtake.
+    if (reader != nullptr && !has_pushes && reader->submitted_ > 0 && reader->in_flight_ == 0 && reader_ == reader) {
+      reader->clear(Caller::leads);
+      news.next_reader = hand_over_reading();
+    }
+  }
+  if (has_pushes) handle_pushes();
+  finish(news);
+}
+
+void Link::handle_pushes() noexcept {
+  try {
+    for (const Reply& push : pushes_) handlers_.on_push(*push);
+  } catch (const std::exception& error) {
+    fail(failure_of(Failure::Kind::unreachable, [&] { return std::string{error.what()}; }));
+  }
+  pushes_.clear();
+}
+
+/// With the lock held, before the calls are told that they are over. Returns how many threads wait for them.
+std::size_t Link::take_off(const Calls& over) noexcept {
+  std::size_t threads = 0;
+  for (Call* call = over.first_; call != nullptr; call = call->next_) {
+    if (!call->blocks_) continue;
+    Caller& caller = static_cast<BlockingCall&>(*call).caller_;
+    if (--caller.in_flight_ == 0) sleepers_.remove(caller);
+    ++threads;
+  }
+  return threads;
+}
+
+/// Without the lock.
+void Link::finish(News& news) noexcept {
+  ParkingLot::Wakeups wakeups{parking_};
+  while (Call* const call = news.over.take()) {
+    if (call->blocks_) {
+      if (const auto spot = static_cast<BlockingCall&>(*call).caller_.tell(Caller::one_over)) wakeups.add(*spot);
+    } else if (call->done_ != nullptr) {
+      call->done_(*call);
+    }
+  }
+  if (news.next_reader) wakeups.add(*news.next_reader);
+  if (news.broke && handlers_.on_broken) handlers_.on_broken();
+}
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
-void Link::send(std::span<const Outgoing> commands) {
-  const Deadline overdue_at = std::chrono::steady_clock::now() + reply_timeout_;
-  std::unique_lock lock{mutex_};
-  try {
-    const bool over = failure_ || retired_;
-    if (!over) {
-      for (const Outgoing& command : commands) queue(command, overdue_at);
-      if (!writing_ && !corked_) write(lock);
-      if (outgoing_.size() <= max_unsent_size) return;
-    }
-    lock.unlock();
-    if (!over) return fail({Failure::Kind::unreachable, "the server takes no more data"});  // which wakes ours, too
-  } catch (const std::bad_alloc&) {  // half a command may be in the buffer, or the place of a call be missing
-    if (lock.owns_lock()) lock.unlock();
-    fail({Failure::Kind::unreachable, out_of_memory});
-  }
-  for (const Outgoing& command : commands) {
-    if (command.call != nullptr) command.call->wake(Event::was_set, parking_);
-  }
-}
-
-void Link::queue(const Outgoing& command, Deadline overdue_at) {
-  const std::size_t before = outgoing_.size();
-  append_command(outgoing_, command.arguments);
-  queued_bytes_ += outgoing_.size() - before;
-  in_flight_.push_back({command.call, overdue_at});
-  if (command.call == nullptr) return;
-  command.call->link_ = this;
-  command.call->overdue_at_ = overdue_at;
-  command.call->ends_at_ = queued_bytes_;
-  command.call->assign_spot(parking_);
-}
-
-/// Sends what the server takes now. What is left goes out with the next command, or by the leader when the server takes
-/// it, whichever comes first.
-void Link::write(std::unique_lock<std::mutex>& lock) {
+/// With the lock held, which is free while it sends. What the socket does not take is left to the reactor.
+void Link::write(Lock& lock) noexcept {
   writing_ = true;
-  Stream::Status status = Stream::Status::ok;
-  while (status == Stream::Status::ok && !failure_ && !deaf_) {
-    if (sending_.empty()) std::swap(outgoing_, sending_);
-    if (sending_.empty()) break;
+  corked_ = stuck_ = false;
+  while (!failure_ && !deaf_ && !stuck_) {
+    const std::string_view bytes = wire_.outgoing();
+    if (bytes.empty()) break;
     lock.unlock();
-    const Stream::Transfer written = write_now();
-    sent_bytes_ += written.bytes;
-    sending_at_ += written.bytes;
-    if (sending_at_ == sending_.size()) {
-      sending_.clear();
-      sending_at_ = 0;
+    Stream::Transfer written{Stream::Status::closed, 0, {}};
+    try {
+      written = stream_->write_now(bytes);
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): closed, then
     }
-    status = written.status;
     lock.lock();
-  }
-  // The server has closed. Why, it may have said before: who waits for an answer reads that, and then the end.
-  if (status == Stream::Status::closed || status == Stream::Status::refused) deaf_ = true;
-  const bool stuck = status == Stream::Status::would_block;
-  const bool was_stuck = stuck_.exchange(stuck);
-  if (stuck && !was_stuck) {  // who polls is to look out for that too
-    if (leader_ != nullptr) kick_.kick();
-    if (attendant_ != nullptr) attendants_kick_.kick();
+    wire_.sent(written.bytes);
+    stuck_ = written.status == Stream::Status::would_block;
+    // The server has closed. Why, it may have said before: whoever reads comes upon that, and then the end.
+    deaf_ = written.status == Stream::Status::closed || written.status == Stream::Status::refused;
   }
   writing_ = false;
+  if (stuck_) watch();
 }
 
-Stream::Transfer Link::write_now() noexcept {
-  try {
-    return stream_->write_now(std::string_view{sending_}.substr(sending_at_));
-  } catch (const std::exception&) {  // no memory for what it has to say
-    return {.status = Stream::Status::closed, .bytes = 0, .why = {}};
+void Link::flush() noexcept {
+  Lock lock{mutex_};
+  if (!writing_ && !failure_) write(lock);
+}
+
+// ---- the reactor's part ---------------------------------------------------------------------------------------------
+
+/// With the lock held.
+void Link::watch() noexcept {
+  if (failure_) return;
+  watch_on_leaving_ = false;
+  std::uint32_t events = 0;
+  if (!reading_ || wants_pushes_) events |= EPOLLIN;
+  // What TLS has read already no socket tells of: but it can be written to, and so is ready.
+  if (stuck_ || (!reading_ && stream_->has_buffered())) events |= EPOLLOUT;
+  watched_ = arm(stream_->fd(), events);
+  if (!watched_) look_later();
+}
+
+/// With the lock held.
+void Link::watch_if_needed() noexcept {
+  if (!reading_ && !watched_ && (wire_.in_flight() > 0 || watch_on_leaving_)) watch();
+}
+
+void Link::ready(std::uint32_t events) noexcept {
+  Lock lock{mutex_};
+  watched_ = false;
+  if (failure_) return;
+  if ((events & EPOLLOUT) != 0 && stuck_ && !writing_) write(lock);
+  if (reading_) {
+    if (wants_pushes_) look_later();
+    return;
   }
-}
-
-void Link::flush() {
-  if (!corked_) return;
-  std::unique_lock lock{mutex_};
-  corked_ = false;
-  if (!writing_ && !outgoing_.empty()) write(lock);
-}
-
-short Link::events_to_poll_for() const noexcept { return stuck_ ? POLLIN | POLLOUT : POLLIN; }
-
-// ---- waiting --------------------------------------------------------------------------------------------------------
-
-Link::Waited Link::wait(Call& call, Deadline deadline, const std::stop_token& stop, Sleep sleep) {
-  const bool only_the_socket_ends_it = deadline >= call.overdue_at_ && !stop.stop_possible();
-  const Waited waited =
-      wait_for(call, std::min(deadline, call.overdue_at_), stop,
-               only_the_socket_ends_it && sleep == Sleep::in_recv ? Reading::blocking : Reading::interruptible);
-  if (waited == Waited::done) return call.reply_ ? Waited::done : Waited::broken;
-  if (waited == Waited::timed_out && deadline >= call.overdue_at_) {
-    fail_overdue();
-  } else if ((waited == Waited::timed_out || waited == Waited::stopped) && withdraw(call)) {
-    flush();
-    return waited;
-  }
-  // Whoever took the call off the line, a reader with its reply or the failure of the link, sets it in this moment.
-  await_set(call);
-  return call.reply_ ? Waited::done : Waited::broken;
-}
-
-Link::Waited Link::wait(Event& event, Deadline deadline, const std::stop_token& stop) {
-  return wait_for(event, deadline, stop, Reading::interruptible);
-}
-
-Link::Waited Link::wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading) {
-  const auto on_stop = [this, &event] { interrupt(event, Event::was_stopped); };
-  std::optional<std::stop_callback<decltype(on_stop)>> registration;
-  if (stop.stop_possible()) {
-    event.take(Event::was_stopped);  // by the token of an earlier wait
-    registration.emplace(stop, on_stop);
-  }
-  for (;;) {
-    if (event.is_set()) return Waited::done;
-    if (broken_) return Waited::broken;
-    if (event.is_stopped()) return Waited::stopped;
-    if (std::chrono::steady_clock::now() >= deadline) return Waited::timed_out;
-    sleep_or_lead(event, deadline, reading);
-  }
-}
-
-void Link::sleep_or_lead(Event& event, Deadline deadline, Reading reading) {
-  {
-    std::unique_lock lock{mutex_};
-    event.assign_spot(parking_);
-    if (event.off_the_line_) {
-      lock.unlock();
-      return await_set(event);
-    }
-    if (failure_) return;
-    if (reading_) {
-      sleepers_.add(event);
-      lock.unlock();
-      event.sleep(parking_, deadline);
-      // Whoever set it took it out of the line before; so there is no need for the lock, which is probably theirs still.
-      // But one that had been handed the reading before that has to hand it on.
-      if (event.is_set() && !event.has(Event::leads)) return;
-      lock.lock();
-      sleepers_.remove(event);
-      if ((event.take(Event::leads | Event::link_broken | Event::asleep) & Event::leads) == 0) return;
-    }
-    reading_ = true;
-    leader_ = &event;
-    leader_thread_ = std::this_thread::get_id();
-    ++turns_;
-  }
-  lead(event, deadline, reading);
-  const std::lock_guard lock{mutex_};
-  leader_ = nullptr;
-  hand_over_reading();
-}
-
-void Link::set(Event& event) { interrupt(event, Event::was_set); }
-
-void Link::interrupt(Event& event, Event::State why) {
-  // Under the lock, because the event may be gone as soon as its thread sees why.
-  const std::lock_guard lock{mutex_};
-  const bool leads = leader_ == &event && leader_thread_ != std::this_thread::get_id();  // else it handles a push
-  const bool attends = attendant_ == &event;
-  if (why == Event::was_set) {
-    sleepers_.remove(event);
-    event.off_the_line_ = true;
-  }
-  event.wake(why, parking_);
-  if (leads) kick_.kick();
-  if (attends) attendants_kick_.kick();
-}
-
-/// Sleeps until it is set, which is about to be done.
-void Link::await_set(Event& event) { event.sleep(parking_, Deadline::max(), Event::was_set); }
-
-bool Link::withdraw(Call& call) {
-  const std::lock_guard lock{mutex_};
-  const auto place =
-      std::find_if(in_flight_.begin(), in_flight_.end(), [&](const Sent& sent) { return sent.call == &call; });
-  if (place == in_flight_.end()) return false;
-  place->call = nullptr;
-  call.link_ = nullptr;
-  return true;
-}
-
-/// Drops its reply, whenever it comes.
-void Link::forget(Call& call) {
-  if (!withdraw(call)) await_set(call);
-}
-
-// ---- reading --------------------------------------------------------------------------------------------------------
-
-void Link::lead(Event& event, Deadline deadline, Reading reading) {
-  while (!event.is_set() && !event.is_stopped() && !broken_) {
-    if (corked_) {
-      ::sched_yield();  // to those who were just woken: most of them have something to send
-      flush();
-    }
-    const auto left = deadline - std::chrono::steady_clock::now();
-    if (left.count() <= 0) return;
-    // The kernel's own timeout starts anew with each read: one that begins late would end late. And an answer comes only
-    // to what was sent, which may be left to us.
-    const bool may_block = left > reply_timeout_ - reply_timeout_ / 4 && sent_bytes_ >= event.ends_at_;
-    if (!read_once(deadline, may_block ? reading : Reading::interruptible)) reading = Reading::interruptible;
-  }
-}
-
-/// False if there was nothing. Whatever goes wrong breaks the link, so that the reading is always handed over.
-bool Link::read_once(Deadline deadline, Reading reading) try {
-  std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
-  if (reading == Reading::blocking && stuck_) reading = Reading::interruptible;
-  if (reading == Reading::interruptible && !stream_->has_buffered()) {
-    switch (poll_until(stream_->fd(), events_to_poll_for(), kick_, deadline)) {
-      case Polled::kicked: kick_.clear(); return true;
-      case Polled::timed_out: fail_if_overdue(); return true;
-      case Polled::ready: break;
-    }
-  }
-  if (stuck_) {
-    std::unique_lock lock{mutex_};
-    if (!writing_) write(lock);
-  }
-  Stream::Transfer read = reading == Reading::blocking ? stream_->read_blocking(buffer) : stream_->read_now(buffer);
-  if (read.status == Stream::Status::ok) take_in(std::span{buffer}.first(read.bytes));
-  if (read.status == Stream::Status::closed) {
-    fail({Failure::Kind::unreachable, std::move(read.why)});
-  } else if (read.status == Stream::Status::refused) {
-    fail({Failure::Kind::unusable, std::move(read.why)});
-  }
-  return read.status != Stream::Status::would_block;
-} catch (const std::exception& error) {
-  fail(failure_of(Failure::Kind::unreachable, [&] { return std::string{error.what()}; }));
-  return true;
-}
-
-/// For who has taken the reading without waiting for anything, and gives it back.
-void Link::read_at_once() {
-  flush();
+  take_reading(nullptr);
+  lock.unlock();
+  if (corked_) flush();
   do {
-    read_once(Deadline::min(), Reading::at_once);
+    take_in(nullptr, &Stream::read_now);
   } while (!broken_ && stream_->has_buffered());
+  News news;
+  lock.lock();
+  news.next_reader = hand_over_reading();
+  if (!reading_ && wants_pushes_ && !watched_) watch();
+  lock.unlock();
+  finish(news);
+}
+
+void Link::want_pushes(bool wanted) noexcept {
   const std::lock_guard lock{mutex_};
-  hand_over_reading();
-}
-
-void Link::take_in_arrived() {
-  {
-    const std::lock_guard lock{mutex_};
-    if (reading_ || failure_) return;
-    reading_ = true;
-    ++turns_;
-  }
-  read_at_once();
-}
-
-void Link::take_in(std::span<const char> bytes) {
-  resp_.feed({bytes.data(), bytes.size()});
-  while (const auto reply = resp_.next()) {
-    if (reply->type() == ReplyType::push && !confirms_subscription(*reply)) {
-      on_push_(*reply);
-    } else {
-      arrived_.emplace_back(*reply);
-    }
-  }
-  complete_arrived();
-  if (!resp_.problem().empty()) fail({Failure::Kind::unusable, resp_.problem()});
-}
-
-void Link::complete_arrived() {
-  bool unasked = false;
-  bool retires = false;
-  completed_.reserve(arrived_.size());  // what is taken off the line is set, without fail
-  {
-    const std::lock_guard lock{mutex_};
-    for (Reply& reply : arrived_) {
-      if (in_flight_.empty()) {
-        unasked = !failure_;
-        break;
-      }
-      if (Call* call = in_flight_.front().call; call != nullptr) {
-        sleepers_.remove(*call);
-        call->off_the_line_ = true;
-        call->reply_ = std::move(reply);
-        completed_.push_back(call);
-      }
-      in_flight_.pop_front();
-    }
-    // Those who are about to be woken will want to send at once: their commands go out together, when all are awake, or,
-    // if they are many, when they have had their time.
-    corked_ = corked_ || completed_.size() > 1;
-    retires = retired_ && in_flight_.empty();
-  }
-  replies_ += arrived_.size();
-  arrived_.clear();
-  wake(completed_);
-  if (completed_.size() < crowd) flush();
-  completed_.clear();
-  if (unasked) fail({Failure::Kind::unusable, "a reply that nobody asked for"});
-  if (retires) fail(*retired_);
-}
-
-/// Who waits for these answers, or for the failure that is one, too.
-void Link::wake(const std::vector<Call*>& calls) {
-  ParkingLot::Wakeups wakeups{parking_};
-  for (Call* call : calls) {
-    if (const auto spot = call->note(Event::was_set)) wakeups.add(*spot);
+  if (wants_pushes_ == wanted) return;
+  wants_pushes_ = wanted;
+  if (!wanted) return;
+  if (reading_) {
+    watch_on_leaving_ = true;
+  } else if (!watched_) {
+    watch();
   }
 }
 
-void Link::hand_over_reading() {
-  Event* next = sleepers_.first();
-  reading_ = next != nullptr;
-  if (next != nullptr) {
-    sleepers_.remove(*next);
-    next->wake(Event::leads, parking_);
-  } else if (attendant_waits_) {
-    attendant_waits_ = false;
-    attendant_->wake(Event::nobody_reads, parking_);
+/// With the lock held.
+void Link::look_later() noexcept {
+  seen_turn_ = turns_;
+  if (!std::exchange(looks_later_, true)) look_timer_.set(boot_now() + push_pause);
+}
+
+void Link::look() noexcept {
+  const std::lock_guard lock{mutex_};
+  looks_later_ = false;
+  if (watched_ || failure_) return;
+  if (!wants_pushes_) return watch_if_needed();
+  if (turns_ != seen_turn_) return look_later();
+  if (reading_) {
+    watch_on_leaving_ = true;
+  } else {
+    watch();
   }
+}
+
+void Link::look_for_overdue() noexcept {
+  // An answer that is there is not overdue, but unread, as after the whole process was stopped: it is given so much time, so often.
+  constexpr std::chrono::milliseconds grace{100};
+  constexpr int most_graces = 10;
+  News news;
+  Lock lock{mutex_};
+  const Deadline next = wire_.next_deadline();
+  timed_ = !failure_ && next != Deadline::max();
+  if (!timed_) return;
+  const auto left = next - clock();
+  if (left.count() > 0) {
+    graces_ = 0;
+    return overdue_timer_.set(boot_now() + left);
+  }
+  pollfd polled{stream_->fd(), POLLIN, 0};
+  if (::poll(&polled, 1, 0) > 0 && graces_++ < most_graces) {
+    if (!reading_ && !watched_) watch();
+    return overdue_timer_.set(boot_now() + grace);
+  }
+  break_off(overdue(), news);
+  lock.unlock();
+  finish(news);
+}
+
+Failure Link::overdue() const noexcept {
+  return failure_of(Failure::Kind::unreachable, [this] {
+    return (stuck_ ? "the server takes no more data: no answer within the command timeout of "
+                   : "no answer within the command timeout of ") +
+           std::to_string(reply_timeout_.count()) + " ms";
+  });
 }
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-void Link::fail(Failure failure) noexcept {
+/// With the lock held; once.
+void Link::break_off(Failure why, News& news) noexcept {
+  if (failure_) return;
+  failure_ = std::move(why);
+  broken_ = true;
+  news.broke = true;
+  Calls lost;
+  wire_.fail(lost);
+  take_off(lost);
+  while (Call* const call = lost.take()) news.over.add(*call);
+  // What is left are callers without calls.
+  while (Caller* const caller = sleepers_.first()) {
+    sleepers_.remove(*caller);
+    if (const auto spot = caller->tell(Caller::link_broken)) parking_.unpark(*spot);
+  }
+  if (reader_ != nullptr) reader_->tell(Caller::link_broken);
+  stream_->shut_down();
+}
+
+void Link::fail(Failure why) noexcept {
+  News news;
   {
     const std::lock_guard lock{mutex_};
-    if (failure_) return;
-    failure_ = std::move(failure);
-    broken_ = true;
-    outgoing_.clear();
-    lost_.swap(in_flight_);
-    for (const Sent& sent : lost_) {
-      if (sent.call == nullptr) continue;
-      sleepers_.remove(*sent.call);
-      sent.call->off_the_line_ = true;
-    }
-    while (!sleepers_.empty()) {
-      Event& event = *sleepers_.first();
-      sleepers_.remove(event);
-      event.wake(Event::link_broken, parking_);
-    }
-    if (attendant_ != nullptr) attendant_->wake(Event::link_broken, parking_);
+    break_off(std::move(why), news);
   }
-  stream_->shut_down();
-  kick_.kick();
-  attendants_kick_.kick();
-  for (const Sent& sent : lost_) {
-    if (sent.call != nullptr) sent.call->wake(Event::was_set, parking_);
-  }
+  finish(news);
 }
 
 void Link::retire(Failure why) {
+  News news;
   {
     const std::lock_guard lock{mutex_};
     if (!retired_) retired_ = why;  // never changed again
-    if (!in_flight_.empty()) return;
+    if (wire_.in_flight() == 0) break_off(std::move(why), news);
   }
-  fail(std::move(why));
-}
-
-void Link::fail_overdue() noexcept {
-  fail(failure_of(Failure::Kind::unreachable, [this] {
-    return (stuck_ ? "the server takes no more data: no answer within the command timeout of "
-                   : "no answer within the command timeout of ") +
-           std::to_string(reply_timeout_.count()) + " ms";
-  }));
-}
-
-/// Nothing has come until now. If somebody should have had an answer who did not wait that long, nobody else needs to.
-void Link::fail_if_overdue() {
-  bool overdue = false;
-  {
-    const std::lock_guard lock{mutex_};
-    overdue = !in_flight_.empty() && in_flight_.front().overdue_at <= std::chrono::steady_clock::now();
-  }
-  if (overdue) fail_overdue();
+  finish(news);
 }
 
 Failure Link::failure() const {
   const std::lock_guard lock{mutex_};
   if (failure_) return *failure_;
   return retired_.value_or(Failure{Failure::Kind::unreachable, "the connection is intact"});
+}
+
+bool Link::has_served() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return wire_.answered() > login_;
 }
 
 }  // namespace redismutex::net

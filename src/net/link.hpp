@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -11,124 +10,94 @@
 #include <optional>
 #include <span>
 #include <stop_token>
-#include <string>
 #include <string_view>
-#include <thread>
-#include <utility>
 #include <vector>
 
-#include "net/attempt.hpp"
-#include "net/event.hpp"
+#include "net/call.hpp"
+#include "net/caller.hpp"
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
+#include "net/logged_in.hpp"
+#include "net/parking_lot.hpp"
 #include "net/poll.hpp"
+#include "net/reactor.hpp"
 #include "net/reply.hpp"
-#include "net/resp.hpp"
 #include "net/stream.hpp"
-
-// Until this Link is built upon Wire: its own Call must not be mistaken for that of net/call.hpp, which is included above.
-#define Call LinkCall
+#include "net/wire.hpp"
 
 namespace redismutex::net {
 
-class Link;
-
-/// One command in flight and the place for its answer. If it goes before that has come, the answer is dropped; the Link must
-/// still be there then.
-class Call : public Event {
- public:
-  Call() = default;
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-  ~Call();
-
-  /// The answer, once Link::wait returned `done`; a server's refusal is an answer too.
-  ReplyView reply() const { return *reply_; }
-  Reply take_reply() { return std::move(reply_); }
-
- private:
-  friend class Link;
-
-  Reply reply_;
-  Deadline overdue_at_;
-  Link* link_ = nullptr;  // from when it is sent to when it is withdrawn
-};
-
-/// One socket to one server, shared by all threads, with no thread of its own: the callers do the I/O.
+/// One socket to one server, shared by threads and by calls that no thread waits for.
 ///
-/// - Writers combine: a caller appends its command to the outgoing buffer, and whoever finds no writer at work sends all.
-///   Those who were woken together leave it to the next reader.
-/// - Readers take turns: of the threads that wait, one leads: it reads the socket and completes the others' calls as
-///   their replies come in; when what it waits for itself has come, it hands the reading to another sleeper. A thread
-///   that is alone sends and receives with one system call each, and is never woken by another.
-/// - Waiting for a push is the same wait as waiting for a reply. (The push that confirms a SUBSCRIBE is its reply, because
-///   in RESP3 nothing else answers it, but a refusal does come as a reply.)
-/// - A background thread may attend, so that pushes are read while no caller waits; callers come first.
+/// WHO READS. At any time one thread at most has the reading.
+/// 1. A caller takes the reading, if it is free, as it submits its commands, and keeps it until its own calls are over. It reads
+///    without the reactor: one `send` and one `recv` a command. Callers that find the reading taken sleep; the thread that reads
+///    wakes them.
+/// 2. A caller that leaves hands the reading to the longest sleeper. If there is none, and something is in flight, the reactor
+///    watches the socket. A caller that then takes the reading calls the reactor off.
+/// 3. The reactor reads if nobody does, then hands on as in 2.
+/// 4. Pushes that may be late (see want_pushes) cost a caller nothing: the reactor goes on watching. Called for a socket that a
+///    caller reads, it looks again every `push_pause`, and watches again when nobody has read since its last look.
+/// 5. The reactor watches for overdue answers, with one timer that is set once in a reply timeout. An overdue answer breaks the
+///    link, and shutdown() wakes the thread that reads. So a system call has a time limit only where a caller's own is shorter.
 ///
-/// A Link lives from a connected stream to the first failure and is never revived. The failure reaches every call in
-/// flight: what became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more. A child of
-/// fork() must not use it, or destroy it.
-class Link {
+/// WHO WRITES. A thread that submits commands sends all there is, unless another is sending. When one read has brought the answers
+/// of many, what their threads ask next is left to the next reader, who lets them have the processor first. Nobody waits to write:
+/// what the socket does not take is sent by the reactor, when it does.
+///
+/// A Link lives from the end of the login to the first failure and is never revived. The failure reaches every call in flight: what
+/// became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more. A child of fork() must not use
+/// it, or destroy it.
+class Link final : private Reactor::Source {
  public:
-  using PushHandler = std::function<void(ReplyView)>;
+  struct Handlers {
+    /// Called with each push, by whichever thread reads, without any lock held; what it throws breaks the link.
+    std::function<void(ReplyView)> on_push;
+    /// Called once, when the link has broken, without any lock held. Must not throw.
+    std::function<void()> on_broken = {};
+  };
 
-  /// `reply_timeout`: a reply that takes longer means that the server or the way to it is gone. `on_push` is called by
-  /// whichever thread reads, without any lock held; what it throws breaks the link.
-  Link(std::unique_ptr<Stream> stream, std::chrono::milliseconds reply_timeout, PushHandler on_push);
-
-  /// Goes on where the login ended. What is in flight was sent without anybody to wait for the answers.
-  Link(LoggedIn logged_in, std::chrono::milliseconds reply_timeout, PushHandler on_push);
-  Link(const Link&) = delete;
-  Link& operator=(const Link&) = delete;
+  /// Goes on where the login has ended. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
+  Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers);
+  ~Link();
 
   struct Outgoing {
     Call* call;  ///< none: nobody wants the answer
     std::span<const std::string_view> arguments;
   };
 
-  /// Sends commands, one right behind the other. Never waits: what the server does not take yet, or what goes out together
-  /// with others, is sent by those who wait for answers. Whether it worked is learnt by waiting for the calls.
+  /// Sends commands, one right behind the other. Never waits. Whether it worked is learnt from the calls. Blocking calls that are
+  /// sent together belong to one caller, which is to wait for them at once.
   void send(std::span<const Outgoing> commands);
   void send(std::initializer_list<Outgoing> commands) { send(std::span{commands.begin(), commands.size()}); }
 
-  /// For who has sent and does not wait: what was to go out with others goes now.
-  void flush();
-
-  /// Takes in what has arrived, without waiting; nothing to do if another thread is at it. For calls that nobody waits for.
-  void take_in_arrived();
-
-  /// Whether the call's reply is there. To be asked after take_in_arrived(), for instance.
-  bool has_reply(const Call& call) const noexcept { return call.is_set() && call.reply_; }
-
   enum class Waited {
-    done,       ///< the event is set, the call has its reply
+    done,       ///< the call has its reply; the caller was set
     broken,     ///< the link failed: what became of the command is unknown
-    timed_out,  ///< the deadline passed; the reply will be dropped when it comes
+    timed_out,  ///< the deadline passed; the replies to this caller's calls will be dropped when they come
     stopped,    ///< the same because the stop_token fired
   };
 
-  /// How to sleep where nothing but the reply ends it. A server that reads a command from a unix socket wakes whoever sleeps
-  /// in recv() on it, for nothing; and if they share a processor, it has to wait until that thread is asleep again.
-  enum class Sleep {
-    in_recv,  ///< one system call a reply
-    in_poll,  ///< one more, for the sake of others who wait for the server
-  };
-  Waited wait(Call& call, Deadline deadline, const std::stop_token& stop, Sleep sleep = Sleep::in_recv);
-  Waited wait(Event& event, Deadline deadline, const std::stop_token& stop);
+  /// Waits for one of a caller's calls, in the order in which they were sent. When one is given up, all are.
+  Waited wait(BlockingCall& call, Deadline deadline, const std::stop_token& stop);
 
-  /// Reads what comes while no caller does, until `end` is set (`done`), the deadline passes, or the link breaks. For one
-  /// background thread at a time.
-  ///
-  /// A caller that comes meanwhile reads for itself, and this thread stays away from the socket for as long as there are
-  /// callers; then it is back within attendance_pause. So it costs a busy connection about a hundred wake-ups a second,
-  /// and one whose callers wait for long nothing.
-  Waited attend(Event& end, Deadline deadline);
-  static constexpr std::chrono::milliseconds attendance_pause{10};
+  /// Waits until set().
+  Waited wait(Caller& caller, Deadline deadline, const std::stop_token& stop);
 
-  /// Ends a wait, or attend(). Any thread may call it, from a push handler too.
-  void set(Event& event);
+  /// Ends a wait without calls. Any thread may call it, from a push handler too, while the caller exists.
+  void set(Caller& caller) noexcept { interrupt(caller, Caller::was_set); }
+
+  /// Takes back a call that no thread waits for. False: its `done` has been called, or is about to be.
+  bool withdraw(Call& call) noexcept;
+
+  /// Whether pushes are to be read while no caller reads. They may be late by `push_pause`.
+  void want_pushes(bool wanted) noexcept;
+  static constexpr std::chrono::milliseconds push_pause{10};
 
   bool broken() const noexcept { return broken_; }
+
+  /// What broke the link.
+  Failure failure() const;
 
   /// Different for each link of this process.
   std::uint64_t id() const noexcept { return id_; }
@@ -137,16 +106,10 @@ class Link {
   const Greeting& greeting() const noexcept { return greeting_; }
 
   /// Whether anything was answered since the login.
-  bool has_served() const noexcept { return has_answered(login_commands_ + 1); }
-
-  /// What broke the link.
-  Failure failure() const;
-
-  /// Whether at least `count` replies have come.
-  bool has_answered(std::uint64_t count) const noexcept { return replies_ >= count; }
+  bool has_served() const noexcept;
 
   /// Breaks the link on purpose.
-  void fail(Failure failure) noexcept;
+  void fail(Failure why) noexcept;
 
   /// The same, but all that is in flight is answered first. Whatever is to be sent from now on fails, and is not sent.
   void retire(Failure why);
@@ -155,107 +118,90 @@ class Link {
   static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
  private:
-  friend class Call;
+  friend class BlockingCall;
+  using Lock = std::unique_lock<std::mutex>;
+  using Spot = ParkingLot::Spot;
+  using Read = Stream::Transfer (Stream::*)(std::span<char>);
 
-  struct Sent {
-    Call* call;
-    Deadline overdue_at;
+  /// What is to be told when the lock is free again.
+  struct News {
+    Calls over;
+    std::optional<Spot> next_reader;
+    bool broke = false;
   };
 
-  /// Those who could lead, the longest asleep first.
-  class Sleepers {
-   public:
-    bool empty() const { return first_ == nullptr; }
-    void add(Event& event);
-    void remove(Event& event);
-    Event* first() const { return first_; }
-
-   private:
-    Event* first_ = nullptr;
-    Event* last_ = nullptr;
+  /// Why a wait may end, besides by the link's end.
+  struct Until {
+    Deadline limit;
+    const std::stop_token& stop;
+    std::uint32_t calls;  // so many of the caller's are over; no_calls: it was set
   };
+  static constexpr std::uint32_t no_calls = ~std::uint32_t{0};
 
-  /// How a leader reads.
-  enum class Reading {
-    blocking,       ///< asleep in recv(): one system call a reply, and only the socket ends it
-    interruptible,  ///< asleep in poll() first
-    at_once,        ///< only what is there
-  };
+  static Caller& note_submitted(BlockingCall& call, Deadline overdue_at) noexcept;
+  void join(Caller& caller) noexcept;
+  Waited wait_for(Caller& caller, const Until& until) noexcept;
+  void leave(Caller& caller) noexcept;
+  void interrupt(Caller& caller, std::uint32_t why) noexcept;
 
-  Waited wait_for(Event& event, Deadline deadline, const std::stop_token& stop, Reading reading);
-  void sleep_or_lead(Event& event, Deadline deadline, Reading reading);
-  void lead(Event& event, Deadline deadline, Reading reading);
-  void queue(const Outgoing& command, Deadline overdue_at);
-  bool read_once(Deadline deadline, Reading reading);
-  void read_at_once();
-  void write(std::unique_lock<std::mutex>& lock);
-  Stream::Transfer write_now() noexcept;
-  short events_to_poll_for() const noexcept;
-  void take_in(std::span<const char> bytes);
-  void complete_arrived();
-  void wake(const std::vector<Call*>& calls);
-  void hand_over_reading();
-  bool withdraw(Call& call);
-  void forget(Call& call);
-  void await_set(Event& event);
-  void interrupt(Event& event, Event::State why);
-  void fail_overdue() noexcept;
-  void fail_if_overdue();
+  void take_reading(Caller* caller) noexcept;
+  std::optional<Spot> hand_over_reading() noexcept;
+  void read(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
+  bool poll(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
+  void take_in(Caller* reader, Read how) noexcept;
+  std::size_t take_off(const Calls& over) noexcept;
+  void handle_pushes() noexcept;
+  void finish(News& news) noexcept;
 
-  /// What the attendant has seen.
-  struct Attendance {
-    std::uint64_t replies = 0;  // by how many had come
-    std::uint64_t turn = 0;     // of the reader it stood aside for
-    bool yielded = false;       // to a caller who had sent and did not read
-  };
+  void write(Lock& lock) noexcept;
+  void flush() noexcept;
 
-  Waited attend_until(Event& end, Deadline deadline);
-  bool attendance_begins(Attendance& attendance);
-  bool attendant_takes_reading(Attendance& attendance);
-  void stand_aside(Event& end, Deadline deadline, Attendance& attendance);
+  void watch() noexcept;
+  void watch_if_needed() noexcept;
+  void ready(std::uint32_t events) noexcept override;
+  void look_later() noexcept;
+  void look() noexcept;
+  void look_for_overdue() noexcept;
+  Failure overdue() const noexcept;
+
+  void break_off(Failure why, News& news) noexcept;
 
   const std::uint64_t id_;
+  Reactor& reactor_;
   const Greeting greeting_;
-  const std::uint64_t login_commands_ = 0;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
-  const PushHandler on_push_;
-  const Kick kick_;             // wakes a leader that polls
-  const Kick attendants_kick_;  // and the attendant that does
-  ParkingLot parking_;          // for all others
-  std::atomic<std::uint64_t> replies_{0};
-  std::atomic<std::uint64_t> sent_bytes_{0};
+  const Handlers handlers_;
+  ParkingLot parking_;
   std::atomic<bool> broken_{false};
-  std::atomic<bool> stuck_{false};  // the server takes no more for now
-
-  // Many threads were just woken: what they send waits for whoever reads next, who sends it all. Set with the mutex held.
-  std::atomic<bool> corked_{false};
+  std::atomic<bool> corked_{false};  // what is submitted is left to the next reader; set and cleared with the lock held
 
   mutable std::mutex mutex_;  // guards what follows
+  Wire wire_;
+  const std::uint64_t login_;  // how many commands it had
   std::optional<Failure> failure_;
   std::optional<Failure> retired_;  // to fail with when nothing is in flight any more
-  std::string outgoing_;
-  std::uint64_t queued_bytes_ = 0;  // all that ever was in outgoing_
-  std::deque<Sent> in_flight_;      // in the order of the commands on the wire
-  std::deque<Sent> lost_;           // those that were in flight when it failed; never changed afterwards
-  Event* leader_ = nullptr;         // who leads
-  std::thread::id leader_thread_;
-  std::uint64_t turns_ = 0;  // how often the reading was taken
+  Caller* reader_ = nullptr;        // the caller that has the reading
   Sleepers sleepers_;
-  Event* attendant_ = nullptr;
+  std::uint64_t turns_ = 0;       // how often the reading was taken
+  std::uint64_t seen_turn_ = 0;   // by look()
+  bool reading_ = false;          // somebody has the reading
   bool writing_ = false;          // somebody sends
+  bool stuck_ = false;            // the socket takes no more for now
   bool deaf_ = false;             // the server has closed: what it said before is still to be read
-  bool reading_ = false;          // somebody leads, or was just told to
-  bool attendant_waits_ = false;  // to be told when nobody reads any more
+  bool watched_ = false;          // the reactor will call ready()
+  bool wants_pushes_ = false;
+  bool watch_on_leaving_ = false;  // a caller has been reading for a whole push_pause
+  bool looks_later_ = false;       // look() will be called
+  bool timed_ = false;             // look_for_overdue() will be called
+  int graces_ = 0;                 // given in a row to an answer that is there, and unread
 
-  // These belong to the one who set writing_.
-  std::string sending_;
-  std::size_t sending_at_ = 0;  // as far as it is sent
+  // These belong to the thread that has the reading.
+  std::vector<Reply> pushes_;
 
-  // These belong to the leader.
-  Resp resp_;
-  std::vector<Reply> arrived_;
-  std::vector<Call*> completed_;
+  // Last, so that they end first.
+  Reactor::Timer look_timer_;
+  Reactor::Timer overdue_timer_;
 };
 
 }  // namespace redismutex::net

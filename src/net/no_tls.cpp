@@ -6,8 +6,7 @@ namespace {
 
 class NoTls final : public Tls {
  public:
-  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket /*socket*/, const std::string& /*host*/,
-                                                             std::chrono::milliseconds /*timeout*/) override {
+  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket /*socket*/, const std::string& /*host*/) override {
     return Failure{Failure::Kind::unusable, "this library was built without TLS"};
   }
 };

@@ -24,17 +24,13 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, Link::PushHandler on_push, Dialler::Namer name, LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
-      on_push_{std::move(on_push)},
-      namer_{std::move(name)},
+      reactor_{reactor},
+      handlers_{std::move(handlers)},
       on_login_{std::move(on_login)},
-      dialler_{std::make_unique<Dialler>(options_, namer_)} {
-  register_for_fork();
-}
-
-Node::~Node() { unregister_for_fork(); }
+      dialler_{options_, std::move(name)} {}
 
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
@@ -154,12 +150,14 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
   std::optional<Kick> kick;
   if (stop.stop_possible()) kick.emplace();
   const std::stop_callback on_stop{stop, [&kick] { kick->kick(); }};
-  if (!attempt_) attempt_ = std::make_unique<Attempt>(*dialler_, now);
+  Reactor& reactor = reactor_.get();  // before anything is sent: there may be no thread to be had
+  if (!attempt_) attempt_ = std::make_unique<Attempt>(dialler_, now);
   for (;; now = steady_clock::now()) {
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
-      auto link = std::make_shared<Link>(std::move(*logged_in), options_.command_timeout, on_push_);
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout,
+                                         handlers_);
       on_login_(*link);
       return link;
     }
@@ -169,19 +167,6 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     awaited.until = std::min(awaited.until, give_up);
     poll_until(awaited, kick ? &*kick : nullptr);
   }
-}
-
-void Node::after_fork_in_child() noexcept {
-  // The parent's link, with whatever locks its threads held, stays in memory for ever, and so does what a thread of its
-  // was dialling with. (Their sockets are closed: see Socket.)
-  if (link_) leave_alone(std::move(link_));
-  leave_alone(std::move(attempt_));
-  leave_alone(std::move(dialler_));
-  dialler_ = std::make_unique<Dialler>(options_, namer_);
-  dialling_ = false;
-  next_attempt_ = {};
-  new (&changed_) std::condition_variable_any;
-  mutex_.unlock();
 }
 
 }  // namespace redismutex::net

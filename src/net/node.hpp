@@ -15,9 +15,9 @@
 #include "net/attempt.hpp"
 #include "net/dial.hpp"
 #include "net/failure.hpp"
-#include "net/fork.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
+#include "net/reactor_on_demand.hpp"
 
 namespace redismutex::net {
 
@@ -27,14 +27,13 @@ namespace redismutex::net {
 /// time, another goes on with the same attempt: at once if one waits, else the next that comes. A server that was never reached is
 /// reported at once; one that was lost is tried again for connect_timeout. Between attempts lies a pause that doubles each time and
 /// is drawn at random, so that the clients of a server that comes back do not all arrive in the same instant.
-class Node final : private ForkAware {
+class Node {
  public:
   /// Is called with each new link, by the thread that dialled, before others know of it.
   using LoginHandler = std::function<void(const Link& link)>;
 
-  /// `on_push`: for every link, see Link. `name`: for every connection, see Dialler.
-  Node(ConnectionOptions options, Link::PushHandler on_push, Dialler::Namer name, LoginHandler on_login);
-  ~Node();
+  /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login);
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -65,18 +64,14 @@ class Node final : private ForkAware {
   void plan_next_attempt();
   void pause_before_next_attempt();
 
-  void before_fork() noexcept override { mutex_.lock(); }
-  void after_fork_in_parent() noexcept override { mutex_.unlock(); }
-  void after_fork_in_child() noexcept override;
-
   const ConnectionOptions options_;
   const std::string name_;
-  const Link::PushHandler on_push_;
-  const Dialler::Namer namer_;
+  ReactorOnDemand& reactor_;
+  const Link::Handlers handlers_;
   const LoginHandler on_login_;
 
   // These belong to the one who set dialling_.
-  std::unique_ptr<Dialler> dialler_;
+  Dialler dialler_;
   std::unique_ptr<Attempt> attempt_;  // that is under way
 
   std::mutex mutex_;  // guards what follows; never held while dialling

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <chrono>
-
 #include "net/socket.hpp"
 #include "net/stream.hpp"
 
@@ -10,8 +8,7 @@ namespace redismutex::net {
 /// A TCP or unix socket as it is.
 class PlainStream final : public Stream {
  public:
-  /// `timeout` bounds each blocking read.
-  PlainStream(Socket socket, std::chrono::milliseconds timeout);
+  explicit PlainStream(Socket socket);
 
   Transfer read_now(std::span<char> buffer) override;
   Transfer read_blocking(std::span<char> buffer) override;
@@ -24,6 +21,7 @@ class PlainStream final : public Stream {
   Transfer receive(std::span<char> buffer, int flags);
 
   Socket socket_;
+  bool is_local_ = false;
 };
 
 }  // namespace redismutex::net

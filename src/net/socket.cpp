@@ -11,11 +11,15 @@ Socket::Socket(Descriptor descriptor) : fork_generation_{fork_generation()} {
   fd_ = keep_from_children([&] { return descriptor.release(); });
 }
 
-Socket Socket::open(int family, int type) {
+Socket Socket::opened_by(const std::function<int()>& open) {
   Socket socket;
   socket.fork_generation_ = fork_generation();
-  socket.fd_ = keep_from_children([&] { return ::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); });
+  socket.fd_ = keep_from_children(open);
   return socket;
+}
+
+Socket Socket::open(int family, int type) {
+  return opened_by([&] { return ::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); });
 }
 
 Socket::Socket(Socket&& other) noexcept : fd_{std::exchange(other.fd_, -1)}, fork_generation_{other.fork_generation_} {}

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "net/poll.hpp"
 
 namespace redismutex::net {
 
-/// A socket that belongs to the process that opened it: a child of fork() gets no copy. (FD_CLOEXEC does that for exec()
-/// only.) The child's is closed within fork(), without a word to the peer, so that a child that lives on does not keep its
+/// A socket, or another descriptor, that belongs to the process that opened it: a child of fork() gets no copy. (FD_CLOEXEC does
+/// that for exec() only.) The child's is closed within fork(), without a word to the peer, so that a child that lives on does not keep its
 /// parent's connections open.
 class Socket {
  public:
@@ -15,6 +16,9 @@ class Socket {
 
   /// Takes over one that is there.
   explicit Socket(Descriptor descriptor);
+
+  /// Has `open` open one; -1: it could not, errno says why.
+  static Socket opened_by(const std::function<int()>& open);
 
   /// As ::socket() does it, close-on-exec and non-blocking. Not valid() if there is none to be had; errno says why.
   static Socket open(int family, int type);

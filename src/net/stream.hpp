@@ -29,7 +29,7 @@ class Stream {
   /// Takes what is there; `would_block` if nothing is.
   virtual Transfer read_now(std::span<char> buffer) = 0;
 
-  /// Sleeps until something is there, the peer closed, or the stream's timeout passed or a signal came (`would_block`).
+  /// The same, but sleeps until something is there, the peer closed, somebody shut it down, or a signal came (`would_block`).
   virtual Transfer read_blocking(std::span<char> buffer) = 0;
 
   /// Whether read_now would yield bytes that poll() on fd() does not know of.

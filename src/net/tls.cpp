@@ -12,9 +12,8 @@ class OpenSslTls final : public Tls {
  public:
   explicit OpenSslTls(const TlsOptions& options) : context_{options} {}
 
-  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host,
-                                                             std::chrono::milliseconds timeout) override {
-    return TlsStream::begin(std::move(socket), context_, host, timeout);
+  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host) override {
+    return TlsStream::begin(std::move(socket), context_, host);
   }
 
  private:

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <redismutex/connection_options.hpp>
 #include <string>
@@ -32,8 +31,7 @@ class Tls {
 
   /// Begins a handshake. `host` is what the certificate must carry unless the options name another; `timeout` bounds each blocking
   /// read of the stream that it yields.
-  virtual std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host,
-                                                                     std::chrono::milliseconds timeout) = 0;
+  virtual std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host) = 0;
 };
 
 /// In a library without TLS: one that refuses every connection, before anything is sent.

@@ -132,8 +132,8 @@ std::variant<TlsStream::Session, Failure> TlsStream::make_session(TlsContext& tl
 
 class TlsStream::Handshake final : public TlsHandshake {
  public:
-  Handshake(Socket socket, Session session, std::string host, std::chrono::milliseconds timeout)
-      : socket_{std::move(socket)}, session_{std::move(session)}, host_{std::move(host)}, timeout_{timeout} {}
+  Handshake(Socket socket, Session session, std::string host)
+      : socket_{std::move(socket)}, session_{std::move(session)}, host_{std::move(host)} {}
 
   std::variant<Awaited, std::unique_ptr<Stream>, Failure> step() override {
     {
@@ -147,27 +147,25 @@ class TlsStream::Handshake final : public TlsHandshake {
         return handshake_failure(session_.get(), host_, error);
       }
     }
-    return std::unique_ptr<Stream>{new TlsStream{std::move(socket_), std::move(session_), timeout_}};
+    return std::unique_ptr<Stream>{new TlsStream{std::move(socket_), std::move(session_)}};
   }
 
  private:
   Socket socket_;
   Session session_;
   const std::string host_;
-  const std::chrono::milliseconds timeout_;
 };
 
 std::variant<std::unique_ptr<TlsHandshake>, Failure> TlsStream::begin(Socket socket, TlsContext& tls,
-                                                                      const std::string& host,
-                                                                      std::chrono::milliseconds timeout) {
+                                                                      const std::string& host) {
   ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
   auto made = make_session(tls, host, socket.get());
   if (auto* failure = std::get_if<Failure>(&made)) return std::move(*failure);
-  return std::make_unique<Handshake>(std::move(socket), std::move(std::get<Session>(made)), host, timeout);
+  return std::make_unique<Handshake>(std::move(socket), std::move(std::get<Session>(made)), host);
 }
 
-TlsStream::TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout)
-    : socket_{std::move(socket)}, session_{std::move(session)}, timeout_{timeout} {}
+TlsStream::TlsStream(Socket socket, Session session)
+    : socket_{std::move(socket)}, session_{std::move(session)} {}
 
 TlsStream::~TlsStream() = default;
 
@@ -187,8 +185,7 @@ Stream::Transfer TlsStream::read_blocking(std::span<char> buffer) {
     Transfer read = read_now(buffer);
     if (read.status != Status::would_block) return read;
     pollfd polled{fd(), POLLIN, 0};
-    // After a signal, too: another poll() would have the whole time.
-    if (::poll(&polled, 1, static_cast<int>(timeout_.count())) <= 0) return read;
+    if (::poll(&polled, 1, -1) <= 0) return read;
   }
 }
 

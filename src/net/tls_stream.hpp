@@ -2,7 +2,6 @@
 
 #include <openssl/types.h>
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <redismutex/connection_options.hpp>
@@ -23,8 +22,7 @@ class TlsStream final : public Stream {
  public:
   /// See Tls::begin.
   static std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, TlsContext& tls,
-                                                                    const std::string& host,
-                                                                    std::chrono::milliseconds timeout);
+                                                                    const std::string& host);
   ~TlsStream() override;
 
   Transfer read_now(std::span<char> buffer) override;
@@ -41,13 +39,12 @@ class TlsStream final : public Stream {
   };
   using Session = std::unique_ptr<SSL, FreeSession>;
 
-  TlsStream(Socket socket, Session session, std::chrono::milliseconds timeout);
+  TlsStream(Socket socket, Session session);
   static std::variant<Session, Failure> make_session(TlsContext& tls, const std::string& host, int fd);
 
   std::mutex mutex_;  // guards session_
   Socket socket_;
   Session session_;
-  std::chrono::milliseconds timeout_;
 };
 
 }  // namespace redismutex::net

@@ -47,11 +47,11 @@ std::string_view Wire::outgoing() noexcept {
   return std::string_view{sending_}.substr(sent_);
 }
 
-void Wire::received(std::string_view bytes, Received& received) {
+void Wire::received(std::string_view bytes, Calls& over, std::vector<Reply>& pushes) {
   resp_.feed(bytes);
   while (const auto reply = resp_.next()) {
     if (reply->type() == ReplyType::push && !confirms_subscription(*reply)) {
-      received.pushes.emplace_back(*reply);
+      pushes.emplace_back(*reply);
       continue;
     }
     if (first_ == last_) {
@@ -61,7 +61,7 @@ void Wire::received(std::string_view bytes, Received& received) {
     if (Call* const call = slot(first_).call; call != nullptr) {
       call->reply_ = Reply{*reply};
       call->state_ = Call::State::answered;
-      received.over.add(*call);
+      over.add(*call);
     }
     ++first_;
   }

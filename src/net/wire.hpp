@@ -40,15 +40,9 @@ class Wire {
   /// How many bytes are not sent yet.
   std::size_t unsent() const noexcept { return queued_.size() + sending_.size() - sent_; }
 
-  /// What came of some bytes.
-  struct Received {
-    Calls over;
-    std::vector<Reply> pushes;
-  };
-
-  /// Takes in what the server sent, however it is cut, and adds what came of it. Throws std::bad_alloc; then the connection can
-  /// not go on.
-  void received(std::string_view bytes, Received& received);
+  /// Takes in what the server sent, however it is cut, and adds the calls that are over, and the pushes. Throws std::bad_alloc;
+  /// then the connection can not go on.
+  void received(std::string_view bytes, Calls& over, std::vector<Reply>& pushes);
 
   /// What the server sent that is not the protocol, or that nobody asked for; empty as long as all is well.
   std::string_view problem() const noexcept { return resp_.problem().empty() ? problem_ : resp_.problem(); }

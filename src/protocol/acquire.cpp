@@ -40,15 +40,12 @@ Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
       expiry_ms_{std::to_string(terms.expiry.count())},
       window_ms_{std::to_string(liveness_window(terms.delay).count())},
       max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
-      mailbox_{terms.mailbox},
       set_{"SET", key.text(), id_, "NX", "PX", expiry_ms_},
       get_floor_{"GET", key.floor()},
       floor_and_time_{get_floor_, time_command},
       line_up_{"EVALSHA",  scripts::acquire.sha1, "3",  key.text(), key.line(), key.floor(), id_, expiry_ms_, details_,
                window_ms_, max_waiters_,          was_, ""},
-      look_{"PTTL", key.text()} {
-  describe_place();
-}
+      look_{"PTTL", key.text()} {}
 
 /// As lua/line.lua reads it.
 void Acquire::describe_place() {
@@ -76,6 +73,10 @@ Step Acquire::set() {
 }
 
 Step Acquire::line_up() {
+  if (details_.empty()) {  // the first time: most never line up
+    mailbox_ = terms_.mailbox;
+    describe_place();
+  }
   state_ = State::lining_up;
   lined_up_ = true;
   return Request{

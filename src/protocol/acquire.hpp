@@ -23,7 +23,7 @@ struct Terms {
   std::chrono::milliseconds delay;    ///< how often a waiter looks by itself, should all else fail
   int max_waiters = 10000;
   Fencing fencing = Fencing::without_token;
-  std::string_view mailbox = "-";  ///< see Acquire::wake_at
+  std::string_view mailbox = "-";  ///< see Acquire::wake_at; must outlive the machine
   bool expect_line = false;        ///< the lock was taken the last time: do not try the short way first
 };
 
@@ -59,7 +59,7 @@ class Acquire {
   /// The mailbox in which the server reaches us is another one, as after a reconnection; "-": there is none, nothing will wake
   /// us. Asks again, because the place in line names it, and keeps the place. Only after an answer, which nobody looks at then. Mailboxes are written as in lua/line.lua.
   Step wake_at(std::string_view mailbox);
-  std::string_view mailbox() const noexcept { return mailbox_; }
+  std::string_view mailbox() const noexcept { return details_.empty() ? terms_.mailbox : mailbox_; }
 
   /// Whether it waits for its turn, rather than try once.
   bool may_wait() const noexcept { return terms_.wait_until.has_value(); }

@@ -7,23 +7,24 @@
 namespace redismutex::protocol {
 namespace {
 
-/// What follows the prefix in the names beside a key.
-std::string rest_of_name(std::string_view key) {
-  std::string rest;
-  rest.reserve(key.size() + 6);
+/// A name beside a key: what it begins with, and the rest, which puts it into the key's slot.
+std::string name_beside(std::string_view key, std::string_view beginning) {
+  std::string name;
+  name.reserve(beginning.size() + key.size() + 6);
+  name.append(beginning);
   if (hashed_part(key).size() < key.size()) {
-    rest.append(":").append(key);
+    name.append(":").append(key);
   } else if (key.find('}') == std::string_view::npos) {
-    rest.append("{").append(key).append("}");
+    name.append("{").append(key).append("}");
   } else {
-    rest.append("{").append(word_of(slot_of(key))).append("}").append(key);
+    name.append("{").append(word_of(slot_of(key))).append("}").append(key);
   }
-  return rest;
+  return name;
 }
 
 }  // namespace
 
-Key::Key(std::string_view text) : text_{text} {
+Key::Key(std::string_view text) {
   if (text.empty()) throw std::invalid_argument{"the key is empty"};
   if (text.size() > max_size) {
     throw std::invalid_argument{"the key has " + std::to_string(text.size()) + " bytes, at most " +
@@ -33,9 +34,8 @@ Key::Key(std::string_view text) : text_{text} {
     throw std::invalid_argument{"the key begins with '" + std::string{prefix} +
                                 "', as only the names that the library keeps beside keys may: choose another one"};
   }
-  const std::string rest = rest_of_name(text);
-  line_.append(prefix).append(rest);
-  floor_.append(prefix).append("floor:").append(rest);
+  names_ = std::make_shared<const Names>(
+      Names{.text = std::string{text}, .line = name_beside(text, prefix), .floor = name_beside(text, floor_prefix)});
 }
 
 }  // namespace redismutex::protocol

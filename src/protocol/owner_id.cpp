@@ -1,5 +1,6 @@
 #include "protocol/owner_id.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <system_error>
 
@@ -8,9 +9,9 @@ namespace {
 
 constexpr std::uint64_t low_bits(std::uint64_t value, int count) { return value & ((std::uint64_t{1} << count) - 1); }
 
-void append_hex(std::string& text, std::uint64_t value, int digits) {
+void write_hex(char* to, std::uint64_t value, int digits) {
   constexpr std::string_view all = "0123456789abcdef";
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) text += all[(value >> shift) & 0xf];
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) *to++ = all[(value >> shift) & 0xf];
 }
 
 /// The number that hexadecimal digits stand for; small letters only.
@@ -23,14 +24,14 @@ std::optional<std::uint64_t> read_hex(std::string_view digits) {
 }
 
 // Where the digits of a UUID stand in its text.
-constexpr std::size_t text_size = 36;
 constexpr std::string_view form = "xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx";
+static_assert(form.size() == OwnerId::size);
 
 }  // namespace
 
 std::string Tag::text() const {
-  std::string text;
-  append_hex(text, low_bits(bits, 40), 10);
+  std::string text(10, '0');
+  write_hex(text.data(), low_bits(bits, 40), 10);
   return text;
 }
 
@@ -44,21 +45,17 @@ OwnerId::OwnerId(const Parts& parts) {
   const std::uint64_t tag = low_bits(parts.tag.bits, 40);
   const std::uint64_t time = low_bits(static_cast<std::uint64_t>(parts.asked_at.count()), 42);
   const std::uint64_t behind = low_bits(time, 22);
-  text_.reserve(text_size);
-  append_hex(text_, tag >> 8, 8);
-  text_ += '-';
-  append_hex(text_, low_bits(tag, 8) << 8 | time >> 34, 4);
-  text_ += "-4";
-  append_hex(text_, low_bits(time >> 22, 12), 3);
-  text_ += '-';
-  append_hex(text_, 0x8000 | behind >> 8, 4);
-  text_ += '-';
-  append_hex(text_, low_bits(behind, 8) << 40 | low_bits(parts.random, 40), 12);
+  std::copy(form.begin(), form.end(), text_.begin());
+  write_hex(&text_[0], tag >> 8, 8);
+  write_hex(&text_[9], low_bits(tag, 8) << 8 | time >> 34, 4);
+  write_hex(&text_[15], low_bits(time >> 22, 12), 3);
+  write_hex(&text_[19], 0x8000 | behind >> 8, 4);
+  write_hex(&text_[24], low_bits(behind, 8) << 40 | low_bits(parts.random, 40), 12);
 }
 
 std::optional<OwnerId::Parts> read_owner_id(std::string_view text) {
-  if (text.size() != text_size) return std::nullopt;
-  for (std::size_t i = 0; i < text_size; ++i) {
+  if (text.size() != OwnerId::size) return std::nullopt;
+  for (std::size_t i = 0; i < OwnerId::size; ++i) {
     if (form[i] != 'x' && form[i] != text[i]) return std::nullopt;
   }
   const auto first = read_hex(text.substr(0, 8));

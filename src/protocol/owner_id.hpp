@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,10 +39,11 @@ class OwnerId {
   /// the parts: so the tag is its first ten digits, and the random bits are its last ten.
   explicit OwnerId(const Parts& parts);
 
-  const std::string& text() const noexcept { return text_; }
+  static constexpr std::size_t size = 36;
+  std::string_view text() const noexcept { return {text_.data(), text_.size()}; }
 
  private:
-  std::string text_;
+  std::array<char, size> text_;
 };
 
 /// The parts of an id. None if the text does not have the form of one. (A UUID of somebody else's may have it.)

@@ -1,6 +1,7 @@
 // fork(): a child has a connection of its own and none of its parent's locks, and the parent does not notice it.
 
 #include <netdb.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -339,6 +340,49 @@ TEST_F(Fork, ChildHasATagOfItsOwn) {
   EXPECT_TRUE(is_there(*childs, child.pid())) << ::testing::PrintToString(present);
   to_child.send("end");
   EXPECT_EQ(child.wait(limit), exited(0));
+}
+
+/// Has the process fork at the moment in which one of its threads begins to wait.
+class ForksAtContention final : public Observer {
+ public:
+  void contended(std::string_view) noexcept override {
+    if (child_ < 0) child_ = ::fork();
+  }
+  pid_t child() const noexcept { return child_; }
+
+ private:
+  pid_t child_ = -1;
+};
+
+// A fork within a wait, in a callback: the parent goes on waiting. The child's wait ends with an error, whether the wait was in the
+// line of its own process or at the server; and its next request goes well.
+TEST_F(Fork, WithinAWait) {
+  for (const bool in_own_line : {true, false}) {
+    const auto observer = std::make_shared<ForksAtContention>();
+    ConnectionOptions options = with(long_timeouts, parse_url(server.url()));
+    options.observer = observer;
+    const RedisMutex own{Connection{options}, patient};
+    const Lock held = (in_own_line ? own : *mutex).acquire_lock("key");
+    const pid_t parent = ::getpid();
+    bool failed = false;
+    try {
+      EXPECT_FALSE(own.try_acquire_lock_for("key", 200ms));
+    } catch (const LockCancelled&) {
+      failed = true;
+    }
+    if (::getpid() != parent) {
+      try {
+        own.acquire_lock("child's").release();
+      } catch (const std::exception&) {
+        ::_exit(1);
+      }
+      ::_exit(failed ? 0 : 2);
+    }
+    EXPECT_FALSE(failed);
+    int status = -1;
+    ASSERT_EQ(::waitpid(observer->child(), &status, 0), observer->child());
+    EXPECT_EQ(status, 0);
+  }
 }
 
 // A child's child is no different; neither from its parent nor from its parent's parent has it anything.

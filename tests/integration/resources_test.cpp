@@ -83,16 +83,36 @@ struct Threads : ::testing::Test {
   void SetUp() override { ASSERT_EQ(::chmod(server.directory().c_str(), 0755), 0); }
 };
 
-// A lock that is to be renewed is not taken. One that is not can be, but its loss can not be told.
+// The library has a thread for what happens while no caller is there. Without it nothing is sent.
 TEST_F(Threads, NoneAtAll) {
+  const auto connections = [&] { return std::stoi(server.info("stats")["total_connections_received"]); };
+  const int before = connections();
   const ChildProcess child([&] {
     take_threads();
     if (use_everything(server.tcp_url())) return 1;
-    if (server.exists("key")) return 2;
+    try {
+      RedisMutex{Connection{server.tcp_url()}, non_blocking}.acquire_lock("key").release();
+    } catch (const ResourceError&) {
+      return 0;
+    }
+    return 2;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+  EXPECT_EQ(connections(), before);
+  EXPECT_TRUE(server.keys().empty());
+}
+
+// A lock that is to be renewed takes one more, and is not taken. One that is not can be, but its loss can not be told.
+TEST_F(Threads, NoneMore) {
+  const ChildProcess child([&] {
     std::vector<std::string> log;
     ConnectionOptions options = parse_url(server.tcp_url());
     options.log = [&](std::string_view message) { log.emplace_back(message); };
     const Connection connection{options};
+    connection.ping();
+    take_threads();
+    if (use_everything(server.tcp_url())) return 1;
+    if (server.exists("key")) return 2;
     auto lock = RedisMutex{connection, non_blocking}.acquire_lock("key");
     if (!lock.lost_token().stop_requested() || log.size() != 1 || log[0].find("'key'") == std::string::npos) return 3;
     lock.extend();
@@ -107,6 +127,8 @@ TEST_F(Threads, NoneAtAll) {
 TEST_F(Threads, NoneForTheCredentials) {
   const ChildProcess child([&] {
     ConnectionOptions options = parse_url(server.tcp_url());
+    const Connection other{options};
+    other.ping();  // so that the thread which all have in common is there
     options.credentials = [] { return Credentials{}; };
     const Connection connection{options};
     take_threads();
@@ -122,13 +144,14 @@ TEST_F(Threads, NoneForTheCredentials) {
   EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
 }
 
-// The lease of a waiter is short at first. The full one is sent for at once where no thread can do that later.
+// The lease of a waiter is short at first. The full one takes no thread of its own.
 TEST_F(Threads, NoneForOneWhoIsHandedTheLock) {
   const Connection connection{server.tcp_url()};
   auto first = RedisMutex{connection, patient}.acquire_lock("key");
   const ChildProcess child([&] {
-    take_threads();
     const Connection own{server.tcp_url()};
+    own.ping();
+    take_threads();
     auto lock = RedisMutex{own, patient}.acquire_lock("key");
     const bool has_it_all = eventually(limit, [&] { return server.pttl("key") > limit.count(); });
     lock.release();

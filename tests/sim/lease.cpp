@@ -37,7 +37,8 @@ bool Lease::valid() const { return process_.now() < validity_.until(); }
 // ---- the record -----------------------------------------------------------------------------------------------------
 
 std::string Lease::turn() const {
-  return all_passes_ == 0 ? id_.text() : id_.text() + "+" + std::to_string(all_passes_);
+  const std::string id{id_.text()};
+  return all_passes_ == 0 ? id : id + "+" + std::to_string(all_passes_);
 }
 
 void Lease::record(Event::Kind kind, Instant until, std::string note) const {

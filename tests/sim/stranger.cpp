@@ -30,7 +30,7 @@ Task<> Stranger::turn(const protocol::Key& key) {
   const protocol::Request asks{.arguments = set}, gives_back{.arguments = del};
   std::shared_ptr<Link> used;
   Event event{
-      .kind = Event::Kind::want, .client = process_.client(0), .key = key.text(), .id = id.text(), .note = "stranger"};
+      .kind = Event::Kind::want, .client = process_.client(0), .key = key.text(), .id = std::string{id.text()}, .note = "stranger"};
   world_.record(event);
   for (int attempt = 0; attempt < 50; ++attempt) {
     const auto taken = co_await process_.exchange(bell_, asks, process_.patience(), nullptr, used);

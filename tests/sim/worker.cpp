@@ -114,7 +114,7 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wis
   world_.record({.kind = Event::Kind::want,
                  .client = client_,
                  .key = key.text(),
-                 .id = id.text(),
+                 .id = std::string{id.text()},
                  .until = waits ? deadline : Time{0}});
 
   const auto stop = stop_some_time();
@@ -147,7 +147,7 @@ Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wis
   world_.record({.kind = Event::Kind::ended,
                  .client = client_,
                  .key = key.text(),
-                 .id = id.text(),
+                 .id = std::string{id.text()},
                  .note = why_not(failure, machine.outcome())});
   if (failure == Failure::forgotten) co_return co_await acquire(key, wishes);
   co_return nullptr;

@@ -25,7 +25,7 @@ using Ids = std::vector<std::string>;
 
 Ids random_ids(int count) {
   Ids ids;
-  for (int i = 0; i < count; ++i) ids.push_back(new_owner_id({}).text());
+  for (int i = 0; i < count; ++i) ids.emplace_back(new_owner_id({}).text());
   return ids;
 }
 

@@ -10,17 +10,11 @@
 #include <thread>
 #include <vector>
 
-#include "support/channel.hpp"
-#include "support/process.hpp"
-
 namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
 using protocol::Tag;
-using redismutex::testing::Channel;
-using redismutex::testing::ChildProcess;
-using redismutex::testing::exited;
 
 std::uint64_t client_id_in(Tag tag) { return tag.bits >> 16; }
 
@@ -67,24 +61,6 @@ TEST(Identity, IsOneForAllThreads) {
     }
     for (const Tag& tag : tags) EXPECT_EQ(tag, tags[0]);
   }
-}
-
-TEST(Identity, OfAChildIsAnother) {
-  Identity identity;
-  identity.note_client_id(7);
-  const Tag tag = identity.tag();
-  Channel from_child;
-  const ChildProcess child{[&] {
-    if (identity.known()) return 1;
-    identity.note_client_id(9);
-    from_child.send(identity.tag().text());
-    return 0;
-  }};
-  EXPECT_EQ(child.wait(10s), exited(0));
-  const auto childs = from_child.receive(10s);
-  ASSERT_TRUE(childs);
-  EXPECT_EQ(childs->substr(0, 6), "000009");
-  EXPECT_EQ(identity.tag(), tag);
 }
 
 }  // namespace

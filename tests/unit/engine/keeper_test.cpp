@@ -15,16 +15,13 @@
 #include "engine/clock.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
-#include "support/process.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
 using protocol::Instant;
-using redismutex::testing::ChildProcess;
 using redismutex::testing::eventually;
-using redismutex::testing::exited;
 using redismutex::testing::thread_count;
 using ::testing::ElementsAre;
 
@@ -73,39 +70,65 @@ class Gate {
   std::promise<void> entered_, opened_;
 };
 
-// The thread starts with the first work, so a keeper without any costs none; it ends with the keeper.
-TEST(Keeper, HasAThreadOnlyWhenThereIsWork) {
-  std::thread{[] {}}.join();  // with the first one the thread sanitizer starts one of its own
+/// With the first thread the thread sanitizer starts one of its own.
+struct KeeperTest : ::testing::TestWithParam<Keeper::Place> {
+  KeeperTest() {
+    std::thread{[] {}}.join();
+  }
+
+  /// The reactor's, and that of a worker where there has to be one.
+  long own_threads() const { return GetParam() == Keeper::Place::workers ? 2 : 1; }
+
+  net::ReactorOnDemand reactor;
+};
+
+INSTANTIATE_TEST_SUITE_P(Places, KeeperTest, ::testing::Values(Keeper::Place::reactor, Keeper::Place::workers),
+                         [](const auto& place) {
+                           return place.param == Keeper::Place::reactor ? "reactor" : "workers";
+                         });
+
+// The threads start with the first work, so a keeper without any costs none.
+TEST_P(KeeperTest, HasAThreadOnlyWhenThereIsWork) {
   const long before = thread_count();
   {
-    Keeper keeper;
+    net::ReactorOnDemand own;
+    Keeper keeper{own, GetParam()}, another{own, GetParam()};
     EXPECT_EQ(thread_count(), before);
     keeper.schedule(now() + 1h, [] { return std::nullopt; });
     keeper.schedule(now() + 1h, [] { return std::nullopt; });
-    EXPECT_EQ(thread_count(), before + 1);
+    another.schedule(now() + 1h, [] { return std::nullopt; });
+    EXPECT_EQ(thread_count(), before + own_threads());
   }
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == before; }));  // the kernel may need a moment
 }
 
 // Who will need the thread when there is no time to start it, has it started before; and then it is the one that works.
-TEST(Keeper, HasItsThreadWhenItIsToGetReady) {
-  std::thread{[] {}}.join();  // as above
+TEST_P(KeeperTest, HasItsThreadWhenItIsToGetReady) {
   const long before = thread_count();
   Log log;
-  Keeper keeper;
+  std::atomic<bool> in_reactor{false}, in_worker{false};
+  Keeper keeper{reactor, GetParam()};
   keeper.get_ready();
   keeper.get_ready();
-  EXPECT_EQ(thread_count(), before + 1);
-  keeper.schedule(now(), noting(log, 1));
-  EXPECT_EQ(thread_count(), before + 1);
+  EXPECT_EQ(thread_count(), before + own_threads());
+  EXPECT_FALSE(reactor.runs_this_thread());
+  keeper.schedule(now(), [&]() -> std::optional<Instant> {
+    in_reactor = reactor.get().runs_this_thread();
+    in_worker = reactor.get().workers().runs_this_thread();
+    if (reactor.runs_this_thread()) log.add(1);
+    return std::nullopt;
+  });
   EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
+  EXPECT_EQ(in_reactor, GetParam() == Keeper::Place::reactor);
+  EXPECT_EQ(in_worker, GetParam() == Keeper::Place::workers);
+  EXPECT_EQ(thread_count(), before + own_threads());
 }
 
 // Work runs at its time: in the order of the times, whatever the order of scheduling, and none too early.
-TEST(Keeper, RunsWorkAtItsTime) {
+TEST_P(KeeperTest, RunsWorkAtItsTime) {
   Log log;
   std::atomic<int> early{0};
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   Gate gate{keeper};
   const Instant start = now();
   for (const int place : {3, 1, 4, 2, 0}) {
@@ -123,9 +146,9 @@ TEST(Keeper, RunsWorkAtItsTime) {
 }
 
 // Work due at the same time, or due long ago, runs at once and in the order of scheduling.
-TEST(Keeper, RunsWorkThatIsDueInTheOrderOfScheduling) {
+TEST_P(KeeperTest, RunsWorkThatIsDueInTheOrderOfScheduling) {
   Log log;
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   const Instant due = now() - 1s;
   for (int i = 0; i < 5; ++i) keeper.schedule(due, noting(log, i));
   EXPECT_TRUE(eventually(limit, [&] { return log.has(5); }));
@@ -137,9 +160,9 @@ TEST(Keeper, RunsWorkThatIsDueInTheOrderOfScheduling) {
 }
 
 // Work that comes to be due before all other wakes the thread for itself.
-TEST(Keeper, WakesForEarlierWork) {
+TEST_P(KeeperTest, WakesForEarlierWork) {
   Log log;
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   keeper.schedule(now() + 1h, noting(log, 1));
   keeper.schedule(now() + 1ms, noting(log, 2));
   EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
@@ -147,12 +170,12 @@ TEST(Keeper, WakesForEarlierWork) {
 }
 
 // Work says itself when to run again, and when it is done its captures are destroyed.
-TEST(Keeper, RepeatsWorkUntilItIsDone) {
+TEST_P(KeeperTest, RepeatsWorkUntilItIsDone) {
   std::atomic<int> runs{0};
   Instant last{};
   auto captured = std::make_shared<int>(0);
   const std::weak_ptr<int> alive{captured};
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   keeper.schedule(now(), [&, captured = std::move(captured)]() -> std::optional<Instant> {
     EXPECT_GE(now(), last);
     last = now() + 1ms;
@@ -163,9 +186,9 @@ TEST(Keeper, RepeatsWorkUntilItIsDone) {
 }
 
 // Cancelled work never runs, and is destroyed at once; other work is not touched. Cancelling twice is harmless.
-TEST(Keeper, CancelledWorkDoesNotRun) {
+TEST_P(KeeperTest, CancelledWorkDoesNotRun) {
   Log log;
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   Gate gate{keeper};
   auto captured = std::make_shared<int>(0);
   const std::weak_ptr<int> alive{captured};
@@ -185,11 +208,11 @@ TEST(Keeper, CancelledWorkDoesNotRun) {
 }
 
 // Work that is cancelled while it runs is not waited for, and does not run again although it wanted to.
-TEST(Keeper, WorkCancelledWhileItRunsDoesNotRunAgain) {
+TEST_P(KeeperTest, WorkCancelledWhileItRunsDoesNotRunAgain) {
   std::promise<void> entered, leave;
   std::atomic<int> runs{0};
   Log log;
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   const auto ticket = keeper.schedule(now(), [&]() -> std::optional<Instant> {
     if (++runs == 1) entered.set_value();
     leave.get_future().wait();
@@ -204,9 +227,9 @@ TEST(Keeper, WorkCancelledWhileItRunsDoesNotRunAgain) {
 }
 
 // Work may use the keeper: schedule more, cancel other work, and itself.
-TEST(Keeper, WorkMayUseTheKeeper) {
+TEST_P(KeeperTest, WorkMayUseTheKeeper) {
   Log log;
-  Keeper keeper;
+  Keeper keeper{reactor, GetParam()};
   const auto other = keeper.schedule(now() + 1h, noting(log, 1));
   std::atomic<Keeper::Ticket> own{0};
   own = keeper.schedule(now() + 1ms, [&]() -> std::optional<Instant> {
@@ -221,13 +244,13 @@ TEST(Keeper, WorkMayUseTheKeeper) {
 }
 
 // The end of a keeper runs what is due, drops the rest, and waits for what runs.
-TEST(Keeper, ItsEndRunsWhatIsDue) {
+TEST_P(KeeperTest, ItsEndRunsWhatIsDue) {
   Log log;
   std::atomic<bool> finished{false};
   auto captured = std::make_shared<int>(0);
   const std::weak_ptr<int> alive{captured};
   {
-    Keeper keeper;
+    Keeper keeper{reactor, GetParam()};
     keeper.schedule(now() + 1h, [&log, captured = std::move(captured)]() -> std::optional<Instant> {
       log.add(1);
       return std::nullopt;
@@ -245,12 +268,12 @@ TEST(Keeper, ItsEndRunsWhatIsDue) {
 
 // The same for work that became due while the thread was busy with other work, which ends only when the keeper's end
 // has begun.
-TEST(Keeper, ItsEndRunsWhatBecameDueWhileItWasBusy) {
+TEST_P(KeeperTest, ItsEndRunsWhatBecameDueWhileItWasBusy) {
   Log log;
   std::promise<void> entered;
   std::atomic<bool> ending{false};
   {
-    Keeper keeper;
+    Keeper keeper{reactor, GetParam()};
     keeper.schedule(now(), [&]() -> std::optional<Instant> {
       entered.set_value();
       while (!ending) std::this_thread::yield();
@@ -267,11 +290,11 @@ TEST(Keeper, ItsEndRunsWhatBecameDueWhileItWasBusy) {
 
 // The end of a keeper comes, however eager its work is to run again: of two long pieces, whenever one has run
 // the other is due. Each may be running when the end begins, and runs once more.
-TEST(Keeper, ItsEndRunsWorkNoMoreThanOnce) {
+TEST_P(KeeperTest, ItsEndRunsWorkNoMoreThanOnce) {
   std::atomic<bool> ending{false};
   std::atomic<int> runs{0};
   {
-    Keeper keeper;
+    Keeper keeper{reactor, GetParam()};
     for (int i = 0; i < 2; ++i) {
       keeper.schedule(now(), [&]() -> std::optional<Instant> {
         if (ending) ++runs;
@@ -285,11 +308,11 @@ TEST(Keeper, ItsEndRunsWorkNoMoreThanOnce) {
 }
 
 // Many threads may schedule and cancel at once: what was not cancelled runs, each once.
-TEST(Keeper, IsThreadSafe) {
+TEST_P(KeeperTest, IsThreadSafe) {
   constexpr int threads = 4, each = 200;
   std::atomic<int> ran{0}, cancelled_ran{0};
   {
-    Keeper keeper;
+    Keeper keeper{reactor, GetParam()};
     std::vector<std::thread> running;
     for (int thread = 0; thread < threads; ++thread) {
       running.emplace_back([&] {
@@ -311,37 +334,6 @@ TEST(Keeper, IsThreadSafe) {
   }
   EXPECT_EQ(ran, threads * each);
   EXPECT_EQ(cancelled_ran, 0);
-}
-
-// A child of fork() has none of its parent's work, and its keeper works for itself; the parent's goes on undisturbed.
-TEST(Keeper, AChildStartsAnew) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "ThreadSanitizer allows no thread in the child of a process with threads";
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-  GTEST_SKIP() << "ThreadSanitizer allows no thread in the child of a process with threads";
-#endif
-#endif
-  Log log;
-  Keeper keeper;
-  const auto parents = keeper.schedule(now() + 1h, noting(log, 1));
-  // A thread that is just starting, when its process forks, may leave the address sanitizer locked in the child.
-  std::promise<void> started;
-  keeper.schedule(now(), [&]() -> std::optional<Instant> {
-    started.set_value();
-    return std::nullopt;
-  });
-  started.get_future().wait();
-  const ChildProcess child{[&] {
-    keeper.cancel(parents);
-    keeper.schedule(now(), noting(log, 2));
-    const bool ran = eventually(limit, [&] { return log.has(1); });
-    return ran && log.numbers() == std::vector{2} ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(limit), exited(0));
-  keeper.schedule(now(), noting(log, 3));
-  EXPECT_TRUE(eventually(limit, [&] { return log.has(1); }));
-  EXPECT_THAT(log.numbers(), ElementsAre(3));
 }
 
 }  // namespace

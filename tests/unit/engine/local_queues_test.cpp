@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -22,7 +20,6 @@
 #include "engine/session.hpp"
 #include "engine/tenure.hpp"
 #include "support/eventually.hpp"
-#include "support/process.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -30,9 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 using protocol::Instant;
 using protocol::Key;
-using redismutex::testing::ChildProcess;
 using redismutex::testing::eventually;
-using redismutex::testing::exited;
 using Kind = LocalQueues::Turn::Kind;
 using Ticket = LocalQueues::Ticket;
 using Turn = LocalQueues::Turn;
@@ -262,37 +257,6 @@ TEST_F(LocalQueuesTest, TheKeyOfTheOneInsideIsWatched) {
   tenure->end();
   LocalQueues::leave(inside.ticket);
   LocalQueues::leave(next.turn().ticket);
-}
-
-// ---- fork -----------------------------------------------------------------------------------------------------------
-
-// A child has none of its parent's threads, so its lines are empty; the parent's are as they were.
-TEST_F(LocalQueuesTest, AChildStartsWithEmptyLines) {
-  const Turn inside = enter(key);
-  Waiter next(queues, key);
-  const ChildProcess child{[&] {
-    const bool was_empty = is_empty();
-    const Turn own = queues.enter(key, in(0ms), {}, [] {});
-    LocalQueues::leave(inside.ticket);  // the parent's: not known here
-    return was_empty && own.kind == Kind::first && !is_empty() ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(limit), exited(0));
-  EXPECT_FALSE(next.has_turn());
-  LocalQueues::leave(inside.ticket);
-  LocalQueues::leave(next.turn().ticket);
-}
-
-// The child is alone in a line that nobody else knows: its wait ends with its time.
-TEST_F(LocalQueuesTest, AForkWhileInLine) {
-  const Turn inside = enter(key);
-  pid_t child = -1;
-  const Turn turn = queues.enter(key, in(20ms), {}, [&child] { child = ::fork(); });
-  if (child == 0) ::_exit(turn.kind == Kind::timed_out && is_empty() ? 0 : 1);
-  EXPECT_EQ(turn.kind, Kind::timed_out);
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
-  LocalQueues::leave(inside.ticket);
 }
 
 // ---- many -----------------------------------------------------------------------------------------------------------

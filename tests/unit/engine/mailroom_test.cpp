@@ -11,7 +11,6 @@
 
 #include "engine/clock.hpp"
 #include "engine/entropy.hpp"
-#include "support/process.hpp"
 #include "unit/net/waiter.hpp"
 
 namespace redismutex::engine {
@@ -22,10 +21,12 @@ using net::limit;
 using net::Link;
 using protocol::Key;
 using protocol::OwnerId;
-using redismutex::testing::ChildProcess;
-using redismutex::testing::exited;
 
 net::Deadline in(std::chrono::milliseconds duration) { return std::chrono::steady_clock::now() + duration; }
+
+struct OpenBox : Mailroom::Box {
+  OpenBox(Mailroom& mailroom, const Key& key, const OwnerId& id) : Box{mailroom, key, id} { open(); }
+};
 
 class MailroomTest : public ::testing::Test {
  protected:
@@ -42,25 +43,13 @@ class MailroomTest : public ::testing::Test {
 
   static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.first && !mail.changed; }
 
-  std::string message(const std::string& rest = "1000 1700000000 5 7") const { return id.text() + ' ' + rest; }
+  std::string message(const std::string& rest = "1000 1700000000 5 7") const { return std::string{id.text()} + ' ' + rest; }
 };
-
-// A child's mailroom is empty: the parent's boxes are of threads that are not there.
-TEST_F(MailroomTest, AChildHasNoBoxes) {
-  Mailroom::Box parents{mailroom, key, id};
-  const ChildProcess child{[&] {
-    mailroom.deliver(message());
-    mailroom.all_changed();
-    return is_empty(look_into(parents)) ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(limit), exited(0));
-  EXPECT_TRUE(is_empty(look_into(parents)));
-}
 
 // ---- what comes before somebody waits -------------------------------------------------------------------------------
 
 TEST_F(MailroomTest, AGrantLiesInTheBoxUntilSomebodyLooks) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   const auto before = now();
   mailroom.deliver(message());
   const auto after = now();
@@ -78,10 +67,10 @@ TEST_F(MailroomTest, AGrantLiesInTheBoxUntilSomebodyLooks) {
 TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
   const Key other_key{"other key"};
   const OwnerId other_id = new_owner_id({});
-  Mailroom::Box ours{mailroom, key, id};
-  Mailroom::Box same_key{mailroom, key, other_id};
+  OpenBox ours{mailroom, key, id};
+  OpenBox same_key{mailroom, key, other_id};
   const OwnerId third_id = new_owner_id({});
-  Mailroom::Box elsewhere{mailroom, other_key, third_id};
+  OpenBox elsewhere{mailroom, other_key, third_id};
   const auto all_empty_but = [&](std::vector<Mailroom::Box*> rest) {
     return std::all_of(rest.begin(), rest.end(), [&](Mailroom::Box* box) { return is_empty(look_into(*box)); });
   };
@@ -96,7 +85,7 @@ TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
   EXPECT_TRUE(all_empty_but({&elsewhere}));
 
   mailroom.key_changed("no key of ours");
-  mailroom.deliver(new_owner_id({}).text() + " 1000 1700000000 5 7");
+  mailroom.deliver(std::string{new_owner_id({}).text()} + " 1000 1700000000 5 7");
   EXPECT_TRUE(all_empty_but({&ours, &same_key, &elsewhere}));
 
   mailroom.all_changed();
@@ -104,7 +93,7 @@ TEST_F(MailroomTest, GrantsGoByIdAndChangesByKey) {
 }
 
 TEST_F(MailroomTest, AGrantAndAChangeComeTogether) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   mailroom.key_changed("key");
   mailroom.deliver(message());
   const Mailroom::Mail mail = look_into(box);
@@ -114,14 +103,14 @@ TEST_F(MailroomTest, AGrantAndAChangeComeTogether) {
 
 // Nobody is ahead any more: that is told with the lease that the present owner may have left.
 TEST_F(MailroomTest, ThatAWaiterIsFirstLiesInTheBox) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   mailroom.deliver(message("first 1000"));
   const Mailroom::Mail mail = look_into(box);
   EXPECT_EQ(mail.first, 1000ms);
   EXPECT_FALSE(mail.grant);
   EXPECT_FALSE(mail.changed);
   EXPECT_TRUE(is_empty(look_into(box))) << "it was taken out";
-  mailroom.deliver(new_owner_id({}).text() + " first 1000");
+  mailroom.deliver(std::string{new_owner_id({}).text()} + " first 1000");
   EXPECT_TRUE(is_empty(look_into(box))) << "another waiter's";
   mailroom.deliver(message("first 0"));
   mailroom.deliver(message());
@@ -132,16 +121,16 @@ TEST_F(MailroomTest, ThatAWaiterIsFirstLiesInTheBox) {
 
 // Nobody is there any more: nothing happens.
 TEST_F(MailroomTest, MailForAClosedBoxIsDropped) {
-  { const Mailroom::Box box{mailroom, key, id}; }
+  { const OpenBox box{mailroom, key, id}; }
   mailroom.deliver(message());
   mailroom.key_changed("key");
-  Mailroom::Box again{mailroom, key, id};
+  OpenBox again{mailroom, key, id};
   EXPECT_TRUE(is_empty(look_into(again)));
 }
 
 // Anybody with the right to publish can send anything to the channel.
 TEST_F(MailroomTest, WhatIsNoGrantIsIgnored) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   for (const std::string rest : {"",
                                  "1000",
                                  "1000 1",
@@ -212,8 +201,8 @@ class Addressee {
 
 TEST_F(MailroomTest, AGrantWakesTheOneItIsFor) {
   const OwnerId other_id = new_owner_id({});
-  Mailroom::Box box{mailroom, key, id};
-  Mailroom::Box other_box{mailroom, key, other_id};
+  OpenBox box{mailroom, key, id};
+  OpenBox other_box{mailroom, key, other_id};
   Addressee other{mailroom, other_box, linked.link};
   Addressee addressee{mailroom, box, linked.link};
   mailroom.deliver(message());
@@ -226,7 +215,7 @@ TEST_F(MailroomTest, AGrantWakesTheOneItIsFor) {
 }
 
 TEST_F(MailroomTest, ThatAWaiterIsFirstWakesIt) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   Addressee addressee{mailroom, box, linked.link};
   mailroom.deliver(message("first 1000"));
   EXPECT_EQ(addressee.how(), Link::Waited::done);
@@ -234,7 +223,7 @@ TEST_F(MailroomTest, ThatAWaiterIsFirstWakesIt) {
 }
 
 TEST_F(MailroomTest, WaitingEndsAtTheDeadline) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   const auto deadline = in(20ms);
   Addressee addressee{mailroom, box, linked.link, {}, deadline};
   EXPECT_EQ(addressee.how(), Link::Waited::timed_out);
@@ -245,7 +234,7 @@ TEST_F(MailroomTest, WaitingEndsAtTheDeadline) {
 }
 
 TEST_F(MailroomTest, WaitingIsStopped) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   std::stop_source stop;
   Addressee addressee{mailroom, box, linked.link, stop.get_token()};
   stop.request_stop();
@@ -254,7 +243,7 @@ TEST_F(MailroomTest, WaitingIsStopped) {
 }
 
 TEST_F(MailroomTest, WaitingEndsWithTheLink) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   Addressee addressee{mailroom, box, linked.link};
   linked.peer.close();
   EXPECT_EQ(addressee.how(), Link::Waited::broken);
@@ -263,7 +252,7 @@ TEST_F(MailroomTest, WaitingEndsWithTheLink) {
 
 // What lies in the box is had even if the link is broken already.
 TEST_F(MailroomTest, MailThatCameBeforeTheLinkBroke) {
-  Mailroom::Box box{mailroom, key, id};
+  OpenBox box{mailroom, key, id};
   mailroom.deliver(message());
   linked.link.fail({net::Failure::Kind::unreachable, "for this test"});
   EXPECT_TRUE(look_into(box).grant);
@@ -273,7 +262,7 @@ TEST_F(MailroomTest, MailThatCameBeforeTheLinkBroke) {
 TEST_F(MailroomTest, DeliveriesAtAnyMoment) {
   constexpr int rounds = 300;
   for (int i = 0; i < rounds; ++i) {
-    Mailroom::Box box{mailroom, key, id};
+    OpenBox box{mailroom, key, id};
     std::stop_source stop;
     const std::jthread postman{[&] {
       mailroom.deliver(message());

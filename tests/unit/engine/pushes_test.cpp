@@ -9,17 +9,11 @@
 #include <chrono>
 #include <string>
 
-#include "support/channel.hpp"
-#include "support/process.hpp"
-
 namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
 using net::Greeting;
-using redismutex::testing::Channel;
-using redismutex::testing::ChildProcess;
-using redismutex::testing::exited;
 using ::testing::MatchesRegex;
 using Next = Pushes::Next;
 
@@ -94,25 +88,6 @@ TEST(Pushes, AnOldConnectionDoesNotMatter) {
   EXPECT_EQ(pushes.tracked(7, noperm), Next::go_on);
   open(pushes, 7);
   expect_wanted(pushes, 8, "SSUBSCRIBE", true);
-}
-
-// A child that listened to its parent's channel would be woken in its place.
-TEST(Pushes, AChildBeginsAnew) {
-  Pushes pushes;
-  pushes.begin(7, redis_6);
-  open(pushes, 7);
-  Channel from_child;
-  const ChildProcess child{[&] {
-    if (!pushes.incomplete(7)) return 1;
-    from_child.send(pushes.mailbox());
-    pushes.begin(8, redis_7);
-    return pushes.wanted(8).subscribe == "SSUBSCRIBE" ? 0 : 1;
-  }};
-  EXPECT_EQ(child.wait(10s), exited(0));
-  const auto childs = from_child.receive(10s);
-  ASSERT_TRUE(childs);
-  EXPECT_NE(childs->substr(1), pushes.mailbox().substr(1));
-  EXPECT_FALSE(pushes.incomplete(7));
 }
 
 // ---- refusals -------------------------------------------------------------------------------------------------------

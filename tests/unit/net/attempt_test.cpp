@@ -120,10 +120,11 @@ TEST_F(AttemptTest, HandsOverWhatCameBehind) {
   peer.send(std::string{greeting} + ">2\r\n+news\r\n+bet");
   EXPECT_FALSE(awaited(attempt));
   ASSERT_TRUE(std::holds_alternative<LoggedIn>(*last));
-  Wire::Received received;
-  std::get<LoggedIn>(*last).wire.received("ter\r\n", received);
-  ASSERT_EQ(received.pushes.size(), 1U);
-  EXPECT_EQ((*received.pushes[0])[1].text(), "better");
+  Calls over;
+  std::vector<Reply> pushes;
+  std::get<LoggedIn>(*last).wire.received("ter\r\n", over, pushes);
+  ASSERT_EQ(pushes.size(), 1U);
+  EXPECT_EQ((*pushes[0])[1].text(), "better");
 }
 
 TEST_F(AttemptTest, EndsWithItsLimit) {

@@ -1,7 +1,6 @@
 #include "net/fork.hpp"
 
 #include <fcntl.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,12 +8,9 @@
 #include <array>
 #include <functional>
 #include <future>
-#include <memory>
 #include <optional>
-#include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "net/socket.hpp"
 #include "support/process.hpp"
@@ -25,23 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using redismutex::testing::ChildProcess;
 using redismutex::testing::exited;
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using Calls = std::vector<std::string>;
-
-class Member final : private ForkAware {
- public:
-  Member(std::string name, Calls& calls) : name_{std::move(name)}, calls_{calls} { register_for_fork(); }
-  ~Member() { unregister_for_fork(); }
-
- private:
-  void before_fork() noexcept override { calls_.push_back(name_ + " before"); }
-  void after_fork_in_parent() noexcept override { calls_.push_back(name_ + " in parent"); }
-  void after_fork_in_child() noexcept override { calls_.push_back(name_ + " in child"); }
-
-  const std::string name_;
-  Calls& calls_;
-};
 
 /// Forks, and whether `holds()` in the child.
 bool in_child(const std::function<bool()>& holds) {
@@ -49,28 +28,8 @@ bool in_child(const std::function<bool()>& holds) {
   return child.wait(10s) == exited(0);
 }
 
-// Every member's hooks run around a fork: all are prepared before it, and all hear of it on each side.
-TEST(Fork, CallsTheHooksOfAllMembers) {
-  Calls calls;
-  const Member a{"a", calls}, b{"b", calls};
-  EXPECT_TRUE(in_child([&] { return calls == Calls{"a before", "b before", "a in child", "b in child"}; }));
-  EXPECT_THAT(calls, ElementsAre("a before", "b before", "a in parent", "b in parent"));
-}
-
-// Who has unregistered is called no more.
-TEST(Fork, ForgetsMembersThatHaveGone) {
-  Calls gone_calls, calls;
-  auto gone = std::make_unique<Member>("gone", gone_calls);
-  const Member stays{"stays", calls};
-  gone.reset();
-  EXPECT_TRUE(in_child([&] { return calls == Calls{"stays before", "stays in child"}; }));
-  EXPECT_THAT(gone_calls, IsEmpty());
-}
-
 // The generation tells a child from its parent, and a grandchild from both; the parent's own stays as it was.
 TEST(Fork, AGenerationChangesInTheChild) {
-  Calls calls;
-  const Member member{"member", calls};
   const auto parents = fork_generation();
   EXPECT_TRUE(in_child([&] {
     const auto childs = fork_generation();
@@ -111,8 +70,6 @@ TEST(Fork, AChildHasNoneOfItsParentsSockets) {
 
 // A fork waits for a thread that holds it off, from its first such call to its last; and both sides can hold off another.
 TEST(Fork, WaitsForThoseWhoHoldItOff) {
-  Calls calls;
-  const Member member{"member", calls};  // or nothing would be done about forks
   std::promise<void> held, let_go;
   std::thread holder{[&] {
     const HoldsOffFork outer;
@@ -136,8 +93,6 @@ TEST(Fork, WaitsForThoseWhoHoldItOff) {
 
 // A fork waits for what takes its time, but not for long.
 TEST(Fork, IsHeldUpForAWhile) {
-  Calls calls;
-  const Member member{"member", calls};
   std::promise<void> held, let_go;
   std::thread holder{[&] {
     const DelaysFork look_up;
@@ -153,17 +108,6 @@ TEST(Fork, IsHeldUpForAWhile) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, 100ms);
   let_go.set_value();
   holder.join();
-}
-
-// A child can have members of its own: the registry's lock is free there.
-TEST(Fork, AChildMayRegisterMembers) {
-  Calls calls;
-  const Member member{"member", calls};
-  EXPECT_TRUE(in_child([&] {
-    Calls childs;
-    const Member another{"another", childs};
-    return in_child([&] { return childs == Calls{"another before", "another in child"}; });
-  }));
 }
 
 }  // namespace

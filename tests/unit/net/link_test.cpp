@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +24,6 @@ using namespace std::string_literals;
 using namespace std::string_view_literals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Optional;
 using Waited = Link::Waited;
 
 /// Gives its reader `first` bytes at first and then `later` at a time, however many have arrived.
@@ -60,7 +58,7 @@ struct Outcome {
 };
 
 Outcome answer_to(Linked& linked, std::string_view bytes) {
-  Call call;
+  Request call;
   send(linked.link, call, "PING");
   linked.peer.send(bytes);
   const Waited waited = linked.link.wait(call, far(), {});
@@ -84,7 +82,7 @@ TEST(Link, WritesLongArgumentsWhole) {
   Linked linked;
   const std::string key(2'000'000, 'k');
   const std::array command{"EVAL"sv, std::string_view{key}};
-  Call call;
+  Request call;
   linked.link.send({{&call, command}});
   std::thread reader{[&] { EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done); }};
   EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("EVAL", key)));
@@ -112,7 +110,7 @@ class Counted final : public Stream {
   std::atomic<int>& writes_;
 };
 
-/// A link that has just completed the calls of a crowd.
+/// A link that has just completed the calls of a crowd, whose threads are about to ask again.
 struct Crowd : ::testing::Test {
   static constexpr int size = 10;
 
@@ -120,48 +118,52 @@ struct Crowd : ::testing::Test {
   Linked linked{{.wrap = [this](auto stream) { return std::make_unique<Counted>(std::move(stream), writes); }}};
 
   Crowd() {
-    std::array<Call, size> calls;
-    for (Call& call : calls) send(linked.link, call, "PING");
+    Burst calls{size};
+    for (BlockingCall& call : calls) send(linked.link, call, "PING");
     std::string replies;
     for (int i = 0; i < size; ++i) {
       EXPECT_TRUE(linked.peer.receive());
       replies += "+PONG\r\n";
     }
     linked.peer.send(replies);
-    linked.link.take_in_arrived();
-    for (const Call& call : calls) EXPECT_TRUE(linked.link.has_reply(call));
+    for (BlockingCall& call : calls) EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
     writes = 0;
   }
 };
 
 // What those send who were woken together goes out together, with the first who waits for an answer.
 TEST_F(Crowd, SendsTogether) {
-  std::array<Call, 3> calls;
-  for (Call& call : calls) send(linked.link, call, "PING");
+  Burst calls{3};
+  for (BlockingCall& call : calls) send(linked.link, call, "PING");
   EXPECT_EQ(writes, 0);
   linked.peer.send("+1\r\n+2\r\n+3\r\n");
-  for (Call& call : calls) EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  for (BlockingCall& call : calls) EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
   EXPECT_EQ(writes, 1);
-  for (std::size_t i = 0; i < calls.size(); ++i) EXPECT_TRUE(linked.peer.receive());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(linked.peer.receive());
 
-  Call alone;  // and afterwards each for itself
+  Request alone;  // and afterwards each for itself
   send(linked.link, alone, "PING");
   EXPECT_EQ(writes, 2);
 }
 
-// Who does not wait sends it off, and so does who waits no longer.
+// A call that nobody waits for goes out at once, where nobody reads.
 TEST_F(Crowd, LeavesNothingUnsent) {
-  Call posted;
+  Posted posted;
   send(linked.link, posted, "POSTED");
-  linked.link.flush();
   EXPECT_EQ(writes, 1);
+  linked.link.withdraw(posted);
 }
 
+// And so does what was left to a reader who then gives up.
 TEST_F(Crowd, WhoGivesUpHasSentAllTheSame) {
-  Call call;
+  Request call;
+  Posted posted;
   send(linked.link, call, "GIVEN UP");
+  send(linked.link, posted, "POSTED");
+  EXPECT_EQ(writes, 0);
   EXPECT_EQ(linked.link.wait(call, Deadline{}, {}), Waited::timed_out);
   EXPECT_EQ(writes, 1);
+  linked.link.withdraw(posted);
 }
 
 // ---- in ----
@@ -212,11 +214,11 @@ TEST(Link, SurvivesEveryCut) {
       std::vector<std::string> pushed, replied;
       Linked linked{{.on_push = [&](ReplyView push) { pushed.push_back(shown(push)); },
                      .wrap = [&](auto stream) { return std::make_unique<Sliced>(std::move(stream), first, later); }}};
-      std::array<Call, 4> calls;
-      for (Call& call : calls) send(linked.link, call, "PING");
+      Burst calls{4};
+      for (BlockingCall& call : calls) send(linked.link, call, "PING");
       linked.peer.send(wire);
       const std::stop_source never;
-      for (Call& call : calls) {
+      for (BlockingCall& call : calls) {
         ASSERT_EQ(linked.link.wait(call, far(), polls ? never.get_token() : std::stop_token{}), Waited::done) << cut;
         replied.push_back(shown(call.reply()));
       }
@@ -229,8 +231,8 @@ TEST(Link, SurvivesEveryCut) {
 // Several replies in one read complete their calls in the order of the commands, in whatever order they are waited for.
 TEST(Link, SeveralRepliesInOneReadGoToTheirCalls) {
   Linked linked;
-  std::array<Call, 3> calls;
-  for (Call& call : calls) send(linked.link, call, "PING");
+  Burst calls{3};
+  for (BlockingCall& call : calls) send(linked.link, call, "PING");
   linked.peer.send(":0\r\n:1\r\n:2\r\n");
   for (const std::size_t i : {2U, 0U, 1U}) {
     ASSERT_EQ(linked.link.wait(calls[i], far(), {}), Waited::done);
@@ -242,48 +244,53 @@ TEST(Link, SeveralRepliesInOneReadGoToTheirCalls) {
 TEST(Link, DropsTheReplyThatNobodyWantsToHear) {
   Linked linked;
   const std::array<std::string_view, 1> load{"LOAD"}, run{"RUN"};
-  Call call;
+  Request call;
   linked.link.send({{nullptr, load}, {&call, run}});
-  EXPECT_FALSE(linked.link.has_answered(1));
   linked.peer.send("+loaded\r\n+ran\r\n");
   ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
   EXPECT_EQ(shown(call.reply()), "+ran");
-  EXPECT_TRUE(linked.link.has_answered(2));
-  EXPECT_FALSE(linked.link.has_answered(3));
 }
 
-// What was sent along with the login is still on its way, in part: its answer is none to a caller.
-TEST(Link, HasServedWhenSomethingIsAnsweredAfterTheLogin) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-  Peer peer{Descriptor{ends[1]}};
+/// As a login leaves it: one command answered, one in flight, and half of that one's answer read.
+Wire wire_after_login() {
   Wire wire;
-  wire.submit(nullptr, std::array<std::string_view, 1>{"NAME"}, far());
-  Link link{{std::make_unique<PlainStream>(Socket{Descriptor{ends[0]}}, limit), std::move(wire), {.client_id = 7}},
-            limit,
-            [](ReplyView) {}};
-  Call call;
-  EXPECT_EQ(link.greeting().client_id, 7);
-  EXPECT_FALSE(link.has_served());
-  send(link, call, "PING");
-  EXPECT_THAT(peer.receive(), Optional(ElementsAre("NAME")));
-  EXPECT_THAT(peer.receive(), Optional(ElementsAre("PING")));
-  peer.send("+named\r\n");
-  link.take_in_arrived();
-  EXPECT_TRUE(link.has_answered(1));
-  EXPECT_FALSE(link.has_served());
-  peer.send("+pong\r\n");
-  ASSERT_EQ(link.wait(call, far(), {}), Waited::done);
+  Call greeted;
+  Calls over;
+  std::vector<Reply> pushes;
+  const std::array hello{"HELLO"sv}, name{"NAME"sv};
+  wire.submit(&greeted, hello, far());
+  wire.sent(wire.outgoing().size());
+  wire.submit(nullptr, name, far());
+  wire.received("+hello\r\n+na", over, pushes);
+  return wire;
+}
+
+// A link goes on where the login has stopped. Answers to the login, and to what is sent along with it, are none to a caller.
+TEST(Link, GoesOnWhereTheLoginHasStopped) {
+  Greeting greeting;
+  greeting.client_id = 7;
+  Linked linked{{.greeting = greeting, .wire = wire_after_login}};
+  EXPECT_EQ(linked.link.greeting().client_id, 7);
+  EXPECT_THAT(linked.peer.receive(), ::testing::Optional(ElementsAre("NAME")));
+  linked.peer.send("med\r\n");
+  Request early;
+  send(linked.link, early, "EARLY");
+  EXPECT_EQ(linked.link.wait(early, std::chrono::steady_clock::now() + 20ms, {}), Waited::timed_out);
+  EXPECT_FALSE(linked.link.has_served());
+  Request call;
+  send(linked.link, call, "PING");
+  linked.peer.send("+early\r\n+pong\r\n");
+  ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
   EXPECT_EQ(shown(call.reply()), "+pong");
-  EXPECT_TRUE(link.has_served());
+  EXPECT_TRUE(linked.link.has_served());
 }
 
 // In RESP3 nothing answers a SUBSCRIBE but the push that confirms it: that is its reply. A refusal comes as any other.
 TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
   std::vector<std::string> pushed;
   Linked linked{{.on_push = [&](ReplyView push) { pushed.push_back(shown(push)); }}};
-  std::array<Call, 3> calls;
-  for (Call& call : calls) send(linked.link, call, "SUBSCRIBE");
+  Burst calls{3};
+  for (BlockingCall& call : calls) send(linked.link, call, "SUBSCRIBE");
   linked.peer.send(
       ">3\r\n$7\r\nmessage\r\n+c\r\n+early\r\n"
       ">3\r\n$9\r\nsubscribe\r\n+c\r\n:1\r\n"
@@ -291,36 +298,12 @@ TEST(Link, TheConfirmationOfASubscriptionIsItsReply) {
       "-NOPERM no such channel for you\r\n"
       "+OK\r\n");
   std::vector<std::string> replies;
-  for (Call& call : calls) {
+  for (BlockingCall& call : calls) {
     ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
     replies.push_back(shown(call.reply()));
   }
   EXPECT_THAT(replies, ElementsAre("push('subscribe' +c 1)", "-NOPERM no such channel for you", "+OK"));
   EXPECT_THAT(pushed, ElementsAre("push('message' +c +early)", "push('message' +c +text)"));
-}
-
-// A caller may send and look later, without waiting, whether the reply has come; or never, and then it is dropped.
-TEST(Link, TakesInWhatHasArrivedForCallsThatNobodyWaitsFor) {
-  Linked linked;
-  auto forgotten = std::make_unique<Call>();
-  Call call;
-  send(linked.link, *forgotten, "FORGOTTEN");
-  send(linked.link, call, "PING");
-  linked.link.take_in_arrived();
-  EXPECT_FALSE(linked.link.has_reply(call));
-  forgotten.reset();
-  linked.peer.send("+forgotten\r\n+OK\r\n");
-  linked.link.take_in_arrived();
-  ASSERT_TRUE(linked.link.has_reply(call));
-  EXPECT_EQ(shown(call.reply()), "+OK");
-
-  Call lost;
-  send(linked.link, lost, "LOST");
-  linked.peer.close();
-  linked.link.take_in_arrived();
-  EXPECT_TRUE(linked.link.broken());
-  EXPECT_FALSE(linked.link.has_reply(lost));
-  linked.link.take_in_arrived();
 }
 
 // Links can be told apart, also one that comes to lie where another was.
@@ -341,7 +324,7 @@ TEST(Link, ACloseInsideAReplyBreaksIt) {
   constexpr auto reply = "*2\r\n$3\r\nabc\r\n:1\r\n"sv;
   for (std::size_t size = 0; size < reply.size(); ++size) {
     Linked linked;
-    Call call;
+    Request call;
     send(linked.link, call, "PING");
     linked.peer.receive();
     linked.peer.send(reply.substr(0, size));
@@ -355,8 +338,8 @@ TEST(Link, ACloseInsideAReplyBreaksIt) {
 // A close behind a reply leaves that reply good, and breaks the calls after it.
 TEST(Link, ACloseBetweenRepliesBreaksTheRest) {
   Linked linked;
-  std::array<Call, 3> calls;
-  for (Call& call : calls) {
+  Burst calls{3};
+  for (BlockingCall& call : calls) {
     send(linked.link, call, "PING");
     linked.peer.receive();
   }
@@ -373,7 +356,7 @@ TEST(Link, AWriteErrorBreaksTheCallsNowAndLater) {
   Linked linked;
   linked.peer.close();
   for (int i = 0; i < 3; ++i) {
-    Call call;
+    Request call;
     send(linked.link, call, "PING");
     EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
     EXPECT_TRUE(linked.link.broken());
@@ -385,7 +368,7 @@ TEST(Link, AWriteErrorBreaksTheCallsNowAndLater) {
 // same, for the call in flight at that time.
 TEST(Link, WhatAPeerSaidBeforeItClosedIsHeard) {
   Linked linked;
-  Call first, second;
+  Request first, second;
   send(linked.link, first, "FIRST");
   linked.peer.receive();
   linked.peer.send("-ERR max number of clients reached\r\n");
@@ -399,22 +382,22 @@ TEST(Link, WhatAPeerSaidBeforeItClosedIsHeard) {
 // A peer that reads nothing breaks the link when the command's time is up, and so does one that lets too much wait.
 TEST(Link, APeerThatTakesNoDataBreaksIt) {
   Linked slow{{.reply_timeout = 20ms}};
-  Call call;
+  Request call;
   send(slow.link, call, std::string(2'000'000, 'x'));
   EXPECT_EQ(slow.link.wait(call, far(), {}), Waited::broken);
   EXPECT_THAT(slow.link.failure().text, HasSubstr("takes no more data"));
 
   Linked flooded;
-  std::array<Call, 2> calls;
-  for (Call& each : calls) send(flooded.link, each, std::string(Link::max_unsent_size, 'x'));
-  for (Call& each : calls) EXPECT_EQ(flooded.link.wait(each, far(), {}), Waited::broken);
+  Burst calls{2};
+  for (BlockingCall& each : calls) send(flooded.link, each, std::string(Link::max_unsent_size, 'x'));
+  for (BlockingCall& each : calls) EXPECT_EQ(flooded.link.wait(each, far(), {}), Waited::broken);
   EXPECT_THAT(flooded.link.failure().text, HasSubstr("takes no more data"));
 }
 
 // After a failure nothing more is written: the peer sees what was sent before, and then the end.
 TEST(Link, SendsNothingAfterAFailure) {
   Linked linked;
-  Call before, after;
+  Request before, after;
   send(linked.link, before, "BEFORE");
   linked.link.fail({Failure::Kind::unreachable, "on purpose"});
   linked.link.fail({Failure::Kind::unusable, "too late to be the reason"});
@@ -448,7 +431,7 @@ struct Flooded {
 
 Flooded flood(std::string_view header, std::string_view chunk) {
   Linked linked;
-  Call call;
+  Request call;
   send(linked.link, call, "PING");
   std::atomic<std::size_t> taken{0};
   std::thread peer{[&] {
@@ -504,7 +487,7 @@ TEST(Link, AnEndlesslyNestedReplyBreaksIt) {
 // while an event is waited for, or behind the one reply that was asked for.
 TEST(Link, AnUnaskedReplyBreaksIt) {
   Linked idle;
-  Event event;
+  Caller event;
   idle.peer.send("+OK\r\n");
   EXPECT_EQ(idle.link.wait(event, far(), {}), Waited::broken);
   EXPECT_EQ(idle.link.failure().kind, Failure::Kind::unusable);

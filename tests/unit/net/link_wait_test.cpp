@@ -39,7 +39,7 @@ using Waited = Link::Waited;
 // and the next call gets its own.
 TEST(LinkWait, ALateReplyIsDropped) {
   Linked linked;
-  Call late, next;
+  Request late, next;
   send(linked.link, late, "LATE");
   const Stopwatch watch;
   EXPECT_EQ(linked.link.wait(late, steady_clock::now() + 5ms, {}), Waited::timed_out);
@@ -50,23 +50,22 @@ TEST(LinkWait, ALateReplyIsDropped) {
   linked.peer.send("+late\r\n+next\r\n");
   ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
   EXPECT_EQ(shown(next.reply()), "+next");
-  EXPECT_TRUE(linked.link.has_answered(2));
 }
 
-// On a unix socket the server's reading of the command wakes who sleeps in recv(); in poll() the thread sleeps once, until the
+// On a unix socket the server's reading of the command would wake a thread that sleeps in recv(). A caller sleeps once, until the
 // answer is there.
-TEST(LinkWait, WhoSleepsInPollIsNotWokenByTheServersReading) {
+TEST(LinkWait, ACallerIsNotWokenByTheServersReading) {
   constexpr int rounds = 5;  // the least counts: there may be other reasons to sleep
   long least = rounds;
   for (int round = 0; round < rounds; ++round) {
     Linked linked;
-    Call call;
+    Request call;
     send(linked.link, call, "PING");
     long slept = 0;
     Waiter waiter{[&] {
       rusage before{}, after{};
       ::getrusage(RUSAGE_THREAD, &before);
-      const Waited waited = linked.link.wait(call, far(), {}, Link::Sleep::in_poll);
+      const Waited waited = linked.link.wait(call, far(), {});
       ::getrusage(RUSAGE_THREAD, &after);
       slept = after.ru_nvcsw - before.ru_nvcsw;
       return waited;
@@ -81,24 +80,31 @@ TEST(LinkWait, WhoSleepsInPollIsNotWokenByTheServersReading) {
   EXPECT_EQ(least, 1);
 }
 
-// A deadline that has passed already ends the wait at once; a reply that was read before is nevertheless delivered.
+// A deadline that has passed already ends the wait at once. A thread that gives up one of its calls gives up all; but a reply that
+// was read before is delivered nevertheless.
 TEST(LinkWait, APassedDeadlineEndsItUnlessTheReplyIsThere) {
   Linked linked;
-  std::array<Call, 3> calls;
-  for (Call& call : calls) send(linked.link, call, "PING");
   const Deadline passed = steady_clock::now() - 1s;
-  EXPECT_EQ(linked.link.wait(calls[0], passed, {}), Waited::timed_out);
-  linked.peer.send("+0\r\n+1\r\n+2\r\n");
-  ASSERT_EQ(linked.link.wait(calls[2], far(), {}), Waited::done);
-  ASSERT_EQ(linked.link.wait(calls[1], passed, {}), Waited::done);
+  {
+    Burst calls{2};
+    for (BlockingCall& call : calls) send(linked.link, call, "PING");
+    EXPECT_EQ(linked.link.wait(calls[0], passed, {}), Waited::timed_out);
+    EXPECT_EQ(linked.link.wait(calls[1], far(), {}), Waited::timed_out);
+  }
+  Burst calls{3};
+  for (BlockingCall& call : calls) send(linked.link, call, "PING");
+  linked.peer.send("+0\r\n+0\r\n+0\r\n+1\r\n");
+  ASSERT_EQ(linked.link.wait(calls[1], far(), {}), Waited::done);
+  ASSERT_EQ(linked.link.wait(calls[0], passed, {}), Waited::done);
+  EXPECT_EQ(linked.link.wait(calls[2], passed, {}), Waited::timed_out);
   EXPECT_EQ(shown(calls[1].reply()), "+1");
 }
 
 // A sleeper's deadline ends its wait while another thread goes on reading, and drops its reply.
 TEST(LinkWait, ASleepersDeadlineEndsItsWait) {
   Linked linked;
-  Caller leader{linked, "LEADER"};
-  Caller sleeper{linked, "SLEEPER", {}, steady_clock::now() + 20ms};
+  Asker leader{linked, "LEADER"};
+  Asker sleeper{linked, "SLEEPER", {}, steady_clock::now() + 20ms};
   EXPECT_EQ(sleeper.outcome(), Waited::timed_out);
   linked.peer.send("+leader\r\n+sleeper\r\n");
   EXPECT_EQ(leader.reply(), "+leader");
@@ -108,8 +114,8 @@ TEST(LinkWait, ASleepersDeadlineEndsItsWait) {
 // A leader's deadline ends its wait, and the next in line reads on.
 TEST(LinkWait, ALeadersDeadlineHandsTheReadingOver) {
   Linked linked;
-  Caller leader{linked, "LEADER", {}, steady_clock::now() + 20ms};
-  Caller sleeper{linked, "SLEEPER"};
+  Asker leader{linked, "LEADER", {}, steady_clock::now() + 20ms};
+  Asker sleeper{linked, "SLEEPER"};
   EXPECT_EQ(leader.outcome(), Waited::timed_out);
   linked.peer.send("+leader\r\n+sleeper\r\n");
   EXPECT_EQ(sleeper.reply(), "+sleeper");
@@ -121,7 +127,7 @@ TEST(LinkWait, ALeadersDeadlineHandsTheReadingOver) {
 TEST(LinkWait, ASlowReplyBreaksTheLinkForAll) {
   Linked linked{{.reply_timeout = 40ms}};
   const std::stop_source never;
-  Call first, second;
+  Request first, second;
   const Stopwatch watch;
   send(linked.link, first, "FIRST");
   send(linked.link, second, "SECOND");
@@ -140,7 +146,7 @@ TEST(LinkWait, ASlowReplyBreaksTheLinkForAll) {
 // The same for a call that can be stopped, whose leader polls.
 TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
   Linked linked{{.reply_timeout = 20ms}};
-  Call call;
+  Request call;
   std::stop_source never;
   send(linked.link, call, "PING");
   const Stopwatch watch;
@@ -150,13 +156,12 @@ TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
   EXPECT_THAT(linked.link.failure().text, HasSubstr("20 ms"));
 }
 
-// The command timeout counts from the sending, whatever else arrives meanwhile: after a late push the reader does not
-// sleep in recv() for the stream's whole timeout. (That is so long here that it can not be overlooked.)
+// The command timeout counts from the sending, whatever else arrives meanwhile.
 TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
-  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly, .on_push = [](ReplyView) {
+  Linked linked{{.reply_timeout = 60ms, .on_push = [](ReplyView) {
                    std::this_thread::sleep_for(30ms);
                  }}};  // it came late
-  Call call;
+  Request call;
   linked.peer.send(push);
   const Stopwatch watch;
   send(linked.link, call, "PING");
@@ -166,9 +171,9 @@ TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
 
 // The same for a thread that has slept for half of the time when it is handed the reading.
 TEST(LinkWait, ASleepBeforeReadingDoesNotProlongTheCommandTimeout) {
-  Linked linked{{.reply_timeout = 60ms, .stream_timeout = 2 * promptly}};
+  Linked linked{{.reply_timeout = 60ms}};
   const Stopwatch watch;
-  Call leaders, sleepers;
+  Request leaders, sleepers;
   send(linked.link, leaders, "LEADER");
   send(linked.link, sleepers, "SLEEPER");
   Waiter leader{[&] { return linked.link.wait(leaders, steady_clock::now() + 30ms, {}); }};
@@ -184,7 +189,7 @@ TEST(LinkWait, ManyWhoLeaveEarlyNoticeAHungServer) {
   const Stopwatch watch;
   Waited waited{};
   do {
-    Call call;
+    Request call;
     send(linked.link, call, "PING");
     waited = linked.link.wait(call, steady_clock::now() + 5ms, {});
   } while (waited == Waited::timed_out && watch.elapsed() < limit);
@@ -195,14 +200,14 @@ TEST(LinkWait, ManyWhoLeaveEarlyNoticeAHungServer) {
 
 // But an answer that has come, and waits to be read, is no sign of a hung server however old the command is.
 TEST(LinkWait, AnUnreadAnswerIsNoSignOfAHungServer) {
-  Linked linked{{.reply_timeout = 20ms, .stream_timeout = limit}};
-  Call late;
+  Linked linked{{.reply_timeout = 20ms}};
+  Request late;
   send(linked.link, late, "LATE");
   EXPECT_EQ(linked.link.wait(late, steady_clock::now() + 1ms, {}), Waited::timed_out);
   linked.peer.send("+late\r\n");
   const Stopwatch watch;
   while (watch.elapsed() < 25ms) std::this_thread::yield();
-  Call next;
+  Request next;
   send(linked.link, next, "NEXT");
   EXPECT_EQ(linked.link.wait(next, steady_clock::now() + 1ms, {}), Waited::timed_out);
   EXPECT_FALSE(linked.link.broken());
@@ -213,22 +218,22 @@ TEST(LinkWait, AnUnreadAnswerIsNoSignOfAHungServer) {
 /// More than a socket pair holds.
 const std::string long_word(2'000'000, 'x');
 
-// What the peer does not take goes out when it does, by whoever reads then. The sender's own limits end its wait.
+// What the peer does not take goes out when it does. The sender's own limits end its wait.
 TEST(LinkWait, ASenderToAFullSocketKeepsItsLimits) {
   Linked linked;
-  Call first, second;
+  Request first, second;
   const Stopwatch watch;
   send(linked.link, first, long_word);
   EXPECT_EQ(linked.link.wait(first, steady_clock::now() + 5ms, {}), Waited::timed_out);
-  send(linked.link, second, "SECOND");
   std::stop_source stop;
+  send(linked.link, second, "SECOND");
   Waiter stopped{[&] { return linked.link.wait(second, far(), stop.get_token()); }};
   stopped.until_asleep();
   stop.request_stop();
   EXPECT_EQ(stopped.outcome(), Waited::stopped);
   EXPECT_LT(watch.elapsed(), promptly);
 
-  Call third;
+  Request third;
   send(linked.link, third, "THIRD");
   Waiter waiter{[&] { return linked.link.wait(third, far(), {}); }};
   EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_word)));
@@ -239,33 +244,25 @@ TEST(LinkWait, ASenderToAFullSocketKeepsItsLimits) {
   EXPECT_EQ(shown(third.reply()), "+3");
 }
 
-// A thread whose own command is still in our hands does not go to sleep in recv(), where nobody could tell it to send the
-// rest; one that polls already is told to look out for room.
-TEST(LinkWait, ALeaderSendsTheRest) {
-  for (const bool polls : {false, true}) {
+// Nobody has to read for that, and nobody who reads already has to be told.
+TEST(LinkWait, TheRestGoesOutWhateverTheReaderDoes) {
+  for (const bool reads : {false, true}) {
     Linked linked;
-    const std::stop_source never;
-    Call leaders, others;
-    std::optional<Waiter> leader;
-    const auto lead = [&] {
-      leader.emplace([&] { return linked.link.wait(leaders, far(), polls ? never.get_token() : std::stop_token{}); });
-      leader->until_asleep();
-    };
-    if (polls) {
-      send(linked.link, leaders, "LEADER");
-      lead();
-      send(linked.link, others, long_word);
-    } else {
-      send(linked.link, others, long_word);
-      send(linked.link, leaders, "LEADER");
-      lead();
+    Request asked;
+    std::optional<Waiter> reader;
+    if (reads) {
+      send(linked.link, asked, "READER");
+      reader.emplace([&] { return linked.link.wait(asked, far(), {}); });
+      reader->until_asleep();
+      EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("READER")));
     }
-    const auto first = linked.peer.receive(), second = linked.peer.receive();
-    ASSERT_TRUE(first && second);
-    EXPECT_EQ(first->front() + second->front(), polls ? "LEADER" + long_word : long_word + "LEADER");
+    const std::array<std::string_view, 1> command{long_word};
+    linked.link.send({{nullptr, command}});
+    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_word)));
     linked.peer.send("+1\r\n+2\r\n");
-    EXPECT_EQ(leader->outcome(), Waited::done);
-    EXPECT_EQ(linked.link.wait(others, far(), {}), Waited::done);
+    if (reader) {
+      EXPECT_EQ(reader->outcome(), Waited::done);
+    }
   }
 }
 
@@ -276,13 +273,13 @@ TEST(LinkWait, AFiredTokenEndsItAtOnce) {
   Linked linked;
   std::stop_source source;
   source.request_stop();
-  Call call;
-  Event event;
+  Request call;
+  Caller event;
   send(linked.link, call, "PING");
   EXPECT_EQ(linked.link.wait(call, far(), source.get_token()), Waited::stopped);
   EXPECT_EQ(linked.link.wait(event, far(), source.get_token()), Waited::stopped);
   EXPECT_FALSE(linked.link.broken());
-  Call next;
+  Request next;
   send(linked.link, next, "NEXT");
   linked.peer.send("+dropped\r\n+next\r\n");
   ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
@@ -293,7 +290,7 @@ TEST(LinkWait, AFiredTokenEndsItAtOnce) {
 TEST(LinkWait, AStopEndsALeadersWait) {
   Linked linked;
   std::stop_source source;
-  Caller leader{linked, "LEADER", source.get_token()};
+  Asker leader{linked, "LEADER", source.get_token()};
   const Stopwatch watch;
   source.request_stop();
   EXPECT_EQ(leader.outcome(), Waited::stopped);
@@ -305,9 +302,9 @@ TEST(LinkWait, AStopEndsALeadersWait) {
 TEST(LinkWait, AStopEndsASleepersWait) {
   Linked linked;
   std::stop_source source;
-  Caller leader{linked, "LEADER"};
-  Caller sleeper{linked, "SLEEPER", source.get_token()};
-  Caller third{linked, "THIRD"};
+  Asker leader{linked, "LEADER"};
+  Asker sleeper{linked, "SLEEPER", source.get_token()};
+  Asker third{linked, "THIRD"};
   const Stopwatch watch;
   source.request_stop();
   EXPECT_EQ(sleeper.outcome(), Waited::stopped);
@@ -321,8 +318,8 @@ TEST(LinkWait, AStopEndsASleepersWait) {
 TEST(LinkWait, AStoppedLeaderHandsTheReadingOver) {
   Linked linked;
   std::stop_source source;
-  Caller leader{linked, "LEADER", source.get_token()};
-  Caller sleeper{linked, "SLEEPER"};
+  Asker leader{linked, "LEADER", source.get_token()};
+  Asker sleeper{linked, "SLEEPER"};
   source.request_stop();
   EXPECT_EQ(leader.outcome(), Waited::stopped);
   linked.peer.send("+leader\r\n+sleeper\r\n");
@@ -336,10 +333,10 @@ TEST(LinkWait, FailWakesLeaderAndSleepers) {
   for (const bool leader_polls : {false, true}) {
     Linked linked;
     std::stop_source never;
-    Event event;
-    Caller leader{linked, "LEADER", leader_polls ? never.get_token() : std::stop_token{}};
-    Caller first{linked, "FIRST"};
-    Caller second{linked, "SECOND", never.get_token()};
+    Caller event;
+    Asker leader{linked, "LEADER", leader_polls ? never.get_token() : std::stop_token{}};
+    Asker first{linked, "FIRST"};
+    Asker second{linked, "SECOND", never.get_token()};
     Waiter third{[&] { return linked.link.wait(event, far(), {}); }};
     third.until_asleep();
     const Stopwatch watch;
@@ -356,9 +353,9 @@ TEST(LinkWait, FailWakesLeaderAndSleepers) {
 // retire() lets what is in flight be answered, and then wakes whoever waits for a push. Nothing more is sent.
 TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
   Linked linked;
-  Event event;
-  Caller first{linked, "FIRST"};
-  Caller second{linked, "SECOND"};
+  Caller event;
+  Asker first{linked, "FIRST"};
+  Asker second{linked, "SECOND"};
   Waiter third{[&] { return linked.link.wait(event, far(), {}); }};
   third.until_asleep();
   linked.link.retire({Failure::Kind::unreachable, "left"});
@@ -366,7 +363,7 @@ TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
   EXPECT_EQ(first.outcome(), Waited::done);
   EXPECT_FALSE(linked.link.broken());
   linked.link.retire({Failure::Kind::unreachable, "left again"});
-  Call late;
+  Request late;
   send(linked.link, late, "LATE");
   EXPECT_EQ(linked.link.wait(late, far(), {}), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "left");
@@ -379,7 +376,7 @@ TEST(LinkWait, ARetiredLinkBreaksWhenAllIsAnswered) {
 
 TEST(LinkWait, ARetiredLinkBreaksAtOnceIfNothingIsInFlight) {
   Linked linked;
-  Event event;
+  Caller event;
   Waiter waiter{[&] { return linked.link.wait(event, far(), {}); }};
   waiter.until_asleep();
   linked.link.retire({Failure::Kind::unreachable, "left"});
@@ -387,25 +384,28 @@ TEST(LinkWait, ARetiredLinkBreaksAtOnceIfNothingIsInFlight) {
   EXPECT_EQ(linked.link.failure().text, "left");
 }
 
-// A link that fails inside a push handler breaks the very call that was reading.
+// A push handler may fail the link. An answer that came with the push was there before.
 TEST(LinkWait, APushHandlerMayFailTheLink) {
   Link* link = nullptr;
   Linked linked{{.on_push = [&](ReplyView) { link->fail({Failure::Kind::unusable, "on purpose"}); }}};
   link = &linked.link;
-  Call call;
+  Request call;
   send(linked.link, call, "PING");
   linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
-  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::broken);
+  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
   EXPECT_EQ(linked.link.failure().text, "on purpose");
+  Request next;
+  send(linked.link, next, "NEXT");
+  EXPECT_EQ(linked.link.wait(next, far(), {}), Waited::broken);
 }
 
-// So does one that throws; the reading is handed over as always.
+// One that throws fails it, too; the reading is handed over as always.
 TEST(LinkWait, APushHandlerMayThrow) {
   Linked linked{{.on_push = [](ReplyView) { throw std::runtime_error{"thrown"}; }}};
-  Caller leader{linked, "LEADER"};
-  Caller sleeper{linked, "SLEEPER"};
+  Asker leader{linked, "LEADER"};
+  Asker sleeper{linked, "SLEEPER"};
   linked.peer.send(">1\r\n+hello\r\n+OK\r\n");
-  EXPECT_EQ(leader.outcome(), Waited::broken);
+  EXPECT_EQ(leader.outcome(), Waited::done);
   EXPECT_EQ(sleeper.outcome(), Waited::broken);
   EXPECT_EQ(linked.link.failure().text, "thrown");
 }
@@ -415,7 +415,7 @@ TEST(LinkWait, APushHandlerMayThrow) {
 // An event that was set before the wait ends it without any reading.
 TEST(LinkWait, AnEventSetBeforehandEndsTheWait) {
   Linked linked;
-  Event event;
+  Caller event;
   linked.link.set(event);
   EXPECT_EQ(linked.link.wait(event, steady_clock::now() - 1s, {}), Waited::done);
 }
@@ -423,7 +423,7 @@ TEST(LinkWait, AnEventSetBeforehandEndsTheWait) {
 // An event's deadline ends the wait, and not before it.
 TEST(LinkWait, AnEventsDeadlineEndsTheWait) {
   Linked linked;
-  Event event;
+  Caller event;
   const Stopwatch watch;
   EXPECT_EQ(linked.link.wait(event, steady_clock::now() + 5ms, {}), Waited::timed_out);
   EXPECT_GE(watch.elapsed(), 5ms);
@@ -432,7 +432,7 @@ TEST(LinkWait, AnEventsDeadlineEndsTheWait) {
 
 // A push handler that sets an event ends its wait: when the waiting thread itself reads the push.
 TEST(LinkWait, APushEndsTheWaitOfItsReader) {
-  Event event;
+  Caller event;
   Link* link = nullptr;
   Linked linked{{.on_push = [&](ReplyView) { link->set(event); }}};
   link = &linked.link;
@@ -442,11 +442,11 @@ TEST(LinkWait, APushEndsTheWaitOfItsReader) {
 
 // The same when another thread reads it: the waiter sleeps, is woken, and the reader reads on for itself.
 TEST(LinkWait, APushEndsTheWaitOfASleeper) {
-  Event event;
+  Caller event;
   Link* link = nullptr;
   Linked linked{{.on_push = [&](ReplyView) { link->set(event); }}};
   link = &linked.link;
-  Caller leader{linked, "LEADER"};
+  Asker leader{linked, "LEADER"};
   Waiter sleeper{[&] { return linked.link.wait(event, far(), {}); }};
   sleeper.until_asleep();
   linked.peer.send(push);
@@ -458,10 +458,10 @@ TEST(LinkWait, APushEndsTheWaitOfASleeper) {
 // Any thread may set an event: its waiter leads and polls.
 TEST(LinkWait, SettingAnEventEndsTheWaitOfALeader) {
   Linked linked;
-  Event event;
+  Caller event;
   Waiter leader{[&] { return linked.link.wait(event, far(), {}); }};
   leader.until_asleep();
-  Caller sleeper{linked, "SLEEPER"};
+  Asker sleeper{linked, "SLEEPER"};
   const Stopwatch watch;
   linked.link.set(event);
   EXPECT_EQ(leader.outcome(), Waited::done);
@@ -473,8 +473,8 @@ TEST(LinkWait, SettingAnEventEndsTheWaitOfALeader) {
 // Any thread may set an event: its waiter sleeps.
 TEST(LinkWait, SettingAnEventEndsTheWaitOfASleeper) {
   Linked linked;
-  Event event;
-  Caller leader{linked, "LEADER"};
+  Caller event;
+  Asker leader{linked, "LEADER"};
   Waiter sleeper{[&] { return linked.link.wait(event, far(), {}); }};
   sleeper.until_asleep();
   const Stopwatch watch;
@@ -490,12 +490,12 @@ TEST(LinkWait, SettingAnEventEndsTheWaitOfASleeper) {
 TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
   constexpr int rounds = 200;
   Linked linked;
-  alignas(Event) std::array<unsigned char, sizeof(Event)> place{};
-  std::atomic<Event*> announced{nullptr};
+  alignas(Caller) std::array<unsigned char, sizeof(Caller)> place{};
+  std::atomic<Caller*> announced{nullptr};
   std::atomic<int> through{0};
   std::jthread setter{[&](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      if (Event* event = announced.exchange(nullptr)) {
+      if (Caller* event = announced.exchange(nullptr)) {
         linked.link.set(*event);
         ++through;
       } else {
@@ -505,11 +505,11 @@ TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
   }};
   int dirty = 0;
   for (int round = 1; round <= rounds; ++round) {
-    auto* const event = new (place.data()) Event;
+    auto* const event = new (place.data()) Caller;
     announced = event;
     if (round % 2 == 0) std::this_thread::yield();  // so that either may come first, the wait or the setting
     EXPECT_EQ(linked.link.wait(*event, far(), {}), Waited::done);
-    event->~Event();
+    event->~Caller();
     place.fill(0);
     while (through != round) std::this_thread::yield();
     if (std::any_of(place.begin(), place.end(), [](unsigned char byte) { return byte != 0; })) ++dirty;
@@ -517,7 +517,11 @@ TEST(LinkWait, AnEventMayGoWhenItsWaitReturns) {
   EXPECT_EQ(dirty, 0);
 }
 
-// ---- many threads ----
+// ---- many threads, over unix sockets and TCP, at which callers sleep differently ----
+
+class LinkWaitOver : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Transports, LinkWaitOver, ::testing::Bool(),
+                         [](const auto& parameter) { return parameter.param ? "Tcp" : "Unix"; });
 
 /// Answers ECHO with its argument, until the link ends.
 class EchoServer {
@@ -545,14 +549,14 @@ class EchoServer {
 };
 
 struct Echo {
-  explicit Echo(std::string text_) : text{std::move(text_)} {}
+  Echo(Caller& caller, std::string text_) : text{std::move(text_)}, call{caller} {}
 
   void send(Link& link) { link.send({{&call, arguments}}); }
   bool answered_right() const { return shown(call.reply()) == "'" + text + "'"; }
 
   const std::string text;
   const std::array<std::string_view, 2> arguments{"ECHO", text};
-  Call call;
+  BlockingCall call;
 };
 
 /// Runs `body` in so many threads, each with its number, and returns the sum of what they return.
@@ -567,29 +571,29 @@ int total(int threads, const std::function<int(int)>& body) {
 }
 
 // Each of many threads gets its own replies over one link, with the reading handed from one to the other all the time.
-TEST(LinkWait, ManyThreadsShareOneLink) {
+TEST_P(LinkWaitOver, ManyThreadsShareOneLink) {
   constexpr int threads = 8, calls = 2000;
-  Linked linked;
+  Linked linked{{.tcp = GetParam()}};
   const EchoServer server{linked};
   const int right = total(threads, [&](int thread) {
     int count = 0;
     for (int i = 0; i < calls; ++i) {
-      Echo echo{std::to_string(thread) + ":" + std::to_string(i)};
+      Caller caller;
+      Echo echo{caller, std::to_string(thread) + ":" + std::to_string(i)};
       echo.send(linked.link);
       if (linked.link.wait(echo.call, far(), {}) == Waited::done && echo.answered_right()) ++count;
     }
     return count;
   });
   EXPECT_EQ(right, threads * calls);
-  EXPECT_TRUE(linked.link.has_answered(threads * calls));
 }
 
 // The same when waits end at any moment: short deadlines, stops from another thread, several calls a thread, pushes in
 // between and events that they set. No wait ends without a reason, and no reply goes astray.
-TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
+TEST_P(LinkWaitOver, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
   constexpr int threads = 4, calls = 500;
   std::atomic<int> pushes{0};
-  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
+  Linked linked{{.tcp = GetParam(), .on_push = [&](ReplyView) { ++pushes; }}};
   std::atomic<int> wrong{0};
   {
     const EchoServer server{linked, 7};
@@ -597,7 +601,9 @@ TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
       std::minstd_rand random{static_cast<unsigned>(thread) + 1};
       int count = 0;
       for (int i = 0; i < calls; ++i) {
-        Echo first{std::to_string(thread) + ":" + std::to_string(i)}, second{first.text + ":second"};
+        Caller caller;
+        Echo first{caller, std::to_string(thread) + ":" + std::to_string(i)};
+        Echo second{caller, first.text + ":second"};
         first.send(linked.link);
         second.send(linked.link);
         std::stop_source stop;
@@ -612,23 +618,25 @@ TEST(LinkWait, WaitsThatEndAtAnyMomentDoNotDisturbOthers) {
         } else if (waited != (choice == 0 ? Waited::stopped : Waited::timed_out) || choice > 1) {
           ++wrong;
         }
-        if (linked.link.wait(second.call, far(), {}) == Waited::done && second.answered_right()) ++count;
+        // Given up with the first one, as a rule; that one's answer may have come in this moment.
+        const Waited given_up = choice == 0 ? Waited::stopped : Waited::timed_out;
+        const Waited second_waited = linked.link.wait(second.call, far(), {});
+        if (second_waited == Waited::done ? second.answered_right() : second_waited == given_up && choice < 2) ++count;
       }
       return count;
     });
     EXPECT_EQ(done, threads * calls);
     EXPECT_EQ(wrong, 0);
     EXPECT_FALSE(linked.link.broken());
-    EXPECT_TRUE(linked.link.has_answered(2 * threads * calls));
   }
   EXPECT_GT(pushes, 0);
 }
 
 // A link that fails amid many callers ends every call: none is left waiting, and each has its own answer or none.
-TEST(LinkWait, AFailureAmidManyCallersReachesAll) {
+TEST_P(LinkWaitOver, AFailureAmidManyCallersReachesAll) {
   constexpr int threads = 8;
   for (int round = 0; round < 5; ++round) {
-    Linked linked;
+    Linked linked{{.tcp = GetParam()}};
     const EchoServer server{linked};
     std::atomic<int> answered{0};
     std::thread breaker{[&] {
@@ -637,7 +645,8 @@ TEST(LinkWait, AFailureAmidManyCallersReachesAll) {
     }};
     const int wrong = total(threads, [&](int thread) {
       for (int i = 0;; ++i) {
-        Echo echo{std::to_string(thread) + ":" + std::to_string(i)};
+        Caller caller;
+      Echo echo{caller, std::to_string(thread) + ":" + std::to_string(i)};
         echo.send(linked.link);
         const Waited waited = linked.link.wait(echo.call, far(), {});
         if (waited != Waited::done) return waited == Waited::broken ? 0 : 1;

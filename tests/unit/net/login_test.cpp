@@ -49,8 +49,9 @@ struct Talk {
   }
 
   void answer(std::string_view bytes) {
-    Wire::Received received;
-    wire.received(bytes, received);
+    Calls over;
+    std::vector<Reply> pushes;
+    wire.received(bytes, over, pushes);
     step();
   }
 

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -18,6 +22,8 @@
 #include "net/link.hpp"
 #include "net/plain_stream.hpp"
 #include "net/poll.hpp"
+#include "net/reactor.hpp"
+#include "net/wire.hpp"
 #include "shown.hpp"
 
 /// What the tests of net::Link stand on: a link over a socket pair whose other end is the test.
@@ -110,14 +116,18 @@ class Linked {
  public:
   struct Settings {
     std::chrono::milliseconds reply_timeout = limit;
-    std::chrono::milliseconds stream_timeout = reply_timeout;
-    Link::PushHandler on_push = [](ReplyView) {};
+    bool tcp = false;  ///< over the loopback interface, in place of unix sockets
+    std::function<void(ReplyView)> on_push = [](ReplyView) {};
+    std::function<void()> on_broken = {};
     /// Puts another stream around the socket's own.
     std::function<std::unique_ptr<Stream>(std::unique_ptr<Stream>)> wrap = {};
+    /// What the login has left.
+    Greeting greeting = {};
+    std::function<Wire()> wire = [] { return Wire{}; };
   };
 
   Linked() : Linked{Settings{}} {}
-  explicit Linked(const Settings& settings) : Linked{settings, make_pair()} {}
+  explicit Linked(const Settings& settings) : Linked{settings, settings.tcp ? make_tcp_pair() : make_pair()} {}
 
  private:
   using Pair = std::pair<Descriptor, Descriptor>;
@@ -128,8 +138,25 @@ class Linked {
     return {Descriptor{ends[0]}, Descriptor{ends[1]}};
   }
 
+  static Pair make_tcp_pair() {
+    const Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    Descriptor ours{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const bool connected = ::bind(listener.get(), any, size) == 0 && ::listen(listener.get(), 1) == 0 &&
+                           ::getsockname(listener.get(), any, &size) == 0 && ::connect(ours.get(), any, size) == 0;
+    Descriptor peers{connected ? ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC) : -1};
+    if (!peers.valid()) throw std::runtime_error{"no TCP connection to ourselves"};
+    const int on = 1;
+    for (const int fd : {ours.get(), peers.get()}) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return {std::move(ours), std::move(peers)};
+  }
+
   static std::unique_ptr<Stream> make_stream(const Settings& settings, Descriptor socket) {
-    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)}, settings.stream_timeout);
+    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)});
     if (settings.wrap) return settings.wrap(std::move(stream));
     return stream;
   }
@@ -137,7 +164,12 @@ class Linked {
   Linked(const Settings& settings, Pair ends)
       : socket{ends.first.get()},
         peer{std::move(ends.second)},
-        link{make_stream(settings, std::move(ends.first)), settings.reply_timeout, settings.on_push} {}
+        link{*reactor_,
+             {make_stream(settings, std::move(ends.first)), settings.wire(), settings.greeting},
+             settings.reply_timeout,
+             {.on_push = settings.on_push, .on_broken = settings.on_broken}} {}
+
+  const std::shared_ptr<Reactor> reactor_ = Reactor::shared();
 
  public:
   const int socket;  ///< the link's own
@@ -145,10 +177,50 @@ class Linked {
   Link link;
 };
 
+/// Some calls of one thread, which it waits for one after the other.
+class Burst {
+ public:
+  explicit Burst(int size) {
+    for (int i = 0; i < size; ++i) calls_.emplace_back(caller_);
+  }
+  BlockingCall& operator[](std::size_t index) { return calls_[index]; }
+  auto begin() { return calls_.begin(); }
+  auto end() { return calls_.end(); }
+
+ private:
+  Caller caller_;
+  std::deque<BlockingCall> calls_;
+};
+
+/// One call of a thread.
+class Request {
+ public:
+  operator BlockingCall&() { return call_; }  // NOLINT(google-explicit-constructor): it is one
+  BlockingCall* operator&() { return &call_; }  // NOLINT(google-runtime-operator): as above
+  ReplyView reply() const { return call_.reply(); }
+
+ private:
+  Caller caller_;
+  BlockingCall call_{caller_};
+};
+
 /// Sends a command of one word.
 inline void send(Link& link, Call& call, std::string_view word) {
   const std::array arguments{word};
   link.send({{&call, arguments}});
 }
+inline void send(Link& link, Request& request, std::string_view word) {
+  send(link, static_cast<BlockingCall&>(request), word);
+}
+
+/// A call that nobody waits for.
+class Posted final : public Call {
+ public:
+  Posted() : Call{[](Call& call) noexcept { ++static_cast<Posted&>(call).times_over_; }} {}
+  int times_over() const noexcept { return times_over_; }
+
+ private:
+  std::atomic<int> times_over_{0};
+};
 
 }  // namespace redismutex::net

@@ -69,11 +69,11 @@ class Waiter {
 };
 
 /// A thread that sends one command and waits for the answer.
-class Caller {
+class Asker {
  public:
-  Caller(Linked& linked, std::string word, std::stop_token stop = {}, Deadline deadline = far())
+  Asker(Linked& linked, std::string word, std::stop_token stop = {}, Deadline deadline = far())
       : word_{std::move(word)}, waiter_{[&linked, stop = std::move(stop), deadline, this] {
-          Call call;
+          Request call;
           send(linked.link, call, word_);
           const Link::Waited waited = linked.link.wait(call, deadline, stop);
           if (waited == Link::Waited::done) reply_ = shown(call.reply());

@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 inline const Key key{"stock"};
 inline const OwnerId id{{}};
-inline const std::string own = id.text();
+inline const std::string own{id.text()};
 constexpr std::string_view mailbox = "sredismutex:wake:mine";
 
 constexpr auto expiry = 7000ms;

@@ -19,7 +19,7 @@ constexpr std::uint64_t all = ~std::uint64_t{0};
 std::chrono::milliseconds ms(std::uint64_t bits) { return std::chrono::milliseconds{static_cast<std::int64_t>(bits)}; }
 
 std::string text_of(std::uint64_t tag, std::uint64_t time, std::uint64_t random) {
-  return OwnerId{Parts{.tag = {tag}, .asked_at = ms(time), .random = random}}.text();
+  return std::string{OwnerId{Parts{.tag = {tag}, .asked_at = ms(time), .random = random}}.text()};
 }
 
 const auto has_the_form =

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "locker.hpp"
+
+namespace redismutex::bench {
+
+/// This library, by its public interface alone, so that another version of it can be measured by the same source. By name:
+///   ours            with the default options
+///   ours-fenced     the same with Options::fencing
+///   ours-listening  the same with a callback on each Lock's lost_token()
+///   ours-patient    with a block time of a minute
+/// Threads share a connection. Throws std::invalid_argument for another name.
+Lockers make_ours(const std::string& name, const std::string& url, int connections = 1, int threads = 1);
+
+bool is_ours(const std::string& name);
+
+}  // namespace redismutex::bench

@@ -1,0 +1,44 @@
+#include "net/caller.hpp"
+
+#include "net/link.hpp"
+
+namespace redismutex::net {
+
+std::optional<ParkingLot::Spot> Caller::tell(std::uint32_t what) noexcept {
+  // An addition for the count, in which nothing else can carry; else the bits.
+  const std::uint32_t before = what == one_over ? word_.fetch_add(what) : word_.fetch_or(what);
+  if ((before & asleep) == 0) return std::nullopt;
+  return (before >> spot_shift) % ParkingLot::spots;
+}
+
+void Caller::sleep(ParkingLot& lot, std::uint32_t calls, std::uint32_t bits, Deadline limit) noexcept {
+  const ParkingLot::Spot spot = (word_.load(std::memory_order_relaxed) >> spot_shift) % ParkingLot::spots;
+  for (;;) {
+    // In this order: whoever tells it something changes the word first, and the generation of the spot afterwards.
+    const std::uint32_t generation = lot.generation(spot);
+    const std::uint32_t seen = word_.fetch_or(asleep);
+    if ((seen & bits) != 0 || seen >> count_shift >= calls || !lot.park(spot, generation, limit)) break;
+  }
+  clear(asleep);
+}
+
+BlockingCall::~BlockingCall() {
+  if (caller_.link_ != nullptr) caller_.link_->leave(caller_);
+}
+
+void Sleepers::add(Caller& caller) noexcept {
+  caller.in_line_ = true;
+  caller.previous_ = last_;
+  caller.next_ = nullptr;
+  (last_ == nullptr ? first_ : last_->next_) = &caller;
+  last_ = &caller;
+}
+
+void Sleepers::remove(Caller& caller) noexcept {
+  if (!caller.in_line_) return;
+  caller.in_line_ = false;
+  (caller.previous_ == nullptr ? first_ : caller.previous_->next_) = caller.next_;
+  (caller.next_ == nullptr ? last_ : caller.next_->previous_) = caller.previous_;
+}
+
+}  // namespace redismutex::net

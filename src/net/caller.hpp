@@ -1,0 +1,101 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "net/call.hpp"
+#include "net/parking_lot.hpp"
+#include "net/poll.hpp"
+
+namespace redismutex::net {
+
+class BlockingCall;
+class Link;
+
+/// A thread's stay at a Link: it waits for the answers to its calls (see BlockingCall), or, without calls, until Link::set().
+/// Lives where the thread keeps it, longer than its calls. For one thread, and one Link at a time.
+class Caller {
+ public:
+  Caller() = default;
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  ~Caller() = default;
+
+ private:
+  friend class BlockingCall;
+  friend class Link;
+  friend class Sleepers;
+
+  // One word tells the thread all that others have to say to it: these bits, where it sleeps, and how many of its calls are over.
+  enum Bit : std::uint32_t {
+    was_set = 1,
+    was_stopped = 2,   // by its stop_token
+    leads = 4,         // the reading of the link is its own
+    link_broken = 8,   // there is nothing more to wait for
+    asleep = 16,
+  };
+  static constexpr unsigned spot_shift = 5;
+  static constexpr unsigned count_shift = 16;
+  static constexpr std::uint32_t one_over = std::uint32_t{1} << count_shift;
+  static_assert(ParkingLot::spots <= std::uint32_t{1} << (count_shift - spot_shift));
+
+  bool has(std::uint32_t bits) const noexcept { return (word_.load(std::memory_order_acquire) & bits) != 0; }
+  bool are_over(std::uint32_t calls) const noexcept {
+    return word_.load(std::memory_order_acquire) >> count_shift >= calls;
+  }
+  void clear(std::uint32_t bits) noexcept { word_.fetch_and(~bits, std::memory_order_acq_rel); }
+
+  /// Tells the thread: bits, or one_over. Returns where to wake it, if it sleeps. After the last of its calls is over the
+  /// thread may be gone at once.
+  std::optional<ParkingLot::Spot> tell(std::uint32_t what) noexcept;
+
+  /// Sleeps until so many of its calls are over, one of the bits is there, or the limit passes.
+  void sleep(ParkingLot& lot, std::uint32_t calls, std::uint32_t bits, Deadline limit) noexcept;
+
+  std::atomic<std::uint32_t> word_{0};
+  std::atomic<int> kick_{-1};  // an eventfd that wakes the thread from poll(), while it may be there
+
+  // These belong to the thread.
+  Link* link_ = nullptr;            // at which it is
+  BlockingCall* calls_ = nullptr;   // that it has submitted, the last one first
+  std::uint32_t submitted_ = 0;     // how many
+  Deadline overdue_at_{};           // when the answer to the last one is
+  bool has_spot_ = false;
+
+  // These are guarded by the link's mutex.
+  Caller* previous_ = nullptr;  // among those who could read
+  Caller* next_ = nullptr;
+  bool in_line_ = false;
+  std::uint32_t in_flight_ = 0;  // of its calls
+};
+
+/// A call whose thread sleeps until it is over: see Link::wait. Its thread may let it go at any time, which withdraws it.
+class BlockingCall final : public Call {
+ public:
+  explicit BlockingCall(Caller& caller) noexcept : Call{Blocking{}}, caller_{caller} {}
+  BlockingCall(const BlockingCall&) = delete;
+  BlockingCall& operator=(const BlockingCall&) = delete;
+  ~BlockingCall();
+
+ private:
+  friend class Link;
+
+  Caller& caller_;
+  BlockingCall* earlier_ = nullptr;  // of the same caller
+  std::uint32_t number_ = 0;         // among the caller's calls
+};
+
+/// The callers of a Link who sleep and could read, the longest asleep first.
+class Sleepers {
+ public:
+  Caller* first() const noexcept { return first_; }
+  void add(Caller& caller) noexcept;
+  void remove(Caller& caller) noexcept;
+
+ private:
+  Caller* first_ = nullptr;
+  Caller* last_ = nullptr;
+};
+
+}  // namespace redismutex::net

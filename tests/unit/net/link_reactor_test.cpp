@@ -1,0 +1,259 @@
+// What the reactor does at a Link while no caller reads, and how it keeps out of the callers' way.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "net/link.hpp"
+#include "support/eventually.hpp"
+#include "unit/net/peer.hpp"
+#include "unit/net/waiter.hpp"
+
+namespace redismutex::net {
+namespace {
+
+using namespace std::chrono_literals;
+using redismutex::testing::eventually;
+using ::testing::ElementsAre;
+using ::testing::Optional;
+using Waited = Link::Waited;
+
+/// Counts the reads in other threads than the one that made it, which is the reactor's, and those that found nothing.
+class Watched final : public Stream {
+ public:
+  struct Counts {
+    std::atomic<int> reads{0};
+    std::atomic<int> elsewhere{0};
+  };
+  Watched(std::unique_ptr<Stream> stream, Counts& counts) : stream_{std::move(stream)}, counts_{counts} {}
+
+  Transfer read_now(std::span<char> buffer) override { return counted(stream_->read_now(buffer)); }
+  Transfer read_blocking(std::span<char> buffer) override { return counted(stream_->read_blocking(buffer)); }
+  bool has_buffered() override { return stream_->has_buffered(); }
+  Transfer write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
+  void shut_down() noexcept override { stream_->shut_down(); }
+  int fd() const noexcept override { return stream_->fd(); }
+
+ private:
+  Transfer counted(Transfer read) {
+    ++counts_.reads;
+    if (::gettid() != maker_) ++counts_.elsewhere;
+    return read;
+  }
+
+  std::unique_ptr<Stream> stream_;
+  Counts& counts_;
+  const pid_t maker_ = ::gettid();
+};
+
+// ---- calls that nobody waits for ------------------------------------------------------------------------------------
+
+TEST(LinkReactor, CompletesCallsThatNobodyWaitsFor) {
+  Linked linked;
+  Posted call;
+  send(linked.link, call, "PING");
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("PING")));
+  EXPECT_EQ(call.times_over(), 0);
+  linked.peer.send("+OK\r\n");
+  ASSERT_TRUE(eventually(limit, [&] { return call.times_over() == 1; }));
+  EXPECT_EQ(shown(call.reply()), "+OK");
+}
+
+// The reader of another call completes them, too; and what comes after it left the reactor does.
+TEST(LinkReactor, CallersCompleteThemOnTheirWay) {
+  Watched::Counts counts;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<Watched>(std::move(stream), counts); }}};
+  Posted before, after;
+  Request call;
+  send(linked.link, before, "BEFORE");
+  send(linked.link, call, "CALL");
+  send(linked.link, after, "AFTER");
+  linked.peer.send("+before\r\n+call\r\n");
+  ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  EXPECT_EQ(before.times_over(), 1);
+  EXPECT_EQ(counts.elsewhere, 0) << "the caller took the reading from the reactor";
+  linked.peer.send("+after\r\n");
+  EXPECT_TRUE(eventually(limit, [&] { return after.times_over() == 1; }));
+}
+
+TEST(LinkReactor, ALostConnectionIsTheirEndToo) {
+  std::atomic<int> ends{0};
+  Linked linked{{.on_broken = [&] { ++ends; }}};
+  Posted call;
+  send(linked.link, call, "LOST");
+  linked.peer.close();
+  ASSERT_TRUE(eventually(limit, [&] { return call.times_over() == 1; }));
+  EXPECT_EQ(call.state(), Call::State::lost);
+  Posted late;
+  send(linked.link, late, "LATE");
+  EXPECT_EQ(late.times_over(), 1) << "at once, and by the sender";
+  EXPECT_TRUE(eventually(limit, [&] { return ends == 1; }));
+}
+
+TEST(LinkReactor, AWithdrawnCallIsNotTouched) {
+  Linked linked;
+  auto call = std::make_unique<Posted>();
+  send(linked.link, *call, "PING");
+  ASSERT_TRUE(linked.link.withdraw(*call));
+  EXPECT_FALSE(linked.link.withdraw(*call));
+  call.reset();
+  linked.peer.send("+dropped\r\n");
+  Request next;
+  send(linked.link, next, "NEXT");
+  linked.peer.send("+next\r\n");
+  ASSERT_EQ(linked.link.wait(next, far(), {}), Waited::done);
+  EXPECT_EQ(shown(next.reply()), "+next");
+}
+
+// Withdrawn at any moment around the answer: either it is withdrawn, or it is told once.
+TEST(LinkReactor, WithdrawalRacesTheAnswer) {
+  constexpr int rounds = 2000;
+  Linked linked;
+  std::thread server{[&] {
+    while (linked.peer.receive()) {
+      if (!linked.peer.send("+OK\r\n")) return;
+    }
+  }};
+  int withdrawn = 0;
+  for (int round = 0; round < rounds; ++round) {
+    Posted call;
+    send(linked.link, call, "PING");
+    for (int spins = round % 50; spins > 0 && call.times_over() == 0; --spins) std::this_thread::yield();
+    if (linked.link.withdraw(call)) {
+      ++withdrawn;
+      EXPECT_EQ(call.times_over(), 0);
+    } else {
+      ASSERT_TRUE(eventually(limit, [&] { return call.times_over() == 1; }));
+    }
+  }
+  EXPECT_GT(withdrawn, 0);
+  EXPECT_LT(withdrawn, rounds);
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+  server.join();
+}
+
+// An answer that nobody waits for is as overdue as any other.
+TEST(LinkReactor, TellsOfAnOverdueAnswer) {
+  Linked linked{{.reply_timeout = 30ms}};
+  const Stopwatch watch;
+  Posted call;
+  send(linked.link, call, "PING");
+  ASSERT_TRUE(eventually(limit, [&] { return call.times_over() == 1; }));
+  EXPECT_GE(watch.elapsed(), 30ms);
+  EXPECT_EQ(call.state(), Call::State::lost);
+  EXPECT_THAT(linked.link.failure().text, ::testing::HasSubstr("30 ms"));
+}
+
+// ---- pushes ---------------------------------------------------------------------------------------------------------
+
+// With nobody else there, a push is handled as soon as it comes: each of many.
+TEST(LinkReactor, DeliversPushesAtOnce) {
+  std::atomic<int> pushes{0};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
+  linked.link.want_pushes(true);
+  auto best = std::chrono::steady_clock::duration::max();
+  for (int i = 1; i <= 20; ++i) {
+    const Stopwatch watch;
+    linked.peer.send(push);
+    ASSERT_TRUE(eventually(limit, [&] { return pushes == i; }));
+    best = std::min(best, watch.elapsed());
+  }
+  EXPECT_LT(best, Link::push_pause / 2);
+}
+
+TEST(LinkReactor, NoticesTheEndWhilePushesAreWanted) {
+  std::atomic<bool> ended{false};
+  Linked linked{{.on_broken = [&] { ended = true; }}};
+  linked.link.want_pushes(true);
+  linked.peer.close();
+  EXPECT_TRUE(eventually(limit, [&] { return ended.load(); }));
+  EXPECT_TRUE(linked.link.broken());
+}
+
+// Wanted while a caller reads, they are read when that caller goes.
+TEST(LinkReactor, PushesAreReadWhenTheCallerGoes) {
+  std::atomic<int> pushes{0};
+  Linked linked{{.on_push = [&](ReplyView) { ++pushes; }}};
+  Caller caller;
+  Waiter waiter{[&] { return linked.link.wait(caller, far(), {}); }};
+  waiter.until_asleep();
+  linked.link.want_pushes(true);
+  linked.peer.send(push);
+  EXPECT_TRUE(eventually(limit, [&] { return pushes == 1; })) << "the caller reads it";
+  linked.link.set(caller);
+  EXPECT_EQ(waiter.outcome(), Waited::done);
+  linked.peer.send(push);
+  EXPECT_TRUE(eventually(limit, [&] { return pushes == 2; }));
+}
+
+// A caller that goes from one round trip to the next reads its answers itself.
+TEST(LinkReactor, KeepsAwayFromABusyConnection) {
+  Watched::Counts counts;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<Watched>(std::move(stream), counts); }}};
+  std::thread server{[&] {
+    while (linked.peer.receive()) {
+      if (!linked.peer.send("+OK\r\n")) return;
+    }
+  }};
+  linked.link.want_pushes(true);
+  constexpr int round_trips = 5000;
+  for (int i = 0; i < round_trips; ++i) {
+    Request call;
+    send(linked.link, call, "PING");
+    ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  }
+  // A caller whom the machine keeps from its work for a whole pause is helped; that is rare.
+  EXPECT_LT(counts.elsewhere, round_trips / 50);
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+  server.join();
+}
+
+class LinkReactorOver : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Transports, LinkReactorOver, ::testing::Bool(),
+                         [](const auto& parameter) { return parameter.param ? "Tcp" : "Unix"; });
+
+// With callers that come and go, calls that nobody waits for, and pushes between, nothing is lost.
+TEST_P(LinkReactorOver, CallersComeAndGo) {
+  constexpr int threads = 4, round_trips = 1000;
+  std::atomic<int> pushes{0};
+  Linked linked{{.tcp = GetParam(), .on_push = [&](ReplyView) { ++pushes; }}};
+  std::thread server{[&] {
+    while (linked.peer.receive()) {
+      if (!linked.peer.send("+OK\r\n") || !linked.peer.send(push)) return;
+    }
+  }};
+  std::atomic<int> done{0};
+  std::array<std::thread, threads> callers;
+  for (std::thread& thread : callers) {
+    thread = std::thread{[&] {
+      for (int i = 0; i < round_trips; ++i) {
+        linked.link.want_pushes(i % 2 == 0);
+        Request call;
+        Posted posted;
+        send(linked.link, call, "CALL");
+        send(linked.link, posted, "POSTED");
+        const auto deadline = i % 7 == 0 ? std::chrono::steady_clock::now() + 20us : far();
+        const Waited waited = linked.link.wait(call, deadline, {});
+        if (waited == Waited::done || (waited == Waited::timed_out && i % 7 == 0)) ++done;
+        if (!linked.link.withdraw(posted)) {
+          ASSERT_TRUE(eventually(limit, [&] { return posted.times_over() == 1; }));
+        }
+      }
+    }};
+  }
+  for (std::thread& thread : callers) thread.join();
+  EXPECT_EQ(done, threads * round_trips);
+  linked.link.want_pushes(true);
+  EXPECT_TRUE(eventually(limit, [&] { return pushes == 2 * threads * round_trips; }));
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+  server.join();
+}
+
+}  // namespace
+}  // namespace redismutex::net
