@@ -131,6 +131,7 @@ void Caretaker::set_due(Ticket ticket, Ward& ward, Instant due) {
 
 void Caretaker::link_broke() noexcept {
   const std::lock_guard lock{mutex_};
+  if (wards_.empty()) return;
   reach_for_server_ = true;
   wake();
 }
@@ -299,15 +300,14 @@ bool Caretaker::rest(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   std::shared_ptr<net::Link> link;
   if (has_wards) {
-    const Instant retry_at = now() + longest_retry;
-    const auto reached = session_.link(deadline_at(std::min(until, retry_at)), stopping_.get_token());
+    const auto reached = session_.link(deadline_at(std::min(until, now() + longest_retry)), stopping_.get_token());
     if (const auto* live = std::get_if<std::shared_ptr<net::Link>>(&reached)) link = *live;
     listen_at(link);
     lock.lock();
     if (stopping_.stop_requested()) return false;
     if (!link) {
       reach_for_server_ = true;
-      timer_->set_no_later_than(retry_at.time_since_epoch());
+      timer_->set_no_later_than((now() + longest_retry).time_since_epoch());
     } else if (link->id() != link_id_) {
       // The server tracks for a connection, and forgets with it.
       link_id_ = link->id();
@@ -323,7 +323,7 @@ bool Caretaker::rest(std::unique_lock<std::mutex>& lock) {
   return false;
 }
 
-/// Has what the server tells us be read while no caller reads; none: nowhere.
+/// Has what the server tells us be read there while no caller reads; none: nowhere.
 void Caretaker::listen_at(const std::shared_ptr<net::Link>& link) {
   const std::shared_ptr<net::Link> before = listened_to_.lock();
   if (before == link) return;

@@ -59,9 +59,13 @@ void Keeper::cancel(Ticket ticket) {
   places_.erase(place);
 }
 
-/// In the reactor's thread.
+/// In the reactor's thread. What was cancelled meanwhile wakes no worker.
 void Keeper::time_is_up() {
   if (place_ == Place::reactor) return run_due();
+  const std::lock_guard lock{mutex_};
+  if (stopping_ || agenda_.empty()) return;
+  const protocol::Instant due = agenda_.begin()->first;
+  if (due > now()) return timer_->set_no_later_than(due.time_since_epoch());
   round_->post();
 }
 

@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "net/reactor_on_demand.hpp"
 #include "net/reactor.hpp"
+#include "net/reactor_on_demand.hpp"
 #include "net/workers.hpp"
 #include "protocol/instant.hpp"
 

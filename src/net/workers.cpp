@@ -40,6 +40,7 @@ void Workers::start() {
     threads_.erase(added);
     throw;
   }
+  ++idle_;  // or there would be one more for what is posted before it has started
 }
 
 // ---- tasks ----------------------------------------------------------------------------------------------------------
@@ -92,6 +93,7 @@ void Workers::run(Threads::iterator self) {
   working_for = this;
   Threads before;  // to be joined by this one
   std::unique_lock lock{mutex_};
+  --idle_;
   while (Task* const task = next(lock)) {
     task->own_place_.splice(task->own_place_.end(), waiting_, task->place_);
     task->state_ = Task::State::running;

@@ -75,7 +75,7 @@ class Workers {
   std::list<Task*> waiting_;
   Threads threads_;
   Threads ended_;  // to be joined
-  std::size_t idle_ = 0;
+  std::size_t idle_ = 0;  // or about to start
   bool ending_ = false;
 
   Reactor::Timer look_;  // whether something waits too long

@@ -168,6 +168,27 @@ TEST_F(LossTest, CallbacksMayUseTheLibrary) {
   EXPECT_TRUE(future.get());
 }
 
+// A callback that takes its time delays nobody's renewal, and no other Connection's news.
+TEST_F(LossTest, ASlowCallbackDelaysNoOther) {
+  const RedisMutex mutex{connection, non_blocking};
+  const RedisMutex renewed{connection, {.blocking = false, .expiry = 300ms, .auto_renew = true}};
+  const RedisMutex others{Connection{server.url()}, non_blocking};
+  const auto kept = renewed.acquire_lock("kept");
+  std::promise<void> entered, go_on;
+  const auto slow = mutex.acquire_lock("slow");
+  const std::stop_callback blocks{slow.lost_token(), [&] {
+                                    entered.set_value();
+                                    go_on.get_future().wait();
+                                  }};
+  server.command({"DEL", "slow"});
+  entered.get_future().wait();
+  EXPECT_LE(best_ms(50, [&] { return told_after_ms(server, others, {"DEL", "key"}); }), 50);
+  const Stopwatch watch;
+  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 600; }));
+  EXPECT_TRUE(kept.owns_lock());
+  go_on.set_value();
+}
+
 // A thread that waits behind another one of the same process gets in when somebody deletes the key.
 TEST_F(LossTest, LetsTheNextThreadIn) {
   const RedisMutex mutex{connection, patient};

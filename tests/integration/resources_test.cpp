@@ -70,11 +70,37 @@ TEST_F(Resources, AnyNumberOfDescriptors) {
   EXPECT_LT(enough, 13);
 }
 
+// However many Connections have locks that are renewed and listened for: a descriptor for each, and threads for all together.
+TEST_F(Resources, ManyConnectionsShareThreads) {
+  constexpr int many = 100;
+  const auto threads = thread_count();
+  const auto descriptors = open_descriptors();
+  {
+    std::vector<Lock> locks;
+    for (int i = 0; i < many; ++i) {
+      locks.push_back(RedisMutex{Connection{server.url()}, renewed}.acquire_lock("key " + std::to_string(i)));
+      EXPECT_FALSE(locks.back().lost_token().stop_requested());
+    }
+    // Each has been looked after: its key and the line beside it.
+    EXPECT_TRUE(
+        eventually(limit, [&] { return server.info("stats")["tracking_total_keys"] == std::to_string(2 * many); }));
+    EXPECT_TRUE(eventually(limit, [&] { return thread_count() <= threads + 2; }));
+    EXPECT_LE(open_descriptors(),
+              descriptors + many + 70);  // one for each of the workers that there may have been at a time
+  }
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() == descriptors; }));
+}
+
 struct Threads : ::testing::Test {
   /// In a child, which then can not start a thread any more.
   static void take_threads() {
-    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort();
+    become_nobody();
     set_limit(RLIMIT_NPROC, 0);
+  }
+
+  /// The limit does not hold for root.
+  static void become_nobody() {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort();
   }
 
   /// Any user may ask it for what a test wants to know.
@@ -100,6 +126,20 @@ TEST_F(Threads, NoneAtAll) {
   EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
   EXPECT_EQ(connections(), before);
   EXPECT_TRUE(server.keys().empty());
+}
+
+// One more at a time. (How many there are besides, of the same user, may change meanwhile: so it is not said how many are enough.)
+TEST_F(Threads, AnyNumber) {
+  for (rlim_t spare = 0; spare <= 4; ++spare) {
+    const ChildProcess child([&] {
+      become_nobody();
+      set_limit(RLIMIT_NPROC, 1 + spare);
+      return use_everything(server.tcp_url()) ? 0 : 1;
+    });
+    const auto ended = child.wait(limit);
+    EXPECT_TRUE(ended == exited(0) || ended == exited(1)) << spare << ": " << child.stderr_text();
+    EXPECT_FALSE(server.exists("key")) << spare;
+  }
 }
 
 // A lock that is to be renewed takes one more, and is not taken. One that is not can be, but its loss can not be told.
@@ -131,6 +171,8 @@ TEST_F(Threads, NoneForTheCredentials) {
     other.ping();  // so that the thread which all have in common is there
     options.credentials = [] { return Credentials{}; };
     const Connection connection{options};
+    const Connection other{server.tcp_url()};
+    other.ping();  // what else it takes is there
     take_threads();
     try {
       connection.ping();

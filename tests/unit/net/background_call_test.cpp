@@ -69,8 +69,8 @@ TEST(BackgroundCall, ResultsGoOutOfDate) {
   may_end.notify_all();
   ASSERT_EQ(poll_until({ended, POLLIN, far()}, nullptr), Polled::ready);
   const auto later = steady_clock::now() + BackgroundCall<int>::longest_kept + std::chrono::seconds{1};
-  const Step again = call.step(later);  // the new call may be through already
-  const int* const result = std::get_if<int>(&again);
+  const Step next = call.step(later);
+  const auto* result = std::get_if<int>(&next);
   EXPECT_EQ(result != nullptr ? *result : finish(call), 2);
 }
 

@@ -211,10 +211,9 @@ TEST_F(WorkersTest, OneMayBeTheLastOwner) {
   const auto descriptors = open_descriptors();
   workers().get_ready();
   // Never destroyed: when the reactor has ended there is nobody that it could be withdrawn from.
-  auto* const task = new Workers::Task{workers(), [this] { reactor.reset(); }};
+  static auto* const task = new Workers::Task{workers(), [this] { reactor.reset(); }};
   task->post();
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() < descriptors; }));
-  ::operator delete(task);
 }
 
 // From many threads at once: whatever is posted runs, and nothing after it was withdrawn.
