@@ -41,8 +41,8 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
   const std::uint64_t begun_before = begun_, failed_before = failed_;
   for (;; now = steady_clock::now()) {
     if (link_ && !link_->broken()) return link_;
-    // Others may have tried for us while we waited. But that an attempt took too long which was under way before says little: this
-    // caller has its own time.
+    // Others may have tried for us while we waited. But an attempt that was under way before and took too long says little: this
+    // caller has time of its own.
     const bool is_ours = last_failure_.kind != Failure::Kind::timed_out || last_failed_ > begun_before;
     const bool tried = failed_ > failed_before && is_ours;
     if (tried && (last_failure_.permanent() || !reached_before_)) return last_failure_;
