@@ -1,7 +1,6 @@
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
+#include <string_view>
 
 #include "counts.hpp"
 #include "modes.hpp"
@@ -10,9 +9,9 @@
 namespace redismutex::bench {
 namespace {
 
-constexpr Bar instruction_bar{Bar::Kind::at_most, 2.0};
-constexpr Bar allocation_bar{Bar::Kind::at_most, 2.0};
-constexpr Bar system_call_bar{Bar::Kind::at_most, 0.1};  // more than the floor's
+// Over a unix socket a reader polls first. What the rest is held to is another version: see reference.cpp.
+constexpr Bar tcp_bar{Bar::Kind::at_most, 4.1};
+constexpr Bar unix_bar{Bar::Kind::at_most, 6.1};
 
 Cell cell(const std::optional<double>& number, int decimals) {
   return number ? Cell{*number, decimals} : Cell{"not measured"};
@@ -24,22 +23,20 @@ void run_cost(Run& run) {
   Table table{
       "cost", "What one pair costs the client", {"way", "client", "system calls", "instructions", "allocations"}};
   for (const auto& [way, url] : run.ways()) {
-    std::vector<std::optional<double>> calls;
-    std::vector<std::optional<double>> work;
-    std::vector<double> memory;
     for (const char* client : {"ours", "floor"}) {
       run.report.say("cost of " + std::string{client} + " over " + way);
       const PairProgram program{this_program(), client, url};
-      calls.push_back(system_calls_of_pair(program));
-      work.push_back(instructions_of_pair(program));
-      memory.push_back(allocations_of_pair(program));
-      table.rows.push_back({way, client, cell(calls.back(), 2), cell(work.back(), 0), {memory.back(), 2}});
+      const std::optional<double> calls = system_calls_of_pair(program);
+      table.rows.push_back({way,
+                            client,
+                            cell(calls, 2),
+                            cell(instructions_of_pair(program), 0),
+                            {allocations_of_pair(program), 2}});
+      const bool is_ours = std::string_view{client} == "ours";
+      if (is_ours && calls) {
+        run.report.hold("system calls a pair, " + way, *calls, url.starts_with("unix:") ? unix_bar : tcp_bar);
+      }
     }
-    if (calls[0] && calls[1])
-      run.report.hold("system calls a pair, " + way + ", - floor", *calls[0] - *calls[1], system_call_bar);
-    if (work[0] && work[1])
-      run.report.hold("instructions a pair, " + way + ", x floor", *work[0] / *work[1], instruction_bar);
-    run.report.hold("allocations a pair, " + way + ", x floor", memory[0] / memory[1], allocation_bar);
   }
   run.report.add(std::move(table));
 }
