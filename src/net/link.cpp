@@ -60,7 +60,14 @@ Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply
   overdue_timer_.set(boot_now() + reply_timeout_);
 }
 
-Link::~Link() { Source::leave(); }
+Link::~Link() {
+  {
+    const std::lock_guard lock{mutex_};
+    if (!failure_) failure_.emplace();  // so that the timers, which end last, do not arm the socket again
+    broken_ = true;
+  }
+  Source::leave();
+}
 
 // ---- submitting and waiting -----------------------------------------------------------------------------------------
 

@@ -419,5 +419,27 @@ TEST_P(LinkReactorOver, CallersComeAndGo) {
   server.join();
 }
 
+// The last owner lets a link go at any moment of what the reactor does there: when it is called for nothing, and when it looks later.
+TEST(LinkReactor, EndsAtAnyMoment) {
+  constexpr int rounds = 300;
+  for (int round = 0; round < rounds; ++round) {
+    auto linked = std::make_unique<Linked>();
+    linked->link.want_pushes(true);
+    {
+      Caller caller;
+      Waiter reader{[&] { return linked->link.wait(caller, far(), {}); }};
+      reader.until_asleep();
+      linked->peer.send(push);
+      let_the_reactor_catch_up();
+      linked->link.set(caller);
+      EXPECT_EQ(reader.outcome(), Waited::done);
+    }
+    // Around the time of its look.
+    const auto until = std::chrono::steady_clock::now() + Link::push_pause - 2ms + round * 10us;
+    while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    linked.reset();
+  }
+}
+
 }  // namespace
 }  // namespace redismutex::net
