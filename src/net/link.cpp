@@ -308,7 +308,7 @@ void Link::take_in(Caller* reader, Read how) noexcept {
       if (!lock.owns_lock()) lock.lock();
     }
     if (take_off(news.over) >= crowd) corked_ = true;
-    if (!failure && retired_ && wire_.in_flight() == 0) failure = *retired_;
+    if (!failure && retired_ && wire_.in_flight() == 0) failure = std::move(*retired_);
     if (failure) break_off(std::move(*failure), news);
     has_pushes = !pushes_.empty();
     // Not before the pushes are handled, because the next reader would overtake.
