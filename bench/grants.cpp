@@ -9,12 +9,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <redismutex/redismutex.hpp>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/posix.hpp"
@@ -37,8 +39,8 @@ std::string key_of(int number) { return "bench:grants:" + std::to_string(number)
 /// What both processes see.
 struct Board {
   std::atomic<bool> held{false};  ///< all locks, by the parent
-  std::atomic<int> threads{-1};   ///< that could be started; -1: not yet known
-  std::atomic<int> asking{0};     ///< threads that have begun to acquire
+  std::atomic<int> threads{-1};   ///< that are to wait; -1: not yet known
+  std::atomic<int> asking{0};     ///< of these, those that have begun to acquire
   std::atomic<int> granted{0};
 };
 
@@ -48,41 +50,68 @@ Board& shared_board() {
   return *new (memory) Board;
 }
 
-struct Waiter {
-  Board* board;
-  const RedisMutex* mutex;
-  int number;
-};
+/// The threads that wait, as many as the machine bears.
+class Crowd {
+ public:
+  Crowd(Board& board, const std::string& url) : board_{board}, mutex_{Connection{url}, patient} {
+    mutex_.acquire_lock("bench:grants:first").release();  // starts what the Connection needs while there is room
+  }
 
-void* wait_and_keep(void* argument) {
-  const Waiter& self = *static_cast<const Waiter*>(argument);
-  try {
-    ++self.board->asking;
-    const Lock lock = self.mutex->acquire_lock(key_of(self.number));
-    ++self.board->granted;
+  void line_up(int threads) {
+    for (int number = 0; number < threads; ++number) members_.push_back({this, number});
+    pthread_attr_t small{};
+    checked(-::pthread_attr_init(&small), "pthread_attr_init");
+    checked(-::pthread_attr_setstacksize(&small, stack_size), "pthread_attr_setstacksize");
+    int started = 0;
+    for (Member& member : members_) {
+      pthread_t thread{};
+      if (::pthread_create(&thread, &small, run, &member) != 0) break;
+      ++started;
+    }
+    // Where there can be no more, some go again: the library may want a thread later.
+    const int staying = started == threads ? threads : std::max(0, started - spare_threads);
+    board_.threads = staying;
+    staying_ = staying;
+    staying_.notify_all();
+  }
+
+ private:
+  static constexpr int not_yet = -1;
+  static constexpr int spare_threads = 16;
+
+  struct Member {
+    Crowd* crowd;
+    int number;
+  };
+
+  static void* run(void* argument) {
+    const Member& self = *static_cast<const Member*>(argument);
+    self.crowd->staying_.wait(not_yet);
+    if (self.number < self.crowd->staying_) self.crowd->wait_and_keep(self.number);
+    return nullptr;
+  }
+
+  void wait_and_keep(int number) try {
+    ++board_.asking;
+    const Lock lock = mutex_.acquire_lock(key_of(number));
+    ++board_.granted;
     for (;;) ::pause();
   } catch (const std::exception& error) {
     std::cerr << "a thread that waits: " << error.what() << std::endl;
     ::_exit(EXIT_FAILURE);
   }
-}
+
+  Board& board_;
+  const RedisMutex mutex_;
+  std::vector<Member> members_;
+  std::atomic<int> staying_{not_yet};  ///< so many of all
+};
 
 /// The process of those who wait; it is killed in the end.
 int wait_in_threads(Board& board, const std::string& url, int threads) {
   while (!board.held) std::this_thread::sleep_for(1ms);
-  const RedisMutex mutex{Connection{url}, patient};
-  std::vector<Waiter> waiters;
-  for (int number = 0; number < threads; ++number) waiters.push_back({&board, &mutex, number});
-  pthread_attr_t small{};
-  ::pthread_attr_init(&small);
-  ::pthread_attr_setstacksize(&small, stack_size);
-  int started = 0;
-  for (Waiter& waiter : waiters) {
-    pthread_t thread{};
-    if (::pthread_create(&thread, &small, wait_and_keep, &waiter) != 0) break;
-    ++started;
-  }
-  board.threads = started;
+  Crowd crowd{board, url};
+  crowd.line_up(threads);
   for (;;) ::pause();
 }
 
@@ -109,8 +138,8 @@ void wait_until_quiet(const ChildProcess& crowd) {
   auto before = cpu_time_of(crowd.pid());
   wait_until(crowd, "all stand in line", [&] {
     std::this_thread::sleep_for(250ms);
-    const auto spent = cpu_time_of(crowd.pid()) - std::exchange(before, cpu_time_of(crowd.pid()));
-    return spent < 2ms;
+    const auto now = cpu_time_of(crowd.pid());
+    return now - std::exchange(before, now) < 2ms;
   });
 }
 

@@ -41,26 +41,36 @@ class Comparing {
   /// For what noise hardly touches.
   int few_rounds() const { return std::max(1, comparison_.rounds / 5); }
 
-  /// Has `measure` yield figures for all of these standings, each round, of either version.
+  /// Has `measure` yield figures for all of these standings, each round, of either version. A round in which one of them fails
+  /// counts for neither, unless that one always fails. Nothing is said of what failed in more than half of the rounds.
   void add(std::vector<Standing> standings, int rounds,
            const std::function<Figures(const std::string& program)>& measure) {
-    std::array<bool, 2> fails{};
     run_.report.say(standings.front().what);
+    std::array<Rounds, 2> measured;
     by_turns(2, rounds, [&](std::size_t which) {
-      if (fails.at(which)) return;
-      const bool is_present = which == 0;
-      server().command({"FLUSHALL"});
-      try {
-        const Figures figures = measure(is_present ? comparison_.present : comparison_.reference);
-        for (std::size_t i = 0; i < standings.size(); ++i) {
-          (is_present ? standings[i].present : standings[i].reference).push_back(figures.at(i));
-        }
-      } catch (const std::exception& error) {
-        fails.at(which) = true;
-        run_.report.say((is_present ? "this version: " : "the reference: ") + std::string{error.what()});
-      }
+      Rounds& own = measured.at(which);
+      const bool is_hopeless = std::count(own.begin(), own.end(), std::nullopt) >= most_failures;
+      own.push_back(is_hopeless ? std::nullopt : attempt(which, measure));
     });
-    for (const Standing& standing : standings) rows_.push_back(row_of(standing));
+    const auto& [present, reference] = measured;
+    const bool has_present = has_any(present);
+    const bool has_reference = has_any(reference);
+    int complete = 0;
+    for (std::size_t round = 0; round < present.size(); ++round) {
+      if (present[round].has_value() != has_present || reference[round].has_value() != has_reference) continue;
+      ++complete;
+      for (std::size_t i = 0; i < standings.size(); ++i) {
+        if (has_present) standings[i].present.push_back(present[round]->at(i));
+        if (has_reference) standings[i].reference.push_back(reference[round]->at(i));
+      }
+    }
+    for (Standing& standing : standings) {
+      if (complete * 2 < rounds) {
+        standing.present.clear();
+        standing.reference.clear();
+      }
+      rows_.push_back(row_of(standing));
+    }
   }
 
   /// The same of one figure.
@@ -83,6 +93,25 @@ class Comparing {
   }
 
  private:
+  using Rounds = std::vector<std::optional<Figures>>;
+
+  static constexpr int most_failures = 3;  // before there is no use in trying on
+
+  static bool has_any(const Rounds& rounds) {
+    return std::any_of(rounds.begin(), rounds.end(), [](const auto& figures) { return figures.has_value(); });
+  }
+
+  std::optional<Figures> attempt(std::size_t which, const std::function<Figures(const std::string& program)>& measure) {
+    const bool is_present = which == 0;
+    try {
+      server().command({"FLUSHALL"});
+      return measure(is_present ? comparison_.present : comparison_.reference);
+    } catch (const std::exception& error) {
+      run_.report.say((is_present ? "this version: " : "the reference: ") + std::string{error.what()});
+      return std::nullopt;
+    }
+  }
+
   Run& run_;
   const Comparison& comparison_;
   std::vector<std::vector<Cell>> rows_;

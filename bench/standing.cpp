@@ -39,7 +39,10 @@ std::vector<double> judged_values(const Standing& standing) {
 /// A ratio needs three.
 int decimals_of(const Standing& standing) { return standing.standard.of == Of::ratio ? 3 : standing.decimals; }
 
-std::string shown(double value, int decimals) { return Cell{value, decimals}.text; }
+std::string shown(double value, int decimals) {
+  const std::string text = Cell{value, decimals}.text;
+  return text.find_first_not_of("-0.") == std::string::npos ? Cell{0.0, decimals}.text : text;  // no "-0.0"
+}
 
 std::string bar_of(const Standing& standing) {
   const auto& [of, bar] = standing.standard;
@@ -47,10 +50,12 @@ std::string bar_of(const Standing& standing) {
   text << (bar.kind == Bar::Kind::at_most ? "<= " : ">= ");
   if (of == Of::ratio) {
     text << shown(bar.limit, 2) << " x";
-  } else if (of == Of::difference) {
-    text << "reference " << (bar.limit < 0 ? "- " : "+ ") << shown(std::abs(bar.limit), standing.decimals);
-  } else {
+  } else if (of == Of::itself) {
     text << shown(bar.limit, standing.decimals);
+  } else if (bar.limit == 0) {
+    text << "reference";
+  } else {
+    text << "reference " << (bar.limit < 0 ? "- " : "+ ") << shown(std::abs(bar.limit), standing.decimals);
   }
   return text.str();
 }

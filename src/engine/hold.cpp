@@ -19,8 +19,8 @@ namespace redismutex::engine {
 Hold::Hold(std::shared_ptr<Session> session, std::unique_ptr<Lease>&& lease, std::optional<LocalQueues::Ticket> ticket,
            const Options& options)
     : session_{std::move(session)},
+      value_{lease->id().text()},
       tenure_{std::make_shared<Tenure>(*session_, std::move(lease), std::move(ticket))},
-      value_{tenure_->id().text()},
       local_handoffs_{options.local_handoffs},
       expiry_{*options.expiry},
       fork_generation_{net::fork_generation()} {

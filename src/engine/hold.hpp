@@ -65,8 +65,8 @@ class Hold {
   void give_back(std::unique_ptr<Lease> lease);
 
   const std::shared_ptr<Session> session_;
+  const std::string value_;  // before the tenure, which has the lease from then on
   const std::shared_ptr<Tenure> tenure_;
-  const std::string value_;
   const int local_handoffs_;
   const std::chrono::milliseconds expiry_;
   const std::uint64_t fork_generation_;

@@ -11,8 +11,7 @@
 
 namespace redismutex::net {
 
-Attempt::Attempt(Dialler& dialler, Deadline now)
-    : dialler_{dialler}, limit_{now + dialler.options().connect_timeout}, stage_{Stage::looking_up} {
+Attempt::Attempt(Dialler& dialler, Deadline now) : dialler_{dialler}, limit_{now + dialler.options().connect_timeout} {
   const std::string& unix_socket = dialler.options().unix_socket;
   if (unix_socket.empty()) return;
   connector_.emplace(unix_socket, limit_);

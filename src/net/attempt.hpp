@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +17,8 @@
 
 namespace redismutex::net {
 
-/// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may leave between
-/// two of them, and somebody else may go on. For one thread at a time.
+/// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may
+/// leave between two of them, and somebody else may go on. For one thread at a time.
 class Attempt {
  public:
   /// `dialler` must outlive it. It has connect_timeout from `now` on.
@@ -57,7 +56,7 @@ class Attempt {
 
   Dialler& dialler_;
   const Deadline limit_;
-  Stage stage_;
+  Stage stage_ = Stage::looking_up;
   std::optional<Connector> connector_;
   std::unique_ptr<TlsHandshake> handshake_;
   std::unique_ptr<Stream> stream_;

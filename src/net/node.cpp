@@ -32,6 +32,8 @@ Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers h
       on_login_{std::move(on_login)},
       dialler_{options_, std::move(name)} {}
 
+Node::~Node() { ending_.request_stop(); }
+
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
   if (link_ && !link_->broken()) return link_;
@@ -41,8 +43,8 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
   const std::uint64_t begun_before = begun_, failed_before = failed_;
   for (;; now = steady_clock::now()) {
     if (link_ && !link_->broken()) return link_;
-    // Others may have tried for us while we waited. But that an attempt took too long which was under way before says little: this
-    // caller has its own time.
+    // Others may have tried for us while we waited. But an attempt that was under way before and took too long says little: this
+    // caller has time of its own.
     const bool is_ours = last_failure_.kind != Failure::Kind::timed_out || last_failed_ > begun_before;
     const bool tried = failed_ > failed_before && is_ours;
     if (tried && (last_failure_.permanent() || !reached_before_)) return last_failure_;
@@ -72,7 +74,10 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     dialling_ = false;
     changed_.notify_all();
     // That one caller lost patience says nothing about the server: the others go on.
-    if (auto* left = std::get_if<Left>(&driven)) return std::move(left->failure);
+    if (auto* left = std::get_if<Left>(&driven)) {
+      leave_to_a_worker();
+      return std::move(left->failure);
+    }
     if (const auto* failure = std::get_if<Failure>(&driven)) {
       // Nor does an attempt that nobody went on with in time.
       if (!was_forgotten) note(*failure);
@@ -83,6 +88,24 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     options_.observer->reconnected();
     lock.lock();
   }
+}
+
+/// With the lock held. Where there is no thread for that, the attempt waits for the next caller.
+void Node::leave_to_a_worker() noexcept try {
+  Workers& workers = reactor_.get().workers();
+  workers.get_ready();
+  if (!goes_on_) goes_on_.emplace(workers, [this] { go_on(); });
+  goes_on_->post();
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+/// In a worker: with an attempt that nobody drives.
+void Node::go_on() {
+  std::unique_lock lock{mutex_};
+  if (!attempt_ || dialling_ || ending_.stop_requested()) return;
+  const Deadline until = attempt_->limit();
+  lock.unlock();
+  link(until, ending_.get_token());
 }
 
 std::shared_ptr<Link> Node::present_link() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
 #include <string>
@@ -18,13 +19,14 @@
 #include "net/link.hpp"
 #include "net/poll.hpp"
 #include "net/reactor_on_demand.hpp"
+#include "net/workers.hpp"
 
 namespace redismutex::net {
 
 /// One server: holds the live Link to it, and dials a new one when that broke. Thread-safe.
 ///
 /// There is one attempt at a time, for all threads: one of them drives it while the others wait for it. When that one has no more
-/// time, another goes on with the same attempt: at once if one waits, else the next that comes. A server that was never reached is
+/// time, another goes on with the same attempt; if none is there, one of the process's workers. A server that was never reached is
 /// reported at once; one that was lost is tried again for connect_timeout. Between attempts lies a pause that doubles each time and
 /// is drawn at random, so that the clients of a server that comes back do not all arrive in the same instant.
 class Node {
@@ -34,6 +36,7 @@ class Node {
 
   /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
   Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login);
+  ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
   std::variant<std::shared_ptr<Link>, Failure> link(Deadline deadline, const std::stop_token& stop);
@@ -61,6 +64,8 @@ class Node {
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
   bool note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
+  void leave_to_a_worker() noexcept;
+  void go_on();
   void plan_next_attempt();
   void pause_before_next_attempt();
 
@@ -86,6 +91,10 @@ class Node {
   std::uint64_t begun_ = 0, failed_ = 0;  // attempts
   std::uint64_t last_failed_ = 0;         // which of those that were begun
   Failure last_failure_{};
+
+  // Last, so that it ends first.
+  std::stop_source ending_;
+  std::optional<Workers::Task> goes_on_;
 };
 
 }  // namespace redismutex::net

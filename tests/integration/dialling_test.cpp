@@ -79,6 +79,26 @@ TEST(ImpatientCallers, AreConnectedToAServerThatIsSlowToLetThemIn) {
   EXPECT_EQ(logins, 1);
 }
 
+// Callers with little time, who come once in a while: what the first one began is there for the second, though nobody went on with
+// it meanwhile.
+TEST(ImpatientCallers, FindWhatWasBegunForThemDone) {
+  const Certificates certificates;
+  Server server({.tls = certificates.tls(certificates.server())});
+  Proxy proxy(server.tls_port());
+  proxy.delay(Direction::replies, 100ms);
+  const ConnectionOptions options = with(long_timeouts, {.host = "localhost",
+                                                         .port = proxy.port(),
+                                                         .tls = TlsOptions{.ca_file = certificates.ca_file()},
+                                                         .client_name = "impatient"});
+  const RedisMutex mutex{Connection{options}, {.blocking = false, .expiry = limit}};
+  thrown<ConnectionError>([&] { return mutex.try_acquire_lock_for("key", impatience); });
+  ASSERT_TRUE(eventually(
+      limit, [&] { return server.command({"CLIENT", "LIST"}).text.find("name=impatient:") != std::string::npos; }));
+  proxy.delay(Direction::replies, 0ms);
+  EXPECT_TRUE(mutex.try_acquire_lock_for("key", impatience));
+  EXPECT_EQ(proxy.connections(), 1);
+}
+
 // The one who drives the attempt leaves; one of those who wait for it goes on, with the same connection.
 void expect_another_takes_over(Proxy& proxy, const std::function<void(const RedisMutex& mutex)>& wait_and_leave) {
   proxy.freeze();

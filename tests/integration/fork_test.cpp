@@ -293,6 +293,47 @@ TEST(ForkAmidLookUps, ChildrenNeedNone) {
   }
 }
 
+// At whatever moment the fork comes: amid look-ups, dialling, handshakes and logins, pushes that hand locks over, and the beginning
+// and end of the library's own threads. The child can lock, and its end takes no time.
+TEST_F(Fork, AmidEverythingAtOnce) {
+  constexpr int forks = sanitized ? 300 : 5000;
+  constexpr int at_a_time = 4;
+  const Certificates certificates;
+  Server secure({.tcp = true, .tls = certificates.tls(certificates.server())});
+  const std::string secure_url = secure.tls_url() + "?ca_file=" + certificates.ca_file();
+  std::atomic<int> next_work{0};
+  const Busy parents([&] {
+    thread_local const int work = next_work++;
+    switch (work % 4) {
+      case 0: {
+        addrinfo* found = nullptr;
+        if (::getaddrinfo("localhost", "1", nullptr, &found) == 0) ::freeaddrinfo(found);
+        break;
+      }
+      case 1: Connection{server.url()}.ping(); break;
+      case 2: Connection{secure_url}.ping(); break;
+      default: {
+        const RedisMutex own{named, {.block_time = limit, .local_handoffs = 0}};
+        const auto others = std::async(std::launch::async, [&] { own.acquire_lock("handed over").release(); });
+        const auto lock = own.acquire_lock("handed over");
+        (void)lock.lost_token();
+      }
+    }
+  });
+  std::vector<ChildProcess> children;
+  for (int n = 0; n < forks; ++n) {
+    children.emplace_back([&, n] {
+      const Connection own{n % 10 == 0 ? secure_url : server.url()};
+      RedisMutex{own, patient}.acquire_lock("child's " + std::to_string(n % at_a_time)).release();
+      return 0;
+    });
+    if (children.size() < at_a_time) continue;
+    ASSERT_EQ(children.front().wait(limit), exited(0)) << n << ": " << children.front().stderr_text();
+    children.erase(children.begin());
+  }
+  for (const auto& child : children) EXPECT_EQ(child.wait(limit), exited(0));
+}
+
 // A thread of the parent is inside unlock() nearly always.
 TEST_F(Fork, AmidUnlocks) {
   Mutex shared{named, "key", patient};

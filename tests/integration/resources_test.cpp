@@ -94,8 +94,13 @@ TEST_F(Resources, ManyConnectionsShareThreads) {
 struct Threads : ::testing::Test {
   /// In a child, which then can not start a thread any more.
   static void take_threads() {
-    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort();
+    become_nobody();
     set_limit(RLIMIT_NPROC, 0);
+  }
+
+  /// The limit does not hold for root.
+  static void become_nobody() {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort();
   }
 
   /// Any user may ask it for what a test wants to know.
@@ -123,6 +128,20 @@ TEST_F(Threads, NoneAtAll) {
   EXPECT_TRUE(server.keys().empty());
 }
 
+// One more at a time. (How many there are besides, of the same user, may change meanwhile: so it is not said how many are enough.)
+TEST_F(Threads, AnyNumber) {
+  for (rlim_t spare = 0; spare <= 4; ++spare) {
+    const ChildProcess child([&] {
+      become_nobody();
+      set_limit(RLIMIT_NPROC, 1 + spare);
+      return use_everything(server.tcp_url()) ? 0 : 1;
+    });
+    const auto ended = child.wait(limit);
+    EXPECT_TRUE(ended == exited(0) || ended == exited(1)) << spare << ": " << child.stderr_text();
+    EXPECT_FALSE(server.exists("key")) << spare;
+  }
+}
+
 // A lock that is to be renewed takes one more, and is not taken. One that is not can be, but its loss can not be told.
 TEST_F(Threads, NoneMore) {
   const ChildProcess child([&] {
@@ -148,10 +167,10 @@ TEST_F(Threads, NoneMore) {
 TEST_F(Threads, NoneForTheCredentials) {
   const ChildProcess child([&] {
     ConnectionOptions options = parse_url(server.tcp_url());
+    const Connection other{options};
+    other.ping();  // so that the thread which all have in common is there
     options.credentials = [] { return Credentials{}; };
     const Connection connection{options};
-    const Connection other{server.tcp_url()};
-    other.ping();  // what else it takes is there
     take_threads();
     try {
       connection.ping();

@@ -26,7 +26,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
-using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
