@@ -115,7 +115,7 @@ void Node::leave_to_a_worker() noexcept try {
 /// In a worker: with an attempt that nobody drives. It begins no other: that is for those who want a link.
 void Node::go_on() noexcept try {
   std::unique_lock lock{mutex_};
-  if (!attempt_ || dialling_ || ending_.stop_requested()) return;
+  if (dialling_ || !attempt_ || ending_.stop_requested()) return;  // in this order: the attempt belongs to the one who dials
   dial(lock, steady_clock::now(), attempt_->limit(), ending_.get_token());
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to note how it went
 }

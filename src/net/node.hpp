@@ -60,7 +60,8 @@ class Node {
   };
   using Driven = std::variant<std::shared_ptr<Link>, Failure, Left>;
 
-  std::optional<Failure> dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up, const std::stop_token& stop);
+  std::optional<Failure> dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up,
+                              const std::stop_token& stop);
   Driven drive(Deadline now, Deadline give_up, const std::stop_token& stop);
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
   bool note(const std::shared_ptr<Link>& link);
