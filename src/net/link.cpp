@@ -62,8 +62,9 @@ Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply
 
 Link::~Link() {
   {
+    // The reactor's part does nothing from now on, whatever of it is on its way.
     const std::lock_guard lock{mutex_};
-    if (!failure_) failure_.emplace();  // so that the timers, which end last, do not arm the socket again
+    if (!failure_) failure_ = {Failure::Kind::cancelled, "closed"};
     broken_ = true;
   }
   Source::leave();
@@ -264,7 +265,8 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
   constexpr std::chrono::nanoseconds longest = std::chrono::hours{1};
   constexpr std::chrono::nanoseconds without_a_kick = std::chrono::milliseconds{10};
   auto left = until.limit == Deadline::max() ? longest : std::clamp<std::chrono::nanoseconds>(until.limit - clock(), {}, longest);
-  if (!kick) try {
+  const bool is_interrupted_by_others = until.calls == no_calls || until.stop.stop_possible();
+  if (is_interrupted_by_others && !kick) try {
       kick.emplace(reactor_);
     } catch (const std::exception&) {  // no descriptor to be had
       left = std::min(left, without_a_kick);
