@@ -1,6 +1,6 @@
 #include "engine/sessions.hpp"
 
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include "engine/session.hpp"
@@ -19,7 +19,7 @@ void end(Session* session) noexcept {
   }
   try {
     net::start_thread([session] { delete session; }).detach();
-  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no thread to be had; then it stays in memory
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no thread or memory to be had; then it stays
   }
 }
 

@@ -65,6 +65,7 @@ Link::~Link() {
     // The reactor's part does nothing from now on, whatever of it is on its way.
     const std::lock_guard lock{mutex_};
     if (!failure_) failure_ = {Failure::Kind::cancelled, "closed"};
+    broken_ = true;
   }
   Source::leave();
 }
@@ -222,8 +223,8 @@ void Link::take_reading(Caller* caller) noexcept {
   ++turns_;
   if (caller == nullptr) return;
   caller->tell(Caller::leads);
-  if (!watched_ || wants_pushes_ || stuck_) return;
-  watched_ = false;
+  if (watched_ == 0 || wants_pushes_ || stuck_) return;
+  watched_ = 0;
   arm(stream_->fd(), 0);
 }
 
@@ -309,7 +310,7 @@ void Link::take_in(Caller* reader, Read how) noexcept {
       if (!lock.owns_lock()) lock.lock();
     }
     if (take_off(news.over) >= crowd) corked_ = true;
-    if (!failure && retired_ && wire_.in_flight() == 0) failure = *retired_;
+    if (!failure && retired_ && wire_.in_flight() == 0) failure = std::move(*retired_);
     if (failure) break_off(std::move(*failure), news);
     has_pushes = !pushes_.empty();
     // Not before the pushes are handled, because the next reader would overtake.
@@ -379,38 +380,52 @@ void Link::write(Lock& lock) noexcept {
     deaf_ = written.status == Stream::Status::closed || written.status == Stream::Status::refused;
   }
   writing_ = false;
-  if (stuck_) watch();
+  if (stuck_) watch_for_output();
 }
 
 void Link::flush() noexcept {
   Lock lock{mutex_};
+  corked_ = false;  // whoever sends in this moment takes along what was left; those who come later send for themselves
   if (!writing_ && !failure_) write(lock);
 }
 
 // ---- the reactor's part ---------------------------------------------------------------------------------------------
 
-/// With the lock held.
+/// With the lock held, while nobody reads.
 void Link::watch() noexcept {
-  if (failure_) return;
   watch_on_leaving_ = false;
-  std::uint32_t events = 0;
-  if (!reading_ || wants_pushes_) events |= EPOLLIN;
+  std::uint32_t events = EPOLLIN;
   // What TLS has read already no socket tells of: but it can be written to, and so is ready.
-  if (stuck_ || (!reading_ && stream_->has_buffered())) events |= EPOLLOUT;
-  watched_ = arm(stream_->fd(), events);
-  if (!watched_) look_later();
+  if (stuck_ || stream_->has_buffered()) events |= EPOLLOUT;
+  watch_for(events);
 }
 
 /// With the lock held.
 void Link::watch_if_needed() noexcept {
-  if (!reading_ && !watched_ && (wire_.in_flight() > 0 || watch_on_leaving_)) watch();
+  if (!reading_ && !watches_input() && (wire_.in_flight() > 0 || watch_on_leaving_)) watch();
 }
+
+/// With the lock held, and whoever reads: besides what is watched for already.
+void Link::watch_for_output() noexcept {
+  if ((watched_ & EPOLLOUT) == 0) watch_for(watched_ | EPOLLOUT);
+}
+
+/// With the lock held.
+void Link::watch_for(std::uint32_t events) noexcept {
+  if (failure_) return;
+  watched_ = arm(stream_->fd(), events) ? events : 0;
+  if (watched_ == 0) look_later();
+}
+
+bool Link::watches_input() const noexcept { return (watched_ & EPOLLIN) != 0; }
 
 void Link::ready(std::uint32_t events) noexcept {
   Lock lock{mutex_};
-  watched_ = false;
+  watched_ = 0;
   if (failure_) return;
-  if ((events & EPOLLOUT) != 0 && stuck_ && !writing_) write(lock);
+  const bool only_input = events == EPOLLIN;
+  if (stuck_ && !only_input) write(lock);
+  if (stuck_) watch_for_output();
   if (reading_) {
     if (wants_pushes_) look_later();
     return;
@@ -424,9 +439,11 @@ void Link::ready(std::uint32_t events) noexcept {
   News news;
   lock.lock();
   news.next_reader = hand_over_reading();
-  if (!reading_ && wants_pushes_ && !watched_) watch();
+  if (!reading_ && wants_pushes_ && !watches_input()) watch();
+  const bool flushes = corked_ && !reading_;
   lock.unlock();
   finish(news);
+  if (flushes) flush();
 }
 
 void Link::want_pushes(bool wanted) noexcept {
@@ -436,7 +453,7 @@ void Link::want_pushes(bool wanted) noexcept {
   if (!wanted) return;
   if (reading_) {
     watch_on_leaving_ = true;
-  } else if (!watched_) {
+  } else if (!watches_input()) {
     watch();
   }
 }
@@ -450,7 +467,9 @@ void Link::look_later() noexcept {
 void Link::look() noexcept {
   const std::lock_guard lock{mutex_};
   looks_later_ = false;
-  if (watched_ || failure_) return;
+  if (failure_) return;
+  if (stuck_) watch_for_output();  // if it could not be watched before
+  if (watches_input()) return;
   if (!wants_pushes_) return watch_if_needed();
   if (turns_ != seen_turn_) return look_later();
   if (reading_) {
@@ -476,7 +495,7 @@ void Link::look_for_overdue() noexcept {
   }
   pollfd polled{stream_->fd(), POLLIN, 0};
   if (::poll(&polled, 1, 0) > 0 && graces_++ < most_graces) {
-    if (!reading_ && !watched_) watch();
+    if (!reading_ && !watches_input()) watch();
     return overdue_timer_.set(boot_now() + grace);
   }
   break_off(overdue(), news);

@@ -158,6 +158,9 @@ class Link final : private Reactor::Source {
 
   void watch() noexcept;
   void watch_if_needed() noexcept;
+  void watch_for_output() noexcept;
+  void watch_for(std::uint32_t events) noexcept;
+  bool watches_input() const noexcept;
   void ready(std::uint32_t events) noexcept override;
   void look_later() noexcept;
   void look() noexcept;
@@ -189,7 +192,7 @@ class Link final : private Reactor::Source {
   bool writing_ = false;          // somebody sends
   bool stuck_ = false;            // the socket takes no more for now
   bool deaf_ = false;             // the server has closed: what it said before is still to be read
-  bool watched_ = false;          // the reactor will call ready()
+  std::uint32_t watched_ = 0;     // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
   bool wants_pushes_ = false;
   bool watch_on_leaving_ = false;  // a caller has been reading for a whole push_pause
   bool looks_later_ = false;       // look() will be called

@@ -32,7 +32,11 @@ Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers h
       on_login_{std::move(on_login)},
       dialler_{options_, std::move(name)} {}
 
-Node::~Node() { ending_.request_stop(); }
+Node::~Node() {
+  // With the lock held: a worker that leaves its attempt either has posted it by now, or does not post it any more.
+  const std::lock_guard lock{mutex_};
+  ending_.request_stop();
+}
 
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
@@ -65,33 +69,42 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
       changed_.wait_until(lock, stop, until, [this] { return dialling_ || link_; });
       continue;
     }
-    const bool was_forgotten = attempt_ && attempt_->limit() <= now;
-    if (!attempt_) ++begun_;
-    dialling_ = true;
-    lock.unlock();
-    Driven driven = drive(now, give_up, stop);
-    lock.lock();
-    dialling_ = false;
-    changed_.notify_all();
-    // That one caller lost patience says nothing about the server: the others go on.
-    if (auto* left = std::get_if<Left>(&driven)) {
+    if (auto left = dial(lock, now, give_up, stop)) {
       leave_to_a_worker();
-      return std::move(left->failure);
+      return std::move(*left);
     }
-    if (const auto* failure = std::get_if<Failure>(&driven)) {
-      // Nor does an attempt that nobody went on with in time.
-      if (!was_forgotten) note(*failure);
-      continue;
-    }
-    if (!note(std::get<std::shared_ptr<Link>>(driven)) || !options_.observer) continue;
-    lock.unlock();
-    options_.observer->reconnected();
-    lock.lock();
   }
+}
+
+/// With the lock held, which is free while it dials: goes on with the attempt, or begins one. Returns why this caller leaves it to
+/// others, if it does.
+std::optional<Failure> Node::dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up,
+                                  const std::stop_token& stop) {
+  const bool was_forgotten = attempt_ && attempt_->limit() <= now;
+  if (!attempt_) ++begun_;
+  dialling_ = true;
+  lock.unlock();
+  Driven driven = drive(now, give_up, stop);
+  lock.lock();
+  dialling_ = false;
+  changed_.notify_all();
+  // That one caller lost patience says nothing about the server: the others go on.
+  if (auto* left = std::get_if<Left>(&driven)) return std::move(left->failure);
+  if (const auto* failure = std::get_if<Failure>(&driven)) {
+    // Nor does an attempt that nobody went on with in time.
+    if (!was_forgotten) note(*failure);
+    return std::nullopt;
+  }
+  if (!note(std::get<std::shared_ptr<Link>>(driven)) || !options_.observer) return std::nullopt;
+  lock.unlock();
+  options_.observer->reconnected();
+  lock.lock();
+  return std::nullopt;
 }
 
 /// With the lock held. Where there is no thread for that, the attempt waits for the next caller.
 void Node::leave_to_a_worker() noexcept try {
+  if (ending_.stop_requested()) return;
   Workers& workers = reactor_.get().workers();
   workers.get_ready();
   if (!goes_on_) goes_on_.emplace(workers, [this] { go_on(); });
@@ -99,13 +112,12 @@ void Node::leave_to_a_worker() noexcept try {
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
 
-/// In a worker: with an attempt that nobody drives.
-void Node::go_on() {
+/// In a worker: with an attempt that nobody drives. It begins no other: that is for those who want a link.
+void Node::go_on() noexcept try {
   std::unique_lock lock{mutex_};
-  if (!attempt_ || dialling_ || ending_.stop_requested()) return;
-  const Deadline until = attempt_->limit();
-  lock.unlock();
-  link(until, ending_.get_token());
+  if (dialling_ || !attempt_ || ending_.stop_requested()) return;  // in this order: the attempt belongs to the one who dials
+  dial(lock, steady_clock::now(), attempt_->limit(), ending_.get_token());
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to note how it went
 }
 
 std::shared_ptr<Link> Node::present_link() {

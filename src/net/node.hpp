@@ -60,12 +60,14 @@ class Node {
   };
   using Driven = std::variant<std::shared_ptr<Link>, Failure, Left>;
 
+  std::optional<Failure> dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up,
+                              const std::stop_token& stop);
   Driven drive(Deadline now, Deadline give_up, const std::stop_token& stop);
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
   bool note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
   void leave_to_a_worker() noexcept;
-  void go_on();
+  void go_on() noexcept;
   void plan_next_attempt();
   void pause_before_next_attempt();
 

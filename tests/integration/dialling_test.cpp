@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fake_server.hpp"
+#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/certificates.hpp"
 #include "support/proxy.hpp"
@@ -97,6 +98,39 @@ TEST(ImpatientCallers, FindWhatWasBegunForThemDone) {
   proxy.delay(Direction::replies, 0ms);
   EXPECT_TRUE(mutex.try_acquire_lock_for("key", impatience));
   EXPECT_EQ(proxy.connections(), 1);
+}
+
+// The worker goes on with that attempt only. Others are made for those who want a connection.
+TEST(ImpatientCallers, AreTheOnlyOnesForWhomAttemptsAreMade) {
+  constexpr std::chrono::milliseconds connect_timeout = 2 * impatience;
+  std::atomic<int> logins{0};
+  std::atomic<bool> sound{true};
+  const FakeServer server([&](const std::vector<std::string>& command) -> std::optional<std::string> {
+    if (sound) return FakeServer::after_login("-ERR here we are\r\n")(command);
+    ++logins;
+    std::this_thread::sleep_for(2 * impatience / 3);
+    return std::nullopt;
+  });
+  const Connection connection = connect(server.url(), {.connect = connect_timeout, .command = limit});
+  thrown<ServerError>([&] { connection.ping(); });
+  sound = false;
+  thrown<ConnectionError>([&] { connection.ping(); });  // the server was reached before, and is lost
+  const RedisMutex mutex{connection, non_blocking};
+  thrown<ConnectionError>([&] { return mutex.try_acquire_lock_for("key", impatience / 3); });
+  const int begun = logins;
+  std::this_thread::sleep_for(5 * connect_timeout);
+  EXPECT_LE(logins, begun + 1);
+}
+
+// A Connection may end while a worker goes on with its attempt.
+TEST_F(Dialling, EndsAtAnyMoment) {
+  constexpr int rounds = sanitized ? 200 : 1000;
+  proxy.freeze();
+  for (int round = 0; round < rounds; ++round) {
+    const RedisMutex mutex{connect(proxy.url(), long_timeouts), non_blocking};
+    thrown<ConnectionError>([&] { return mutex.try_acquire_lock_for("key", 1ms); });
+    if (round % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds{round});
+  }
 }
 
 // The one who drives the attempt leaves; one of those who wait for it goes on, with the same connection.

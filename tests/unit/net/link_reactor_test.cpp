@@ -52,6 +52,62 @@ class Watched final : public Stream {
   const pid_t maker_ = ::gettid();
 };
 
+/// Where a thread of the link stops until the test lets it go on.
+class Barrier {
+ public:
+  /// The next one who comes stops there.
+  void close() { closed_ = true; }
+  void open() { open_ = true; }
+  bool holds_one() const { return holds_; }
+
+  void pass() {
+    if (!closed_.exchange(false)) return;
+    holds_ = true;
+    EXPECT_TRUE(eventually(limit, [this] { return open_.load(); }));
+  }
+
+ private:
+  std::atomic<bool> closed_{false}, open_{false}, holds_{false};
+};
+
+/// Holds up a writer, and the reactor: before it reads, and when it has.
+class HeldUp final : public Stream {
+ public:
+  struct Barriers {
+    Barrier writing, reading, has_read;
+  };
+  HeldUp(std::unique_ptr<Stream> stream, Barriers& barriers) : stream_{std::move(stream)}, barriers_{barriers} {}
+
+  Transfer read_now(std::span<char> buffer) override {
+    barriers_.reading.pass();
+    return stream_->read_now(buffer);
+  }
+  Transfer read_blocking(std::span<char> buffer) override { return stream_->read_blocking(buffer); }
+  bool has_buffered() override {
+    barriers_.has_read.pass();
+    return stream_->has_buffered();
+  }
+  Transfer write_now(std::string_view bytes) override {
+    barriers_.writing.pass();
+    return stream_->write_now(bytes);
+  }
+  void shut_down() noexcept override { stream_->shut_down(); }
+  int fd() const noexcept override { return stream_->fd(); }
+
+ private:
+  std::unique_ptr<Stream> stream_;
+  Barriers& barriers_;
+};
+
+/// Returns when the reactor has done what it had to do by now.
+void let_the_reactor_catch_up() {
+  const auto reactor = Reactor::shared();
+  std::atomic<bool> has{false};
+  Reactor::Timer timer{*reactor, [&] { has = true; }};
+  timer.set(boot_now());
+  EXPECT_TRUE(eventually(limit, [&] { return has.load(); }));
+}
+
 // ---- calls that nobody waits for ------------------------------------------------------------------------------------
 
 TEST(LinkReactor, CompletesCallsThatNobodyWaitsFor) {
@@ -148,6 +204,114 @@ TEST(LinkReactor, TellsOfAnOverdueAnswer) {
   EXPECT_GE(watch.elapsed(), 30ms);
   EXPECT_EQ(call.state(), Call::State::lost);
   EXPECT_THAT(linked.link.failure().text, ::testing::HasSubstr("30 ms"));
+}
+
+// ---- what is left to be sent ----------------------------------------------------------------------------------------
+
+/// More than a socket pair holds.
+const std::string long_word(2'000'000, 'x');
+
+/// As many as are woken together, and then leave what they send to the next reader.
+constexpr int crowd = 10;
+
+std::string answers(int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += "+OK\r\n";
+  return all;
+}
+
+// A reader who wants to send what was left to it may meet another thread that sends already. Those who come later do not count on
+// the reader, which sleeps by then.
+TEST(LinkReactor, NothingIsLeftToAReaderWhoSleeps) {
+  HeldUp::Barriers barriers;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUp>(std::move(stream), barriers); }}};
+  Caller caller;
+  Waiter reader{[&] { return linked.link.wait(caller, far(), {}); }};
+  reader.until_asleep();
+  Burst calls{crowd};
+  for (BlockingCall& call : calls) send(linked.link, call, "CROWD");
+  for (int i = 0; i < crowd; ++i) ASSERT_TRUE(linked.peer.receive());
+
+  Posted first, second;
+  barriers.writing.close();
+  std::thread writer{[&] { send(linked.link, first, "FIRST"); }};
+  ASSERT_TRUE(eventually(limit, [&] { return barriers.writing.holds_one(); }));
+  linked.peer.send(answers(crowd));
+  for (BlockingCall& call : calls) ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  reader.until_asleep();
+  barriers.writing.open();
+  writer.join();
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("FIRST")));
+  send(linked.link, second, "SECOND");
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("SECOND")));
+  linked.link.set(caller);
+  EXPECT_EQ(reader.outcome(), Waited::done);
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+}
+
+// What is left to the reactor while it reads for a crowd it sends when it goes.
+TEST(LinkReactor, SendsWhatWasLeftToIt) {
+  HeldUp::Barriers barriers;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUp>(std::move(stream), barriers); }}};
+  Posted before, left;
+  send(linked.link, before, "BEFORE");
+  ASSERT_TRUE(linked.peer.receive());
+  barriers.reading.close();
+  linked.peer.send("+before\r\n");
+  ASSERT_TRUE(eventually(limit, [&] { return barriers.reading.holds_one(); }));
+  Burst calls{crowd};
+  for (BlockingCall& call : calls) send(linked.link, call, "CROWD");
+  for (int i = 0; i < crowd; ++i) ASSERT_TRUE(linked.peer.receive());
+  linked.peer.send(answers(crowd));
+  barriers.has_read.close();
+  barriers.reading.open();
+  ASSERT_TRUE(eventually(limit, [&] { return barriers.has_read.holds_one(); }));
+  for (BlockingCall& call : calls) ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  send(linked.link, left, "LEFT");
+  barriers.has_read.open();
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("LEFT")));
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+}
+
+// The reactor may be called because something is to be read when a caller reads already. It goes on waiting for the peer to take
+// the rest of what is to be sent.
+TEST(LinkReactor, WhatCanBeReadDoesNotKeepItFromSending) {
+  for (const bool wants_pushes : {false, true}) {
+    SCOPED_TRACE(wants_pushes);
+    Linked linked;
+    Posted before;
+    send(linked.link, before, "BEFORE");  // so it watches for the answer
+    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("BEFORE")));
+    linked.link.want_pushes(wants_pushes);
+    const std::array<std::string_view, 1> command{long_word};
+    linked.link.send({{nullptr, command}});
+    Caller caller;
+    Waiter reader{[&] { return linked.link.wait(caller, far(), {}); }};
+    reader.until_asleep();
+    linked.peer.send("+before\r\n");
+    ASSERT_TRUE(eventually(limit, [&] { return before.times_over() == 1; }));
+    let_the_reactor_catch_up();
+    EXPECT_TRUE(linked.peer.receive()) << "all of it";
+    linked.link.set(caller);
+    EXPECT_EQ(reader.outcome(), Waited::done);
+  }
+}
+
+// The reverse: while it waits for the peer to take the rest, it reads what the last caller has left.
+TEST(LinkReactor, WhatIsToBeSentDoesNotKeepItFromReading) {
+  Linked linked;
+  Caller caller;
+  Waiter reader{[&] { return linked.link.wait(caller, far(), {}); }};
+  reader.until_asleep();
+  Posted before;
+  send(linked.link, before, "BEFORE");
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("BEFORE")));
+  const std::array<std::string_view, 1> command{long_word};
+  linked.link.send({{nullptr, command}});
+  linked.link.set(caller);
+  EXPECT_EQ(reader.outcome(), Waited::done);
+  linked.peer.send("+before\r\n");
+  EXPECT_TRUE(eventually(limit, [&] { return before.times_over() == 1; }));
 }
 
 // ---- pushes ---------------------------------------------------------------------------------------------------------
@@ -253,6 +417,28 @@ TEST_P(LinkReactorOver, CallersComeAndGo) {
   EXPECT_TRUE(eventually(limit, [&] { return pushes == 2 * threads * round_trips; }));
   linked.link.fail({Failure::Kind::unreachable, "the test is over"});
   server.join();
+}
+
+// The last owner lets a link go at any moment of what the reactor does there: when it is called for nothing, and when it looks later.
+TEST(LinkReactor, EndsAtAnyMoment) {
+  constexpr int rounds = 300;
+  for (int round = 0; round < rounds; ++round) {
+    auto linked = std::make_unique<Linked>();
+    linked->link.want_pushes(true);
+    {
+      Caller caller;
+      Waiter reader{[&] { return linked->link.wait(caller, far(), {}); }};
+      reader.until_asleep();
+      linked->peer.send(push);
+      let_the_reactor_catch_up();
+      linked->link.set(caller);
+      EXPECT_EQ(reader.outcome(), Waited::done);
+    }
+    // Around the time of its look.
+    const auto until = std::chrono::steady_clock::now() + Link::push_pause - 2ms + round * 10us;
+    while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    linked.reset();
+  }
 }
 
 }  // namespace

@@ -211,7 +211,7 @@ TEST_F(WorkersTest, OneMayBeTheLastOwner) {
   const auto descriptors = open_descriptors();
   workers().get_ready();
   // Never destroyed: when the reactor has ended there is nobody that it could be withdrawn from.
-  static auto* const task = new Workers::Task{workers(), [this] { reactor.reset(); }};
+  static auto* const task = new Workers::Task{workers(), [last = std::move(reactor)]() mutable { last.reset(); }};
   task->post();
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() < descriptors; }));
 }
