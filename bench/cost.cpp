@@ -27,11 +27,8 @@ void run_cost(Run& run) {
       run.report.say("cost of " + std::string{client} + " over " + way);
       const PairProgram program{this_program(), client, url};
       const std::optional<double> calls = system_calls_of_pair(program);
-      table.rows.push_back({way,
-                            client,
-                            cell(calls, 2),
-                            cell(instructions_of_pair(program), 0),
-                            {allocations_of_pair(program), 2}});
+      table.rows.push_back(
+          {way, client, cell(calls, 2), cell(instructions_of_pair(program), 0), {allocations_of_pair(program), 2}});
       const bool is_ours = std::string_view{client} == "ours";
       if (is_ours && calls) {
         run.report.hold("system calls a pair, " + way, *calls, url.starts_with("unix:") ? unix_bar : tcp_bar);

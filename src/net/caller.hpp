@@ -30,9 +30,9 @@ class Caller {
   // One word tells the thread all that others have to say to it: these bits, where it sleeps, and how many of its calls are over.
   enum Bit : std::uint32_t {
     was_set = 1,
-    was_stopped = 2,   // by its stop_token
-    leads = 4,         // the reading of the link is its own
-    link_broken = 8,   // there is nothing more to wait for
+    was_stopped = 2,  // by its stop_token
+    leads = 4,        // the reading of the link is its own
+    link_broken = 8,  // there is nothing more to wait for
     asleep = 16,
   };
   static constexpr unsigned spot_shift = 5;
@@ -57,10 +57,10 @@ class Caller {
   std::atomic<int> kick_{-1};  // an eventfd that wakes the thread from poll(), while it may be there
 
   // These belong to the thread.
-  Link* link_ = nullptr;            // at which it is
-  BlockingCall* calls_ = nullptr;   // that it has submitted, the last one first
-  std::uint32_t submitted_ = 0;     // how many
-  Deadline overdue_at_{};           // when the answer to the last one is
+  Link* link_ = nullptr;           // at which it is
+  BlockingCall* calls_ = nullptr;  // that it has submitted, the last one first
+  std::uint32_t submitted_ = 0;    // how many
+  Deadline overdue_at_{};          // when the answer to the last one is
   bool has_spot_ = false;
 
   // These are guarded by the link's mutex.

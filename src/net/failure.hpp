@@ -1,5 +1,6 @@
 #pragma once
 
+#include <new>
 #include <string>
 
 namespace redismutex::net {
@@ -23,5 +24,17 @@ struct Failure {
   /// Whether the next attempt would end the same way.
   bool permanent() const { return kind == Kind::refused_login || kind == Kind::unusable; }
 };
+
+/// Never without a text, though it may be this one: short enough for a string without an allocation.
+inline constexpr const char* out_of_memory = "out of memory";
+
+template <class MakeText>
+Failure failure_of(Failure::Kind kind, const MakeText& make_text) noexcept {
+  try {
+    return {kind, make_text()};
+  } catch (const std::bad_alloc&) {
+    return {kind, out_of_memory};
+  }
+}
 
 }  // namespace redismutex::net

@@ -186,13 +186,13 @@ class Link final : private Reactor::Source {
   std::optional<Failure> retired_;  // to fail with when nothing is in flight any more
   Caller* reader_ = nullptr;        // the caller that has the reading
   Sleepers sleepers_;
-  std::uint64_t turns_ = 0;       // how often the reading was taken
-  std::uint64_t seen_turn_ = 0;   // by look()
-  bool reading_ = false;          // somebody has the reading
-  bool writing_ = false;          // somebody sends
-  bool stuck_ = false;            // the socket takes no more for now
-  bool deaf_ = false;             // the server has closed: what it said before is still to be read
-  std::uint32_t watched_ = 0;     // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
+  std::uint64_t turns_ = 0;      // how often the reading was taken
+  std::uint64_t seen_turn_ = 0;  // by look()
+  bool reading_ = false;         // somebody has the reading
+  bool writing_ = false;         // somebody sends
+  bool stuck_ = false;           // the socket takes no more for now
+  bool deaf_ = false;            // the server has closed: what it said before is still to be read
+  std::uint32_t watched_ = 0;    // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
   bool wants_pushes_ = false;
   bool watch_on_leaving_ = false;  // a caller has been reading for a whole push_pause
   bool looks_later_ = false;       // look() will be called

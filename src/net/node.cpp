@@ -24,7 +24,8 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
+           LoginHandler on_login)
     : options_{std::move(options)},
       name_{display_name(options_)},
       reactor_{reactor},
@@ -115,7 +116,8 @@ void Node::leave_to_a_worker() noexcept try {
 /// In a worker: with an attempt that nobody drives. It begins no other: that is for those who want a link.
 void Node::go_on() noexcept try {
   std::unique_lock lock{mutex_};
-  if (dialling_ || !attempt_ || ending_.stop_requested()) return;  // in this order: the attempt belongs to the one who dials
+  if (dialling_ || !attempt_ || ending_.stop_requested())
+    return;  // in this order: the attempt belongs to the one who dials
   dial(lock, steady_clock::now(), attempt_->limit(), ending_.get_token());
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to note how it went
 }
@@ -191,8 +193,7 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
-      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout,
-                                         handlers_);
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_);
       on_login_(*link);
       return link;
     }

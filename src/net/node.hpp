@@ -35,7 +35,8 @@ class Node {
   using LoginHandler = std::function<void(const Link& link)>;
 
   /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
-  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name, LoginHandler on_login);
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
+       LoginHandler on_login);
   ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.

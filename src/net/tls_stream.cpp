@@ -164,8 +164,7 @@ std::variant<std::unique_ptr<TlsHandshake>, Failure> TlsStream::begin(Socket soc
   return std::make_unique<Handshake>(std::move(socket), std::move(std::get<Session>(made)), host);
 }
 
-TlsStream::TlsStream(Socket socket, Session session)
-    : socket_{std::move(socket)}, session_{std::move(session)} {}
+TlsStream::TlsStream(Socket socket, Session session) : socket_{std::move(socket)}, session_{std::move(session)} {}
 
 TlsStream::~TlsStream() = default;
 

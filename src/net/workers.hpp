@@ -74,7 +74,7 @@ class Workers {
   std::condition_variable one_is_through_;
   std::list<Task*> waiting_;
   Threads threads_;
-  Threads ended_;  // to be joined
+  Threads ended_;         // to be joined
   std::size_t idle_ = 0;  // or about to start
   bool ending_ = false;
 

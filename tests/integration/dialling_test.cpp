@@ -93,8 +93,9 @@ TEST(ImpatientCallers, FindWhatWasBegunForThemDone) {
                                                          .client_name = "impatient"});
   const RedisMutex mutex{Connection{options}, {.blocking = false, .expiry = limit}};
   thrown<ConnectionError>([&] { return mutex.try_acquire_lock_for("key", impatience); });
-  ASSERT_TRUE(eventually(
-      limit, [&] { return server.command({"CLIENT", "LIST"}).text.find("name=impatient:") != std::string::npos; }));
+  ASSERT_TRUE(eventually(limit, [&] {
+    return server.command({"CLIENT", "LIST"}).text.find("name=impatient:") != std::string::npos;
+  }));
   proxy.delay(Direction::replies, 0ms);
   EXPECT_TRUE(mutex.try_acquire_lock_for("key", impatience));
   EXPECT_EQ(proxy.connections(), 1);

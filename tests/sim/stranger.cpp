@@ -29,8 +29,11 @@ Task<> Stranger::turn(const protocol::Key& key) {
   const std::array<std::string_view, 5> del{"EVAL", compare_and_delete, "1", key.text(), id.text()};
   const protocol::Request asks{.arguments = set}, gives_back{.arguments = del};
   std::shared_ptr<Link> used;
-  Event event{
-      .kind = Event::Kind::want, .client = process_.client(0), .key = key.text(), .id = std::string{id.text()}, .note = "stranger"};
+  Event event{.kind = Event::Kind::want,
+              .client = process_.client(0),
+              .key = key.text(),
+              .id = std::string{id.text()},
+              .note = "stranger"};
   world_.record(event);
   for (int attempt = 0; attempt < 50; ++attempt) {
     const auto taken = co_await process_.exchange(bell_, asks, process_.patience(), nullptr, used);

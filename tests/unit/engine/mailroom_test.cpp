@@ -43,7 +43,9 @@ class MailroomTest : public ::testing::Test {
 
   static bool is_empty(const Mailroom::Mail& mail) { return !mail.grant && !mail.first && !mail.changed; }
 
-  std::string message(const std::string& rest = "1000 1700000000 5 7") const { return std::string{id.text()} + ' ' + rest; }
+  std::string message(const std::string& rest = "1000 1700000000 5 7") const {
+    return std::string{id.text()} + ' ' + rest;
+  }
 };
 
 // ---- what comes before somebody waits -------------------------------------------------------------------------------

@@ -158,9 +158,8 @@ TEST(LinkWait, ASlowReplyBreaksTheLinkOfAPollingLeader) {
 
 // The command timeout counts from the sending, whatever else arrives meanwhile.
 TEST(LinkWait, APushDoesNotProlongTheCommandTimeout) {
-  Linked linked{{.reply_timeout = 60ms, .on_push = [](ReplyView) {
-                   std::this_thread::sleep_for(30ms);
-                 }}};  // it came late
+  Linked linked{
+      {.reply_timeout = 60ms, .on_push = [](ReplyView) { std::this_thread::sleep_for(30ms); }}};  // it came late
   Request call;
   linked.peer.send(push);
   const Stopwatch watch;
@@ -646,7 +645,7 @@ TEST_P(LinkWaitOver, AFailureAmidManyCallersReachesAll) {
     const int wrong = total(threads, [&](int thread) {
       for (int i = 0;; ++i) {
         Caller caller;
-      Echo echo{caller, std::to_string(thread) + ":" + std::to_string(i)};
+        Echo echo{caller, std::to_string(thread) + ":" + std::to_string(i)};
         echo.send(linked.link);
         const Waited waited = linked.link.wait(echo.call, far(), {});
         if (waited != Waited::done) return waited == Waited::broken ? 0 : 1;

@@ -195,7 +195,7 @@ class Burst {
 /// One call of a thread.
 class Request {
  public:
-  operator BlockingCall&() { return call_; }  // NOLINT(google-explicit-constructor): it is one
+  operator BlockingCall&() { return call_; }    // NOLINT(google-explicit-constructor): it is one
   BlockingCall* operator&() { return &call_; }  // NOLINT(google-runtime-operator): as above
   ReplyView reply() const { return call_.reply(); }
 
