@@ -56,7 +56,7 @@ Lease::Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chr
              const protocol::Acquire::Held& held)
     : session_{session},
       key_{std::move(key)},
-      id_{std::move(id)},
+      id_{id},
       expiry_{expiry},
       token_{held.token},
       handed_over_{held.claimed},

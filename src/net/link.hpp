@@ -59,7 +59,7 @@ class Link final : private Reactor::Source {
 
   /// Goes on where the login has ended. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
   Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers);
-  ~Link();
+  ~Link() override;
 
   struct Outgoing {
     Call* call;  ///< none: nobody wants the answer

@@ -20,9 +20,6 @@
 namespace redismutex::net {
 namespace {
 
-// What epoll calls the reactor's own descriptors; sources have the numbers above.
-enum : std::uint64_t { id_of_wake_up = 1, id_of_alarm, last_own_id };
-
 thread_local const Reactor* running_here = nullptr;
 
 Socket open_or_throw(const char* what, const std::function<int()>& open) {
@@ -91,7 +88,6 @@ Reactor::Reactor()
       alarm_{
           open_or_throw("timerfd_create", [] { return ::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK); })},
       wake_up_{open_or_throw("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })},
-      last_id_{last_own_id},
       workers_{std::make_unique<Workers>(*this)} {
   watch_own(epoll_, wake_up_, id_of_wake_up);
   watch_own(epoll_, alarm_, id_of_alarm);
@@ -112,7 +108,7 @@ void Reactor::wake() const noexcept { ::eventfd_write(wake_up_.get(), 1); }
 
 // ---- the thread -----------------------------------------------------------------------------------------------------
 
-void Reactor::run() noexcept {
+void Reactor::run() noexcept {  // NOLINT(bugprone-exception-escape): detach() of a thread that runs throws nothing
   running_here = this;
   while (end_ == End::none) {
     if (wait_and_dispatch()) continue;
@@ -288,7 +284,7 @@ void Reactor::fire() noexcept {
   std::unique_lock lock{mutex_};
   while (!agenda_.empty() && agenda_.begin()->first <= until && end_ == End::none) {
     // A copy: the timer may be destroyed by what it does.
-    std::shared_ptr<Timer::State> timer = agenda_.begin()->second->shared_from_this();
+    std::shared_ptr<Timer::State> timer = agenda_.begin()->second->weak_from_this().lock();
     take_off_agenda(agenda_, *timer);
     running_timer_ = timer.get();
     lock.unlock();

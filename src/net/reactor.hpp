@@ -47,10 +47,9 @@ class Reactor {
     explicit Source(Reactor& reactor);
     Source(const Source&) = delete;
     Source& operator=(const Source&) = delete;
-
-   protected:
     virtual ~Source();
 
+   protected:
     /// Called in the reactor's thread, with no lock held, when the descriptor that was armed is ready for one of `events` (EPOLLIN,
     /// EPOLLOUT), or is in error. That ends what arm() began. Must not block.
     virtual void ready(std::uint32_t events) noexcept = 0;
@@ -113,6 +112,8 @@ class Reactor {
   friend class BorrowedKick;
   using Agenda = std::multimap<BootTime, Timer::State*>;
   struct Slot;
+  // What epoll calls the reactor's own descriptors; sources have the numbers above.
+  enum OwnId : std::uint64_t { id_of_wake_up = 1, id_of_alarm, last_own_id };
 
   Reactor();
   ~Reactor();
@@ -138,7 +139,7 @@ class Reactor {
   std::mutex mutex_;  // guards what follows; no function of others is called with it
   std::condition_variable one_is_through_;
   std::unordered_map<std::uint64_t, Source*> sources_;  // by the number that epoll has of them
-  std::uint64_t last_id_;
+  std::uint64_t last_id_ = last_own_id;
   std::uint64_t running_source_ = 0;
   Agenda agenda_;
   Timer::State* running_timer_ = nullptr;

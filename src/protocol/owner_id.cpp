@@ -46,7 +46,7 @@ OwnerId::OwnerId(const Parts& parts) {
   const std::uint64_t time = low_bits(static_cast<std::uint64_t>(parts.asked_at.count()), 42);
   const std::uint64_t behind = low_bits(time, 22);
   std::copy(form.begin(), form.end(), text_.begin());
-  write_hex(&text_[0], tag >> 8, 8);
+  write_hex(text_.data(), tag >> 8, 8);
   write_hex(&text_[9], low_bits(tag, 8) << 8 | time >> 34, 4);
   write_hex(&text_[15], low_bits(time >> 22, 12), 3);
   write_hex(&text_[19], 0x8000 | behind >> 8, 4);
