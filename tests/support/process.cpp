@@ -1,6 +1,7 @@
 #include "support/process.hpp"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,19 @@ namespace {
 constexpr int exit_code_of_exception = 99;
 constexpr int exit_code_of_failed_exec = 127;
 
+/// In a child: its threads do not get the stacks, and so not the ids, of those that the parent had. ThreadSanitizer still counts
+/// those among the living. (The C library keeps their stacks for new threads that need no more.)
+void keep_thread_ids_apart() {
+  constexpr std::size_t more = 64 * 1024;
+  pthread_attr_t usual;
+  std::size_t size = 0;
+  if (::pthread_getattr_default_np(&usual) != 0) return;
+  ::pthread_attr_getstacksize(&usual, &size);
+  ::pthread_attr_setstacksize(&usual, size + more);
+  ::pthread_setattr_default_np(&usual);
+  ::pthread_attr_destroy(&usual);
+}
+
 /// fork() whose child leads a group of its own and ends with the thread that called.
 pid_t fork_tied() {
   const auto parent = ::getpid();
@@ -33,6 +47,7 @@ pid_t fork_tied() {
   std::fflush(nullptr);  // or the child would write what is buffered once more
   const auto pid = checked(::fork(), "fork");
   if (pid != 0) return pid;
+  keep_thread_ids_apart();
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);  // it died before the line above took effect
