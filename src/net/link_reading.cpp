@@ -218,7 +218,13 @@ void Link::ready(std::uint32_t events) noexcept {
   News news;
   lock.lock();
   news.next_reader = hand_over_reading();
-  if (!reading_ && wants_pushes_ && !watches_input()) watch();
+  if (wants_pushes_ && !watches_input()) {
+    if (reading_) {
+      look_later();  // a caller who had waited for us reads now
+    } else {
+      watch();
+    }
+  }
   const bool flushes = corked_ && !reading_;
   lock.unlock();
   finish(news);

@@ -30,8 +30,20 @@ TEST_P(ThreadFailure, StopsTheCommandBeforeTheLockIsFree) {
   EXPECT_EQ(process.wait(limit), exited(79)) << process.stderr_text();
 }
 
-// The first thread renews the lock, those after it are the library's.
-INSTANTIATE_TEST_SUITE_P(AfterThreads, ThreadFailure, ::testing::Values(0, 1, 2));
+// The first thread is the library's, and there before anything is asked of the server; then comes the one that renews the lock.
+INSTANTIATE_TEST_SUITE_P(AfterThreads, ThreadFailure, ::testing::Values(1, 2));
+
+TEST(WithoutThreads, NothingBegins) {
+  Server server;
+  const Notes notes;
+  const auto process = start_redismutex(
+      {"run", "k", "sh", "-c", "echo x > $DIR/inside"},
+      {"REDIS_URL=" + server.url(), notes.variable(), "LD_PRELOAD=" NO_THREADS_LIBRARY, "THREADS_TO_START=0"});
+  EXPECT_EQ(process.wait(limit), exited(70));
+  EXPECT_THAT(process.stderr_text(), ::testing::HasSubstr("cannot acquire lock 'k'"));
+  EXPECT_EQ(notes.read("inside"), "");
+  EXPECT_FALSE(server.exists("k"));
+}
 
 }  // namespace
 }  // namespace redismutex::testing

@@ -356,6 +356,28 @@ TEST(LinkReactor, PushesAreReadWhenTheCallerGoes) {
   EXPECT_TRUE(eventually(limit, [&] { return pushes == 2; }));
 }
 
+// Nor are they forgotten when a caller came while the reactor read, and took over from it.
+TEST(LinkReactor, PushesAreReadAfterACallerTookOver) {
+  std::atomic<int> pushes{0};
+  std::atomic<bool> asked{false};
+  Linked linked{{.on_push = [&](ReplyView) {
+    if (pushes++ == 0) {
+      EXPECT_TRUE(eventually(limit, [&] { return asked.load(); }));
+    }
+  }}};
+  linked.link.want_pushes(true);
+  linked.peer.send(push);
+  ASSERT_TRUE(eventually(limit, [&] { return pushes == 1; }));
+  Request call;
+  send(linked.link, call, "CALL");
+  asked = true;
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("CALL")));
+  linked.peer.send("+OK\r\n");
+  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  linked.peer.send(push);
+  EXPECT_TRUE(eventually(limit, [&] { return pushes == 2; }));
+}
+
 // A caller that goes from one round trip to the next reads its answers itself.
 TEST(LinkReactor, KeepsAwayFromABusyConnection) {
   Watched::Counts counts;
