@@ -51,8 +51,6 @@ class Call {
 /// A chain of calls that are over, in the order of their commands.
 class Calls {
  public:
-  bool empty() const noexcept { return first_ == nullptr; }
-
   void add(Call& call) noexcept {
     call.next_ = nullptr;
     (first_ == nullptr ? first_ : last_->next_) = &call;

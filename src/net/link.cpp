@@ -11,8 +11,6 @@ std::uint64_t next_link_id() {
   return ++last;
 }
 
-Deadline clock() noexcept { return std::chrono::steady_clock::now(); }
-
 }  // namespace
 
 Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers)
@@ -49,7 +47,7 @@ Link::~Link() {
 
 void Link::send(std::span<const Outgoing> commands) {
   News news;
-  const Deadline overdue_at = clock() + reply_timeout_;
+  const Deadline overdue_at = Deadline::clock::now() + reply_timeout_;
   Lock lock{mutex_};
   std::size_t submitted = 0;
   if (!failure_ && !retired_) try {
@@ -140,7 +138,7 @@ Link::Waited Link::wait_for(Caller& caller, const Until& until) noexcept {
     if (for_calls ? caller.are_over(until.calls) : caller.has(Caller::was_set)) return Waited::done;
     if (!for_calls && caller.has(Caller::link_broken)) return Waited::broken;
     if (caller.has(Caller::was_stopped)) return Waited::stopped;
-    if (until.limit != Deadline::max() && clock() >= until.limit) return Waited::timed_out;
+    if (until.limit != Deadline::max() && Deadline::clock::now() >= until.limit) return Waited::timed_out;
     if (caller.has(Caller::leads)) {
       read(caller, until, kick);
     } else {

@@ -194,10 +194,9 @@ class Link final : private Reactor::Source {
   bool deaf_ = false;            // the server has closed: what it said before is still to be read
   std::uint32_t watched_ = 0;    // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
   bool wants_pushes_ = false;
-  bool watch_on_leaving_ = false;  // a caller has been reading for a whole push_pause
-  bool looks_later_ = false;       // look() will be called
-  bool timed_ = false;             // look_for_overdue() will be called
-  int graces_ = 0;                 // given in a row to an answer that is there, and unread
+  bool looks_later_ = false;  // look() will be called
+  bool timed_ = false;        // look_for_overdue() will be called
+  int graces_ = 0;            // given in a row to an answer that is there, and unread
 
   // These belong to the thread that has the reading.
   std::vector<Reply> pushes_;

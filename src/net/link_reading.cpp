@@ -19,8 +19,6 @@ namespace {
 // When so many threads are woken at once, what they send goes out together.
 constexpr std::size_t crowd = 8;
 
-Deadline clock() noexcept { return std::chrono::steady_clock::now(); }
-
 }  // namespace
 
 // ---- who reads ------------------------------------------------------------------------------------------------------
@@ -73,8 +71,9 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
   // Waits of days are cut into pieces, so that no conversion overflows.
   constexpr std::chrono::nanoseconds longest = std::chrono::hours{1};
   constexpr std::chrono::nanoseconds without_a_kick = std::chrono::milliseconds{10};
-  auto left = until.limit == Deadline::max() ? longest
-                                             : std::clamp<std::chrono::nanoseconds>(until.limit - clock(), {}, longest);
+  auto left = until.limit == Deadline::max()
+                  ? longest
+                  : std::clamp<std::chrono::nanoseconds>(until.limit - Deadline::clock::now(), {}, longest);
   const bool is_interrupted_by_others = until.calls == no_calls || until.stop.stop_possible();
   if (is_interrupted_by_others && !kick) try {
       kick.emplace(reactor_);
@@ -172,16 +171,17 @@ void Link::finish(News& news) noexcept {
 
 /// With the lock held, while nobody reads.
 void Link::watch() noexcept {
-  watch_on_leaving_ = false;
   std::uint32_t events = EPOLLIN;
   // What TLS has read already no socket tells of: but it can be written to, and so is ready.
   if (stuck_ || stream_->has_buffered()) events |= EPOLLOUT;
   watch_for(events);
 }
 
-/// With the lock held.
+/// With the lock held, whenever nobody may be reading any more. For pushes somebody always watches, looks later, or reads; whoever reads
+/// comes here when it leaves.
 void Link::watch_if_needed() noexcept {
-  if (!reading_ && !watches_input() && (wire_.in_flight() > 0 || watch_on_leaving_)) watch();
+  if (reading_ || watches_input()) return;
+  if (wire_.in_flight() > 0 || (wants_pushes_ && !looks_later_)) watch();
 }
 
 /// With the lock held, and whoever reads: besides what is watched for already.
@@ -218,13 +218,6 @@ void Link::ready(std::uint32_t events) noexcept {
   News news;
   lock.lock();
   news.next_reader = hand_over_reading();
-  if (wants_pushes_ && !watches_input()) {
-    if (reading_) {
-      look_later();  // a caller who had waited for us reads now
-    } else {
-      watch();
-    }
-  }
   const bool flushes = corked_ && !reading_;
   lock.unlock();
   finish(news);
@@ -233,14 +226,8 @@ void Link::ready(std::uint32_t events) noexcept {
 
 void Link::want_pushes(bool wanted) noexcept {
   const std::lock_guard lock{mutex_};
-  if (wants_pushes_ == wanted) return;
   wants_pushes_ = wanted;
-  if (!wanted) return;
-  if (reading_) {
-    watch_on_leaving_ = true;
-  } else if (!watches_input()) {
-    watch();
-  }
+  watch_if_needed();
 }
 
 /// With the lock held.
@@ -254,14 +241,8 @@ void Link::look() noexcept {
   looks_later_ = false;
   if (failure_) return;
   if (stuck_) watch_for_output();  // if it could not be watched before
-  if (watches_input()) return;
-  if (!wants_pushes_) return watch_if_needed();
-  if (turns_ != seen_turn_) return look_later();
-  if (reading_) {
-    watch_on_leaving_ = true;
-  } else {
-    watch();
-  }
+  if (wants_pushes_ && !watches_input() && turns_ != seen_turn_) return look_later();
+  watch_if_needed();
 }
 
 void Link::look_for_overdue() noexcept {
@@ -273,14 +254,14 @@ void Link::look_for_overdue() noexcept {
   const Deadline next = wire_.next_deadline();
   timed_ = !failure_ && next != Deadline::max();
   if (!timed_) return;
-  const auto left = next - clock();
+  const auto left = next - Deadline::clock::now();
   if (left.count() > 0) {
     graces_ = 0;
     return overdue_timer_.set(boot_now() + left);
   }
   pollfd polled{stream_->fd(), POLLIN, 0};
   if (::poll(&polled, 1, 0) > 0 && graces_++ < most_graces) {
-    if (!reading_ && !watches_input()) watch();
+    watch_if_needed();
     return overdue_timer_.set(boot_now() + grace);
   }
   break_off(overdue(), news);

@@ -34,10 +34,6 @@ void Kick::clear() const noexcept {
   ::eventfd_read(event_.get(), &ignored);
 }
 
-Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline) {
-  return poll_until({fd, events, deadline}, &kick);
-}
-
 Polled poll_until(const Awaited& awaited, const Kick* kick) {
   const int kick_fd = kick != nullptr ? kick->fd() : -1;  // -1 is never ready
   for (;;) {

@@ -46,10 +46,7 @@ class Kick {
 
 enum class Polled { ready, kicked, timed_out };
 
-/// Waits until `fd` is ready for `events` (POLLIN, POLLOUT) or in error, the kick fires, or the deadline passes.
-Polled poll_until(int fd, short events, const Kick& kick, Deadline deadline);
-
-/// The same; without a kick nothing interrupts it.
+/// Waits until the descriptor is ready or in error, the time has come, or the kick fires. Without a kick nothing interrupts it.
 Polled poll_until(const Awaited& awaited, const Kick* kick);
 
 }  // namespace redismutex::net

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "contender.hpp"
-#include "sanitizers.hpp"
 #include "stopwatch.hpp"
+#include "support/sanitizers.hpp"
 #include "support/tcp_client.hpp"
 
 namespace redismutex::testing {

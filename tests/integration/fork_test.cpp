@@ -12,13 +12,13 @@
 #include <string>
 #include <thread>
 
-#include "sanitizers.hpp"
 #include "support/certificates.hpp"
 #include "support/channel.hpp"
 #include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
+#include "support/sanitizers.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
 #include "with_server.hpp"

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "contender.hpp"
-#include "sanitizers.hpp"
+#include "support/sanitizers.hpp"
 
 namespace redismutex::testing {
 namespace {

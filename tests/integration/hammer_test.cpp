@@ -6,10 +6,10 @@
 #include <random>
 #include <thread>
 
-#include "sanitizers.hpp"
 #include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/proxy.hpp"
+#include "support/sanitizers.hpp"
 #include "timeouts.hpp"
 #include "with_server.hpp"
 

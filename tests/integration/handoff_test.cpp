@@ -11,10 +11,10 @@
 
 #include "contender.hpp"
 #include "monitor.hpp"
-#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
+#include "support/sanitizers.hpp"
 
 namespace redismutex::testing {
 namespace {

@@ -7,12 +7,12 @@
 #include <thread>
 
 #include "black_hole.hpp"
-#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/descriptors.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
+#include "support/sanitizers.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
 #include "with_server.hpp"

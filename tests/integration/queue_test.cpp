@@ -7,9 +7,9 @@
 #include <thread>
 
 #include "contender.hpp"
-#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/exclusion_witness.hpp"
+#include "support/sanitizers.hpp"
 #include "thrown.hpp"
 
 namespace redismutex::testing {

@@ -12,11 +12,11 @@
 #include <thread>
 #include <vector>
 
-#include "sanitizers.hpp"
 #include "stopwatch.hpp"
 #include "support/certificates.hpp"
 #include "support/descriptors.hpp"
 #include "support/process.hpp"
+#include "support/sanitizers.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
 #include "with_server.hpp"

@@ -58,12 +58,12 @@ TEST(Descriptor, ClosesOnce) {
 TEST(Poll, ReportsWhatIsReady) {
   const Kick kick;
   Pipe pipe;
-  EXPECT_EQ(poll_until(pipe.in.get(), POLLOUT, kick, far()), Polled::ready);
+  EXPECT_EQ(poll_until({pipe.in.get(), POLLOUT, far()}, &kick), Polled::ready);
   pipe.fill();
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, far()), Polled::ready);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, far()}, &kick), Polled::ready);
   Pipe closed;
   closed.in = Descriptor{};
-  EXPECT_EQ(poll_until(closed.out.get(), POLLIN, kick, far()), Polled::ready);
+  EXPECT_EQ(poll_until({closed.out.get(), POLLIN, far()}, &kick), Polled::ready);
 }
 
 // A kick ends the wait, before and during it, even beside a ready descriptor; until it is cleared, and once.
@@ -72,14 +72,14 @@ TEST(Poll, IsEndedByAKick) {
   const Pipe pipe;
   kick.kick();
   kick.kick();
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, far()), Polled::kicked);
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, far()), Polled::kicked);
-  EXPECT_EQ(poll_until(pipe.in.get(), POLLOUT, kick, far()), Polled::kicked);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, far()}, &kick), Polled::kicked);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, far()}, &kick), Polled::kicked);
+  EXPECT_EQ(poll_until({pipe.in.get(), POLLOUT, far()}, &kick), Polled::kicked);
   kick.clear();
   kick.clear();  // harmless without a kick
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, steady_clock::now() + 1ms), Polled::timed_out);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, steady_clock::now() + 1ms}, &kick), Polled::timed_out);
   std::thread kicker{[&] { kick.kick(); }};
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, far()), Polled::kicked);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, far()}, &kick), Polled::kicked);
   kicker.join();
 }
 
@@ -88,10 +88,10 @@ TEST(Poll, IsEndedByTheDeadline) {
   const Kick kick;
   const Pipe pipe;
   const auto deadline = steady_clock::now() + 3500us;
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, deadline), Polled::timed_out);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, deadline}, &kick), Polled::timed_out);
   EXPECT_GE(steady_clock::now(), deadline);
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, steady_clock::now() - 1s), Polled::timed_out);
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, Deadline{}), Polled::timed_out);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, steady_clock::now() - 1s}, &kick), Polled::timed_out);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, Deadline{}}, &kick), Polled::timed_out);
 }
 
 // A deadline at the end of time overflows nothing.
@@ -99,7 +99,7 @@ TEST(Poll, MayWaitForEver) {
   const Kick kick;
   const Pipe pipe;
   pipe.fill();
-  EXPECT_EQ(poll_until(pipe.out.get(), POLLIN, kick, Deadline::max()), Polled::ready);
+  EXPECT_EQ(poll_until({pipe.out.get(), POLLIN, Deadline::max()}, &kick), Polled::ready);
 }
 
 // A signal that the program handles does not end the wait: it rains signals until the deadline ends it.
@@ -114,7 +114,7 @@ TEST(Poll, IsNotEndedBySignals) {
   const auto deadline = steady_clock::now() + 20ms;
   Polled polled{};
   std::thread waiter{[&] {
-    polled = poll_until(pipe.out.get(), POLLIN, kick, deadline);
+    polled = poll_until({pipe.out.get(), POLLIN, deadline}, &kick);
     EXPECT_GE(steady_clock::now(), deadline);
     over = true;
   }};
