@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <system_error>
+#include <utility>
 
 #include "protocol/lease.hpp"
 
@@ -62,6 +63,28 @@ void Acquire::describe_place() {
   line_up_[11] = was_;
 }
 
+void Acquire::change(const Terms& terms) {
+  terms_.wait_until = terms.wait_until;
+  next_terms_ = terms;
+  if (!std::holds_alternative<Held>(outcome_)) outcome_ = Taken{};
+}
+
+/// Not before the request that was made by the old ones is over: its answer is judged by them.
+void Acquire::adopt(const Terms& terms) {
+  const std::string_view mailbox = terms_.mailbox;
+  terms_ = terms;
+  terms_.mailbox = mailbox;
+  line_up_[7] = expiry_ms_ = std::to_string(terms.expiry.count());
+  line_up_[9] = window_ms_ = std::to_string(liveness_window(terms.delay).count());
+  line_up_[10] = max_waiters_ = std::to_string(terms.wait_until ? terms.max_waiters : 0);
+  if (details_.empty()) return;
+  std::string before = details_;
+  describe_place();
+  if (details_ == before) return;
+  was_ = std::move(before);
+  line_up_[11] = was_;
+}
+
 // ---- requests -------------------------------------------------------------------------------------------------------
 
 Step Acquire::start(Instant /*now*/) { return terms_.expect_line && terms_.wait_until ? line_up() : set(); }
@@ -73,8 +96,10 @@ Step Acquire::set() {
 }
 
 Step Acquire::line_up() {
+  // An earlier change of the place comes first: the server is told of one at a time.
+  if (next_terms_ && was_.empty()) adopt(*std::exchange(next_terms_, std::nullopt));
   if (details_.empty()) {  // the first time: most never line up
-    mailbox_ = terms_.mailbox;
+    if (mailbox_.empty()) mailbox_ = terms_.mailbox;
     describe_place();
   }
   state_ = State::lining_up;
@@ -190,10 +215,10 @@ bool Acquire::time_is_up(Instant now) const { return terms_.wait_until && now >=
 Step Acquire::wait(Instant now) {
   state_ = State::waiting;
   if (time_is_up(now)) return Done{};
-  Instant until = std::min(*terms_.wait_until, next_refresh_);
+  Instant until = *terms_.wait_until;
   if (holder_deadline_) until = std::min(until, *holder_deadline_);
   if (first_ && !watching_) until = std::min(until, first_since_ + before_watching);
-  return Pause{until};
+  return Pause{.until = std::min(until, next_refresh_), .at_latest = until};
 }
 
 Step Acquire::woken(Instant now) {
@@ -205,7 +230,9 @@ Step Acquire::woken(Instant now) {
   return line_up();
 }
 
-Step Acquire::refreshed(Instant now) {
+Step Acquire::refreshed(Refreshed refreshed, Instant now) {
+  const bool is_as_known = refreshed == Refreshed::renewed || (refreshed == Refreshed::first && first_);
+  if (!is_as_known) return time_is_up(now) ? Step{Done{}} : line_up();
   next_refresh_ = now + terms_.delay;
   return wait(now);
 }
@@ -227,6 +254,8 @@ Step Acquire::wake_at(std::string_view mailbox) {
 }
 
 Step Acquire::granted(const Grant& grant, Instant now) {
+  // The server has told since that we wait.
+  if (grant.granted_at < server_time_) return time_is_up(now) ? Step{Done{}} : line_up();
   // The server read its clock for the grant that much later than for its last answer, and for that later than we read
   // ours: so the grant was made at the earliest then, and its lease ends at the earliest when we say. A hundredth is off
   // for the drift between the two clocks, and that it can not have been made after it arrived bounds the harm of a
@@ -235,11 +264,13 @@ Step Acquire::granted(const Grant& grant, Instant now) {
   const Instant granted_at = std::min(asked_at_ + later - std::chrono::abs(later) / 100, grant.arrived);
   const Instant until = valid_until(granted_at, grant.claim);
   if (now >= until) return line_up();  // it lay unread for too long: that is no lock any more
+  if (lacks_token(grant.token)) return line_up();
   outcome_ = Held{.valid_until = until,
                   .token = grant.token,
                   .claimed = true,
                   .token_is_ahead = is_ahead(grant.token, grant.granted_at),
-                  .details = details_};
+                  .details = details_,
+                  .since = granted_at};
   return Done{};
 }
 
@@ -253,8 +284,19 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
     if (!terms_.wait_until || time_is_up(answer.now)) return Done{};
     return line_up();
   }
-  outcome_ = Held{.valid_until = until, .token = token};
+  if (lacks_token(token)) {
+    // The owner has no place any more that could be described.
+    was_.clear();
+    line_up_[11] = was_;
+    return line_up();
+  }
+  outcome_ = Held{.valid_until = until, .token = token, .since = answer.sent_at};
   return Done{};
+}
+
+/// It came for a place, or by a request, that wanted none; and now one is wanted. The script makes one for the owner.
+bool Acquire::lacks_token(std::uint64_t token) const {
+  return token == 0 && next_terms_ && next_terms_->fencing == Fencing::with_token;
 }
 
 Step Acquire::refused(const Answer& answer) {

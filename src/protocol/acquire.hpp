@@ -12,6 +12,7 @@
 #include "protocol/fencing.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/machine.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::protocol {
@@ -23,7 +24,7 @@ struct Terms {
   std::chrono::milliseconds delay;    ///< how often a waiter looks by itself, should all else fail
   int max_waiters = 10000;
   Fencing fencing = Fencing::without_token;
-  std::string_view mailbox = "-";  ///< see Acquire::wake_at; must outlive the machine
+  std::string_view mailbox = "-";  ///< see Machine::mailbox(); must outlive the machine
   bool expect_line = false;        ///< the lock was taken the last time: do not try the short way first
 };
 
@@ -39,30 +40,33 @@ struct Terms {
 /// server wakes us with a Grant. That message is only a hint: a waiter that missed it finds out when it looks by itself,
 /// which is every `delay`, at the end of the holder's lease if it is the first in line, and whenever the connection was
 /// lost or the key was changed by somebody who knows nothing of the line.
-class Acquire {
+class Acquire final : public Machine {
  public:
   /// `key` and `id` must outlive the machine.
   Acquire(const Key& key, const OwnerId& id, Terms terms);
-  Acquire(const Acquire&) = delete;
-  Acquire& operator=(const Acquire&) = delete;
 
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
-  Step granted(const Grant& grant, Instant now);
-  Step told_first(std::chrono::milliseconds claim, Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
+  Step woken(Instant now) override;
+  Step granted(const Grant& grant, Instant now) override;
+  Step told_first(std::chrono::milliseconds claim, Instant now) override;
+  Step refreshed(Refreshed refreshed, Instant now) override;
 
-  /// Our place was renewed together with others: see Refresh.
-  Step refreshed(Instant now);
+  /// Mailboxes are written as in lua/line.lua.
+  Step wake_at(std::string_view mailbox) override;
+  std::string_view mailbox() const noexcept override { return mailbox_.empty() ? terms_.mailbox : mailbox_; }
+  void note_mailbox(std::string_view mailbox) override { mailbox_ = mailbox; }
 
-  /// The mailbox in which the server reaches us is another one, as after a reconnection; "-": there is none, nothing will wake
-  /// us. Asks again, because the place in line names it, and keeps the place. Only after an answer, which nobody looks at then. Mailboxes are written as in lua/line.lua.
-  Step wake_at(std::string_view mailbox);
-  std::string_view mailbox() const noexcept { return details_.empty() ? terms_.mailbox : mailbox_; }
+  /// Another caller goes on with it, or more is wanted of it. The time counts at once, the rest from the next question on, by which
+  /// it keeps its place. The mailbox stays as it is. What it ended with, other than Held, is forgotten: see woken().
+  void change(const Terms& terms);
+
+  /// Whether nobody in line is ahead of it, as far as is known.
+  bool is_first() const noexcept { return first_; }
 
   /// Whether it waits for its turn, rather than try once.
-  bool may_wait() const noexcept { return terms_.wait_until.has_value(); }
+  bool may_wait() const noexcept override { return terms_.wait_until.has_value(); }
 
   struct Held {
     Instant valid_until;
@@ -75,6 +79,9 @@ class Acquire {
 
     /// Of a place in line that it may have besides, because the message of the grant crossed with a question; see details().
     std::string details = {};
+
+    /// Before that it was not ours, so far as is known: when the request left, or when it was handed over at the earliest.
+    Instant since{};
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that we may not
@@ -99,6 +106,7 @@ class Acquire {
  private:
   enum class State { setting, lining_up, waiting, looking };
 
+  void adopt(const Terms& terms);
   void describe_place();
   Step set();
   Step line_up();
@@ -114,12 +122,14 @@ class Acquire {
   Step held(const Answer& answer, std::uint64_t token);
   Step refused(const Answer& answer);
   bool time_is_up(Instant now) const;
+  bool lacks_token(std::uint64_t token) const;
 
   Terms terms_;
+  std::optional<Terms> next_terms_;  // from the next question on
   const std::string_view id_;
-  const std::string expiry_ms_;
-  const std::string window_ms_;
-  const std::string max_waiters_;
+  std::string expiry_ms_;
+  std::string window_ms_;
+  std::string max_waiters_;
   std::string mailbox_;
   std::string details_;  // of our place in line
   std::string was_;      // what they were in the place that the server may still have

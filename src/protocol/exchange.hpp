@@ -61,28 +61,19 @@ struct Grant {
   Instant arrived;                       ///< ours, when the message was read from the socket
 };
 
+/// What became of a waiter's place in line, that was renewed together with those of others.
+enum class Refreshed {
+  no_place,  ///< there is none any more, perhaps the lock is its own; or the lock is free: it has to ask
+  renewed,   ///< it counts as alive for longer
+  first,  ///< the same, and it is the first in line: it has to ask when the present lease ends, if it does not know that yet
+};
+
 /// What a state machine wants next. A Pause may be cut short by a wake-up.
 struct Pause {
   Instant until;
+  Instant at_latest = Instant::min();  ///< until then instead, as long as others renew the place in line: see Refresh
 };
 struct Done {};
 using Step = std::variant<Request, Pause, Done>;
-
-/// The state machines of this layer say what to send to a server and what its answers mean. They have no socket, clock,
-/// thread or randomness: whoever drives them carries out each Step and tells them what came of it.
-///
-///     Step start(now)           the first step; called once
-///     Step answered(answer)     the answer to the last Request
-///     Step unanswered()         none will come, the connection broke: whether the server carried it out is unknown
-///     Step woken(now)           the Pause is over: its time has come, the key was changed, or the connection was lost
-///
-/// Acquire, the one that waits for others, also has
-///
-///     Step granted(grant, now)     the Pause was ended by the server: the lock is ours
-///     Step told_first(claim, now)  or: nobody is ahead of us any more
-///     Step refreshed(now)          or by the driver: our place was renewed together with others
-///     Step wake_at(mailbox)        the channel on which the server can reach us is another one, or none
-///
-/// After Done the machine's outcome() says how it ended. A driver may also stop at any time before.
 
 }  // namespace redismutex::protocol

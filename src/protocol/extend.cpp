@@ -39,8 +39,6 @@ Step Extend::unanswered() {
   return start({});
 }
 
-Step Extend::woken(Instant /*now*/) { return Done{}; }
-
 ExtendMany::ExtendMany(std::vector<Item> items, Tracking tracking)
     : items_{std::move(items)}, tracking_{tracking}, key_count_{std::to_string(2 * items_.size())} {
   numbers_.reserve(items_.size());
@@ -73,7 +71,7 @@ Step ExtendMany::answered(const Answer& answer) {
     } else if (items_[i].expiry.count() > 0) {
       fates.emplace_back(Extend::Extended{.sent_at = answer.sent_at, .waiting = answer.integers[i] - 1});
     } else {
-      fates.emplace_back(Looked{});
+      fates.emplace_back(Looked{.sent_at = answer.sent_at, .waiting = answer.integers[i] - 1});
     }
   }
   outcome_ = std::move(fates);
@@ -81,7 +79,5 @@ Step ExtendMany::answered(const Answer& answer) {
 }
 
 Step ExtendMany::unanswered() { return request(); }
-
-Step ExtendMany::woken(Instant /*now*/) { return Done{}; }
 
 }  // namespace redismutex::protocol

@@ -13,6 +13,7 @@
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/machine.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::protocol {
@@ -27,7 +28,7 @@ enum class Longer {
 };
 
 /// Starts a lease anew, if the lock is still the owner's. Never takes a lost lock again.
-class Extend {
+class Extend final : public Machine {
  public:
   struct Terms {
     std::chrono::milliseconds expiry;
@@ -37,13 +38,10 @@ class Extend {
 
   /// `key` and `id` must outlive the machine.
   Extend(const Key& key, const OwnerId& id, const Terms& terms);
-  Extend(const Extend&) = delete;
-  Extend& operator=(const Extend&) = delete;
 
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
   struct Extended {
     Instant sent_at;       ///< the new lease counts from then
@@ -67,7 +65,7 @@ class Extend {
 };
 
 /// The same for many leases in one command, and for leases that are only to be looked at. Shortens none.
-class ExtendMany {
+class ExtendMany final : public Machine {
  public:
   /// So many items in one command at the most: the server does nothing else meanwhile, for some 5 µs each.
   static constexpr std::size_t most_items = 128;
@@ -80,16 +78,16 @@ class ExtendMany {
 
   /// What the items point to must outlive the machine.
   ExtendMany(std::vector<Item> items, Tracking tracking);
-  ExtendMany(const ExtendMany&) = delete;
-  ExtendMany& operator=(const ExtendMany&) = delete;
 
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
   /// Of the item with the same index.
-  struct Looked {};  ///< still ours; the lease is as it was
+  struct Looked {  ///< still ours; the lease is as it was
+    Instant sent_at;
+    std::int64_t waiting;  ///< as in Extend::Extended
+  };
   using Fate = std::variant<Extend::Gone, Extend::Extended, Looked>;
   using Outcome = std::variant<std::vector<Fate>, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }

@@ -11,6 +11,4 @@ Step Ping::answered(const Answer& answer) {
 
 Step Ping::unanswered() { return Request{.arguments = arguments_}; }
 
-Step Ping::woken(Instant /*now*/) { return Done{}; }
-
 }  // namespace redismutex::protocol

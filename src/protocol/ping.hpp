@@ -6,16 +6,16 @@
 
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/machine.hpp"
 
 namespace redismutex::protocol {
 
 /// Asks the server for a sign of life.
-class Ping {
+class Ping final : public Machine {
  public:
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
   struct Alive {};
   using Outcome = std::variant<Alive, Refusal>;

@@ -26,17 +26,15 @@ Step Refresh::answered(const Answer& answer) {
     outcome_ = refusal(answer, scripts::refresh.name);
     return Done{};
   }
-  std::vector<Place> places;
+  std::vector<Refreshed> places;
   places.reserve(count_);
   for (const std::int64_t place : answer.integers) {
-    places.push_back(place == 2 ? Place::first : place == 1 ? Place::renewed : Place::none);
+    places.push_back(place == 2 ? Refreshed::first : place == 1 ? Refreshed::renewed : Refreshed::no_place);
   }
   outcome_ = std::move(places);
   return Done{};
 }
 
 Step Refresh::unanswered() { return request(); }
-
-Step Refresh::woken(Instant /*now*/) { return Done{}; }
 
 }  // namespace redismutex::protocol

@@ -11,12 +11,13 @@
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/machine.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::protocol {
 
 /// Renews the places of many waiters in one command, which costs the server a third of what it costs one by one.
-class Refresh {
+class Refresh final : public Machine {
  public:
   struct Item {
     const Key* key;
@@ -29,21 +30,13 @@ class Refresh {
 
   /// What the items point to must outlive the machine. `delay`: how often it is done, as in the Terms of an Acquire.
   Refresh(const std::vector<Item>& items, std::chrono::milliseconds delay);
-  Refresh(const Refresh&) = delete;
-  Refresh& operator=(const Refresh&) = delete;
 
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
-  /// Of the item with the same index.
-  enum class Place {
-    none,     ///< its Acquire has to ask: it has none any more, perhaps the lock is its own; or the lock is free
-    renewed,  ///< Acquire::refreshed()
-    first,  ///< renewed, and the first in line: its Acquire has to ask when the present lease ends, if it does not know that yet
-  };
-  using Outcome = std::variant<std::vector<Place>, Refusal>;
+  /// Each place: of the item with the same index.
+  using Outcome = std::variant<std::vector<Refreshed>, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
  private:

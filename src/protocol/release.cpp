@@ -15,12 +15,21 @@ Release::Release(const Key& key, const OwnerId& id, const Terms& terms)
       token_{terms.token == 0 ? std::string{} : std::to_string(terms.token)},
       details_{terms.details},
       former_details_{terms.former_details},
-      by_script_{"EVALSHA", scripts::release.sha1, "3", key.text(), key.line(), key.floor(), id.text(), token_,
-                 details_,  former_details_},
+      by_script_{script(key, id)},
       by_delifeq_{"DELIFEQ", key.text(), id.text()},
       by_delex_{"DELEX", key.text(), "IFEQ", id.text()},
       is_line_there_{"EXISTS", key.line()},
-      deletion_{terms.deletion} {}
+      deletion_{terms.label == Label::none ? terms.deletion : Deletion::by_script} {}
+
+/// The former details are left out where there are none.
+Release::Script Release::script(const Key& key, const OwnerId& id) const {
+  if (terms_.label == Label::none) {
+    return {"EVALSHA", scripts::release.sha1, "3", key.text(), key.line(), key.floor(), id.text(), token_,
+            details_,  former_details_};
+  }
+  return {"EVALSHA", scripts::release.sha1, "4", key.text(), key.line(), key.floor(), key.about(), id.text(), token_,
+          details_,  former_details_};
+}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < terms_.valid_until;
@@ -30,7 +39,8 @@ Step Release::start(Instant now) {
 Request Release::request() const {
   if (deletion_ == Deletion::by_delifeq) return {.arguments = by_delifeq_, .next = is_line_there_};
   if (deletion_ == Deletion::by_delex) return {.arguments = by_delex_, .next = is_line_there_};
-  return {.arguments = Arguments{by_script_}.first(by_script_.size() - (former_details_.empty() ? 1 : 0)),
+  const std::size_t left_out = std::size_t{former_details_.empty()} + std::size_t{terms_.label == Label::none};
+  return {.arguments = Arguments{by_script_}.first(by_script_.size() - left_out),
           .script = &scripts::release,
           .times = more_ ? runs_at_once : 1,
           .wakes_others = terms_.waiters == Waiters::likely};
@@ -72,7 +82,5 @@ Step Release::unanswered() {
   deletion_ = Deletion::by_script;  // the next server may be another one
   return request();
 }
-
-Step Release::woken(Instant /*now*/) { return Done{}; }
 
 }  // namespace redismutex::protocol

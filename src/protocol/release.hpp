@@ -9,12 +9,13 @@
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/machine.hpp"
 #include "protocol/owner_id.hpp"
 
 namespace redismutex::protocol {
 
 /// Gives a lock back, in one atomic step on the server, if it is still the owner's; else gives up its place in line.
-class Release {
+class Release final : public Machine {
  public:
   /// Whether somebody is likely to be waiting.
   enum class Waiters { none_known, likely };
@@ -34,6 +35,9 @@ class Release {
     clear,  ///< until all are gone
   };
 
+  /// Whether the owner has written a label beside the key (WriteLabel), which goes with the lock: by the script only.
+  enum class Label { none, may_be_there };
+
   struct Terms {
     Instant valid_until;                ///< of the lease that is given back
     std::uint64_t token = 0;            ///< the highest fencing token that was used with it; 0: none
@@ -42,17 +46,15 @@ class Release {
     Waiters waiters = Waiters::none_known;
     Deletion deletion = Deletion::by_script;
     Dead dead = Dead::leave;
+    Label label = Label::none;
   };
 
   /// `key` and `id` must outlive the machine.
   Release(const Key& key, const OwnerId& id, const Terms& terms);
-  Release(const Release&) = delete;
-  Release& operator=(const Release&) = delete;
 
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
   struct Released {};
   struct Gone {};  ///< it was not ours any more
@@ -70,13 +72,15 @@ class Release {
   bool deletion_refused() const noexcept { return deletion_refused_; }
 
  private:
+  using Script = std::array<std::string_view, 11>;
+  Script script(const Key& key, const OwnerId& id) const;
   Request request() const;
 
   const Terms terms_;
   const std::string token_;
   const std::string details_;
   const std::string former_details_;
-  const std::array<std::string_view, 10> by_script_;
+  const Script by_script_;
   const std::array<std::string_view, 3> by_delifeq_;
   const std::array<std::string_view, 4> by_delex_;
   const std::array<std::string_view, 2> is_line_there_;

@@ -20,7 +20,10 @@ extern const Script extend;
 extern const Script refresh;
 extern const Script release;
 
+/// Those that locks need. A server that has forgotten one has forgotten them all.
 inline constexpr std::array<const Script*, 4> all{&acquire, &extend, &refresh, &release};
+
+extern const Script inspect;  ///< for operators' tools, which load it when they need it
 }  // namespace scripts
 
 }  // namespace redismutex::protocol

@@ -1,24 +1,8 @@
 #include "protocol/survey.hpp"
 
-#include <algorithm>
+#include "protocol/info.hpp"
 
 namespace redismutex::protocol {
-namespace {
-
-/// The value of `field` in a reply to INFO, which is lines of "field:value"; empty if it is not there.
-std::string_view value_of(std::string_view info, std::string_view field) {
-  while (!info.empty()) {
-    const std::string_view line = info.substr(0, info.find('\n'));
-    info.remove_prefix(std::min(info.size(), line.size() + 1));
-    if (!line.starts_with(field) || line.substr(field.size(), 1) != ":") continue;
-    std::string_view value = line.substr(field.size() + 1);
-    if (value.ends_with('\r')) value.remove_suffix(1);
-    return value;
-  }
-  return {};
-}
-
-}  // namespace
 
 Step Survey::start(Instant /*now*/) { return Request{.arguments = arguments_}; }
 
@@ -29,13 +13,13 @@ Step Survey::answered(const Answer& answer) {
         "); make sure that maxmemory-policy is noeviction, and that a server with replicas keeps an append-only file");
     return Done{};
   }
-  const std::string_view policy = value_of(answer.text, "maxmemory_policy");
-  if (value_of(answer.text, "maxmemory") != "0" && !policy.empty() && policy != "noeviction") {
+  const std::string_view policy = info_value(answer.text, "maxmemory_policy");
+  if (info_value(answer.text, "maxmemory") != "0" && !policy.empty() && policy != "noeviction") {
     warnings_.emplace_back("under memory pressure it deletes keys (maxmemory-policy " + std::string{policy} +
                            "), locks among them; set maxmemory-policy to noeviction");
   }
-  const std::string_view replicas = value_of(answer.text, "connected_slaves");
-  if (value_of(answer.text, "aof_enabled") == "0" && !replicas.empty() && replicas != "0") {
+  const std::string_view replicas = info_value(answer.text, "connected_slaves");
+  if (info_value(answer.text, "aof_enabled") == "0" && !replicas.empty() && replicas != "0") {
     warnings_.emplace_back(
         "it has replicas and keeps no append-only file: restarted, it comes back without its locks and the replicas "
         "forget "
@@ -45,7 +29,5 @@ Step Survey::answered(const Answer& answer) {
 }
 
 Step Survey::unanswered() { return Request{.arguments = arguments_}; }
-
-Step Survey::woken(Instant /*now*/) { return Done{}; }
 
 }  // namespace redismutex::protocol

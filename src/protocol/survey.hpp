@@ -7,16 +7,16 @@
 
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/machine.hpp"
 
 namespace redismutex::protocol {
 
 /// Looks whether the server is set up so that it can lose a lock which it has granted.
-class Survey {
+class Survey final : public Machine {
  public:
-  Step start(Instant now);
-  Step answered(const Answer& answer);
-  Step unanswered();
-  Step woken(Instant now);
+  Step start(Instant now) override;
+  Step answered(const Answer& answer) override;
+  Step unanswered() override;
 
   /// What is wrong, and what to do about it: a sentence each.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }

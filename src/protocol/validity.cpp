@@ -10,9 +10,17 @@ namespace redismutex::protocol {
 
 void Validity::begin(const Extend::Terms& terms, Instant now) {
   if (terms.longer == Longer::stays) return;
-  doubtful_ = std::min(doubtful_, pending_);  // nobody has said how that one went
+  // Nobody has said how the one before went.
+  doubtful_ = std::min(doubtful_, pending_);
+  settled_until_ = until_;
   pending_ = terms.expiry;
   until_ = std::min(until_, valid_until(now, terms.expiry));
+}
+
+void Validity::take_back(const Extend::Terms& terms) noexcept {
+  if (terms.longer == Longer::stays) return;
+  pending_ = unlimited;
+  until_ = settled_until_;
 }
 
 void Validity::conclude(const Extend& machine, Instant now) {
@@ -21,10 +29,11 @@ void Validity::conclude(const Extend& machine, Instant now) {
   if (exact) {
     settled_ = std::exchange(pending_, unlimited);
     settled_at_ = now;
+    settled_until_ = until_;
     if (machine.in_doubt()) doubtful_ = std::min(doubtful_, terms.expiry);
   }
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (exact) until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
+    if (exact) until_ = settled_until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
     renewed(terms.expiry, extended->sent_at);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
     gone();
@@ -32,14 +41,15 @@ void Validity::conclude(const Extend& machine, Instant now) {
 }
 
 void Validity::renewed(std::chrono::milliseconds expiry, Instant sent_at) {
-  std::chrono::milliseconds lease = std::min({expiry, pending_, doubtful_});
+  std::chrono::milliseconds lease = std::min(expiry, doubtful_);
   if (sent_at < settled_at_) lease = std::min(lease, settled_);  // it may have come before that one
-  until_ = std::max(until_, valid_until(sent_at, lease));
+  settled_until_ = std::max(settled_until_, valid_until(sent_at, lease));
+  until_ = std::max(until_, valid_until(sent_at, std::min(lease, pending_)));
   claim_ = false;
 }
 
 void Validity::gone() noexcept {
-  until_ = {};
+  until_ = settled_until_ = {};
   claim_ = false;
 }
 

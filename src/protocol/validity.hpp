@@ -15,7 +15,7 @@ namespace redismutex::protocol {
 class Validity {
  public:
   /// `claim`: it is the short lease with which the lock was handed over.
-  Validity(Instant until, bool claim) : until_{until}, claim_{claim} {}
+  Validity(Instant until, bool claim) : until_{until}, settled_until_{until}, claim_{claim} {}
 
   /// In the far past once the lock is known to be lost.
   Instant until() const noexcept { return until_; }
@@ -26,6 +26,9 @@ class Validity {
 
   /// An extension that may shorten is about to be sent.
   void begin(const Extend::Terms& terms, Instant now);
+
+  /// It was not sent after all: then it changes nothing. Only for the last one that was begun, in place of conclude().
+  void take_back(const Extend::Terms& terms) noexcept;
 
   /// It is done. Not to be called if nobody knows how it went.
   void conclude(const Extend& machine, Instant now);
@@ -40,6 +43,7 @@ class Validity {
   static constexpr std::chrono::milliseconds unlimited = std::chrono::milliseconds::max();
 
   Instant until_;
+  Instant settled_until_;  // what it would be if the shortening one that is under way had not begun
   bool claim_;
   std::chrono::milliseconds pending_ = unlimited;   // the lease of a shortening one that is under way
   std::chrono::milliseconds doubtful_ = unlimited;  // the shortest of those that were never answered: for ever

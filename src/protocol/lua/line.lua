@@ -123,6 +123,8 @@ local function hand_over(entry, behind, floor, caller, expiry)
             -- Back to the head of the line.
             local ticket = redis.call('ZRANGE', line, '0', '0', 'WITHSCORES')[2]
             redis.call('ZADD', line, life, id, ticket and ticket - 1 or now - APART, entry)
+            -- It was the last one: then the TTL has gone with the line.
+            if not ticket then redis.call('PEXPIRE', line, string.format('%d', (life - now) / 500 + 1)) end
             redis.call('DEL', key)
             return ''
           end

@@ -445,30 +445,30 @@ TEST(AcquireLine, AMessageAtTheLimitEndsIt) {
 // A place that was renewed with others is a look that it needs not do itself: the next one is a delay later.
 TEST(AcquireLine, ARefreshPutsOffTheNextLook) {
   Waiting behind{Place::behind};
-  EXPECT_EQ(pause(behind.machine.refreshed(at(400ms))), at(900ms));
-  EXPECT_EQ(pause(behind.machine.refreshed(at(800ms))), at(1300ms));
+  EXPECT_EQ(pause(behind.machine.refreshed(Refreshed::renewed, at(400ms))), at(900ms));
+  EXPECT_EQ(pause(behind.machine.refreshed(Refreshed::renewed, at(800ms))), at(1300ms));
   EXPECT_THAT(command(behind.machine.woken(at(1300ms))), is_line_up());
 }
 
 // It puts off nothing else: the first watches the key, looks at the end of the lease, and ends at its limit as before.
 TEST(AcquireLine, ARefreshPutsOffNothingElse) {
   Waiting watches{Place::first};
-  EXPECT_EQ(pause(watches.machine.refreshed(at(10ms))), at(20ms));
+  EXPECT_EQ(pause(watches.machine.refreshed(Refreshed::renewed, at(10ms))), at(20ms));
   EXPECT_THAT(command(watches.machine.woken(at(20ms))), is_look());
   watches.machine.answered(integer(580, {.now = at(20ms)}));
-  EXPECT_EQ(pause(watches.machine.refreshed(at(400ms))), at(601ms));
+  EXPECT_EQ(pause(watches.machine.refreshed(Refreshed::renewed, at(400ms))), at(601ms));
   EXPECT_THAT(command(watches.machine.woken(at(601ms))), is_line_up());
 
   Waiting limited{Place::behind};
-  EXPECT_EQ(pause(limited.machine.refreshed(at(29900ms))), at(30s));
-  EXPECT_TRUE(is_done(limited.machine.refreshed(at(30s))));
+  EXPECT_EQ(pause(limited.machine.refreshed(Refreshed::renewed, at(29900ms))), at(30s));
+  EXPECT_TRUE(is_done(limited.machine.refreshed(Refreshed::renewed, at(30s))));
   EXPECT_TRUE(is_taken(limited.machine));
 }
 
 // A grant counts from the last answer of its own, however often the place was renewed since.
 TEST(AcquireLine, ARefreshIsNoAnswer) {
   Waiting behind{Place::behind};
-  behind.machine.refreshed(at(400ms));
+  behind.machine.refreshed(Refreshed::renewed, at(400ms));
   EXPECT_TRUE(is_done(behind.machine.granted(grant(600ms, 700ms), at(700ms))));
   EXPECT_EQ(held(behind.machine)->valid_until, valid_until(at(600ms) - 600ms / 100, 1000ms));
 }
@@ -527,6 +527,15 @@ TEST(AcquireLine, ADriftOfTheClocksMakesNoLeaseLonger) {
   EXPECT_TRUE(is_done(behind.machine.granted(grant(servers, ours + 100ms), at(ours + 100ms))));
   // 1000 ms of the server's take 990 of ours.
   EXPECT_LE(held(behind.machine)->valid_until, at(ours) + 990ms);
+}
+
+// A grant that lay unread while the server was asked once more, and said that somebody else has the lock, is none any more.
+TEST(AcquireLine, AGrantFromBeforeTheLastAnswerIsNoLock) {
+  Waiting behind{Place::behind};
+  behind.machine.woken(at(500ms));
+  behind.machine.answered(in_line(501ms, Place::behind));
+  EXPECT_THAT(command(behind.machine.granted(grant(400ms, 410ms), at(502ms))), is_line_up());
+  EXPECT_FALSE(held(behind.machine));
 }
 
 // A grant that was read in the last moment of its lease is a lock; one moment later it is none, and the line is asked.
@@ -635,6 +644,51 @@ TEST(AcquireLine, AnyWaiterEndsAtItsLimit) {
       EXPECT_TRUE(is_taken(machine));
     }
   }
+}
+
+// ---- another driver, or other wishes ----
+
+// The time counts at once; the place is described anew by the next question, which says what it was.
+TEST(AcquireLine, ItsPlaceIsDescribedAnew) {
+  Waiting behind{Place::behind, 5000};
+  Terms terms = fenced(waiting);
+  terms.wait_until = at(60s);
+  terms.max_waiters = 5;
+  behind.machine.change(terms);
+  const Step asked = behind.machine.woken(at(100ms));
+  EXPECT_THAT(command(asked), is_line_up({.details = fenced_details, .most_waiting = "5", .was = plain_details}));
+  EXPECT_EQ(behind.machine.details(), fenced_details);
+  EXPECT_EQ(behind.machine.former_details(), plain_details);
+  // Until that is answered it is not described in a third way.
+  behind.machine.change(waiting);
+  EXPECT_THAT(command(behind.machine.unanswered()),
+              is_line_up({.details = fenced_details, .most_waiting = "5", .was = plain_details}));
+  behind.machine.answered(in_line(100ms, Place::behind));
+  EXPECT_THAT(command(behind.machine.woken(at(200ms))), is_line_up({.was = fenced_details}));
+}
+
+// An answer is judged by the lease that its request asked for.
+TEST(AcquireLine, AChangeWhileARequestIsUnderWay) {
+  Asking asking{waiting};
+  Terms terms = waiting;
+  terms.expiry = 60s;
+  asking.machine.change(terms);
+  asking.machine.answered(has_it({.sent_at = at(0ms), .now = at(1ms)}));
+  ASSERT_TRUE(held(asking.machine));
+  EXPECT_EQ(held(asking.machine)->valid_until, valid_until(at(0ms), expiry));
+  EXPECT_EQ(held(asking.machine)->since, at(0ms));
+}
+
+// One whose time is up leaves the machine to another one, which goes on with the place.
+TEST(AcquireLine, GoesOnAfterItsTimeWasUp) {
+  Terms terms = waiting;
+  terms.wait_until = at(300ms);
+  Waiting behind{Place::behind, 5000, terms};
+  EXPECT_TRUE(is_done(behind.machine.woken(at(300ms))));
+  behind.machine.change(waiting);
+  EXPECT_THAT(command(behind.machine.woken(at(301ms))), is_line_up());
+  EXPECT_TRUE(is_done(behind.machine.answered(has_it({.sent_at = at(301ms), .now = at(302ms)}))));
+  EXPECT_TRUE(held(behind.machine));
 }
 
 // ---- traces ----

@@ -16,7 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using Place = Refresh::Place;
 
 const Key key{"stock"}, tagged_key{"{stock}:2"};
 const OwnerId id{{}};
@@ -54,9 +53,10 @@ TEST(Refresh, TellsOfEachByItself) {
   Refresh machine{items, 500ms};
   machine.start(at(0s));
   EXPECT_TRUE(is_done(machine.answered(integers({2, 1, 0, 3, -1}))));
-  ASSERT_TRUE(std::holds_alternative<std::vector<Place>>(machine.outcome()));
-  EXPECT_THAT(std::get<std::vector<Place>>(machine.outcome()),
-              ElementsAre(Place::first, Place::renewed, Place::none, Place::none, Place::none));
+  ASSERT_TRUE(std::holds_alternative<std::vector<Refreshed>>(machine.outcome()));
+  EXPECT_THAT(
+      std::get<std::vector<Refreshed>>(machine.outcome()),
+      ElementsAre(Refreshed::first, Refreshed::renewed, Refreshed::no_place, Refreshed::no_place, Refreshed::no_place));
 }
 
 // A lost answer is asked for again, with the same command: it does no harm to renew twice.
@@ -89,7 +89,7 @@ TEST(Refresh, RenewsNothingWithoutAnAnswer) {
   Refresh machine{two_items(), 500ms};
   machine.start(at(0s));
   machine.unanswered();
-  const auto* places = std::get_if<std::vector<Place>>(&machine.outcome());
+  const auto* places = std::get_if<std::vector<Refreshed>>(&machine.outcome());
   ASSERT_NE(places, nullptr);
   EXPECT_THAT(*places, ::testing::IsEmpty());
 }

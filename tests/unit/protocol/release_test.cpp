@@ -51,6 +51,24 @@ TEST(Release, GivesUpTheFormerPlaceToo) {
                           "redismutex:floor:{stock}", id.text(), "", "0snew", "0sold"));
 }
 
+// A label goes with the lock, in the same step, which only the script can do.
+TEST(Release, TakesTheLabelAlong) {
+  for (const Release::Deletion deletion : {Release::Deletion::by_script, Release::Deletion::by_delifeq}) {
+    Release machine{key, id, {.valid_until = lease_end, .deletion = deletion, .label = Release::Label::may_be_there}};
+    const Step step = machine.start(at(0s));
+    EXPECT_THAT(command(step), ElementsAre("EVALSHA", scripts::release.sha1, "4", "stock", "redismutex:{stock}",
+                                           "redismutex:floor:{stock}", "redismutex:about:{stock}", id.text(), "", ""));
+    EXPECT_EQ(command(machine.unanswered()), command(step));
+  }
+  Release machine{
+      key,
+      id,
+      {.valid_until = lease_end, .details = "0snew", .former_details = "0sold", .label = Release::Label::may_be_there}};
+  EXPECT_THAT(command(machine.start(at(0s))),
+              ElementsAre("EVALSHA", scripts::release.sha1, "4", "stock", "redismutex:{stock}",
+                          "redismutex:floor:{stock}", "redismutex:about:{stock}", id.text(), "", "0snew", "0sold"));
+}
+
 // What was asked for is passed on: the highest token, to be the floor; the details of a place in line, to be given up.
 TEST(Release, PassesItsTermsOn) {
   const std::string details = "0sredismutex:wake:mine";

@@ -26,11 +26,13 @@ TEST(Script, DigestIsThatOfTheEmbeddedBytes) {
   for (const Script* script : scripts::all) {
     EXPECT_EQ(script->sha1, sha1_of(script->source)) << script->name;
   }
+  EXPECT_EQ(scripts::inspect.sha1, sha1_of(scripts::inspect.source));
 }
 
 TEST(Script, IsNamedForItsFile) {
   EXPECT_EQ(scripts::acquire.name, "acquire");
   EXPECT_EQ(scripts::extend.name, "extend");
+  EXPECT_EQ(scripts::inspect.name, "inspect");
   EXPECT_EQ(scripts::refresh.name, "refresh");
   EXPECT_EQ(scripts::release.name, "release");
 }

@@ -120,6 +120,48 @@ TEST(Validity, ARepeatedShorterLeaseIsNeverForgotten) {
   EXPECT_EQ(validity.until(), valid_until(at(2600ms), 1s));
 }
 
+// One that was never sent changes nothing, now or later.
+TEST(Validity, AShorterLeaseThatNeverLeftIsForgotten) {
+  Validity validity = ten_seconds();
+  validity.begin({.expiry = 1s, .longer = Longer::goes}, at(2s));
+  EXPECT_EQ(validity.until(), valid_until(at(2s), 1s));
+  validity.take_back({.expiry = 1s, .longer = Longer::goes});
+  EXPECT_EQ(validity.until(), valid_until(at(0s), 10s));
+  EXPECT_FALSE(validity.may_shorten());
+  Extension next = exact(validity, 60s, at(3s));
+  validity.conclude(next.answered(at(4s)), at(4s));
+  EXPECT_EQ(validity.until(), valid_until(at(3s), 60s));
+}
+
+// What was learnt before it was taken back counts in full; and a loss is a loss.
+TEST(Validity, WhatCameMeanwhileCountsInFull) {
+  const Extend::Terms shorter{.expiry = 1s, .longer = Longer::goes};
+  Validity validity = ten_seconds();
+  validity.begin(shorter, at(2s));
+  validity.renewed(10s, at(2500ms));
+  EXPECT_EQ(validity.until(), valid_until(at(2500ms), 1s));
+  validity.take_back(shorter);
+  EXPECT_EQ(validity.until(), valid_until(at(2500ms), 10s));
+
+  validity.begin(shorter, at(3s));
+  validity.gone();
+  validity.take_back(shorter);
+  EXPECT_LT(validity.until(), at(0s));
+}
+
+// It does not make up for the one before, which was sent and never answered.
+TEST(Validity, TakingBackOneLeavesTheOthersInDoubt) {
+  const Extend::Terms shorter{.expiry = 5s, .longer = Longer::goes};
+  Validity validity = ten_seconds();
+  exact(validity, 2s, at(1s));  // nobody knows how it went
+  validity.begin(shorter, at(2s));
+  validity.take_back(shorter);
+  EXPECT_EQ(validity.until(), valid_until(at(1s), 2s));
+  Extension later = renewal(validity, 10s, at(2500ms));
+  validity.conclude(later.answered(at(2600ms)), at(2600ms));
+  EXPECT_EQ(validity.until(), valid_until(at(2500ms), 2s));
+}
+
 // The short lease of a hand-over is one until any extension is answered.
 TEST(Validity, AClaimEndsWithAnAnswer) {
   Validity validity{valid_until(at(0s), 1s), true};
