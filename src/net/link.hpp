@@ -54,7 +54,7 @@ class Link final : private Reactor::Source {
     /// Called with each push, by whichever thread reads, without any lock held; what it throws breaks the link.
     std::function<void(ReplyView)> on_push;
     /// Called once, when the link has broken, without any lock held. Must not throw.
-    std::function<void()> on_broken = {};
+    std::function<void(const Link&)> on_broken = {};
   };
 
   /// Goes on where the login has ended. `reply_timeout`: a reply that takes longer means that the server or the way to it is gone.
@@ -94,7 +94,13 @@ class Link final : private Reactor::Source {
   void want_pushes(bool wanted) noexcept;
   static constexpr std::chrono::milliseconds push_pause{10};
 
+  /// Takes in what has come and nobody has read yet. Does not wait. False: another thread reads, and may have something in its hands.
+  bool read_now() noexcept;
+
   bool broken() const noexcept { return broken_; }
+
+  /// Whether it broke because an answer was overdue.
+  bool was_silent() const noexcept { return was_silent_; }
 
   /// What broke the link.
   Failure failure() const;
@@ -149,6 +155,7 @@ class Link final : private Reactor::Source {
   void read(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
   bool poll(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
   void take_in(Caller* reader, Read how) noexcept;
+  void read_for_nobody(Lock& lock) noexcept;
   std::size_t take_off(const Calls& over) noexcept;
   void handle_pushes() noexcept;
   void finish(News& news) noexcept;
@@ -177,6 +184,7 @@ class Link final : private Reactor::Source {
   const Handlers handlers_;
   ParkingLot parking_;
   std::atomic<bool> broken_{false};
+  std::atomic<bool> was_silent_{false};
   std::atomic<bool> corked_{false};  // what is submitted is left to the next reader; set and cleared with the lock held
 
   mutable std::mutex mutex_;  // guards what follows

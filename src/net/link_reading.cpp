@@ -164,7 +164,7 @@ void Link::finish(News& news) noexcept {
     }
   }
   if (news.next_reader) wakeups.add(*news.next_reader);
-  if (news.broke && handlers_.on_broken) handlers_.on_broken();
+  if (news.broke && handlers_.on_broken) handlers_.on_broken(*this);
 }
 
 // ---- the reactor's part ---------------------------------------------------------------------------------------------
@@ -209,6 +209,18 @@ void Link::ready(std::uint32_t events) noexcept {
     if (wants_pushes_) look_later();
     return;
   }
+  read_for_nobody(lock);
+}
+
+bool Link::read_now() noexcept {
+  Lock lock{mutex_};
+  if (failure_ || reading_) return false;
+  read_for_nobody(lock);
+  return true;
+}
+
+/// With the lock held, and the reading free: all that is there. Returns without the lock.
+void Link::read_for_nobody(Lock& lock) noexcept {
   take_reading(nullptr);
   lock.unlock();
   if (corked_) flush();
@@ -264,6 +276,7 @@ void Link::look_for_overdue() noexcept {
     watch_if_needed();
     return overdue_timer_.set(boot_now() + grace);
   }
+  was_silent_ = true;
   break_off(overdue(), news);
   lock.unlock();
   finish(news);

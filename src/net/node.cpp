@@ -24,13 +24,11 @@ constexpr auto soon = 1s;
 
 }  // namespace
 
-Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
-           LoginHandler on_login)
+Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Handlers handlers, Dialler::Namer name)
     : options_{std::move(options)},
       name_{display_name(options_)},
       reactor_{reactor},
       handlers_{std::move(handlers)},
-      on_login_{std::move(on_login)},
       dialler_{options_, std::move(name)} {}
 
 Node::~Node() {
@@ -96,10 +94,7 @@ std::optional<Failure> Node::dial(std::unique_lock<std::mutex>& lock, Deadline n
     if (!was_forgotten) note(*failure);
     return std::nullopt;
   }
-  if (!note(std::get<std::shared_ptr<Link>>(driven)) || !options_.observer) return std::nullopt;
-  lock.unlock();
-  options_.observer->reconnected();
-  lock.lock();
+  note(std::get<std::shared_ptr<Link>>(driven));
   return std::nullopt;
 }
 
@@ -155,11 +150,10 @@ void Node::pause_before_next_attempt() {
   next_attempt_ = steady_clock::now() + jittered_pause(failures_++, first_pause, longest);
 }
 
-/// Whether there is a connection again.
-bool Node::note(const std::shared_ptr<Link>& link) {
+void Node::note(const std::shared_ptr<Link>& link) {
   link_ = link;
   linked_at_ = steady_clock::now();
-  return std::exchange(reached_before_, true);
+  reached_before_ = true;
 }
 
 void Node::note(const Failure& failure) {
@@ -167,6 +161,7 @@ void Node::note(const Failure& failure) {
   last_failed_ = begun_;
   last_failure_ = failure;
   pause_before_next_attempt();
+  if (handlers_.on_failed) handlers_.on_failed(failure);
 }
 
 /// Goes on with the attempt, or begins one.
@@ -193,8 +188,8 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     auto step = attempt_->step(now);
     if (auto* failure = std::get_if<Failure>(&step)) return std::move(*failure);
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
-      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_);
-      on_login_(*link);
+      auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_.link);
+      handlers_.on_linked(*link, reached_before_);  // which only the one who dials changes
       return link;
     }
     if (stop.stop_requested()) return Left{{Failure::Kind::cancelled, "cancelled"}};

@@ -31,12 +31,16 @@ namespace redismutex::net {
 /// is drawn at random, so that the clients of a server that comes back do not all arrive in the same instant.
 class Node {
  public:
-  /// Is called with each new link, by the thread that dialled, before others know of it.
-  using LoginHandler = std::function<void(const Link& link)>;
+  struct Handlers {
+    Link::Handlers link;  ///< for every link
+    /// With each new link, by the thread that dialled, before others know of it; whether there was one before.
+    std::function<void(const Link& link, bool again)> on_linked;
+    /// Why an attempt failed; with a lock held: it must be quick, and not use the node. Must not throw.
+    std::function<void(const Failure&)> on_failed;
+  };
 
-  /// `reactor` must outlive all links. `handlers`: for every link. `name`: for every connection, see Dialler.
-  Node(ConnectionOptions options, ReactorOnDemand& reactor, Link::Handlers handlers, Dialler::Namer name,
-       LoginHandler on_login);
+  /// `reactor` must outlive all links. `name`: for every connection, see Dialler.
+  Node(ConnectionOptions options, ReactorOnDemand& reactor, Handlers handlers, Dialler::Namer name);
   ~Node();
 
   /// The live link, dialled if need be, within connect_timeout and the deadline.
@@ -65,7 +69,7 @@ class Node {
                               const std::stop_token& stop);
   Driven drive(Deadline now, Deadline give_up, const std::stop_token& stop);
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
-  bool note(const std::shared_ptr<Link>& link);
+  void note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
   void leave_to_a_worker() noexcept;
   void go_on() noexcept;
@@ -75,8 +79,7 @@ class Node {
   const ConnectionOptions options_;
   const std::string name_;
   ReactorOnDemand& reactor_;
-  const Link::Handlers handlers_;
-  const LoginHandler on_login_;
+  const Handlers handlers_;
 
   // These belong to the one who set dialling_.
   Dialler dialler_;

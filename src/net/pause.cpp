@@ -10,9 +10,14 @@ namespace redismutex::net {
 std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::microseconds first,
                                          std::chrono::microseconds longest) {
   thread_local std::minstd_rand random{std::random_device{}()};
+  return jittered_pause(failures, first, longest, random());
+}
+
+std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::microseconds first,
+                                         std::chrono::microseconds longest, std::uint64_t random_bits) {
   const auto most = std::min(longest, first * (1U << std::min(failures, 16U)));
-  return std::chrono::microseconds{
-      std::uniform_int_distribution<std::chrono::microseconds::rep>{most.count() / 4, most.count()}(random)};
+  const auto least = most / 4;
+  return least + std::chrono::microseconds{random_bits % static_cast<std::uint64_t>((most - least).count() + 1)};
 }
 
 bool pause_until(Deadline until, const std::stop_token& stop) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stop_token>
 
 #include "net/poll.hpp"
@@ -12,6 +13,10 @@ namespace redismutex::net {
 /// those who failed together do not all come back in the same instant.
 std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::microseconds first,
                                          std::chrono::microseconds longest);
+
+/// The same, drawn by the caller.
+std::chrono::microseconds jittered_pause(unsigned failures, std::chrono::microseconds first,
+                                         std::chrono::microseconds longest, std::uint64_t random_bits);
 
 /// Sleeps until then, with nothing held that others need. False: the stop_token fired first.
 bool pause_until(Deadline until, const std::stop_token& stop);

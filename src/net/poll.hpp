@@ -5,7 +5,7 @@
 
 namespace redismutex::net {
 
-/// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see engine/clock.hpp).
+/// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see route/clock.hpp).
 using Deadline = std::chrono::steady_clock::time_point;
 
 /// What something waits for that goes on in steps: its descriptor is to be ready for `events` (POLLIN, POLLOUT) or in error, or

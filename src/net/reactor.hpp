@@ -27,7 +27,7 @@ BootTime boot_now() noexcept;
 ///
 /// Sources, Timers and BorrowedKicks name the reactor that they belong to, and must go before its last owner does. Those that a
 /// child of fork() inherits do nothing there.
-class Reactor {
+class Reactor : public std::enable_shared_from_this<Reactor> {
  public:
   /// The process's own; a child of fork() gets a new one. Made on first need; throws std::system_error if there is no thread or no
   /// descriptor to be had, and std::bad_alloc.

@@ -12,12 +12,30 @@ thread_local const Workers* working_for = nullptr;
 
 }  // namespace
 
-Workers::Workers(Reactor& reactor) : look_{reactor, [this] { look(); }} {}
+// ---- a queue --------------------------------------------------------------------------------------------------------
+
+void WorkQueue::add(Work& work) noexcept {
+  work.previous_ = std::exchange(last_, &work);
+  (work.previous_ != nullptr ? work.previous_->next_ : first_) = &work;
+  ++size_;
+}
+
+void WorkQueue::remove(Work& work) noexcept {
+  (work.previous_ != nullptr ? work.previous_->next_ : first_) = work.next_;
+  (work.next_ != nullptr ? work.next_->previous_ : last_) = work.previous_;
+  work.previous_ = work.next_ = nullptr;
+  --size_;
+}
+
+// ---- all of them ----------------------------------------------------------------------------------------------------
+
+Workers::Workers(Reactor& reactor) : reactor_{reactor}, look_{reactor, [this] { look(); }} {}
 
 Workers::~Workers() {
   std::unique_lock lock{mutex_};
   ending_ = true;
   posted_.notify_all();
+  grow();  // this may be the thread that looks
   one_is_through_.wait(lock, [this] { return threads_.empty(); });
   Threads ended{std::move(ended_)};
   lock.unlock();
@@ -43,6 +61,16 @@ void Workers::start() {
   ++idle_;  // or there would be one more for what is posted before it has started
 }
 
+/// With the lock held, by the one who looks and by each thread as it begins: so there come as many as are needed,
+/// without holding up the reactor.
+void Workers::grow() noexcept {
+  if (waiting_.size() <= idle_ || threads_.size() >= most_threads) return;
+  try {
+    start();
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): those that are there go on, and look() comes again
+  }
+}
+
 // ---- tasks ----------------------------------------------------------------------------------------------------------
 
 Workers::Task::Task(Workers& workers, std::function<void()> run) : workers_{workers}, run_{std::move(run)} {}
@@ -51,24 +79,57 @@ Workers::Task::~Task() { withdraw(); }
 
 void Workers::Task::post() noexcept {
   const std::lock_guard lock{workers_.mutex_};
-  if (state_ == State::idle) workers_.append(*this);
   if (state_ == State::running) state_ = State::to_run_again;
+  if (state_ != State::idle) return;
+  state_ = State::waiting;
+  workers_.append(*this);
 }
 
 void Workers::Task::withdraw() noexcept {
   std::unique_lock lock{workers_.mutex_};
   if (state_ == State::waiting) {
-    own_place_.splice(own_place_.end(), workers_.waiting_, place_);
+    workers_.waiting_.remove(*this);
     state_ = State::idle;
   }
   if (state_ == State::to_run_again) state_ = State::running;
   workers_.one_is_through_.wait(lock, [this] { return state_ == State::idle; });
 }
 
+void Workers::Task::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
+  state_ = State::running;
+  lock.unlock();
+  run_();
+  lock.lock();
+  if (std::exchange(state_, State::idle) == State::to_run_again) {
+    state_ = State::waiting;
+    workers_.append(*this);
+  }
+  workers_.one_is_through_.notify_all();
+}
+
+// ---- jobs -----------------------------------------------------------------------------------------------------------
+
+void Workers::post(std::unique_ptr<Job> job) noexcept {
+  job->reactor_ = reactor_.weak_from_this().lock();
+  const std::lock_guard lock{mutex_};
+  append(*job.release());
+}
+
+void Job::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
+  lock.unlock();
+  {
+    const std::shared_ptr<Reactor> reactor = std::move(reactor_);
+    const std::unique_ptr<Job> self{this};
+    run();
+  }
+  lock.lock();
+}
+
+// ---- what waits -----------------------------------------------------------------------------------------------------
+
 /// With the lock held.
-void Workers::append(Task& task) noexcept {
-  task.state_ = Task::State::waiting;
-  waiting_.splice(waiting_.end(), task.own_place_);
+void Workers::append(Work& work) noexcept {
+  waiting_.add(work);
   if (idle_ >= waiting_.size()) {
     posted_.notify_one();
   } else {
@@ -77,13 +138,10 @@ void Workers::append(Task& task) noexcept {
 }
 
 /// In the reactor's thread: what was posted some time ago waits still, or something else does.
-void Workers::look() {
+void Workers::look() noexcept {
   const std::lock_guard lock{mutex_};
-  if (waiting_.size() <= idle_ || ending_) return;
-  try {
-    if (threads_.size() < most_threads) start();
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): those that are there go on
-  }
+  if (waiting_.size() <= idle_ || threads_.size() >= most_threads) return;
+  grow();
   look_.set(boot_now() + patience);
 }
 
@@ -94,16 +152,11 @@ void Workers::run(Threads::iterator self) {
   Threads before;  // to be joined by this one
   std::unique_lock lock{mutex_};
   --idle_;
-  while (Task* const task = next(lock)) {
-    task->own_place_.splice(task->own_place_.end(), waiting_, task->place_);
-    task->state_ = Task::State::running;
-    lock.unlock();
-    task->run_();
-    lock.lock();
-    const bool again = task->state_ == Task::State::to_run_again;
-    task->state_ = Task::State::idle;
-    if (again) append(*task);
-    one_is_through_.notify_all();
+  grow();
+  while (has_next(lock)) {
+    Work& work = *waiting_.first();
+    waiting_.remove(work);
+    work.carry_out(lock);
   }
   before.swap(ended_);
   ended_.splice(ended_.end(), threads_, self);
@@ -112,10 +165,10 @@ void Workers::run(Threads::iterator self) {
   for (Thread& thread : before) thread.join();
 }
 
-/// The task that has waited longest. None: this thread is to end.
-Workers::Task* Workers::next(std::unique_lock<std::mutex>& lock) {
-  while (waiting_.empty()) {
-    if (ending_) return nullptr;
+/// Waits for something to do. False: this thread is to end.
+bool Workers::has_next(std::unique_lock<std::mutex>& lock) {
+  while (waiting_.size() == 0) {
+    if (ending_) return false;
     ++idle_;
     const bool one_of_many = threads_.size() > 1;
     bool woken = true;
@@ -125,9 +178,9 @@ Workers::Task* Workers::next(std::unique_lock<std::mutex>& lock) {
       posted_.wait(lock);
     }
     --idle_;
-    if (!woken && waiting_.empty() && threads_.size() > 1) return nullptr;
+    if (!woken && waiting_.size() == 0 && threads_.size() > 1) return false;
   }
-  return waiting_.front();
+  return true;
 }
 
 }  // namespace redismutex::net

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <memory>
 #include <mutex>
 
 #include "net/reactor.hpp"
@@ -12,24 +13,75 @@
 
 namespace redismutex::net {
 
-/// The process's threads for what may block, or is users' code: normally one. While all are busy and something waits, there are
-/// more, up to a limit; those that have nothing to do end after a while. Belongs to a reactor, and ends with it. Thread-safe.
+/// What can wait for a thread of Workers.
+class Work {
+ protected:
+  Work() = default;
+  virtual ~Work() = default;
+
+ private:
+  friend class Workers;
+  friend class WorkQueue;
+
+  /// Called with the lock, and returns with it; in between there is none.
+  virtual void carry_out(std::unique_lock<std::mutex>& lock) noexcept = 0;
+
+  Work* previous_ = nullptr;
+  Work* next_ = nullptr;
+};
+
+/// Work in the order in which it came; without memory of its own.
+class WorkQueue {
+ public:
+  Work* first() const noexcept { return first_; }
+  std::size_t size() const noexcept { return size_; }
+  void add(Work& work) noexcept;
+  void remove(Work& work) noexcept;
+
+ private:
+  Work* first_ = nullptr;
+  Work* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Something to do once: see Workers::post().
+class Job : private Work {
+ public:
+  Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  ~Job() override = default;
+
+  /// Called in a thread of Workers, with no lock held. May block, and let go of anything, the last owner of the reactor
+  /// included.
+  virtual void run() noexcept = 0;
+
+ private:
+  friend class Workers;
+  void carry_out(std::unique_lock<std::mutex>& lock) noexcept final;
+
+  std::shared_ptr<Reactor> reactor_;  // while it waits, and runs
+};
+
+/// The process's threads for what may block, or is users' code: normally one. When all are busy and something has
+/// waited for a moment, there are as many more as things wait, up to a limit; if no thread is to be had, that is tried
+/// again. Those that have nothing to do end after a while. Belongs to a reactor, and ends with it. Thread-safe.
 class Workers {
  public:
   /// Something to do, now and then; in one thread at a time.
-  class Task {
+  class Task final : private Work {
    public:
-    /// `run` is called with no lock held; it must not throw. It may block, and the last owner of the reactor may go in it; the task
-    /// may not. Throws std::bad_alloc.
+    /// `run` is called with no lock held; it must not throw. It may block, and the last owner of the reactor may go in
+    /// it; the task may not. Throws std::bad_alloc.
     Task(Workers& workers, std::function<void()> run);
     Task(const Task&) = delete;
     Task& operator=(const Task&) = delete;
 
     /// As withdraw().
-    ~Task();
+    ~Task() override;
 
-    /// It is to run once more from now on: if it waits already it runs once for both, if it runs now it runs again afterwards. To
-    /// be called after Workers::get_ready(). May be called with locks held that `run` takes.
+    /// It is to run once more from now on: if it waits already it runs once for both, if it runs now it runs again
+    /// afterwards. To be called after Workers::get_ready(). May be called with locks held that `run` takes.
     void post() noexcept;
 
     /// It does not run any more, unless it is posted again. Waits if it runs in this moment.
@@ -39,11 +91,11 @@ class Workers {
     friend class Workers;
     enum class State { idle, waiting, running, to_run_again };
 
+    void carry_out(std::unique_lock<std::mutex>& lock) noexcept override;
+
     Workers& workers_;
     const std::function<void()> run_;
-    State state_ = State::idle;  // these are guarded by Workers::mutex_
-    std::list<Task*> own_place_{this};
-    std::list<Task*>::iterator place_{own_place_.begin()};  // there, or in Workers::waiting_
+    State state_ = State::idle;  // guarded by Workers::mutex_
   };
 
   explicit Workers(Reactor& reactor);
@@ -54,25 +106,35 @@ class Workers {
   /// Starts the first thread, which stays. Throws std::system_error if there is none to be had, and std::bad_alloc.
   void get_ready();
 
+  /// Has a job run, and destroys it in the same thread. Nobody can take it back, and nobody waits for it: it owns what
+  /// it needs. Each job is run. Until then it has a share in the reactor, so that the last other owner does not wait
+  /// for jobs when it goes; what is posted while the reactor ends is run before it has ended. Needs no memory. To be
+  /// called after get_ready(), by a thread that has a share in the reactor or is one of these. May be called with locks
+  /// held.
+  void post(std::unique_ptr<Job> job) noexcept;
+
   bool runs_this_thread() const noexcept;
 
-  static constexpr std::size_t most_threads = 64;
-  static constexpr std::chrono::milliseconds patience{2};      ///< with busy threads, before there is another
+  static constexpr std::size_t most_threads = 256;
+  static constexpr std::chrono::milliseconds patience{2};      ///< with busy threads, before there are others
   static constexpr std::chrono::milliseconds idle_time{1000};  ///< of a thread, before it ends
 
  private:
   using Threads = std::list<Thread>;
 
   void start();
+  void grow() noexcept;
   void run(Threads::iterator self);
-  Task* next(std::unique_lock<std::mutex>& lock);
-  void append(Task& task) noexcept;
-  void look();
+  bool has_next(std::unique_lock<std::mutex>& lock);
+  void append(Work& work) noexcept;
+  void look() noexcept;
+
+  Reactor& reactor_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable posted_;
   std::condition_variable one_is_through_;
-  std::list<Task*> waiting_;
+  WorkQueue waiting_;
   Threads threads_;
   Threads ended_;         // to be joined
   std::size_t idle_ = 0;  // or about to start

@@ -140,7 +140,7 @@ TEST(LinkReactor, CallersCompleteThemOnTheirWay) {
 
 TEST(LinkReactor, ALostConnectionIsTheirEndToo) {
   std::atomic<int> ends{0};
-  Linked linked{{.on_broken = [&] { ++ends; }}};
+  Linked linked{{.on_broken = [&](const Link&) { ++ends; }}};
   Posted call;
   send(linked.link, call, "LOST");
   linked.peer.close();
@@ -333,7 +333,7 @@ TEST(LinkReactor, DeliversPushesAtOnce) {
 
 TEST(LinkReactor, NoticesTheEndWhilePushesAreWanted) {
   std::atomic<bool> ended{false};
-  Linked linked{{.on_broken = [&] { ended = true; }}};
+  Linked linked{{.on_broken = [&](const Link&) { ended = true; }}};
   linked.link.want_pushes(true);
   linked.peer.close();
   EXPECT_TRUE(eventually(limit, [&] { return ended.load(); }));

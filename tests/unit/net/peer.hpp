@@ -118,7 +118,7 @@ class Linked {
     std::chrono::milliseconds reply_timeout = limit;
     bool tcp = false;  ///< over the loopback interface, in place of unix sockets
     std::function<void(ReplyView)> on_push = [](ReplyView) {};
-    std::function<void()> on_broken = {};
+    std::function<void(const Link&)> on_broken = {};
     /// Puts another stream around the socket's own.
     std::function<std::unique_ptr<Stream>(std::unique_ptr<Stream>)> wrap = {};
     /// What the login has left.

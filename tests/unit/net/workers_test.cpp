@@ -4,11 +4,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <functional>
 #include <future>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <system_error>
@@ -17,9 +20,11 @@
 #include <vector>
 
 #include "net/reactor.hpp"
+#include "support/allocations.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
 #include "support/process.hpp"
+#include "support/sanitizers.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -29,13 +34,16 @@ using redismutex::testing::ChildProcess;
 using redismutex::testing::eventually;
 using redismutex::testing::exited;
 using redismutex::testing::open_descriptors;
+using redismutex::testing::sanitized;
 using redismutex::testing::thread_count;
+using redismutex::testing::thread_count_at_rest;
 
 constexpr auto limit = 10s;  // for what must happen
 
-class Job {
+/// A task that counts its runs.
+class Counted {
  public:
-  Job(Workers& workers, std::function<void()> what)
+  Counted(Workers& workers, std::function<void()> what)
       : task_{workers, [this, what = std::move(what)] {
                 what();
                 ++runs_;
@@ -52,7 +60,7 @@ class Job {
   Workers::Task task_;
 };
 
-/// Jobs may wait here until it is opened.
+/// What runs may wait here until it is opened.
 class Gate {
  public:
   void pass() {
@@ -61,35 +69,38 @@ class Gate {
     changed_.notify_all();
     changed_.wait(lock, [this] { return open_; });
     --inside_;
+    changed_.notify_all();
   }
   void open() {
     const std::lock_guard lock{mutex_};
     open_ = true;
     changed_.notify_all();
   }
-  bool holds(int count) {
+  bool holds(std::size_t count) {
     std::unique_lock lock{mutex_};
     return changed_.wait_for(lock, limit, [&] { return inside_ >= count; });
+  }
+  bool is_left() {
+    std::unique_lock lock{mutex_};
+    return changed_.wait_for(lock, limit, [&] { return inside_ == 0; });
+  }
+  std::size_t count() {
+    const std::lock_guard lock{mutex_};
+    return inside_;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  int inside_ = 0;
+  std::size_t inside_ = 0;
   bool open_ = false;
 };
 
 struct WorkersTest : ::testing::Test {
-  WorkersTest() {
-    std::thread{[] {}}.join();  // with the first one the thread sanitizer starts one of its own
-    threads = thread_count();
-    reactor = Reactor::shared();
-  }
-
   Workers& workers() const { return reactor->workers(); }
 
-  long threads = 0;
-  std::shared_ptr<Reactor> reactor;
+  const long threads = thread_count_at_rest();
+  std::shared_ptr<Reactor> reactor = Reactor::shared();
 };
 
 // There is no thread before one is needed, then one; it ends with the reactor.
@@ -100,11 +111,11 @@ TEST_F(WorkersTest, AreNoneUntilTheyAreNeeded) {
   EXPECT_EQ(thread_count(), threads + 2);
   {
     std::atomic<bool> there{false};
-    Job job{workers(), [&] { there = workers().runs_this_thread() && !reactor->runs_this_thread(); }};
+    Counted task{workers(), [&] { there = workers().runs_this_thread() && !reactor->runs_this_thread(); }};
     EXPECT_FALSE(workers().runs_this_thread());
     for (int i = 1; i <= 100; ++i) {
-      job.post();
-      ASSERT_TRUE(job.has_run(i));
+      task.post();
+      ASSERT_TRUE(task.has_run(i));
     }
     EXPECT_TRUE(there);
     // On a busy machine there may have been more for a while.
@@ -133,9 +144,9 @@ TEST_F(WorkersTest, SayThatThereIsNoThread) {
     present.rlim_cur = before;
     ::setrlimit(RLIMIT_NPROC, &present);
     own->workers().get_ready();
-    Job job{own->workers(), [] {}};
-    job.post();
-    return job.has_run(1) ? 0 : 4;
+    Counted task{own->workers(), [] {}};
+    task.post();
+    return task.has_run(1) ? 0 : 4;
   }};
   EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
 }
@@ -145,18 +156,18 @@ TEST_F(WorkersTest, ATaskRunsInOneThreadAtATime) {
   workers().get_ready();
   Gate gate;
   std::atomic<int> inside{0}, most{0};
-  Job job{workers(), [&] {
-            if (++inside > 1) most = 2;
-            gate.pass();
-            --inside;
-          }};
-  job.post();
+  Counted task{workers(), [&] {
+                 if (++inside > 1) most = 2;
+                 gate.pass();
+                 --inside;
+               }};
+  task.post();
   ASSERT_TRUE(gate.holds(1));
-  for (int i = 0; i < 3; ++i) job.post();
+  for (int i = 0; i < 3; ++i) task.post();
   gate.open();
-  EXPECT_TRUE(job.has_run(2));
-  job.withdraw();
-  EXPECT_EQ(job.runs(), 2);
+  EXPECT_TRUE(task.has_run(2));
+  task.withdraw();
+  EXPECT_EQ(task.runs(), 2);
   EXPECT_EQ(most, 0);
 }
 
@@ -164,30 +175,30 @@ TEST_F(WorkersTest, ATaskRunsInOneThreadAtATime) {
 TEST_F(WorkersTest, AreMoreWhileSomeAreStuck) {
   workers().get_ready();
   Gate gate;
-  std::vector<std::unique_ptr<Job>> jobs;
+  std::vector<std::unique_ptr<Counted>> tasks;
   for (std::size_t i = 0; i < Workers::most_threads + 1; ++i) {
-    jobs.push_back(std::make_unique<Job>(workers(), [&] { gate.pass(); }));
-    jobs.back()->post();
+    tasks.push_back(std::make_unique<Counted>(workers(), [&] { gate.pass(); }));
+    tasks.back()->post();
   }
   ASSERT_TRUE(gate.holds(Workers::most_threads));
   EXPECT_EQ(thread_count(), threads + 1 + static_cast<long>(Workers::most_threads));
-  EXPECT_EQ(jobs.back()->runs(), 0);
+  EXPECT_EQ(tasks.back()->runs(), 0);
   gate.open();
-  for (const auto& job : jobs) EXPECT_TRUE(job->has_run(1));
+  for (const auto& task : tasks) EXPECT_TRUE(task->has_run(1));
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads + 2; }));
-  jobs.front()->post();
-  EXPECT_TRUE(jobs.front()->has_run(2));
+  tasks.front()->post();
+  EXPECT_TRUE(tasks.front()->has_run(2));
 }
 
 // A task that is withdrawn does not run; one that runs is waited for.
 TEST_F(WorkersTest, Withdraw) {
   workers().get_ready();
   Gate gate;
-  Job holds{workers(), [&] { gate.pass(); }}, second{workers(), [] {}};
+  Counted holds{workers(), [&] { gate.pass(); }}, second{workers(), [] {}};
   second.withdraw();
-  std::vector<std::unique_ptr<Job>> others;
+  std::vector<std::unique_ptr<Counted>> others;
   for (std::size_t i = 1; i < Workers::most_threads; ++i) {
-    others.push_back(std::make_unique<Job>(workers(), [&] { gate.pass(); }));
+    others.push_back(std::make_unique<Counted>(workers(), [&] { gate.pass(); }));
     others.back()->post();
   }
   holds.post();
@@ -206,15 +217,198 @@ TEST_F(WorkersTest, Withdraw) {
   for (const auto& other : others) other->withdraw();
 }
 
+/// Never destroyed: when the reactor has ended there is nobody that it could be withdrawn from.
+Workers::Task& task_that_stays(Workers& workers, std::function<void()> run) {
+  static auto* const all = new std::list<Workers::Task>;
+  return all->emplace_back(workers, std::move(run));
+}
+
 // The last owner of the reactor may go in a worker.
 TEST_F(WorkersTest, OneMayBeTheLastOwner) {
   const auto descriptors = open_descriptors();
   workers().get_ready();
-  // Never destroyed: when the reactor has ended there is nobody that it could be withdrawn from.
-  static auto* const task = new Workers::Task{workers(), [last = std::move(reactor)]() mutable { last.reset(); }};
-  task->post();
+  Workers& its_workers = workers();
+  task_that_stays(its_workers, [last = std::move(reactor)]() mutable { last.reset(); }).post();
   EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() < descriptors; }));
 }
+
+// ---- jobs -----------------------------------------------------------------------------------------------------------
+
+/// Runs a function, which it owns.
+template <class What>
+class Runs final : public Job {
+ public:
+  explicit Runs(What what) : what_{std::move(what)} {}
+  void run() noexcept override { what_(); }
+
+ private:
+  What what_;
+};
+
+template <class What>
+std::unique_ptr<Job> job(What what) {
+  return std::make_unique<Runs<What>>(std::move(what));
+}
+
+/// Tells in which threads it is run and destroyed.
+class Witness final : public Job {
+ public:
+  Witness(std::vector<std::thread::id>& seen, std::promise<void>& destroyed) : seen_{seen}, destroyed_{destroyed} {}
+  ~Witness() override {
+    seen_.push_back(std::this_thread::get_id());
+    destroyed_.set_value();
+  }
+  void run() noexcept override { seen_.push_back(std::this_thread::get_id()); }
+
+ private:
+  std::vector<std::thread::id>& seen_;
+  std::promise<void>& destroyed_;
+};
+
+// A job is run once, and destroyed in the thread that ran it. To post it needs no memory.
+TEST_F(WorkersTest, AJobIsRunAndDestroyedThere) {
+  workers().get_ready();
+  std::vector<std::thread::id> seen;
+  std::promise<void> destroyed;
+  std::unique_ptr<Job> witness = std::make_unique<Witness>(seen, destroyed);
+  const auto allocations = redismutex::testing::allocations();
+  workers().post(std::move(witness));
+  EXPECT_EQ(redismutex::testing::allocations(), allocations);
+  ASSERT_EQ(destroyed.get_future().wait_for(limit), std::future_status::ready);
+  ASSERT_EQ(seen.size(), 2);
+  EXPECT_EQ(seen.front(), seen.back());
+  EXPECT_NE(seen.front(), std::this_thread::get_id());
+}
+
+// Tasks and jobs wait in one line. A task may leave it from any place.
+TEST_F(WorkersTest, ATaskIsWithdrawnFromAmongJobs) {
+  workers().get_ready();
+  Gate gate;
+  std::atomic<int> runs{0};
+  Counted first{workers(), [] {}}, amid{workers(), [] {}}, last{workers(), [] {}}, stays{workers(), [] {}};
+  for (std::size_t i = 0; i < Workers::most_threads; ++i) workers().post(job([&] { gate.pass(); }));
+  ASSERT_TRUE(gate.holds(Workers::most_threads));
+  for (Counted* task : {&first, &amid, &stays, &last}) {
+    workers().post(job([&] { ++runs; }));
+    task->post();
+  }
+  for (Counted* task : {&amid, &last, &first}) task->withdraw();
+  gate.open();
+  EXPECT_TRUE(gate.is_left());
+  EXPECT_TRUE(stays.has_run(1));
+  EXPECT_TRUE(eventually(limit, [&] { return runs == 4; }));
+  EXPECT_EQ(first.runs() + amid.runs() + last.runs(), 0);
+}
+
+// However many are stuck, the others begin at once: at the first look there come as many threads as are needed.
+TEST_F(WorkersTest, AHundredStuckJobsBeginTogether) {
+  constexpr int count = 100;
+  // With one thread more at each look it would take 200 ms, however idle the machine is.
+  constexpr auto together = count * Workers::patience / 2;
+  reactor.reset();
+  auto least = std::chrono::steady_clock::duration::max();
+  for (int round = 0; round < (sanitized ? 1 : 10) && least >= together; ++round) {
+    ASSERT_TRUE(eventually(limit, [&] { return thread_count() == threads; })) << "idle threads of the last round";
+    reactor = Reactor::shared();
+    workers().get_ready();
+    Gate gate;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < count; ++i) workers().post(job([&gate] { gate.pass(); }));
+    ASSERT_TRUE(gate.holds(count));
+    least = std::min(least, std::chrono::steady_clock::now() - start);
+    gate.open();
+    EXPECT_TRUE(gate.is_left());
+    reactor.reset();
+  }
+  if (!sanitized) {  // there, a thread alone may take that long to start
+    EXPECT_LT(least, together);
+  }
+}
+
+// Nobody joins the threads of a reactor whose last owner goes in one of them: what they use is shared with them.
+
+// The last owner of the reactor does not wait for jobs when it goes: one that runs, and one that waits, keep it.
+TEST_F(WorkersTest, NobodyWaitsForJobs) {
+  const auto descriptors = open_descriptors();
+  workers().get_ready();
+  const auto gate = std::make_shared<Gate>();
+  const auto runs = std::make_shared<std::atomic<std::size_t>>(0);
+  for (std::size_t i = 0; i <= Workers::most_threads; ++i) {
+    workers().post(job([gate, runs] {
+      gate->pass();
+      ++*runs;
+    }));
+  }
+  ASSERT_TRUE(gate->holds(Workers::most_threads));
+  auto gone = std::async(std::launch::async, [last = std::move(reactor)]() mutable { last.reset(); });
+  EXPECT_EQ(gone.wait_for(limit), std::future_status::ready);
+  EXPECT_EQ(*runs, 0);
+  gate->open();
+  gone.wait();
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() < descriptors; }));
+  EXPECT_EQ(*runs, Workers::most_threads + 1);
+}
+
+// The last owner of the reactor may go in a job, or with it.
+TEST_F(WorkersTest, AJobMayBeTheLastOwner) {
+  reactor.reset();
+  const auto descriptors = open_descriptors();
+  for (const bool as_it_runs : {true, false}) {
+    auto own = Reactor::shared();
+    own->workers().get_ready();
+    const auto gate = std::make_shared<Gate>();
+    own->workers().post(job([gate, last = own, as_it_runs]() mutable {
+      gate->pass();
+      if (as_it_runs) last.reset();
+    }));
+    own.reset();
+    gate->open();
+    EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads && open_descriptors() == descriptors; }));
+  }
+}
+
+// What is posted while the reactor ends is run before it has ended.
+TEST_F(WorkersTest, JobsPostedAtTheEndAreRun) {
+  workers().get_ready();
+  const auto run = std::make_shared<std::promise<void>>();
+  Workers& ending = workers();
+  task_that_stays(ending, [&ending, run, last = std::move(reactor)]() mutable {
+    last.reset();
+    ending.post(job([&ending, run] { ending.post(job([run] { run->set_value(); })); }));
+  }).post();
+  EXPECT_EQ(run->get_future().wait_for(limit), std::future_status::ready);
+  EXPECT_TRUE(eventually(limit, [&] { return thread_count() == threads; }));
+}
+
+// If no thread is to be had for what waits, that is tried again and again.
+TEST_F(WorkersTest, MoreThreadsAreTriedAgain) {
+  reactor.reset();
+  const ChildProcess child{[] {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) return 1;
+    const auto own = Reactor::shared();
+    own->workers().get_ready();
+    rlimit present{};
+    ::getrlimit(RLIMIT_NPROC, &present);
+    const rlim_t before = std::exchange(present.rlim_cur, 0);
+    ::setrlimit(RLIMIT_NPROC, &present);
+    Gate gate;
+    for (int i = 0; i < 10; ++i) own->workers().post(job([&gate] { gate.pass(); }));
+    // The reactor takes its timers in their order: when this one is through, it has looked.
+    std::promise<void> looked;
+    Reactor::Timer later{*own, [&] { looked.set_value(); }};
+    later.set(boot_now() + 2 * Workers::patience);
+    looked.get_future().wait();
+    if (!gate.holds(1) || gate.count() != 1) return 2;
+    present.rlim_cur = before;
+    ::setrlimit(RLIMIT_NPROC, &present);
+    const bool all = gate.holds(10);
+    gate.open();
+    return all && gate.is_left() ? 0 : 3;
+  }};
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
+}
+
+// ---- at once --------------------------------------------------------------------------------------------------------
 
 // From many threads at once: whatever is posted runs, and nothing after it was withdrawn.
 TEST_F(WorkersTest, AreThreadSafe) {
@@ -224,13 +418,13 @@ TEST_F(WorkersTest, AreThreadSafe) {
     posting.emplace_back([&] {
       for (int turn = 0; turn < 300; ++turn) {
         auto alive = std::make_unique<std::atomic<int>>(0);
-        Job job{workers(), [&] { ++*alive; }};
-        job.post();
+        Counted task{workers(), [&] { ++*alive; }};
+        task.post();
         if (turn % 2 == 0) {
-          EXPECT_TRUE(job.has_run(1));
+          EXPECT_TRUE(task.has_run(1));
         }
-        job.post();
-        job.withdraw();
+        task.post();
+        task.withdraw();
         alive.reset();
       }
     });
