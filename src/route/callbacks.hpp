@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <redismutex/observer.hpp>
+#include <string>
+#include <string_view>
+
+#include "net/fork.hpp"
+#include "net/reactor_on_demand.hpp"
+#include "net/workers.hpp"
+
+namespace redismutex::route {
+
+/// A piece of users' code, to be run once.
+using net::Job;
+
+/// Calls users' code for one Connection in threads made for that: callbacks of stop_tokens, the Observer, the log.
+/// There none delays the news of another lock, and each may let go of anything, its own Connection included. Lives as
+/// long as something is to be told, also when the Connection is gone: nobody waits for users' code. Owned by
+/// shared_ptrs, of which the thread that calls a function here has one. Thread-safe.
+class Callbacks : public std::enable_shared_from_this<Callbacks> {
+ public:
+  /// Either may be none.
+  Callbacks(std::function<void(std::string_view)> log, std::shared_ptr<Observer> observer);
+  virtual ~Callbacks();
+  Callbacks(const Callbacks&) = delete;
+  Callbacks& operator=(const Callbacks&) = delete;
+
+  /// Starts a thread, so that run() does not have to. Throws std::system_error if there is none to be had, and
+  /// std::bad_alloc.
+  virtual void get_ready();
+
+  /// Has a job run and destroyed in one of the threads: see net::Workers::post. To be called after get_ready(). May be
+  /// called with locks held.
+  virtual void run(std::unique_ptr<net::Job> job) noexcept;
+
+  /// Tells the log, if there is one, in one of the threads: one sentence at a time, in the order of the calls. May be
+  /// called with locks held. A sentence is lost if there is no memory for it, or no thread. At most so many wait, of
+  /// which the last says that others were left out.
+  void log(std::string sentence) noexcept;
+  static constexpr std::size_t most_sentences = 1000;
+
+  /// Tells the log, if there is one, in the caller's thread. To be called with no lock held.
+  void log_here(std::string_view sentence) const noexcept;
+
+  bool has_log() const noexcept { return log_ != nullptr; }
+
+  /// None if nobody wants to be told.
+  Observer* observer() const noexcept { return observer_.get(); }
+
+ private:
+  class TellLog;
+
+  bool inherited() const noexcept { return generation_ != net::fork_generation(); }
+  void add(std::string sentence);
+  void tell_log() noexcept;
+
+  const std::uint64_t generation_ = net::fork_generation();
+  const std::function<void(std::string_view)> log_;
+  const std::shared_ptr<Observer> observer_;
+  net::ReactorOnDemand reactor_;
+
+  std::mutex mutex_;  // guards what follows
+  std::deque<std::string> sentences_;
+  bool telling_ = false;  // a TellLog waits or runs
+};
+
+}  // namespace redismutex::route

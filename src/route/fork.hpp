@@ -1,0 +1,9 @@
+#pragma once
+
+#include "net/fork.hpp"
+
+namespace redismutex::route {
+
+using net::fork_generation;
+
+}  // namespace redismutex::route

@@ -1,0 +1,203 @@
+#include "route/peer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/url.hpp"
+#include "route/clock.hpp"
+
+namespace redismutex::route {
+namespace {
+
+using net::Link;
+using net::ReplyType;
+using protocol::Answer;
+using protocol::Instant;
+
+/// Adds the texts of a list, and of the lists in it. Whether there was nothing else.
+bool add_texts(net::ReplyView list, std::vector<std::optional<std::string_view>>& texts) {
+  for (const net::ReplyView element : list) {
+    if (element.is_string()) {
+      texts.emplace_back(element.text());
+    } else if (element.type() == ReplyType::null) {
+      texts.emplace_back(std::nullopt);
+    } else if (element.type() != ReplyType::array || !add_texts(element, texts)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void view_list(net::ReplyView list, Answer& answer) {
+  using Type = Answer::Type;
+  const auto is_integer = [](net::ReplyView element) { return element.type() == ReplyType::integer; };
+  if (std::all_of(list.begin(), list.end(), is_integer)) {
+    answer.type = Type::integers;
+    answer.integers.reserve(list.size());
+    for (const net::ReplyView element : list) answer.integers.push_back(element.integer());
+  } else {
+    answer.type = add_texts(list, answer.texts) ? Type::texts : Type::other;
+  }
+}
+
+/// Why a call at this link has no answer; a Failure whose `sent` is false says that nothing was sent.
+Failure failure_of(const Link& link, Link::Waited waited) {
+  switch (waited) {
+    case Link::Waited::broken: return link.failure();
+    case Link::Waited::stopped: return {Failure::Kind::cancelled, "cancelled"};
+    default: return {Failure::Kind::timed_out, "no answer within the time limit"};
+  }
+}
+
+}  // namespace
+
+Answer view(net::ReplyView reply) {
+  using Type = Answer::Type;
+  Answer answer;
+  switch (reply.type()) {
+    case ReplyType::null: answer.type = Type::nothing; break;
+    case ReplyType::integer:
+      answer.type = Type::integer;
+      answer.integer = reply.integer();
+      break;
+    case ReplyType::simple_string:
+    case ReplyType::bulk_string:
+    case ReplyType::verbatim_string:
+      answer.type = Type::text;
+      answer.text = reply.text();
+      break;
+    case ReplyType::error:
+      answer.type = Type::error;
+      answer.text = reply.text();
+      break;
+    case ReplyType::array: view_list(reply, answer); break;
+    default: answer.type = Type::other;
+  }
+  return answer;
+}
+
+Peer::Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers)
+    : server_{server},
+      on_answered_{std::move(handlers.on_answered)},
+      node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {}
+
+std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until, const std::stop_token& stop) {
+  auto reached = node_.link(deadline_at(until), stop);
+  const auto* failure = std::get_if<Failure>(&reached);
+  if (failure != nullptr &&
+      (failure->kind == Failure::Kind::unreachable || failure->kind == Failure::Kind::timed_out)) {
+    server_.note_silence();
+  }
+  return reached;
+}
+
+// ---- a thread that drives -------------------------------------------------------------------------------------------
+
+/// A thread on the way with a procedure: carries out one step after the other.
+class Peer::Drive {
+ public:
+  Drive(Peer& peer, Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop)
+      : peer_{peer}, procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
+
+  void run() {
+    Procedure::Step step = procedure_.start(now());
+    for (;;) {
+      if (const auto* reach = std::get_if<Procedure::Reach>(&step)) {
+        step = carry_out(*reach);
+      } else if (const auto* send = std::get_if<Procedure::Send>(&step)) {
+        step = carry_out(*send);
+      } else if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) {
+        step = carry_out(*sleep);
+      } else if (const auto* leave = std::get_if<Procedure::Leave>(&step)) {
+        step = carry_out(*leave);
+      } else {
+        return;
+      }
+    }
+  }
+
+ private:
+  using Step = Procedure::Step;
+
+  Step tell(Procedure::Event event) { return procedure_.resume(std::move(event), now()); }
+
+  Step carry_out(const Procedure::Reach& reach) {
+    if (stop_.stop_requested()) return tell(Procedure::Stopped{});
+    if (!reach.dials) {
+      link_ = peer_.present_link();
+      if (!link_) return tell(Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}});
+      return tell(Procedure::Reached{link_->id()});
+    }
+    auto reached = peer_.link(reach.until, stop_);
+    if (auto* failure = std::get_if<Failure>(&reached)) return tell(Procedure::Unreached{std::move(*failure)});
+    link_ = std::move(std::get<std::shared_ptr<Link>>(reached));
+    return tell(Procedure::Reached{link_->id()});
+  }
+
+  Step carry_out(const Procedure::Send& send) {
+    const auto wanted = static_cast<std::size_t>(
+        std::count_if(send.commands.begin(), send.commands.end(), [](const auto& command) { return command.wanted; }));
+    return wanted == 1 ? send_for<1>(send) : send_for<Procedure::most_wanted>(send);
+  }
+
+  /// Most want one answer: for them there is no more than they need.
+  template <std::size_t most>
+  Step send_for(const Procedure::Send& send) {
+    net::Caller caller;
+    std::array<std::optional<net::BlockingCall>, most> calls;
+    std::size_t wanted = 0;
+    const Instant sent_at = peer_.on_answered_ ? now() : Instant{};
+    send_commands(*link_, send.commands, [&]() -> net::Call* { return &calls.at(wanted++).emplace(caller); });
+    std::array<Answer, most> answers;
+    for (std::size_t i = 0; i < wanted; ++i) {
+      const Link::Waited waited = link_->wait(*calls[i], deadline_at(send.until), stop_);
+      if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
+      answers[i] = view(calls[i]->reply());
+    }
+    if (peer_.on_answered_) peer_.on_answered_(now() - sent_at);
+    return tell(Procedure::Answered{{answers.data(), wanted}});
+  }
+
+  /// A server that was left took no more requests.
+  Step tell_unanswered(Failure failure) {
+    if (link_->was_silent()) peer_.server_.note_silence();
+    link_.reset();
+    if (failure.kind == Failure::Kind::refused) return tell(Procedure::Unreached{std::move(failure)});
+    return tell(Procedure::Unanswered{std::move(failure)});
+  }
+
+  Step carry_out(const Procedure::Sleep& sleep) {
+    if (!sleep.listens) link_.reset();
+    bool link_broke = false;
+    if (link_) {
+      link_broke = !sleeper_.sleep_at(*link_, deadline_at(sleep.until), stop_);
+      if (link_broke) link_.reset();  // its descriptor is not to stay open for as long as the caller waits
+    } else {
+      sleeper_.sleep(deadline_at(sleep.until), stop_);
+    }
+    if (stop_.stop_requested()) return tell(Procedure::Stopped{});
+    return tell(Procedure::Woken{.link_broke = link_broke});
+  }
+
+  Step carry_out(const Procedure::Leave& leave) {
+    if (link_) peer_.leave(link_, leave.refusal);
+    return carry_out(leave.then);
+  }
+
+  Peer& peer_;
+  Procedure& procedure_;
+  Sleeper& sleeper_;
+  const std::stop_token& stop_;
+  std::shared_ptr<Link> link_;
+};
+
+void Peer::drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
+  Drive{*this, procedure, sleeper, stop}.run();
+}
+
+}  // namespace redismutex::route

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <redismutex/connection_options.hpp>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <variant>
+
+#include "net/link.hpp"
+#include "net/node.hpp"
+#include "net/reactor_on_demand.hpp"
+#include "protocol/instant.hpp"
+#include "route/procedure.hpp"
+#include "route/server.hpp"
+#include "route/sleeper.hpp"
+
+namespace redismutex::route {
+
+/// One server: the link to it, and how it is dialled. Carries out the steps of procedures for threads that wait
+/// for them. Thread-safe.
+class Peer {
+ public:
+  struct Handlers {
+    net::Node::Handlers node;
+    /// The name of a new connection, see net::Dialler.
+    std::function<std::string(const net::Greeting&)> name_connection;
+    /// How long a caller waited for answers; in its own thread.
+    std::function<void(std::chrono::nanoseconds)> on_answered;
+  };
+
+  /// What it is given must outlive it.
+  Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers);
+
+  const ConnectionOptions& options() const noexcept { return node_.options(); }
+
+  /// Drives it on the caller's stack until it is done. `sleeper`: the caller's, by which others wake the procedure. Throws what
+  /// the procedure throws, std::bad_alloc, and std::system_error if there is no thread or descriptor to be had.
+  void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop = {});
+
+  /// See net::Node.
+  std::variant<std::shared_ptr<net::Link>, Failure> link(protocol::Instant until, const std::stop_token& stop);
+  std::shared_ptr<net::Link> present_link() { return node_.present_link(); }
+  void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal) { node_.drop(link, refusal); }
+
+ private:
+  class Drive;
+
+  Server& server_;
+  const std::function<void(std::chrono::nanoseconds)> on_answered_;
+  net::Node node_;
+};
+
+/// Sends the commands in one write. `make_call`: for each whose answer is wanted.
+template <class MakeCall>
+void send_commands(net::Link& link, std::span<const Procedure::Command> commands, const MakeCall& make_call) {
+  constexpr std::size_t most_usually = 4;
+  constexpr std::size_t most = 32;
+  std::size_t count = 0;
+  for (const Procedure::Command& command : commands) count += static_cast<std::size_t>(command.times);
+  const auto fill_and_send = [&](auto room) {
+    std::size_t filled = 0;
+    for (const Procedure::Command& command : commands) {
+      for (int i = 1; i < command.times; ++i) room.at(filled++) = {nullptr, command.arguments};
+      room.at(filled++) = {command.wanted ? make_call() : nullptr, command.arguments};
+    }
+    link.send({room.data(), filled});
+  };
+  if (count <= most_usually) return fill_and_send(std::array<net::Link::Outgoing, most_usually>{});
+  fill_and_send(std::array<net::Link::Outgoing, most>{});
+}
+
+/// In the protocol layer's terms; a view of the reply.
+protocol::Answer view(net::ReplyView reply);
+
+}  // namespace redismutex::route

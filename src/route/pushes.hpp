@@ -1,0 +1,88 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "net/greeting.hpp"
+#include "route/environment.hpp"
+
+namespace redismutex::route {
+
+/// What the server sends us unasked on the present connection: messages in a channel of our own, and changes of keys. Knows
+/// what is to be asked for, and what was refused; sends nothing itself. Thread-safe.
+///
+/// A refusal that goes by (the server is busy, or loads its data) means nothing: the next request that wants pushes asks again.
+/// One that does not (the right is missing, or the command) holds for the connection. The channel is sharded where the server
+/// has such channels, so that nobody else's PSUBSCRIBE looks like one of our waiters; else it is a plain one.
+class Pushes final {
+ public:
+  explicit Pushes(Environment& environment) : environment_{environment} {}
+
+  /// A new connection. It has another channel than those before it, so that after a failover nobody is reached under a name
+  /// that stands in an old line; the first one has the name that mailbox() has told already.
+  void begin(std::uint64_t link_id, const net::Greeting& greeting);
+
+  /// How the server reaches us, as it stands in a place in line (lua/line.lua): "s" or "p" and the name of the channel, sharded
+  /// or plain; "-" if it does not let us have one. Before the first connection, a guess.
+  std::string mailbox();
+
+  /// The same without memory: written to `text`, of which it is a part.
+  using MailboxText = std::array<char, 40>;
+  std::string_view mailbox(MailboxText& text);
+
+  /// Whether there has been a connection, so that it is no guess. Costs one load.
+  bool knows_mailbox() const noexcept { return knows_mailbox_; }
+
+  /// Whether there is anything to ask for on this connection. Costs one load.
+  bool incomplete(std::uint64_t link_id) const noexcept { return complete_link_ != link_id; }
+
+  /// What is to be asked for.
+  struct Wanted {
+    std::string_view subscribe;  ///< the command; empty: none
+    std::string channel;
+    bool tracking = false;
+  };
+  Wanted wanted(std::uint64_t link_id);
+
+  /// What that came to.
+  enum class Next {
+    go_on,      ///< it was granted, or may be next time
+    ask_again,  ///< there is no sharded channel to be had: see wanted() for the plain one
+    do_without  ///< it is not to be had on this connection
+  };
+
+  /// `error`: the answer to what was wanted; empty: there was none.
+  Next subscribed(std::uint64_t link_id, const Wanted& wanted, std::string_view error);
+  Next tracked(std::uint64_t link_id, std::string_view error);
+
+  /// Whether keys of ours may be tracked, as far as is known.
+  bool may_track() const noexcept { return !tracking_refused_; }
+
+  /// The server has ended a sharded subscription by itself, as when its part of a cluster moves. Whether it was ours: then it
+  /// is to be asked for again.
+  bool ended(std::string_view channel);
+
+ private:
+  enum class State { unasked, open, refused };
+
+  void name_channel();
+  void note_completion();
+
+  Environment& environment_;
+  std::atomic<std::uint64_t> complete_link_{0};
+  std::atomic<bool> tracking_refused_{false};
+  std::atomic<bool> knows_mailbox_{false};
+
+  std::mutex mutex_;  // guards the rest, and what changes the above
+  std::uint64_t link_id_ = 0;
+  std::string name_;
+  bool sharded_ = true;
+  State channel_ = State::unasked;
+  State tracking_ = State::unasked;
+};
+
+}  // namespace redismutex::route

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "net/failure.hpp"
+#include "net/greeting.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/release.hpp"
+#include "route/environment.hpp"
+#include "route/pushes.hpp"
+
+namespace redismutex::route {
+
+/// What is known of one server, and of the present connection to it: how it wakes our waiters, what it can do, and what the log was
+/// told of it. Sends nothing itself. Thread-safe.
+class Server {
+ public:
+  /// Is told what a person should know: a sentence, with the server's name in front. Must not throw.
+  using Log = std::function<void(std::string_view)>;
+
+  Server(Environment& environment, std::string name, Log log);
+
+  /// Without credentials, for people.
+  const std::string& name() const noexcept { return name_; }
+
+  /// There is a new connection.
+  void begin(std::uint64_t link, const net::Greeting& greeting);
+
+  /// The server's own number of the last connection; 0: there was none.
+  std::int64_t client_id() const noexcept { return client_id_; }
+
+  /// It broke.
+  void note_broken(std::uint64_t link) noexcept;
+
+  /// The present connection, as far as is known; 0: there is none. What the server tracks it tracks for this one.
+  std::uint64_t live_link() const noexcept { return live_link_; }
+
+  /// How it wakes us.
+  Pushes& pushes() noexcept { return pushes_; }
+
+  /// The command of its own that deletes a key which still has a certain value; by the script where it has none, or has refused it
+  /// on the present connection.
+  protocol::Release::Deletion deletion() const noexcept { return deletion_; }
+  void note_deletion_refused() noexcept { deletion_ = protocol::Release::Deletion::by_script; }
+
+  /// What came of asking for pushes: says once what it does not let us have.
+  enum Means : std::size_t { channels, tracking };
+  void note_means(Pushes::Next next, Means means, std::string_view error);
+
+  /// It is away, and somebody waits for it; or it answers. Each is said once.
+  void note_absence(const net::Failure& reason);
+  void note_presence() noexcept;
+
+  /// Whether a new connection is likely to take long, and to be in vain: an answer was overdue, or dialling failed, and nobody
+  /// has logged in since. For those that would rather do without.
+  bool seems_away() const noexcept { return seems_away_; }
+  void note_silence() noexcept { seems_away_ = true; }
+
+  /// It is the wrong one, and was left for that.
+  void note_left(std::string_view refusal, protocol::Instant now);
+
+  void log(std::string_view message) const noexcept;
+
+ private:
+  const std::string name_;
+  const Log log_;
+  Pushes pushes_;
+  std::atomic<std::uint64_t> live_link_{0};
+  std::atomic<std::int64_t> client_id_{0};
+  std::atomic<protocol::Release::Deletion> deletion_{protocol::Release::Deletion::by_script};
+  std::atomic<bool> absence_told_{false};
+  std::atomic<bool> seems_away_{false};
+  std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means
+  std::atomic<protocol::Instant> left_at_{protocol::Instant::min()};
+};
+
+}  // namespace redismutex::route

@@ -1,0 +1,401 @@
+#include "route/workroom.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <new>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "route/clock.hpp"
+
+namespace redismutex::route {
+namespace {
+
+using net::Link;
+using protocol::Instant;
+
+constexpr Instant never = Instant::max();
+
+// Between attempts to reach a server that is to be listened to.
+constexpr std::chrono::milliseconds between_dials{500};
+
+}  // namespace
+
+struct Workroom::Running {
+  Running(Workroom& where, std::unique_ptr<Operation> what) : room{where}, operation{std::move(what)} {}
+
+  struct Call final : net::Call {
+    explicit Call(Running& whose) noexcept
+        : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).running.note_one(); }}, running{whose} {}
+    Running& running;
+  };
+
+  /// One of its calls is over. The last one is noted with the lock; before that it must not go.
+  void note_one() noexcept {
+    if (open.fetch_sub(1) == 1) room.note_answered(*this);
+  }
+
+  /// Takes back what is under way. Whether nobody will come back to it.
+  bool withdraw() noexcept {
+    std::size_t withdrawn = 0;
+    for (std::size_t i = 0; i < wanted; ++i) {
+      if (link->withdraw(*calls[i])) ++withdrawn;
+    }
+    return withdrawn > 0 && open.fetch_sub(withdrawn) == withdrawn;
+  }
+
+  Workroom& room;
+  std::unique_ptr<Operation> operation;
+  Operations::iterator place{};
+  State state = State::fresh;
+  Instant until = never;  // then it goes on, or gives up waiting
+  std::shared_ptr<Link> link;
+  std::array<std::optional<Call>, Procedure::most_wanted> calls;
+  std::size_t wanted = 0;
+  std::atomic<std::size_t> open{0};  // of the calls
+
+  // Guarded by the room's mutex.
+  Running* next = nullptr;   // of those that are answered
+  bool is_answered = false;  // the thread that had its answers is through
+};
+
+Workroom::Workroom(Peer& peer, net::ReactorOnDemand& reactor) : peer_{peer}, reactor_{reactor} {}
+
+Workroom::~Workroom() { finish(Instant{}); }
+
+// ---- from outside ---------------------------------------------------------------------------------------------------
+
+void Workroom::get_ready() {
+  const std::lock_guard lock{mutex_};
+  begin();
+  get_ready_to_dial();
+}
+
+/// With the lock held.
+void Workroom::begin() {
+  if (!finished_ && !timer_) timer_.emplace(reactor_.get(), [this] { make_rounds(); });
+}
+
+/// With the lock held.
+void Workroom::get_ready_to_dial() {
+  if (finished_ || dialling_) return;
+  net::Workers& workers = reactor_.get().workers();
+  workers.get_ready();
+  dialling_.emplace(workers, [this] { dial(); });
+}
+
+void Workroom::start(std::unique_ptr<Operation> operation) {
+  auto running = std::make_unique<Running>(*this, std::move(operation));
+  {
+    const std::lock_guard lock{mutex_};
+    begin();
+    if (!finished_) {
+      Running& started = *started_.emplace_back(std::move(running));
+      started.place = std::prev(started_.end());
+      ++count_;
+      wake();
+      return;
+    }
+  }
+  running->operation->over(Operation::End::abandoned);
+}
+
+void Workroom::enlist(Duty& duty) {
+  const std::lock_guard lock{mutex_};
+  begin();
+  const auto same = [&duty](const Enlisted& each) { return each.duty == &duty; };
+  if (std::none_of(duties_.begin(), duties_.end(), same)) duties_.push_back({&duty, never});
+}
+
+void Workroom::call(Duty& duty, Instant at) noexcept {
+  const std::lock_guard lock{mutex_};
+  for (Enlisted& each : duties_) {
+    if (each.duty != &duty || each.at <= at) continue;
+    each.at = at;
+    if (!finished_) timer_->set_no_later_than(at.time_since_epoch());
+  }
+}
+
+void Workroom::withdraw(Duty& duty) noexcept {
+  std::unique_lock lock{mutex_};
+  std::erase_if(duties_, [&duty](const Enlisted& each) { return each.duty == &duty; });
+  if (runs_this_thread_ == std::this_thread::get_id()) return;
+  changed_.wait(lock, [&] { return running_duty_ != &duty; });
+}
+
+void Workroom::link_broke() noexcept {
+  const std::lock_guard lock{mutex_};
+  wake();
+}
+
+/// With the lock held: a round is to be made. finish() takes the timer away without the lock.
+void Workroom::wake() noexcept {
+  if (!finished_ && timer_) timer_->set_no_later_than(net::BootTime{});
+}
+
+void Workroom::note_answered(Running& running) noexcept {
+  const std::lock_guard lock{mutex_};
+  running.next = std::exchange(answered_, &running);
+  running.is_answered = true;
+  wake();
+  if (finished_) changed_.notify_all();
+}
+
+bool Workroom::take_in_pushes() noexcept {
+  const std::shared_ptr<Link> link = peer_.present_link();
+  return link && link->read_now();
+}
+
+void Workroom::finish(Instant until) noexcept {
+  {
+    std::unique_lock lock{mutex_};
+    changed_.wait_until(lock, deadline_at(until), [this] { return count_ == 0; });
+    if (std::exchange(finished_, true)) return;
+  }
+  stopping_.request_stop();
+  timer_.reset();
+  dialling_.reset();
+  dialled_.reset();  // a link tells of pushes as long as it is there
+  running_.splice(running_.end(), started_);
+  for (const std::unique_ptr<Running>& running : running_) {
+    if (running->state == State::sending && !running->withdraw()) {
+      // The thread that has its last answer tells so in this moment, and then leaves both alone.
+      std::unique_lock lock{mutex_};
+      changed_.wait(lock, [&running] { return running->is_answered; });
+    }
+    running->operation->over(Operation::End::abandoned);
+  }
+  running_.clear();
+  if (const std::shared_ptr<Link> link = listened_to_.lock()) link->want_pushes(false);
+}
+
+// ---- rounds ---------------------------------------------------------------------------------------------------------
+
+/// In the reactor's thread.
+void Workroom::make_rounds() noexcept {
+  while (make_round()) continue;
+  set_timer();
+}
+
+/// Whether there may be more to do.
+bool Workroom::make_round() {
+  Running* answered = nullptr;
+  std::optional<Dialled> dialled;
+  auto last = running_.end();
+  {
+    const std::lock_guard lock{mutex_};
+    answered = std::exchange(answered_, nullptr);
+    dialled = std::exchange(dialled_, std::nullopt);
+    if (!started_.empty()) {
+      last = started_.begin();
+      running_.splice(running_.end(), started_);
+    }
+  }
+  const bool has_more = answered != nullptr || dialled || last != running_.end();
+  while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
+  for (auto each = last; each != running_.end();) begin_operation(**each++);
+  if (dialled) note_dialled(*dialled);
+  const Instant here = now();
+  if (here >= next_time_) attend_to_times(here);
+  listen_at_present_link(here);
+  return run_due_duty(here) || has_more;
+}
+
+/// One of them, so that those that go on are not held up.
+bool Workroom::run_due_duty(Instant here) {
+  std::unique_lock lock{mutex_};
+  const auto due =
+      std::find_if(duties_.begin(), duties_.end(), [here](const Enlisted& each) { return each.at <= here; });
+  if (due == duties_.end()) return false;
+  due->at = never;
+  Duty* const duty = running_duty_ = due->duty;
+  runs_this_thread_ = std::this_thread::get_id();
+  lock.unlock();
+  const Instant again = duty->run(here);
+  lock.lock();
+  running_duty_ = nullptr;
+  runs_this_thread_ = {};
+  for (Enlisted& each : duties_) {
+    if (each.duty == duty) each.at = std::min(each.at, again);
+  }
+  changed_.notify_all();
+  return true;
+}
+
+void Workroom::set_timer() noexcept {
+  Instant next = next_time_;
+  if (listens_ && listened_to_.expired()) next = std::min(next, next_dial_);
+  const std::lock_guard lock{mutex_};
+  for (const Enlisted& each : duties_) next = std::min(next, each.at);
+  if (next != never && !finished_ && timer_) timer_->set_no_later_than(next.time_since_epoch());
+}
+
+// ---- operations -----------------------------------------------------------------------------------------------------
+
+void Workroom::begin_operation(Running& running) {
+  try {
+    carry_out(running, running.operation->procedure().start(now()));
+  } catch (const std::exception&) {
+    end(running, Operation::End::abandoned);
+  }
+}
+
+void Workroom::go_on(Running& running, Procedure::Event event) {
+  try {
+    carry_out(running, running.operation->procedure().resume(std::move(event), now()));
+  } catch (const std::exception&) {
+    end(running, Operation::End::abandoned);
+  }
+}
+
+void Workroom::carry_out(Running& running, const Procedure::Step& step) {
+  if (const auto* reach = std::get_if<Procedure::Reach>(&step)) return this->reach(running, *reach);
+  if (const auto* send = std::get_if<Procedure::Send>(&step)) return this->send(running, *send);
+  if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) return wait(running, State::sleeping, sleep->until);
+  if (const auto* leave = std::get_if<Procedure::Leave>(&step)) {
+    if (running.link) peer_.leave(running.link, leave->refusal);
+    return wait(running, State::sleeping, leave->then.until);
+  }
+  end(running, Operation::End::done);
+}
+
+/// Until then at the latest.
+void Workroom::wait(Running& running, State state, Instant until) noexcept {
+  running.state = state;
+  running.until = until;
+  next_time_ = std::min(next_time_, until);
+  if (state != State::sending) running.link.reset();
+}
+
+void Workroom::reach(Running& running, const Procedure::Reach& reach) {
+  running.link = peer_.present_link();
+  if (running.link) return go_on(running, Procedure::Reached{running.link->id()});
+  if (!reach.dials)
+    return go_on(running, Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}});
+  wait(running, State::reaching, reach.until);
+  request_dial();
+}
+
+void Workroom::send(Running& running, const Procedure::Send& send) {
+  running.wanted = static_cast<std::size_t>(
+      std::count_if(send.commands.begin(), send.commands.end(), [](const auto& command) { return command.wanted; }));
+  running.open = running.wanted;
+  running.is_answered = false;
+  wait(running, State::sending, send.until);
+  std::size_t made = 0;
+  send_commands(*running.link, send.commands,
+                [&]() -> net::Call* { return &running.calls.at(made++).emplace(running); });
+}
+
+void Workroom::take_answers(Running& running) try {
+  running.until = never;
+  std::array<protocol::Answer, Procedure::most_wanted> answers;
+  for (std::size_t i = 0; i < running.wanted; ++i) {
+    if (!running.calls[i]->answered()) {
+      Failure failure = running.link->failure();
+      if (failure.kind == Failure::Kind::refused) return go_on(running, Procedure::Unreached{std::move(failure)});
+      return go_on(running, Procedure::Unanswered{std::move(failure)});
+    }
+    answers[i] = view(running.calls[i]->reply());
+  }
+  go_on(running, Procedure::Answered{{answers.data(), running.wanted}});
+} catch (const std::exception&) {
+  end(running, Operation::End::abandoned);
+}
+
+void Workroom::give_up_waiting(Running& running) try {
+  running.until = never;
+  if (running.state == State::sleeping) return go_on(running, Procedure::Woken{});
+  if (running.state == State::sending && !running.withdraw()) return;  // its answers have come in this moment
+  Failure failure{Failure::Kind::timed_out, "no answer within the time limit"};
+  if (running.state == State::sending) return go_on(running, Procedure::Unanswered{std::move(failure)});
+  go_on(running, Procedure::Unreached{std::move(failure)});
+} catch (const std::bad_alloc&) {
+  end(running, Operation::End::abandoned);
+}
+
+void Workroom::end(Running& running, Operation::End how) noexcept {
+  running.operation->over(how);
+  running_.erase(running.place);
+  const std::lock_guard lock{mutex_};
+  if (--count_ == 0) changed_.notify_all();
+}
+
+void Workroom::attend_to_times(Instant here) {
+  next_time_ = never;
+  for (auto each = running_.begin(); each != running_.end();) {
+    Running& running = **each++;
+    if (running.until <= here) {
+      give_up_waiting(running);
+    } else {
+      next_time_ = std::min(next_time_, running.until);
+    }
+  }
+}
+
+// ---- the connection -------------------------------------------------------------------------------------------------
+
+void Workroom::request_dial() noexcept {
+  std::optional<Dialled> failed;  // and then what it takes the place of, which goes without the lock
+  const std::lock_guard lock{mutex_};
+  if (finished_ || dials_) return;
+  try {
+    get_ready_to_dial();
+    dials_ = true;
+    dialling_->post();
+  } catch (const std::exception& error) {
+    failed = net::failure_of(Failure::Kind::exhausted, [&] { return std::string{error.what()}; });
+    dialled_.swap(failed);
+    wake();
+  }
+}
+
+/// In a worker of its own, because it blocks.
+void Workroom::dial() noexcept {
+  std::optional<Dialled>
+      reached;  // and then what it takes the place of: a link that goes waits for its handlers, and those take the lock
+  try {
+    reached = peer_.link(now() + peer_.options().connect_timeout, stopping_.get_token());
+  } catch (const std::exception& error) {
+    reached = net::failure_of(Failure::Kind::exhausted, [&] { return std::string{error.what()}; });
+  }
+  const std::lock_guard lock{mutex_};
+  dials_ = false;
+  dialled_.swap(reached);
+  wake();
+}
+
+void Workroom::note_dialled(const Dialled& dialled) {
+  for (auto each = running_.begin(); each != running_.end();) {
+    Running& running = **each++;
+    if (running.state == State::reaching) take_dialled(running, dialled);
+  }
+}
+
+void Workroom::take_dialled(Running& running, const Dialled& dialled) try {
+  running.until = never;
+  if (const auto* failure = std::get_if<Failure>(&dialled)) return go_on(running, Procedure::Unreached{*failure});
+  running.link = std::get<std::shared_ptr<Link>>(dialled);
+  go_on(running, Procedure::Reached{running.link->id()});
+} catch (const std::bad_alloc&) {
+  end(running, Operation::End::abandoned);
+}
+
+void Workroom::listen(bool wanted) noexcept { listens_ = wanted; }
+
+void Workroom::listen_at_present_link(Instant here) {
+  const std::shared_ptr<Link> before = listened_to_.lock();
+  const std::shared_ptr<Link> link = listens_ ? peer_.present_link() : nullptr;
+  if (before != link) {
+    if (before) before->want_pushes(false);
+    if (link) link->want_pushes(true);
+    listened_to_ = link;
+  }
+  if (!listens_ || link || here < next_dial_) return;
+  next_dial_ = here + between_dials;
+  request_dial();
+}
+
+}  // namespace redismutex::route

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "net/call.hpp"
+#include "net/link.hpp"
+#include "net/reactor.hpp"
+#include "net/reactor_on_demand.hpp"
+#include "net/workers.hpp"
+#include "protocol/instant.hpp"
+#include "route/background.hpp"
+#include "route/peer.hpp"
+#include "route/procedure.hpp"
+
+namespace redismutex::route {
+
+/// The Background of a Peer, in the reactor's thread: one round after the other goes on with what has been answered, or is due. Only
+/// dialling, which blocks, is done by a worker. Thread-safe.
+class Workroom final : public Background {
+ public:
+  /// Both must outlive it.
+  Workroom(Peer& peer, net::ReactorOnDemand& reactor);
+
+  /// After finish().
+  ~Workroom();
+
+  void get_ready() override;
+  void start(std::unique_ptr<Operation> operation) override;
+  void enlist(Duty& duty) override;
+  void call(Duty& duty, protocol::Instant at) noexcept override;
+  void withdraw(Duty& duty) noexcept override;
+  void listen(bool wanted) noexcept override;
+  bool take_in_pushes() noexcept override;
+
+  /// For the handler of the Peer: the link broke.
+  void link_broke() noexcept;
+
+  /// Waits until all operations are over, but no longer than until then; those that are left are abandoned, and later ones at once.
+  /// Not to be called in one of its own threads.
+  void finish(protocol::Instant until) noexcept;
+
+ private:
+  /// An operation on its way.
+  struct Running;
+  using Operations = std::list<std::unique_ptr<Running>>;
+  enum class State { fresh, reaching, sending, sleeping };
+  using Dialled = std::variant<std::shared_ptr<net::Link>, Failure>;
+
+  struct Enlisted {
+    Duty* duty;
+    protocol::Instant at;
+  };
+
+  void begin();
+  void get_ready_to_dial();
+  void wake() noexcept;
+  void set_timer() noexcept;
+
+  void make_rounds() noexcept;
+  bool make_round();
+  bool run_due_duty(protocol::Instant here);
+
+  void begin_operation(Running& running);
+  void go_on(Running& running, Procedure::Event event);
+  void wait(Running& running, State state, protocol::Instant until) noexcept;
+  void carry_out(Running& running, const Procedure::Step& step);
+  void reach(Running& running, const Procedure::Reach& reach);
+  void send(Running& running, const Procedure::Send& send);
+  void take_answers(Running& running);
+  void give_up_waiting(Running& running);
+  void attend_to_times(protocol::Instant here);
+  void end(Running& running, Operation::End how) noexcept;
+  void note_answered(Running& running) noexcept;
+
+  void request_dial() noexcept;
+  void dial() noexcept;
+  void note_dialled(const Dialled& dialled);
+  void take_dialled(Running& running, const Dialled& dialled);
+  void listen_at_present_link(protocol::Instant here);
+
+  Peer& peer_;
+  net::ReactorOnDemand& reactor_;
+  std::stop_source stopping_;
+
+  std::mutex mutex_;  // guards what follows; a leaf: nothing is called with it
+  std::condition_variable changed_;
+  std::vector<Enlisted> duties_;
+  Duty* running_duty_ = nullptr;
+  std::thread::id runs_this_thread_;
+  Operations started_;           // not seen by a round yet
+  Running* answered_ = nullptr;  // a stack of those that are to go on
+  std::size_t count_ = 0;        // of operations
+  bool finished_ = false;
+  bool dials_ = false;
+  std::optional<Dialled> dialled_;
+
+  // These belong to the round.
+  Operations running_;
+  protocol::Instant next_time_ = protocol::Instant::max();  // of an operation
+  bool listens_ = false;
+  protocol::Instant next_dial_ = protocol::Instant::min();  // to listen
+  std::weak_ptr<net::Link> listened_to_;
+
+  // From the first need on, until finish().
+  std::optional<net::Workers::Task> dialling_;
+  std::optional<net::Reactor::Timer> timer_;  // of the next round
+};
+
+}  // namespace redismutex::route
