@@ -1,182 +1,263 @@
 #include "engine/acquisition.hpp"
 
-#include <new>
-#include <redismutex/errors.hpp>
-#include <redismutex/observer.hpp>
+#include <atomic>
 #include <system_error>
 #include <utility>
-#include <variant>
 
-#include "engine/clock.hpp"
-#include "engine/entropy.hpp"
-#include "engine/report.hpp"
+#include "engine/giving_back.hpp"
+#include "engine/session.hpp"
+#include "protocol/acquire.hpp"
+#include "route/fork.hpp"
 
 namespace redismutex::engine {
 namespace {
 
+using Kind = route::Failure::Kind;
+using State = Lines::Member::State;
 using protocol::Acquire;
-using Turn = LocalQueues::Turn;
+using protocol::Instant;
+
+route::Failure cancelled() { return {Kind::cancelled, "cancelled"}; }
+route::Failure no_answer() { return {Kind::timed_out, "no answer within the time limit"}; }
 
 }  // namespace
 
-Acquisition::Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options)
-    : session_{std::move(session)},
+Acquisition::Acquisition(Session& session, protocol::Key key, Wishes wishes, route::Waker& waker)
+    : session_{session},
       key_{std::move(key)},
-      options_{options},
-      expiry_{*options.expiry},
-      started_{now()} {}
+      wishes_{std::move(wishes)},
+      waker_{waker},
+      fork_generation_{route::fork_generation()},
+      member_{key_, wishes_, waker_} {}
 
-std::unique_ptr<Hold> Acquisition::attempt(const std::stop_token& stop) try {
-  return hold(ask_server(std::nullopt, stop), std::nullopt);
-} catch (const std::system_error& error) {
-  raise_exhausted(error);
-}
-
-std::unique_ptr<Hold> Acquisition::wait(std::chrono::milliseconds limit, const std::stop_token& stop) try {
-  const protocol::Instant until = started_ + limit;
-  if (options_.local_handoffs > 0) return take_turn(until, stop);
-  return hold(ask_server(until, stop), std::nullopt);
-} catch (const std::system_error& error) {
-  raise_exhausted(error);
-}
-
-void Acquisition::raise_exhausted(const std::system_error& error) const {
-  report::raise(*session_, report::Action{"acquire", key_}, {net::Failure::Kind::exhausted, error.code().message()});
-}
-
-/// First the line of this process's own threads, then the server.
-std::unique_ptr<Hold> Acquisition::take_turn(protocol::Instant wait_until, const std::stop_token& stop) {
-  std::function<void()> on_wait;
-  if (session_->observer() != nullptr) on_wait = [this] { note_contention(); };
-  Turn turn = session_->local_queues().enter(key_, deadline_at(wait_until), stop, on_wait);
-  if (turn.kind == Turn::Kind::timed_out) return nullptr;
-  if (turn.kind == Turn::Kind::stopped) {
-    report::raise(*session_, report::Action{"acquire", key_}, {net::Failure::Kind::cancelled, "cancelled"});
+Acquisition::~Acquisition() {
+  if (fork_generation_ != route::fork_generation()) {
+    // A child of fork(): all of it is the parent's, and may be locked for ever here.
+    net::leave_alone(std::move(approach_));
+    net::leave_alone(std::move(member_.approach));
+    net::leave_alone(std::move(member_.lease));
+    net::leave_alone(std::move(outcome_));
+    return;
   }
-  std::unique_ptr<Lease> lease = std::move(turn.lease);
+  leave();
+  if (const auto* granted = std::get_if<Granted>(&outcome_); granted != nullptr && granted->lease) {
+    give_back(session_, granted->lease, granted->turn, granted->ticket);
+  }
+}
+
+/// Its turn may have come without its knowledge: then it is the next one's.
+void Acquisition::leave() noexcept {
+  const Phase phase = std::exchange(phase_, Phase::over);
+  if (phase == Phase::waiting && !session_.lines().withdraw(member_)) {
+    if (member_.state() == State::passed) {
+      give_back(session_, std::exchange(member_.lease, nullptr), member_.turn, member_.ticket);
+    } else {
+      session_.lines().give_up(member_, std::move(member_.approach));
+    }
+  }
+  if (phase != Phase::first) return;
+  // The one who did not come to use what it was left leaves it as it is.
+  if (member_.approach) approach_ = std::move(member_.approach);
+  std::unique_ptr<Approach> left = std::move(approach_);
+  std::unique_ptr<Approach> broken;
+  if (left && left->is_broken()) broken = std::move(left);
+  if (is_in_line()) left = session_.lines().give_up(member_, std::move(left));
+}
+
+std::size_t Acquisition::ahead() { return session_.lines().ahead(member_); }
+
+Acquisition::Outcome Acquisition::take_outcome() noexcept { return std::exchange(outcome_, Taken{}); }
+
+route::Procedure::Step Acquisition::over(Outcome outcome) {
+  leave();
+  outcome_ = std::move(outcome);
+  return Done{};
+}
+
+route::Procedure::Step Acquisition::start(Instant now) {
+  if (session_.identity().known()) return enter(now);
+  return Reach{.until = wishes_.wait_until ? *wishes_.wait_until : session_.patience()};
+}
+
+route::Procedure::Step Acquisition::resume(Event event, Instant now) {
+  switch (phase_) {
+    case Phase::reaching: return greeted(event, now);
+    case Phase::waiting: return look_at_line(std::holds_alternative<Stopped>(event), now);
+    default: return drive(event, now);
+  }
+}
+
+/// Whatever else is wrong with the server, the request reports it.
+route::Procedure::Step Acquisition::greeted(Event& event, Instant now) {
+  if (std::holds_alternative<Stopped>(event)) return over(cancelled());
+  if (auto* unreached = std::get_if<Unreached>(&event)) {
+    route::Failure& failure = unreached->failure;
+    // An attempt to connect has a limit of its own.
+    const bool time_is_over = failure.kind == Kind::timed_out && (!wishes_.wait_until || time_is_up(now));
+    const bool is_over = time_is_over || failure.kind == Kind::cancelled || failure.permanent();
+    if (is_over) return over(std::move(failure));
+  }
+  return enter(now);
+}
+
+// ---- in the line of the process -------------------------------------------------------------------------------------
+
+route::Procedure::Step Acquisition::enter(Instant now) {
+  if (!is_in_line()) {
+    member_.place = place_terms(wishes_);
+    phase_ = Phase::first;
+    return be_first(now);
+  }
+  session_.lines().enter(member_);
+  phase_ = Phase::waiting;
+  return go_on(session_.lines().look(member_), false, now);
+}
+
+route::Procedure::Step Acquisition::look_at_line(bool stopped, Instant now) {
+  State state = member_.state();
+  if (state == State::waiting && (stopped || time_is_up(now))) {
+    if (const auto known = session_.lines().withdraw(member_)) {
+      phase_ = Phase::over;
+      return over(stopped ? cancelled() : outcome_of(*known));
+    }
+  }
+  if (state == State::waiting) state = session_.lines().look(member_);
+  return go_on(state, stopped, now);
+}
+
+/// Of one whose time is up.
+Acquisition::Outcome Acquisition::outcome_of(const Lines::Known& known) {
+  if (known.trouble && known.trouble->kind == Kind::refused) {
+    return protocol::refusal({.type = protocol::Answer::Type::error, .text = known.trouble->text}, "acquire");
+  }
+  if (known.trouble) return *known.trouble;
+  return known.met_others ? Outcome{Taken{}} : Outcome{no_answer()};
+}
+
+route::Procedure::Step Acquisition::go_on(State state, bool stopped, Instant now) {
+  if (state == State::passed) return take_pass(now);
+  if (state == State::waiting) return note_wait(Sleep{.until = *wishes_.wait_until}, now);
+  phase_ = Phase::first;
+  return stopped ? over(cancelled()) : be_first(now);
+}
+
+/// A turn that came in the moment in which it gave up is a turn.
+route::Procedure::Step Acquisition::take_pass(Instant now) {
+  std::shared_ptr<Lease> lease = std::exchange(member_.lease, nullptr);
+  phase_ = Phase::over;
+  if (lease->valid_until(member_.turn) > now) {
+    return over(Granted{
+        .lease = std::move(lease), .turn = member_.turn, .how = Granted::How::passed, .ticket = member_.ticket});
+  }
+  // It came too late: the lease had ended before its driver woke.
+  if (time_is_up(now)) {
+    give_back(session_, lease, member_.turn, member_.ticket);
+    return over(Taken{});
+  }
+  give_back(session_, lease, member_.turn, {});
+  session_.lines().enter_again(member_);
+  phase_ = Phase::waiting;
+  return go_on(session_.lines().look(member_), false, now);
+}
+
+/// Tells of the first wait, when no lock is held.
+route::Procedure::Step Acquisition::note_wait(const Step& step, Instant now) {
+  if (waits_since_) return step;
+  waits_since_ = now;
+  if (!wishes_.on_wait) return step;
+  wishes_.on_wait();
+  if (fork_generation_ == route::fork_generation()) return step;
+  phase_ = Phase::over;
+  outcome_ = route::Failure{Kind::cancelled, "this process was forked while its parent waited"};
+  return Done{};
+}
+
+// ---- at the server --------------------------------------------------------------------------------------------------
+
+route::Procedure::Step Acquisition::be_first(Instant now) {
+  trouble_told_ = met_told_ = false;
+  const bool is_new = !member_.approach;
+  if (is_new) {
+    approach_ = std::make_unique<Approach>(session_, key_, wishes_, member_.place, waker_);
+  } else {
+    member_.approach->take_over(wishes_, member_.place);
+    approach_ = std::move(member_.approach);
+  }
   try {
-    if (lease && lease->valid_until() <= now()) lease.reset();
-    if (lease && options_.fencing && lease->token() == 0) give_up(std::exchange(lease, nullptr));
-    if (lease && lease->expiry() != expiry_) lease->extend_in_passing(expiry_);
-    if (!lease) lease = ask_server(wait_until, stop);
-    if (lease) return hold(std::move(lease), turn.ticket);
+    auto& conversation = approach_->conversation();
+    return driven(is_new ? conversation.start(now) : conversation.restart(now), now);
   } catch (...) {
-    if (session_->inherited()) throw;
-    give_up(std::move(lease));
-    LocalQueues::leave(turn.ticket);
+    if (approach_) approach_->note_broken();
     throw;
   }
-  LocalQueues::leave(turn.ticket);
-  return nullptr;
 }
 
-std::unique_ptr<Lease> Acquisition::ask_server(std::optional<protocol::Instant> wait_until,
-                                               const std::stop_token& stop) {
-  const net::Deadline deadline = wait_until ? deadline_at(*wait_until) : session_->patience();
-  const auto tag = session_->tag(deadline, stop);
-  if (const auto* failure = std::get_if<net::Failure>(&tag)) {
-    report::raise(*session_, report::Action{"acquire", key_}, *failure);
-  }
-  const protocol::OwnerId id = new_owner_id(std::get<protocol::Tag>(tag));
-  std::atomic<bool>& contended = session_->contended(key_);
-  const std::string mailbox = session_->mailbox();
-  Acquire machine{key_,
-                  id,
-                  {.expiry = expiry_,
-                   .wait_until = wait_until,
-                   .delay = *options_.delay,
-                   .max_waiters = options_.max_waiters,
-                   .fencing = options_.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
-                   .mailbox = mailbox,
-                   .expect_line = contended.load(std::memory_order_relaxed)}};
-  Mailroom::Box box{session_->mailroom(), key_, id};
-  // What will be needed to renew is there before anything is sent.
-  if (options_.auto_renew) session_->watch_over_leases();
+route::Procedure::Step Acquisition::drive(Event& event, Instant now) {
+  // The next one finds it as it is.
+  if (std::holds_alternative<Stopped>(event)) return over(cancelled());
+  const auto place = is_in_line() ? session_.lines().changed_place(member_) : std::nullopt;
+  if (place) approach_->change_place(wishes_, *place);
+  const bool asks_anew = place && std::holds_alternative<Woken>(event);
   try {
-    const auto failure = session_->run(machine, deadline, stop, &box, [this] {
-      get_ready_for_claim();
-      note_contention();
-    });
-    if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
-    if (machine.left_traces()) clean_up(*session_, remains(machine, id));
-    if (failure && failure->kind == net::Failure::Kind::timed_out && machine.met_others()) return nullptr;
-    if (failure) report::raise(*session_, report::Action{"acquire", key_}, *failure);
-    if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
-      report::raise(*session_, report::Action{"acquire", key_}, *refused);
+    auto& conversation = approach_->conversation();
+    return driven(asks_anew ? conversation.restart(now) : conversation.resume(std::move(event), now), now);
+  } catch (...) {
+    if (approach_) approach_->note_broken();
+    throw;
+  }
+}
+
+route::Procedure::Step Acquisition::driven(const Step& step, Instant now) {
+  if (is_in_line()) tell_line();
+  if (std::holds_alternative<Done>(step)) {
+    conclude(now);
+    return step;
+  }
+  if (!std::holds_alternative<Sleep>(step) || !approach_->machine().met_others()) return step;
+  // A lock that is handed over comes with a short lease, which is looked after in the background.
+  if (!std::exchange(is_ready_, true)) session_.renewer().get_ready_if_possible();
+  return note_wait(step, now);
+}
+
+/// What those behind are to hear if their time is up: only if it has changed.
+void Acquisition::tell_line() {
+  const auto& trouble = approach_->conversation().trouble();
+  const bool met_others = approach_->machine().met_others();
+  if (trouble.has_value() == trouble_told_ && met_others == met_told_) return;
+  session_.lines().tell(member_, {.met_others = met_others,
+                                  .trouble = trouble ? std::make_shared<const route::Failure>(*trouble) : nullptr});
+  trouble_told_ = trouble.has_value();
+  met_told_ = met_others;
+}
+
+void Acquisition::conclude(Instant now) {
+  const Acquire& machine = approach_->machine();
+  std::atomic<bool>& contended = session_.contended(key_);
+  if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
+  const auto& failure = approach_->conversation().failure();
+  if (failure) {
+    if (failure->kind == Kind::timed_out && machine.met_others()) {
+      over(Taken{});
+    } else {
+      over(*failure);
     }
-    if (std::holds_alternative<Acquire::Full>(machine.outcome())) {
-      throw MutexLockError{
-          taken("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
-    }
-    const auto* held = std::get_if<Acquire::Held>(&machine.outcome());
-    return held != nullptr ? std::make_unique<Lease>(*session_, key_, id, expiry_, *held) : nullptr;
-  } catch (const Error&) {  // an outcome: whatever had to be given back is
-    throw;
-  } catch (...) {  // no memory, no thread
-    take_back(machine, id);
-    throw;
+  } else if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome())) {
+    const auto how = held->claimed ? Granted::How::handed_over : Granted::How::free;
+    auto [lease, turn] = approach_->begin(*held, now);
+    if (is_in_line()) session_.lines().granted(member_, lease, now);
+    phase_ = Phase::over;
+    approach_.reset();
+    over(Granted{.lease = std::move(lease),
+                 .turn = turn,
+                 .how = how,
+                 .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
+  } else if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    over(*refused);
+  } else if (std::holds_alternative<Acquire::Full>(machine.outcome())) {
+    over(Full{});
+  } else {
+    over(Taken{});
   }
-}
-
-Remains Acquisition::remains(const Acquire& machine, const protocol::OwnerId& id) const {
-  return {.key = key_,
-          .id = id,
-          .until = now() + expiry_,
-          .details = machine.details(),
-          .former_details = machine.former_details()};
-}
-
-/// What the server may have granted, or may grant yet, to a caller who can not have it.
-void Acquisition::take_back(const Acquire& machine, const protocol::OwnerId& id) noexcept {
-  try {
-    clean_up_at_once(*session_, remains(machine, id));
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): it ends with its lease
-  }
-}
-
-/// See Hold::see_to_claim().
-void Acquisition::get_ready_for_claim() noexcept {
-  try {
-    session_->posts().get_ready();
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): it may do without
-  }
-}
-
-std::unique_ptr<Hold> Acquisition::hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket) {
-  std::unique_ptr<Hold> made;
-  try {
-    session_->survey();
-    if (!lease) return nullptr;
-    made = std::make_unique<Hold>(session_, std::move(lease), std::move(ticket), options_);
-  } catch (...) {  // no thread, no memory
-    give_up(std::move(lease));
-    throw;
-  }
-  if (Observer* observer = session_->observer()) observer->acquired(key_.text(), now() - started_);
-  return made;
-}
-
-void Acquisition::note_contention() {
-  if (std::exchange(contention_noted_, true)) return;
-  Observer* const observer = session_->observer();
-  if (observer == nullptr) return;
-  observer->contended(key_.text());
-  if (session_->inherited()) {
-    report::raise(*session_, report::Action{"acquire", key_},
-                  {net::Failure::Kind::cancelled, "this process was forked while its parent waited"});
-  }
-}
-
-/// A lease that is of no use to this caller, if there is one.
-void Acquisition::give_up(std::unique_ptr<Lease> lease) noexcept {
-  try {
-    if (lease) lease->release();
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): it is not ours any more, or will not be for long
-  }
-}
-
-std::string Acquisition::taken(std::string_view why) const {
-  return report::cannot(*session_, report::Action{"acquire", key_}, why);
 }
 
 }  // namespace redismutex::engine

@@ -1,56 +1,100 @@
 #pragma once
 
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
-#include <redismutex/options.hpp>
-#include <stop_token>
-#include <string>
-#include <string_view>
-#include <system_error>
+#include <variant>
 
-#include "engine/clean_up.hpp"
-#include "engine/hold.hpp"
-#include "engine/local_queues.hpp"
-#include "engine/session.hpp"
-#include "protocol/acquire.hpp"
+#include "engine/approach.hpp"
+#include "engine/lease.hpp"
+#include "engine/line.hpp"
+#include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "route/procedure.hpp"
+#include "route/waker.hpp"
 
 namespace redismutex::engine {
 
-/// One caller's way to one lock: with an id of its own, for one attempt or one wait.
-class Acquisition {
+class Session;
+
+/// One caller's way to one lock: first through the line of its own process, then at the server. May be destroyed at any time, also
+/// after an exception: then it leaves its turn, or what it got meanwhile, to the next.
+class Acquisition final : public route::Procedure {
  public:
-  /// `session` and `options` must outlive it. The options are fitted: see fit().
-  Acquisition(std::shared_ptr<Session> session, protocol::Key key, const Options& options);
+  /// `session` must outlive it; `waker` wakes its driver, and must outlive it, too.
+  Acquisition(Session& session, protocol::Key key, Wishes wishes, route::Waker& waker);
+  ~Acquisition();
 
-  /// None if the lock is taken. Throws as the functions of RedisMutex do.
-  std::unique_ptr<Hold> attempt(const std::stop_token& stop);
+  Step start(protocol::Instant now) override;
+  Step resume(Event event, protocol::Instant now) override;
 
-  /// None if the lock was taken all the time.
-  std::unique_ptr<Hold> wait(std::chrono::milliseconds limit, const std::stop_token& stop);
+  struct Granted {
+    enum class How {
+      free,         ///< nobody had it
+      handed_over,  ///< by its owner, through the server
+      passed,       ///< by its owner, within the process
+    };
+    std::shared_ptr<Lease> lease;
+    Lease::Turn turn;
+    How how;
+    Lines::Ticket ticket;  ///< for GivingBack
+  };
+  struct Taken {};  ///< by somebody else, until the end
+  struct Full {};   ///< so many are waiting already that this one may not
+  using Outcome = std::variant<Taken, Granted, Full, protocol::Refusal, route::Failure>;
 
-  /// The message for a lock that was not taken.
-  std::string taken(std::string_view why) const;
+  /// After Done. It is the caller's then: what is not taken is given back.
+  Outcome take_outcome() noexcept;
+
+  /// Since when it has waited for others; none: it has not.
+  const std::optional<protocol::Instant>& waits_since() const noexcept { return waits_since_; }
+
+  /// Under which it stands at the server at present; none: it does not, or it is over.
+  const protocol::OwnerId* id() const noexcept { return approach_ ? &approach_->id() : nullptr; }
+
+  /// How many of the process are ahead of it, as far as it waits for them; for any thread.
+  std::size_t ahead();
 
  private:
-  std::unique_ptr<Hold> take_turn(protocol::Instant wait_until, const std::stop_token& stop);
-  std::unique_ptr<Lease> ask_server(std::optional<protocol::Instant> wait_until, const std::stop_token& stop);
-  std::unique_ptr<Hold> hold(std::unique_ptr<Lease> lease, std::optional<LocalQueues::Ticket> ticket);
-  void note_contention();
-  static void give_up(std::unique_ptr<Lease> lease) noexcept;
-  Remains remains(const protocol::Acquire& machine, const protocol::OwnerId& id) const;
-  void take_back(const protocol::Acquire& machine, const protocol::OwnerId& id) noexcept;
-  void get_ready_for_claim() noexcept;
-  [[noreturn]] void raise_exhausted(const std::system_error& error) const;
+  enum class Phase {
+    reaching,  // for the first time, so that ids tell the connection
+    waiting,   // behind others of the process
+    first,     // at the server
+    over,
+  };
 
-  const std::shared_ptr<Session> session_;
+  Step enter(protocol::Instant now);
+  Step greeted(Event& event, protocol::Instant now);
+  Step look_at_line(bool stopped, protocol::Instant now);
+  Step rest(protocol::Instant now);
+  Step go_on(Lines::Member::State state, bool stopped, protocol::Instant now);
+  Step be_first(protocol::Instant now);
+  Step take_pass(protocol::Instant now);
+  Step drive(Event& event, protocol::Instant now);
+  Step driven(const Step& step, protocol::Instant now);
+  void tell_line();
+  void conclude(protocol::Instant now);
+  Step note_wait(const Step& step, protocol::Instant now);
+  void leave() noexcept;
+  Step over(Outcome outcome);
+  static Outcome outcome_of(const Lines::Known& known);
+  bool is_in_line() const noexcept { return wishes_.local_handoffs > 0 && wishes_.wait_until.has_value(); }
+  bool time_is_up(protocol::Instant now) const noexcept { return wishes_.wait_until && now >= *wishes_.wait_until; }
+
+  Session& session_;
   const protocol::Key key_;
-  const Options& options_;
-  const std::chrono::milliseconds expiry_;
-  const protocol::Instant started_;
-  bool contention_noted_ = false;
+  const Wishes wishes_;
+  route::Waker& waker_;
+  const std::uint64_t fork_generation_;
+  Lines::Member member_;
+  std::unique_ptr<Approach> approach_;  // while it is first
+  Phase phase_ = Phase::reaching;
+  bool trouble_told_ = false;
+  bool met_told_ = false;
+  bool is_ready_ = false;  // for what a lock that is handed over needs
+  std::optional<protocol::Instant> waits_since_;
+  Outcome outcome_{Taken{}};
 };
 
 }  // namespace redismutex::engine

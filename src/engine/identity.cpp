@@ -1,11 +1,9 @@
 #include "engine/identity.hpp"
 
-#include "engine/entropy.hpp"
-
 namespace redismutex::engine {
 
 void Identity::note_client_id(std::int64_t client_id) {
-  if (!known()) settle(protocol::make_tag(client_id, random_bits()));
+  if (!known()) settle(protocol::make_tag(client_id, environment_.random_bits()));
 }
 
 std::optional<protocol::Tag> Identity::known() const noexcept {
@@ -15,7 +13,7 @@ std::optional<protocol::Tag> Identity::known() const noexcept {
 
 protocol::Tag Identity::tag() {
   if (const auto tag = known()) return *tag;
-  return settle(protocol::make_tag(0, random_bits()));
+  return settle(protocol::make_tag(0, environment_.random_bits()));
 }
 
 /// The first of several threads that bring a tag has its way.

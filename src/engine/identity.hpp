@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "protocol/owner_id.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::engine {
 
@@ -12,6 +13,9 @@ namespace redismutex::engine {
 /// Thread-safe.
 class Identity final {
  public:
+  /// Chance is the environment's.
+  explicit Identity(route::Environment& environment = route::operating_system()) noexcept : environment_{environment} {}
+
   /// The server knows us by this number on a new connection. The first number becomes part of the tag, if there is none yet.
   void note_client_id(std::int64_t client_id);
 
@@ -25,6 +29,7 @@ class Identity final {
   protocol::Tag settle(protocol::Tag tag) noexcept;
 
   static constexpr std::uint64_t none = ~std::uint64_t{0};  // a tag has 40 bits
+  route::Environment& environment_;
   std::atomic<std::uint64_t> tag_{none};
 };
 

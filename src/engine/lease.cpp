@@ -1,182 +1,358 @@
 #include "engine/lease.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <new>
-#include <redismutex/errors.hpp>
-#include <thread>
+#include <redismutex/printable.hpp>
+#include <system_error>
 #include <utility>
 #include <variant>
 
-#include "engine/clock.hpp"
-#include "engine/report.hpp"
 #include "engine/session.hpp"
 #include "protocol/lease.hpp"
+#include "route/callbacks.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using protocol::Extend;
 using protocol::Instant;
+using std::chrono::milliseconds;
 
-// While threads pass a lease on, the server is asked this often whether somebody waits there; that also keeps it fresh.
-constexpr std::chrono::milliseconds between_questions{1};
+constexpr Instant never = Instant::max();
 
-// With so much of a lease, or a tenth of it, the next thread could hardly start.
-constexpr std::chrono::milliseconds too_little{100};
+// A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
+constexpr milliseconds first_visit_after{5};
+
+// What was learnt is good for so long.
+constexpr milliseconds knowledge_lasts{1};
+constexpr milliseconds count_lasts{20};
+
+// While a lease is passed on it is asked this often whether somebody waits at the server; that also keeps it fresh.
+constexpr milliseconds between_counts{10};
+
+std::stop_token stopped() {
+  std::stop_source source;
+  source.request_stop();
+  return source.get_token();
+}
 
 }  // namespace
 
-// ---- extensions that nobody waits for -------------------------------------------------------------------------------
+/// Tells of one loss; owns what it needs for that.
+class Lease::LossJob final : public route::Job {
+ public:
+  LossJob(std::shared_ptr<Callbacks> callbacks, const Lease& lease)
+      : callbacks_{std::move(callbacks)}, key_{lease.key()}, name_{lease.name()} {}
 
-std::unique_ptr<PendingExtension> PendingExtension::send(Session& session, const protocol::Key& key,
-                                                         const protocol::OwnerId& id, const Extend::Terms& terms) {
-  std::unique_ptr<PendingExtension> made{new PendingExtension{key, id, terms}};
-  made->sent_at_ = now();
-  const protocol::Step step = made->machine_.start(made->sent_at_);
-  made->link_ = session.post(std::get<protocol::Request>(step), made->call_);
-  return made->link_ ? std::move(made) : nullptr;
-}
+  void run() noexcept override {
+    source.request_stop();
+    Observer* const observer = callbacks_ ? callbacks_->observer() : nullptr;
+    if (observer != nullptr) observer->lock_lost({{name_, key_.text()}, why});
+  }
 
-PendingExtension::~PendingExtension() {
-  if (!link_ || link_->withdraw(call_)) return;
-  while (!call_.over) std::this_thread::yield();  // the thread that has its answer tells so in this moment
-}
+  std::stop_source source{std::nostopstate};
+  Loss why = Loss::expired;
 
-PendingExtension::State PendingExtension::look() {
-  if (!call_.over) return State::pending;
-  if (!call_.answered()) return State::failed;
-  // A refusal leaves the lease as it was.
-  machine_.answered(detail::view({call_.take_reply(), sent_at_}));
-  return std::holds_alternative<protocol::Refusal>(machine_.outcome()) ? State::failed : State::answered;
-}
+ private:
+  const std::shared_ptr<Callbacks> callbacks_;
+  const protocol::Key key_;
+  const std::string name_;
+};
 
-// ---- the lease ------------------------------------------------------------------------------------------------------
-
-Lease::Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chrono::milliseconds expiry,
-             const protocol::Acquire::Held& held)
+Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, Terms terms)
     : session_{session},
       key_{std::move(key)},
       id_{id},
-      expiry_{expiry},
-      token_{held.token},
-      handed_over_{held.claimed},
-      token_is_ahead_{held.token_is_ahead},
-      details_{held.details},
-      validity_{held.valid_until, held.claimed},
-      asked_at_{now()} {}
-
-Lease::~Lease() = default;
-
-Instant Lease::valid_until() {
-  settle();
-  return validity_.until();
-}
-
-bool Lease::is_claim() {
-  settle();
-  return validity_.is_claim();
-}
-
-void Lease::confirm(protocol::Tracking tracking) {
-  if (is_claim() && !extension_ && !validity_.may_shorten()) extend_in_passing(expiry_, tracking);
-}
-
-bool Lease::settle() {
-  if (!extension_) return false;
-  const PendingExtension::State state = extension_->look();
-  if (state == PendingExtension::State::pending) return false;
-  const bool answered = state == PendingExtension::State::answered;
-  if (answered) conclude_extension(extension_->machine());
-  extension_.reset();
-  return answered;
-}
-
-void Lease::extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking) {
-  asked_at_ = now();
-  expiry_ = expiry;
-  extension_ = PendingExtension::send(session_, key_, id_, {.expiry = expiry, .tracking = tracking});
-}
-
-Instant Lease::begin_extension(const Extend::Terms& terms) {
-  const Instant old_until = valid_until();
-  validity_.begin(terms, now());
-  return old_until;
-}
-
-void Lease::conclude_extension(const Extend& machine) {
-  validity_.conclude(machine, now());
-  const auto* extended = std::get_if<Extend::Extended>(&machine.outcome());
-  if (extended == nullptr) return;
-  note_waiting(extended->waiting);
-}
-
-void Lease::conclude_renewal(std::chrono::milliseconds expiry, const Extend::Extended& extended) {
-  validity_.renewed(expiry, extended.sent_at);
-  note_waiting(extended.waiting);
-}
-
-void Lease::note_gone() noexcept { validity_.gone(); }
-
-/// Whoever waits there came before the answer: the passes since the question count.
-void Lease::note_waiting(std::int64_t elsewhere) {
-  waiting_elsewhere_ = elsewhere;
-  passes_ = waiting_elsewhere_ > 0 ? std::max(passes_, 1) : 0;
-}
-
-void Lease::release() try { give_back(); } catch (const std::bad_alloc&) {
-  // Whether it was sent is unknown. Nobody is to wait for the end of the lease all the same.
-  clean_up_at_once(session_, remains());
-  throw;
-}
-
-Remains Lease::remains() const { return {.key = key_, .id = id_, .until = validity_.until(), .token = token_}; }
-
-void Lease::give_back() {
-  const report::Action action{"release", key_};
-  protocol::Release machine{key_, id_, release_terms()};
-  const auto failure = session_.run(machine, session_.patience());
-  if (machine.deletion_refused()) session_.note_deletion_refused();
-  // What fails after the release is done concerns only those who wait.
-  const bool released = std::holds_alternative<protocol::Release::Released>(machine.outcome());
-  if (failure && !released) {
-    if (!machine.in_doubt()) report::raise(session_, action, *failure);
-    report::raise_unknown(session_, action, *failure, "if it is not released, its lease ends by itself");
+      key_text_{key_.text()},
+      value_{id.text()},
+      terms_{std::move(terms)},
+      seat_{*this} {
+  const bool observed = session_.callbacks().observer() != nullptr;
+  if (observed) job_ = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
+  const bool is_visited = terms_.renews || !terms_.label.empty();
+  if (!observed && !is_visited) return;
+  try {
+    if (observed || terms_.renews) session_.callbacks().get_ready();
+    session_.renewer().get_ready();
+  } catch (const std::system_error&) {
+    if (terms_.renews) throw;
+    job_.reset();  // it is a lock all the same
   }
-  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
-    report::raise(session_, action, *refused);
-  }
-  if (std::holds_alternative<protocol::Release::Gone>(machine.outcome())) {
-    throw MutexUnlockError{report::cannot(session_, action, report::was_lost)};
-  }
-  if (machine.more()) clean_up(session_, remains());
+  if (terms_.renews) session_.renewer().admit(*this);
 }
 
-protocol::Release::Terms Lease::release_terms() const {
+Lease::~Lease() { session_.renewer().dismiss(*this); }
+
+// ---- for whoever is inside ------------------------------------------------------------------------------------------
+
+Lease::Turn Lease::begin(const protocol::Acquire::Held& held, Instant now) noexcept {
+  if (held.claimed) session_.renewer().get_ready_if_possible();
+  const std::lock_guard lock{mutex_};
+  validity_ = {held.valid_until, held.claimed};
+  granted_at_ = began_ = now;
+  token_ = held.token;
+  token_is_ahead_ = held.token_is_ahead;
+  handed_over_ = held.claimed;
+  details_size_ = std::min(held.details.size(), details_.size());
+  std::copy_n(held.details.begin(), details_size_, details_.begin());
+  turn_ = 1;
+  if (held.claimed) {
+    extend_at_ = now + protocol::confirm_after(held.valid_until - now);
+  } else {
+    // It was free, so nobody waits.
+    note_answer(held.since, 0, doubts_);
+  }
+  if (terms_.renews) {
+    extend_at_ = std::min(extend_at_, now + first_visit_after);
+    watched_ = true;
+    session_.renewer().attend(*this);
+  }
+  if (!terms_.label.empty()) label_at_ = now + first_visit_after;
+  if (held.claimed || listens() || label_at_ != never) reschedule();
+  return turn_;
+}
+
+Instant Lease::began() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return began_;
+}
+
+std::uint64_t Lease::token(Turn turn) const noexcept {
+  const std::lock_guard lock{mutex_};
+  return turn == turn_ ? token_ : 0;
+}
+
+Instant Lease::valid_until(Turn turn) const noexcept {
+  const std::lock_guard lock{mutex_};
+  return is_present(turn) ? validity_.until() : Instant{};
+}
+
+bool Lease::is_claim(Turn turn) const noexcept {
+  const std::lock_guard lock{mutex_};
+  return is_present(turn) && validity_.is_claim();
+}
+
+// ---- extension ------------------------------------------------------------------------------------------------------
+
+std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds expiry,
+                                                       protocol::Longer longer) noexcept {
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  if (!is_present(turn) || protocol::time_left(validity_.until(), now).count() == 0) return std::nullopt;
+  // A write that does not go on with the tracking ends it.
+  const Extend::Terms terms{
+      .expiry = expiry, .longer = longer, .tracking = watched_ ? protocol::Tracking::on : protocol::Tracking::off};
+  if (extensions_++ == 0) extension_doubts_ = doubts_;
+  if (terms.tracking == protocol::Tracking::off) ++untracked_;
+  const Instant until = validity_.until();
+  validity_.begin(terms, now);
+  if (validity_.until() < until && listens()) reschedule();
+  return Extension{.terms = terms, .until = until};
+}
+
+std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how) noexcept {
+  const Instant now = session_.now();
+  const bool gone = how == Went::answered && std::holds_alternative<Extend::Gone>(machine.outcome());
+  const std::lock_guard lock{mutex_};
+  if (extensions_ > 0) --extensions_;
+  if (machine.terms().tracking == protocol::Tracking::off) {
+    if (untracked_ > 0) --untracked_;
+    if (how != Went::never_left) {
+      tracked_link_ = 0;
+      if (watched_) look_at_ = now;
+    }
+  }
+  if (turn_ == 0 || ended_ || lost_) return nullptr;
+  if (how == Went::never_left) validity_.take_back(machine.terms());
+  if (how == Went::answered) {
+    const bool ended = validity_.until() <= now;
+    validity_.conclude(machine, now);
+    if (gone) return note_loss(ended ? Loss::expired : Loss::gone);
+    if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
+      note_answer(extended->sent_at, extended->waiting, extension_doubts_);
+      if (!terms_.renews && !validity_.is_claim()) extend_at_ = never;
+      keep_label(now);
+    }
+  }
+  if (listens() || look_at_ != never || label_at_ != never) reschedule();
+  return nullptr;
+}
+
+std::unique_ptr<route::Job> Lease::note_end(Turn turn) noexcept {
+  const std::lock_guard lock{mutex_};
+  return is_present(turn) ? note_loss(Loss::expired) : nullptr;
+}
+
+// ---- passing on -----------------------------------------------------------------------------------------------------
+
+/// With the lock held.
+bool Lease::is_tracked() const noexcept {
+  return tracked_link_ != 0 && untracked_ == 0 && tracked_doubts_ == doubts_ &&
+         tracked_link_ == session_.server().live_link();
+}
+
+Lease::Standing Lease::standing() const noexcept {
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  const bool is_ours = is_present(turn_);
+  const bool heard_lately = confirmed_ + knowledge_lasts >= now && settled_doubts_ == doubts_;
+  return {.until = is_ours ? validity_.until() : Instant{},
+          .is_known = is_ours && (heard_lately || is_tracked()),
+          .is_counted = counted_ + count_lasts >= now,
+          .waiting = waiting_,
+          .counts_tokens = !token_is_ahead_,
+          .has_token = token_ != 0};
+}
+
+Lease::Turn Lease::pass() noexcept {
+  session_.renewer().get_ready_if_possible();
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  if (!is_present(turn_)) return 0;
+  ++turn_;
+  if (token_ != 0) ++token_;
+  began_ = now;
+  // Nobody has been told by it, so it serves the next turn: the Observer is to hear of losses without memory. The callbacks of the turn
+  // before belong to that one's tokens.
+  loss_ = std::stop_source{std::nostopstate};
+  if (job_) job_->source = loss_;
+  if (job_ && session_.callbacks().observer() == nullptr) job_.reset();
+  const bool wants_count = counted_ + between_counts < now;
+  const bool may_be_renewed_again = terms_.renews && extend_at_ == never;
+  if (extend_at_ > now && (wants_count || may_be_renewed_again)) {
+    extend_at_ = now;
+    reschedule();
+  }
+  return turn_;
+}
+
+void Lease::set_successor(Successor* successor) noexcept {
+  const std::lock_guard lock{mutex_};
+  successor_ = successor;
+  if (successor == nullptr || turn_ == 0 || ended_) return;
+  if (lost_) {
+    session_.renewer().schedule(*this, Instant{});
+  } else {
+    reschedule();
+  }
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
+std::optional<Lease::Ending> Lease::end(Turn turn) noexcept {
   using Release = protocol::Release;
-  const bool contended = waiting_elsewhere_ > 0 || session_.contended(key_);
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  if (turn != turn_ || turn == 0 || ended_) return std::nullopt;
+  ended_ = true;
+  had_ended_ = validity_.until() <= now;
+  successor_ = nullptr;
+  session_.renewer().dismiss(*this);
+  const bool contended = waiting_ > 0 || session_.contended(key_);
   // The server's own command knows no line, and keeps no token.
   const bool plain = !contended && !handed_over_ && token_ == 0;
-  return {.valid_until = validity_.until(),
-          .token = token_,
-          .details = details_,
-          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
-          .deletion = plain ? session_.deletion() : Release::Deletion::by_script};
+  return Ending{.terms = {.valid_until = validity_.until(),
+                          .token = token_,
+                          .details = {details_.data(), details_size_},
+                          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
+                          .deletion = plain ? session_.server().deletion() : Release::Deletion::by_script,
+                          .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
+                .began = began_,
+                .lost = lost_};
 }
 
-bool Lease::may_be_passed(int most) {
-  const Instant here = now();
-  const auto left = valid_until() - here;
-  if (left < std::min(expiry_ / 10, too_little)) return false;
-  if (waiting_elsewhere_ > 0 && passes_ >= most) return false;
-  if (token_is_ahead_) return false;  // it may not be counted up
-  const bool curious = waiting_elsewhere_ == 0 && here - asked_at_ >= between_questions;
-  if (!extension_ && (curious || left < expiry_ * 9 / 10)) extend_in_passing(expiry_);
-  return true;
+Lease::Found Lease::found_gone() noexcept {
+  const std::lock_guard lock{mutex_};
+  if (lost_) return {*lost_, nullptr};
+  lost_ = had_ended_ ? Loss::expired : Loss::gone;
+  if (job_) job_->why = *lost_;
+  return {*lost_, std::move(job_)};
 }
 
-void Lease::note_pass() noexcept {
-  ++passes_;
-  if (token_ != 0) ++token_;
+std::stop_token Lease::lost_token(Turn turn) {
+  {
+    const std::lock_guard lock{mutex_};
+    if (loss_.stop_possible() && turn == turn_) return loss_.get_token();
+    if (!is_present(turn)) return stopped();
+  }
+  session_.callbacks().get_ready();
+  auto job = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
+  std::stop_source source;
+  session_.renewer().watch(*this);
+  const std::lock_guard lock{mutex_};
+  if (!is_present(turn)) return stopped();
+  if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
+  loss_ = std::move(source);
+  if (!job_) job_ = std::move(job);
+  job_->source = loss_;
+  reschedule();
+  return loss_.get_token();
+}
+
+void Lease::lose(Loss why) noexcept {
+  std::unique_ptr<LossJob> job;
+  std::shared_ptr<const std::string> trouble;
+  {
+    const Instant now = session_.now();
+    const std::lock_guard lock{mutex_};
+    if (turn_ == 0 || ended_ || lost_) return;
+    if (validity_.until() <= now) why = Loss::expired;  // whatever became of it since
+    if (why == Loss::expired) trouble = std::move(trouble_);
+    job = note_loss(why);
+  }
+  tell(std::move(job));
+  if (trouble) log_trouble(*trouble);
+}
+
+/// Without the lock.
+void Lease::log_trouble(std::string_view trouble) const noexcept try {
+  constexpr std::size_t longest = 80;
+  session_.server().log(std::string{"lock '"}
+                            .append(printable(key_.text(), longest))
+                            .append("' was lost because it could not be renewed in time; ")
+                            .append(trouble));
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
+}
+
+/// With the lock held; the first time. The successor is told in the Background.
+std::unique_ptr<Lease::LossJob> Lease::note_loss(Loss why) noexcept {
+  lost_ = why;
+  validity_.gone();
+  extend_at_ = look_at_ = label_at_ = never;
+  session_.renewer().dismiss(*this);
+  if (successor_ != nullptr) session_.renewer().schedule(*this, Instant{});
+  if (job_) job_->why = why;
+  return std::move(job_);
+}
+
+/// Without the lock.
+void Lease::tell(std::unique_ptr<LossJob> job) noexcept {
+  if (job) session_.callbacks().run(std::move(job));
+}
+
+void Lease::tell_successor() noexcept {
+  Successor* successor = nullptr;
+  Turn turn = 0;
+  {
+    const std::lock_guard lock{mutex_};
+    if (!lost_ || ended_) return;
+    successor = std::exchange(successor_, nullptr);
+    turn = turn_;
+  }
+  if (successor != nullptr) successor->lease_is_over(*this, turn);
+}
+
+// ---- for the renewer ------------------------------------------------------------------------------------------------
+
+void Lease::note_watched() noexcept {
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  if (ended_) return;
+  if (lost_ && successor_ != nullptr) session_.renewer().schedule(*this, Instant{});
+  if (std::exchange(watched_, true) || turn_ == 0 || lost_) return;
+  look_at_ = std::max(now, granted_at_ + first_visit_after);
+  reschedule();
 }
 
 }  // namespace redismutex::engine

@@ -1,131 +1,279 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <redismutex/observer.hpp>
+#include <stop_token>
 #include <string>
+#include <string_view>
 
-#include "engine/clean_up.hpp"
-#include "net/link.hpp"
+#include "engine/renewer.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "protocol/label.hpp"
 #include "protocol/owner_id.hpp"
 #include "protocol/release.hpp"
 #include "protocol/validity.hpp"
+#include "route/callbacks.hpp"
 
 namespace redismutex::engine {
 
 class Session;
 
-/// An extension that was sent and that nobody waits for: its answer is looked at when somebody wants to know.
-class PendingExtension {
+/// A time of ownership of a key, from the grant until the key is given back or lost. Threads of one process may pass it on among
+/// themselves: then each has its own turn, and what is asked of an earlier turn is answered as for a lock that is lost.
+///
+/// Made before the request leaves, with all that it will need: from begin() on nothing throws, but what says so. Belongs to
+/// shared_ptrs. Thread-safe.
+class Lease : public std::enable_shared_from_this<Lease> {
  public:
-  ~PendingExtension();
-  PendingExtension(const PendingExtension&) = delete;
-  PendingExtension& operator=(const PendingExtension&) = delete;
-
-  /// `key` and `id` must outlive it. None if there is no connection.
-  static std::unique_ptr<PendingExtension> send(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
-                                                const protocol::Extend::Terms& terms);
-
-  enum class State { pending, answered, failed };
-
-  /// `failed`: no answer will come, or it was a refusal.
-  State look();
-
-  /// Once answered.
-  const protocol::Extend& machine() const noexcept { return machine_; }
-
- private:
-  PendingExtension(const protocol::Key& key, const protocol::OwnerId& id, const protocol::Extend::Terms& terms)
-      : machine_{key, id, terms} {}
-
-  struct Call final : net::Call {
-    Call() noexcept : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).over = true; }} {}
-    std::atomic<bool> over{false};  // and nothing touches it any more
+  struct Terms {
+    std::chrono::milliseconds expiry;
+    bool renews = false;
+    std::chrono::milliseconds max_hold{0};  ///< with `renews`: of each turn; 0: no limit
+    std::string label = {};                 ///< to stand beside the key; empty: none
+    std::string name = {};                  ///< what the Observer calls its mutex
   };
 
-  protocol::Extend machine_;
-  std::shared_ptr<net::Link> link_;
-  Call call_;
-  protocol::Instant sent_at_;
-};
+  /// Of one holder; 0 is nobody's.
+  using Turn = std::uint64_t;
 
-/// A time of ownership of a key, which threads of one process may pass on among themselves. Not thread-safe.
-class Lease {
- public:
-  /// As it was granted. If it was handed over with a short lease, that is to be extended: see confirm().
-  Lease(Session& session, protocol::Key key, protocol::OwnerId id, std::chrono::milliseconds expiry,
-        const protocol::Acquire::Held& held);
+  /// Somebody in the process waits for the end of the present turn.
+  class Successor {
+   public:
+    /// The lease has ended, or was lost, before the turn was over. Called once for a lease, in the Background, with no lock held.
+    virtual void lease_is_over(Lease& lease, Turn turn) noexcept = 0;
+
+   protected:
+    ~Successor() = default;
+  };
+
+  /// `session` must outlive it. Throws std::bad_alloc; and std::system_error where it is to be renewed, and there is no thread for that.
+  Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, Terms terms);
   ~Lease();
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
   const protocol::Key& key() const noexcept { return key_; }
   const protocol::OwnerId& id() const noexcept { return id_; }
-  std::chrono::milliseconds expiry() const noexcept { return expiry_; }
+  // For users:
+  const std::string& key_text() const noexcept { return key_text_; }
+  const std::string& value() const noexcept { return value_; }  ///< the id
+  std::chrono::milliseconds expiry() const noexcept { return terms_.expiry; }
+  const std::string& name() const noexcept { return terms_.name; }
+  const Terms& terms() const noexcept { return terms_; }
 
-  /// The fencing token of the thread that is inside; 0: none was wanted.
-  std::uint64_t token() const noexcept { return token_; }
+  // ---- for whoever is inside
 
-  /// Takes in the answer to an extension in passing, if it has come: then the end may be another.
-  bool settle();
+  /// It was granted: the first turn begins. From now on it is looked after: the short lease of a hand-over becomes the full one,
+  /// and it is renewed if it is to be. Once.
+  Turn begin(const protocol::Acquire::Held& held, protocol::Instant now) noexcept;
 
-  /// Whether it is still the short lease that it was handed over with.
-  bool is_claim();
+  /// When the present turn began.
+  protocol::Instant began() const noexcept;
 
-  /// Sends the extension of that one to the full lease, if none is under way, and the owner does not ask for another.
-  /// `tracking`: whether the key is watched.
-  void confirm(protocol::Tracking tracking);
+  /// 0: none was wanted, or the turn is over.
+  std::uint64_t token(Turn turn) const noexcept;
 
-  /// Until when it can be relied on, as far as answers have arrived; in the far past if it was lost.
-  protocol::Instant valid_until();
+  /// Until when it can be relied on, as far as answers have arrived; a time long past once it was lost, or the turn is over.
+  protocol::Instant valid_until(Turn turn) const noexcept;
 
-  /// Sends an extension and goes on. From now on the lease is one of `expiry`.
-  void extend_in_passing(std::chrono::milliseconds expiry, protocol::Tracking tracking = protocol::Tracking::off);
+  /// Whether it still has the short lease of a hand-over.
+  bool is_claim(Turn turn) const noexcept;
 
-  /// The two halves of an extension that is waited for, by somebody who does not hold up this lease's other users
-  /// meanwhile. The first returns the present end, the second takes in how it went; it is not called if nobody knows.
-  protocol::Instant begin_extension(const protocol::Extend::Terms& terms);
-  void conclude_extension(const protocol::Extend& machine);
+  /// Stops when the lock is lost before the turn ends. Its callbacks run in threads made for them. Has the key watched, too. The
+  /// first time it throws std::bad_alloc, and std::system_error if there is no thread to be had.
+  std::stop_token lost_token(Turn turn);
 
-  /// The same for one that never shortens, and so needs no first half.
-  void conclude_renewal(std::chrono::milliseconds expiry, const protocol::Extend::Extended& extended);
-  void note_gone() noexcept;
+  /// The two halves of an extension that somebody waits for, who does not hold up the lease's other users meanwhile. The first
+  /// gives the terms to ask with, and the present end; nothing if the turn is over or the lease has ended. The second takes in how
+  /// it went. An extension that never left changes nothing. If the server says that the lock is gone, the lease is lost: what the
+  /// second half returns tells whoever listens, and is to be run by the holder's own thread, or by Callbacks; none: nobody does.
+  struct Extension {
+    protocol::Extend::Terms terms;
+    protocol::Instant until;
+  };
+  std::optional<Extension> begin_extension(Turn turn, std::chrono::milliseconds expiry,
+                                           protocol::Longer longer) noexcept;
+  enum class Went {
+    answered,
+    unknown,     ///< it was sent, and no answer came
+    never_left,  ///< nothing was sent
+  };
+  [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how) noexcept;
 
-  /// Gives the key back on the server. Throws as Lock::release does.
-  void release();
+  /// The same in place of both, if its time is over.
+  [[nodiscard]] std::unique_ptr<route::Job> note_end(Turn turn) noexcept;
 
-  /// Whether it may go to another thread of this process, at most `most` times in a row while others wait for it.
-  bool may_be_passed(int most);
+  // ---- passing on, within the process
 
-  /// It goes to another thread, with the next fencing token. No server has to know: a pass takes longer than a microsecond, so
-  /// tokens do not rise faster than the clock that they come from.
-  void note_pass() noexcept;
+  /// What is known of it now.
+  struct Standing {
+    protocol::Instant until;
+    bool
+        is_known;  ///< that the server has it for us: by an answer to a request that left at most 1 ms ago, or because the key is watched; and nothing else was heard since
+    bool is_counted;       ///< how many wait at the server was learnt at most 20 ms ago
+    std::int64_t waiting;  ///< so many wait there
+    bool counts_tokens;    ///< the token may be counted up, or there is none
+    bool has_token;
+  };
+  Standing standing() const noexcept;
+
+  /// The next holder's turn begins, with the next token; the one before hears of no loss any more. 0: the lease was lost, or
+  /// has ended, meanwhile.
+  Turn pass() noexcept;
+
+  /// Who is to hear of the end, in the Background; none: nobody any more. For the end to be noticed in time the lease is to be watched: see
+  /// Renewer::watch().
+  void set_successor(Successor* successor) noexcept;
+
+  /// The turn is over, and with it the lease: nobody renews it any more, or is told of a loss, but by found_gone(). Once: what to say
+  /// to the server, and what to do if that fails; nothing if the turn was over. The views in the terms are of this object.
+  struct Ending {
+    protocol::Release::Terms terms;
+    protocol::Instant began;   ///< of the turn
+    std::optional<Loss> lost;  ///< it was told before
+  };
+  std::optional<Ending> end(Turn turn) noexcept;
+
+  /// The server did not have it any more when it was given back, after end(): why it was lost, and what tells of that, as with
+  /// conclude_extension(), if nobody did yet.
+  struct Found {
+    Loss why;
+    std::unique_ptr<route::Job> loss;
+  };
+  [[nodiscard]] Found found_gone() noexcept;
+
+  // ---- for the renewer
+
+  /// What is to be done for it now.
+  struct Visit {
+    enum class What {
+      nothing,  ///< now, or any more: it has told the renewer when
+      look,     ///< whether it is still ours
+      extend,   ///< to `renew_to` from now on
+      lose,     ///< its time has come
+    };
+    What what = What::nothing;
+    std::chrono::milliseconds renew_to{0};
+    bool renews = false;        ///< it is a renewal, for the Observer
+    protocol::Instant until{};  ///< an answer after that is of no use
+    std::uint64_t doubts = 0;   ///< that the answer settles
+  };
+  Visit plan(protocol::Instant now) noexcept;
+
+  /// How a visit went.
+  struct Circumstances {
+    std::uint64_t link = 0;  ///< the connection
+    bool tracks = false;     ///< the server tells there of changes
+    bool may_track = false;  ///< or may do so the next time
+    double share = 0.3;      ///< after so much of a lease it is renewed the next time
+  };
+
+  /// The server has said what became of a visit: it is ours. Returns until when, as valid_until() does.
+  protocol::Instant conclude_visit(const Visit& visit, const protocol::ExtendMany::Fate& fate, const Circumstances& how,
+                                   protocol::Instant now) noexcept;
+
+  /// It has said nothing, or refused, for the reason in `trouble`: the next visit is to be then, or before half of what is left
+  /// has passed.
+  void put_off(protocol::Instant next, const std::shared_ptr<const std::string>& trouble,
+               protocol::Instant now) noexcept;
+
+  /// The key was changed, or the server has forgotten to tell us of changes: it is not known any more whether it is ours. Needs no lock.
+  void doubt() noexcept { ++doubts_; }
+
+  /// Tells of the loss, once; later, or after the end, does nothing. Not to be called with a lock held.
+  void lose(Loss why) noexcept;
+
+  /// In the Background: tells the successor, once, if it was lost.
+  void tell_successor() noexcept;
+
+  /// What is to be written of the label now, if anything. From then on it counts as written, and is due again when the lease is about
+  /// to outlast it. The text is the lease's own.
+  std::optional<protocol::WriteLabel::Terms> plan_label(protocol::Instant now) noexcept;
+
+  /// It was not written after all: it is due again at that time; Instant::max(): when the lease is renewed.
+  void put_off_label(protocol::Instant next) noexcept;
+
+  /// From now on it is watched.
+  void note_watched() noexcept;
 
  private:
-  void give_back();
-  Remains remains() const;
-  protocol::Release::Terms release_terms() const;
-  void note_waiting(std::int64_t elsewhere);
+  friend class Renewer;
+  class LossJob;
+
+  bool is_present(Turn turn) const noexcept { return turn == turn_ && turn != 0 && !ended_ && !lost_; }
+  bool listens() const noexcept { return terms_.renews || job_ != nullptr || successor_ != nullptr; }
+  bool is_tracked() const noexcept;
+  void note_answer(protocol::Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept;
+  protocol::Instant limit() const noexcept;
+  protocol::Instant next_renewal(double share, protocol::Instant now) const noexcept;
+  protocol::Instant work_due() const noexcept;
+  void reschedule() noexcept;
+  bool may_extend(protocol::Instant now) noexcept;
+  void keep_label(protocol::Instant now) noexcept;
+  std::unique_ptr<LossJob> note_loss(Loss why) noexcept;
+  void tell(std::unique_ptr<LossJob> job) noexcept;
+  void log_trouble(std::string_view trouble) const noexcept;
 
   Session& session_;
   const protocol::Key key_;
   const protocol::OwnerId id_;
-  std::chrono::milliseconds expiry_;
-  std::uint64_t token_;
-  const bool handed_over_;  // by another owner, not taken
-  const bool token_is_ahead_;
-  const std::string details_;  // of a place in line that may be left
-  protocol::Validity validity_;
-  std::unique_ptr<PendingExtension> extension_;
-  protocol::Instant asked_at_;  // when the server was last asked how many wait
-  std::int64_t waiting_elsewhere_ = 0;
-  int passes_ = 0;  // since others are known to wait
+  const std::string key_text_;
+  const std::string value_;
+  const Terms terms_;
+  Renewer::Seat seat_;
+  std::atomic<std::uint64_t> doubts_{0};
+
+  mutable std::mutex mutex_;  // guards what follows; before the renewer's
+  protocol::Validity validity_{{}, false};
+  Turn turn_ = 0;
+  bool ended_ = false;
+  bool had_ended_ = false;  // by itself, when it was given back
+  protocol::Instant granted_at_;
+  protocol::Instant began_;  // the turn
+  std::uint64_t token_ = 0;
+  bool token_is_ahead_ = false;
+  bool handed_over_ = false;
+
+  // Of a place in line that it may have besides. Copied without memory.
+  std::array<char, 64> details_{};
+  std::size_t details_size_ = 0;
+
+  // What is known. The doubts are those that an answer has settled.
+  protocol::Instant confirmed_ = protocol::Instant::min();  // ours, by an answer to what was sent then
+  protocol::Instant counted_ = protocol::Instant::min();    // the same, of those who wait
+  std::int64_t waiting_ = 0;
+  std::uint64_t settled_doubts_ = 0;
+  bool watched_ = false;
+  std::uint64_t tracked_link_ = 0;    // the server tells of changes on this connection,
+  std::uint64_t tracked_doubts_ = 0;  // if there was no doubt since
+  unsigned extensions_ = 0;           // that somebody waits for
+  unsigned untracked_ = 0;            // of those: they may end the tracking
+  std::uint64_t extension_doubts_ = 0;
+
+  // What is to be done.
+  protocol::Instant extend_at_ = protocol::Instant::max();
+  protocol::Instant look_at_ = protocol::Instant::max();
+  protocol::Instant not_before_{};
+  std::shared_ptr<const std::string> trouble_;  // why it could not be done the last time
+  protocol::Instant label_at_ = protocol::Instant::max();
+  protocol::Instant label_until_ = protocol::Instant::min();  // it stands beside the key
+  bool has_label_ = false;                                    // or may have, because it was to be written
+
+  // The loss.
+  std::optional<Loss> lost_;
+  std::unique_ptr<LossJob> job_;  // if anybody is to be told
+  std::stop_source loss_{std::nostopstate};
+  Successor* successor_ = nullptr;
 };
 
 }  // namespace redismutex::engine

@@ -1,0 +1,310 @@
+#include "engine/conversation.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "protocol/script.hpp"
+#include "protocol/verdict.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Answer;
+using protocol::Instant;
+using route::Failure;
+using route::Pushes;
+
+// Between requests that a server refuses for now.
+constexpr std::chrono::milliseconds first_pause{50};
+constexpr std::chrono::milliseconds longest_pause{250};
+
+using Subscribe = std::array<std::string_view, 2>;
+constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
+constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
+constexpr std::array<std::string_view, 1> ping{"PING"};
+constexpr std::array<std::string_view, 1> multi{"MULTI"};
+constexpr std::array<std::string_view, 1> exec{"EXEC"};
+
+std::string_view error_of(const Answer& answer) {
+  return answer.type == Answer::Type::error ? answer.text : std::string_view{};
+}
+
+bool is_unknown_script(const Answer& answer) { return error_of(answer).starts_with("NOSCRIPT"); }
+
+}  // namespace
+
+route::Procedure::Step Conversation::start(Instant now) { return go_on(machine_.start(now)); }
+
+route::Procedure::Step Conversation::resume(Event event, Instant now) {
+  return std::visit([this, now](auto& what) { return on(what, now); }, event);
+}
+
+/// What the machine wants next.
+route::Procedure::Step Conversation::go_on(const protocol::Step& step) {
+  if (const auto* pause = std::get_if<protocol::Pause>(&step)) return rest(*pause);
+  if (const auto* request = std::get_if<protocol::Request>(&step)) return go_on(*request);
+  state_ = State::done;
+  return Done{};
+}
+
+route::Procedure::Step Conversation::go_on(const protocol::Request& request) {
+  request_ = request;
+  const bool may_be_woken = request_.wants_wake_ups || request_.wants_invalidation;
+  if (terms_.inbox != nullptr && may_be_woken) terms_.inbox->open();
+  return reach();
+}
+
+route::Procedure::Step Conversation::reach() {
+  state_ = State::reaching;
+  const bool may_dial = terms_.dials && !(terms_.spares_absent && server_.seems_away());
+  return Reach{.until = terms_.deadline, .dials = may_dial};
+}
+
+route::Procedure::Step Conversation::restart(Instant now) {
+  const bool failed = failure_.has_value();
+  const State where = failed ? failed_in_ : state_;
+  failure_.reset();
+  pauses_ = 0;
+  last_pause_ = false;
+  switch (where) {
+    case State::resting: return take_mail(true, now);  // the link may have broken while nobody listened
+    case State::asking:
+    case State::loading: return go_on(machine_.unanswered());
+    case State::done: return go_on(machine_.woken(now));
+    default: return reach();
+  }
+}
+
+route::Procedure::Step Conversation::fail(Failure failure) {
+  failed_in_ = std::exchange(state_, State::done);
+  failure_ = std::move(failure);
+  return Done{};
+}
+
+// ---- a request ------------------------------------------------------------------------------------------------------
+
+route::Procedure::Step Conversation::on(Reached& reached, Instant now) {
+  link_ = reached.link;
+  const bool wants_pushes = request_.wants_wake_ups || request_.wants_invalidation;
+  // A server without sharded channels would not know what to do with a place that names one.
+  const bool has_guessed = std::exchange(guesses_mailbox_, false);
+  if (has_guessed && !wants_pushes && !machine_.mailbox().empty()) machine_.note_mailbox(server_.pushes().mailbox());
+  return wants_pushes && server_.pushes().incomplete(link_) ? open(now) : ask(now);
+}
+
+/// Asks for what is missing; in two round trips where the server has sharded channels and does not let us have one.
+route::Procedure::Step Conversation::open(Instant now) {
+  wanted_ = server_.pushes().wanted(link_);
+  const bool subscribes = !wanted_.subscribe.empty();
+  if (!subscribes && !wanted_.tracking) return ask(now);
+  state_ = State::opening;
+  command_count_ = 0;
+  if (subscribes) {
+    subscribe_ = Subscribe{wanted_.subscribe, wanted_.channel};
+    add(subscribe_, true);
+  }
+  if (wanted_.tracking) add(track, true);
+  return send();
+}
+
+route::Procedure::Step Conversation::note_opened(std::span<const Answer> answers, Instant now) {
+  const bool subscribes = !wanted_.subscribe.empty();
+  bool asks_again = false;
+  if (subscribes) {
+    const std::string_view error = error_of(answers.front());
+    const Pushes::Next next = server_.pushes().subscribed(link_, wanted_, error);
+    asks_again = next == Pushes::Next::ask_again;
+    server_.note_means(next, route::Server::channels, error);
+  }
+  if (wanted_.tracking) {
+    const std::string_view error = error_of(answers.back());
+    server_.note_means(server_.pushes().tracked(link_, error), route::Server::tracking, error);
+  }
+  return asks_again ? open(now) : ask(now);
+}
+
+/// The clock is read before the request leaves: the server starts its countdown later, so our deadline can only be early.
+route::Procedure::Step Conversation::ask(Instant now) {
+  state_ = State::asking;
+  sent_at_ = now;
+  command_count_ = 0;
+  add_request();
+  return send();
+}
+
+/// All that users of locks need, and the request once more behind it.
+route::Procedure::Step Conversation::load(Instant now) {
+  state_ = State::loading;
+  sent_at_ = now;
+  command_count_ = 0;
+  const auto& all = protocol::scripts::all;
+  std::span<const protocol::Script* const> scripts{all};
+  if (std::find(all.begin(), all.end(), request_.script) == all.end()) scripts = {&request_.script, 1};
+  for (std::size_t i = 0; i < scripts.size(); ++i) {
+    loads_.at(i) = {"SCRIPT", "LOAD", scripts[i]->source};
+    add(loads_.at(i), scripts[i] == request_.script);
+  }
+  add_request();
+  return send();
+}
+
+void Conversation::add_request() {
+  if (request_.wants_invalidation && server_.pushes().may_track()) add(caching);
+  // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
+  // keep it from sending the rest, if they share a processor. This makes ours the last.
+  if (request_.wakes_others) add(ping);
+  if (request_.joined.empty()) {
+    add(request_.arguments, true);
+    commands_.at(command_count_ - 1).times = request_.times;
+    if (!request_.next.empty()) add(request_.next, true);
+  } else {
+    add(multi);
+    add(request_.arguments);
+    for (const protocol::Arguments joined : request_.joined) add(joined);
+    add(exec, true);
+  }
+}
+
+void Conversation::add(protocol::Arguments arguments, bool wanted) {
+  commands_.at(command_count_++) = {.arguments = arguments, .wanted = wanted, .times = 1};
+}
+
+route::Procedure::Step Conversation::send() {
+  return Send{.commands = std::span{commands_.data(), command_count_}, .until = terms_.deadline};
+}
+
+// ---- what comes of it -----------------------------------------------------------------------------------------------
+
+route::Procedure::Step Conversation::on(Answered& answered, Instant now) {
+  switch (state_) {
+    case State::opening: return note_opened(answered.answers, now);
+    case State::loading: {
+      // That the server does not let us load it says more than that it does not know it.
+      const bool refused = answered.answers.front().type == Answer::Type::error;
+      return take_in(refused ? answered.answers.first(1) : answered.answers.subspan(1), now);
+    }
+    default:
+      if (request_.script != nullptr && is_unknown_script(answered.answers.front())) return load(now);
+      return take_in(answered.answers, now);
+  }
+}
+
+route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, Instant now) {
+  Answer answer = answers.front();
+  answer.sent_at = sent_at_;
+  answer.now = now;
+  if (answers.size() > 1 && answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
+  server_.note_presence();
+  trouble_.reset();
+  if (answer.type != Answer::Type::error) return tell(answer);
+  const protocol::Verdict verdict = protocol::verdict(answer.text);
+  const bool leaves = verdict == protocol::Verdict::leave;
+  if (!leaves && verdict != protocol::Verdict::repeat) return tell(answer);
+  trouble_ = Failure{Failure::Kind::refused, std::string{answer.text}};
+  if (leaves) server_.note_left(answer.text, now);
+  return wait_out(now, leaves ? std::string_view{trouble_->text} : std::string_view{});
+}
+
+route::Procedure::Step Conversation::tell(const Answer& answer) {
+  // Also after a look at the key: it may have been the first request on its connection, where nobody can reach us yet.
+  const bool may_be_woken = request_.wants_wake_ups || request_.wants_invalidation;
+  if (may_be_woken && !machine_.mailbox().empty()) {
+    const std::string present = server_.pushes().mailbox();
+    if (present != machine_.mailbox()) return go_on(machine_.wake_at(present));
+  }
+  return go_on(machine_.answered(answer));
+}
+
+route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant now) {
+  if (state_ == State::opening) {  // the request itself has not left yet
+    Unreached unreached{std::move(unanswered.failure)};
+    return on(unreached, now);
+  }
+  const protocol::Step step = machine_.unanswered();
+  if (unanswered.failure.kind != Failure::Kind::unreachable) {
+    go_on(step);  // for restart()
+    return fail(std::move(unanswered.failure));
+  }
+  trouble_ = std::move(unanswered.failure);
+  return go_on(step);
+}
+
+route::Procedure::Step Conversation::on(Unreached& unreached, Instant now) {
+  Failure& failure = unreached.failure;
+  if (failure.kind == Failure::Kind::cancelled) return fail(std::move(failure));
+  if (failure.kind != Failure::Kind::timed_out || !trouble_) trouble_ = std::move(failure);
+  return may_go_by(*trouble_) ? wait_out(now, {}) : give_up_waiting();
+}
+
+/// Whether the same request may be sent again after a pause, nothing having been carried out. Who waits anyway waits for a
+/// server that is away, too; others are told of that at once.
+bool Conversation::may_go_by(const Failure& failure) {
+  using Kind = Failure::Kind;
+  if (failure.kind == Kind::refused || failure.kind == Kind::turned_away) return true;
+  if (!machine_.may_wait() || (failure.kind != Kind::unreachable && failure.kind != Kind::timed_out)) return false;
+  server_.note_absence(failure);
+  return true;
+}
+
+route::Procedure::Step Conversation::wait_out(Instant now, std::string_view leaves) {
+  if (pauses_ == 0)
+    pauses_until_ = machine_.may_wait() ? terms_.deadline : std::min(terms_.deadline, now + terms_.patience);
+  const auto pause = route::jittered_pause(pauses_++, first_pause, longest_pause, environment_.random_bits());
+  const Instant over = std::min<Instant>(pauses_until_, now + pause);
+  last_pause_ = over == pauses_until_;
+  state_ = State::pausing;
+  if (leaves.empty()) return Sleep{.until = over};
+  return Leave{.refusal = leaves, .then = {.until = over}};
+}
+
+route::Procedure::Step Conversation::give_up_waiting() {
+  if (trouble_->kind != Failure::Kind::refused) return fail(*trouble_);
+  const std::string text = trouble_->text;
+  return go_on(machine_.answered({.type = Answer::Type::error, .text = text, .now = environment_.now()}));
+}
+
+// ---- between requests -----------------------------------------------------------------------------------------------
+
+route::Procedure::Step Conversation::on(Woken& woken, Instant now) {
+  if (state_ == State::resting) return take_mail(woken.link_broke, now);
+  return last_pause_ ? give_up_waiting() : reach();
+}
+
+route::Procedure::Step Conversation::rest(const protocol::Pause& pause) {
+  state_ = State::resting;
+  Instant until = pause.until;
+  if (terms_.keeper != nullptr && pause.at_latest > pause.until) {
+    // News of the place comes there also where the server may send us no messages.
+    if (terms_.inbox != nullptr) terms_.inbox->open();
+    const Instant kept_until = terms_.keeper->rest(environment_.now(), pause.until);
+    until = std::max(until, std::min(kept_until, pause.at_latest));
+  }
+  return Sleep{.until = std::min(until, terms_.deadline), .listens = true};
+}
+
+/// What the machine says to the renewals of its place meanwhile: normally, to rest on. None: there were none.
+std::optional<protocol::Step> Conversation::wake_up() {
+  const auto renewed_at = terms_.keeper != nullptr ? terms_.keeper->wake() : std::nullopt;
+  if (!renewed_at) return std::nullopt;
+  return machine_.refreshed(protocol::Refreshed::renewed, *renewed_at);
+}
+
+/// What woke the waiter: the more it says, the earlier it is looked at.
+route::Procedure::Step Conversation::take_mail(bool link_broke, Instant now) {
+  const std::optional<protocol::Step> renewed = wake_up();
+  const Mail mail = terms_.inbox != nullptr ? terms_.inbox->take() : Mail{};
+  if (mail.grant) return go_on(machine_.granted(*mail.grant, now));
+  if (mail.changed || link_broke) return go_on(machine_.woken(now));
+  if (mail.first) return go_on(machine_.told_first(*mail.first, now));
+  if (mail.refreshed) return go_on(machine_.refreshed(*mail.refreshed, now));
+  return go_on(renewed ? *renewed : machine_.woken(now));
+}
+
+route::Procedure::Step Conversation::on(Stopped& /*stopped*/, Instant /*now*/) {
+  if (state_ == State::resting) wake_up();
+  return fail({Failure::Kind::cancelled, "cancelled"});
+}
+
+}  // namespace redismutex::engine

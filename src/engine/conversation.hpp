@@ -1,0 +1,136 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "engine/wake_ups.hpp"
+#include "protocol/exchange.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/machine.hpp"
+#include "route/environment.hpp"
+#include "route/procedure.hpp"
+#include "route/pushes.hpp"
+#include "route/server.hpp"
+
+namespace redismutex::engine {
+
+/// Renews the place in line of a waiter that rests, together with those of others. For the driver's thread.
+class PlaceKeeper {
+ public:
+  /// It rests, and would look by itself at `look_at`. Returns until when it need not; Instant::min(): the place is not renewed for it.
+  /// When there is news of the place, it is told by its inbox.
+  virtual protocol::Instant rest(protocol::Instant now, protocol::Instant look_at) noexcept = 0;
+
+  /// It is awake, and looks after its place by itself. Returns when it was renewed last, if it was since rest().
+  virtual std::optional<protocol::Instant> wake() noexcept = 0;
+
+ protected:
+  ~PlaceKeeper() = default;
+};
+
+/// A state machine of the protocol layer on its way through one server: subscribes, or loads a script, where that is missing, and
+/// repeats what was refused for now.
+///
+/// A request that is refused by a server that takes none for now, or is the wrong one (protocol::Verdict), is sent again after a
+/// pause: until the deadline for a machine that waits anyway, for others for `patience`. The last refusal is then the answer. A
+/// machine that waits anyway waits for a server that is away, too.
+class Conversation final : public route::Procedure {
+ public:
+  struct Terms {
+    protocol::Instant deadline;
+    std::chrono::milliseconds patience;  ///< with a server that refuses, see above
+    Inbox* inbox = nullptr;              ///< of a machine that waits for others
+    bool dials = true;                   ///< a new connection, if there is none
+    bool spares_absent = false;          ///< but not to a server that seems to be away: route::Server::seems_away()
+    PlaceKeeper* keeper = nullptr;       ///< with an inbox: of its place in line
+  };
+
+  /// What it is given must outlive it.
+  Conversation(route::Environment& environment, route::Server& server, protocol::Machine& machine, const Terms& terms)
+      : environment_{environment}, server_{server}, machine_{machine}, terms_{terms} {}
+
+  Step start(protocol::Instant now) override;
+  Step resume(Event event, protocol::Instant now) override;
+
+  /// Another driver goes on with it, also after Done, and may have more time or less. What the one before left unanswered is asked
+  /// again, and what came meanwhile is looked at.
+  void change_deadline(protocol::Instant deadline) noexcept { terms_.deadline = deadline; }
+  Step restart(protocol::Instant now);
+
+  /// After Done: why it gave up. None: the machine is done. The machine then may have an effect that nobody was told of.
+  const std::optional<route::Failure>& failure() const noexcept { return failure_; }
+
+  /// Whether something was sent, and no answer has come so far.
+  bool is_unanswered() const noexcept { return state_ == State::asking || state_ == State::loading; }
+
+  /// The connection that the last request went to; 0: none was reached.
+  std::uint64_t link() const noexcept { return link_; }
+
+  /// Of the request under way: why it was not answered so far, such as a server that is away.
+  const std::optional<route::Failure>& trouble() const noexcept { return trouble_; }
+
+ private:
+  enum class State { reaching, opening, asking, loading, pausing, resting, done };
+
+  Step on(route::Procedure::Reached& reached, protocol::Instant now);
+  Step on(route::Procedure::Unreached& unreached, protocol::Instant now);
+  Step on(route::Procedure::Answered& answered, protocol::Instant now);
+  Step on(route::Procedure::Unanswered& unanswered, protocol::Instant now);
+  Step on(route::Procedure::Woken& woken, protocol::Instant now);
+  Step on(route::Procedure::Stopped& stopped, protocol::Instant now);
+
+  Step go_on(const protocol::Step& step);
+  Step go_on(const protocol::Request& request);
+  Step reach();
+  Step open(protocol::Instant now);
+  Step note_opened(std::span<const protocol::Answer> answers, protocol::Instant now);
+  Step ask(protocol::Instant now);
+  Step load(protocol::Instant now);
+  Step take_in(std::span<const protocol::Answer> answers, protocol::Instant now);
+  Step tell(const protocol::Answer& answer);
+  Step rest(const protocol::Pause& pause);
+  std::optional<protocol::Step> wake_up();
+  Step take_mail(bool link_broke, protocol::Instant now);
+  Step wait_out(protocol::Instant now, std::string_view leaves);
+  Step give_up_waiting();
+  bool may_go_by(const route::Failure& failure);
+  Step fail(route::Failure failure);
+
+  void add(protocol::Arguments arguments, bool wanted = false);
+  void add_request();
+  Step send();
+
+  // The most in one write: the scripts, and those of a request.
+  static constexpr std::size_t most_commands = 10;
+
+  route::Environment& environment_;
+  route::Server& server_;
+  protocol::Machine& machine_;
+  Terms terms_;
+
+  State state_ = State::reaching;
+  State failed_in_ = State::done;
+  protocol::Request request_;
+  std::uint64_t link_ = 0;
+  bool guesses_mailbox_ = !server_.pushes().knows_mailbox();
+  protocol::Instant sent_at_;
+  std::optional<route::Failure> failure_, trouble_;
+
+  // Refusals of the present request that are waited out.
+  unsigned pauses_ = 0;
+  protocol::Instant pauses_until_ = protocol::Instant::max();
+  bool last_pause_ = false;
+
+  // What is being asked for.
+  route::Pushes::Wanted wanted_;
+  std::array<std::string_view, 2> subscribe_;
+  std::array<std::array<std::string_view, 3>, 4> loads_;
+  std::array<Command, most_commands> commands_;
+  std::size_t command_count_ = 0;
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,64 @@
+#include "engine/extending.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/session.hpp"
+
+namespace redismutex::engine {
+
+using protocol::Extend;
+using protocol::Instant;
+
+Extending::~Extending() {
+  if (machine_) {
+    const bool has_left = conversation_->is_unanswered() || machine_->in_doubt();
+    loss_ = lease_->conclude_extension(*machine_, has_left ? Lease::Went::unknown : Lease::Went::never_left);
+  }
+  if (loss_) session_.callbacks().run(std::move(loss_));
+}
+
+route::Procedure::Step Extending::start(Instant now) {
+  const std::optional<Lease::Extension> extension = lease_->begin_extension(turn_, terms_.expiry, terms_.longer);
+  if (!extension) {
+    loss_ = lease_->note_end(turn_);
+    return Done{};
+  }
+  machine_.emplace(lease_->key(), lease_->id(), extension->terms);
+  // An answer after the lease's end is of no use.
+  conversation_.emplace(session_.environment(), session_.server(), *machine_,
+                        engine::Conversation::Terms{.deadline = std::min(session_.patience(), extension->until),
+                                                    .patience = session_.limits().connect_timeout,
+                                                    .spares_absent = terms_.longer == protocol::Longer::stays});
+  return go_on(conversation_->start(now));
+}
+
+route::Procedure::Step Extending::resume(Event event, Instant now) {
+  return go_on(conversation_->resume(std::move(event), now));
+}
+
+route::Procedure::Step Extending::go_on(Step step) {
+  if (std::holds_alternative<Done>(step)) conclude();
+  return step;
+}
+
+void Extending::conclude() {
+  if (const auto& failure = conversation_->failure()) {
+    const bool unknown = machine_->in_doubt();
+    outcome_ = NoAnswer{.failure = *failure, .unknown = unknown};
+    loss_ = lease_->conclude_extension(*machine_, unknown ? Lease::Went::unknown : Lease::Went::never_left);
+  } else {
+    loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered);
+    if (const auto* refused = std::get_if<protocol::Refusal>(&machine_->outcome())) {
+      outcome_ = *refused;
+    } else if (std::holds_alternative<Extend::Extended>(machine_->outcome())) {
+      outcome_ = Extended{};
+    } else {
+      outcome_ = Gone{};
+    }
+  }
+  conversation_.reset();
+  machine_.reset();
+}
+
+}  // namespace redismutex::engine

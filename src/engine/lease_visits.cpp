@@ -1,0 +1,196 @@
+// What a lease wants of the renewer.
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+#include <variant>
+
+#include "engine/lease.hpp"
+#include "engine/session.hpp"
+#include "protocol/lease.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Extend;
+using protocol::ExtendMany;
+using protocol::Instant;
+using std::chrono::milliseconds;
+
+constexpr Instant never = Instant::max();
+
+// Until the owner's own extension has come to an end, or another look for one who tells of changes.
+constexpr milliseconds little_while{50};
+constexpr milliseconds before_next_try_to_track{500};
+
+// Between visits that fail, when the lease is about to end.
+constexpr milliseconds shortest_pause{20};
+
+/// How much too early a visit may be, to go along with others.
+constexpr std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nanoseconds{renew_to} / 30; }
+
+std::chrono::nanoseconds times(std::chrono::nanoseconds duration, double factor) {
+  return std::chrono::nanoseconds{
+      static_cast<std::chrono::nanoseconds::rep>(static_cast<double>(duration.count()) * factor)};
+}
+
+}  // namespace
+
+/// With the lock held: when it must be renewed no more.
+Instant Lease::limit() const noexcept { return terms_.max_hold.count() > 0 ? began_ + terms_.max_hold : never; }
+
+/// With the lock held: when there is something to ask the server.
+Instant Lease::work_due() const noexcept {
+  const bool doubtful = watched_ && settled_doubts_ != doubts_;
+  const Instant due = doubtful ? Instant{} : std::min(extend_at_, look_at_);
+  return due == never ? never : std::max(due, not_before_);
+}
+
+/// With the lock held.
+void Lease::reschedule() noexcept {
+  if (turn_ == 0 || ended_ || lost_) return;
+  const Instant work = std::min(work_due(), label_at_);
+  const Instant end = listens() ? validity_.until() : never;
+  const bool is_renewal = terms_.renews && work == extend_at_;
+  if (work < end) {
+    session_.renewer().schedule(*this, work, is_renewal ? slack(terms_.expiry) : std::chrono::nanoseconds{0});
+  } else if (end != never) {
+    session_.renewer().schedule(*this, end);
+  }
+}
+
+/// With the lock held: whether an extension would not cross the owner's own wishes.
+bool Lease::may_extend(Instant now) noexcept {
+  if (terms_.renews || !validity_.is_claim() || !validity_.may_shorten()) return true;
+  extend_at_ = now + little_while;
+  return false;
+}
+
+Lease::Visit Lease::plan(Instant now) noexcept {
+  using What = Visit::What;
+  const std::lock_guard lock{mutex_};
+  if (lost_ && successor_ != nullptr) return {.what = What::lose};
+  if (turn_ == 0 || ended_ || lost_) return {};
+  const Instant until = validity_.until();
+  if (until <= now) {
+    extend_at_ = look_at_ = never;
+    return {.what = listens() ? What::lose : What::nothing};
+  }
+  Visit visit{.until = until, .doubts = doubts_};
+  const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
+  const bool is_due = work_due() <= now + early && not_before_ <= now;
+  const bool extends = is_due && (terms_.renews || extend_at_ <= now) && may_extend(now);
+  if (extends) {
+    const Instant wanted = std::min(now + terms_.expiry, terms_.renews ? limit() : never);
+    // What is left may not be worth a command: then it is only looked at.
+    if (wanted > until) visit.renew_to = std::chrono::floor<milliseconds>(wanted - now);
+    visit.renews = terms_.renews && visit.renew_to.count() > 0;
+  }
+  if (visit.renew_to.count() > 0) {
+    visit.what = What::extend;
+  } else if (is_due) {
+    visit.what = What::look;
+  }
+  // Until there is an answer only the end is waited for.
+  if (visit.what == What::nothing) {
+    reschedule();
+  } else if (listens()) {
+    session_.renewer().schedule(*this, until);
+  }
+  return visit;
+}
+
+/// With the lock held.
+void Lease::note_answer(Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept {
+  confirmed_ = std::max(confirmed_, sent_at);
+  settled_doubts_ = std::max(settled_doubts_, doubts);
+  if (sent_at < counted_) return;
+  counted_ = sent_at;
+  waiting_ = waiting;
+}
+
+/// With the lock held, when it was not started anew in full: when so much of it is left that it is, as far as it may be renewed still. That
+/// is so after an extension by its holder, and in a turn that began meanwhile.
+Instant Lease::next_renewal(double share, Instant now) const noexcept {
+  constexpr milliseconds rounding{1};
+  const Instant until = validity_.until();
+  if (!terms_.renews || limit() <= until + protocol::drift(terms_.expiry) + rounding) return never;
+  return std::max(now, until - times(terms_.expiry, 1 - share));
+}
+
+Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, const Circumstances& how,
+                              Instant now) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (turn_ == 0 || ended_ || lost_) return {};
+  not_before_ = {};
+  trouble_.reset();
+  look_at_ = never;
+  if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
+    validity_.renewed(visit.renew_to, extended->sent_at);
+    keep_label(now);
+    note_answer(extended->sent_at, extended->waiting, visit.doubts);
+    const Instant next = std::max(now, extended->sent_at + times(visit.renew_to, how.share));
+    const bool is_full = visit.renew_to >= terms_.expiry;
+    extend_at_ = terms_.renews && is_full ? next : next_renewal(how.share, now);
+  } else if (const auto* looked = std::get_if<ExtendMany::Looked>(&fate)) {
+    note_answer(looked->sent_at, looked->waiting, visit.doubts);
+    if (extend_at_ <= now) extend_at_ = next_renewal(how.share, now);  // there was nothing to gain
+  }
+  if (how.tracks) {
+    tracked_link_ = how.link;
+    tracked_doubts_ = visit.doubts;
+  } else if (watched_ && how.may_track) {
+    look_at_ = now + before_next_try_to_track;
+  }
+  reschedule();
+  return validity_.until();
+}
+
+void Lease::put_off(Instant next, const std::shared_ptr<const std::string>& trouble, Instant now) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (turn_ == 0 || ended_ || lost_) return;
+  // In good time for one more.
+  const Instant soon = now + std::max<Instant::duration>((validity_.until() - now) / 2, shortest_pause);
+  not_before_ = std::min(next, soon);
+  trouble_ = trouble;
+  reschedule();
+}
+
+// ---- the label ------------------------------------------------------------------------------------------------------
+
+/// With the lock held: it is not to go before the lease, of which the server counts a little more than we do.
+void Lease::keep_label(Instant now) noexcept {
+  if (terms_.label.empty() || label_at_ != never) return;
+  const Instant::duration left = validity_.until() - now;
+  if (now + left + left / 4 > label_until_) label_at_ = now;
+}
+
+std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexcept {
+  if (terms_.label.empty()) return std::nullopt;
+  const std::lock_guard lock{mutex_};
+  const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
+  if (turn_ == 0 || ended_ || lost_ || label_at_ > now + early) return std::nullopt;
+  label_at_ = never;
+  const milliseconds left = protocol::time_left(validity_.until(), now);
+  if (left.count() == 0) return std::nullopt;
+  // So it need not be written with each renewal.
+  const milliseconds lasts = 2 * std::max(left, terms_.expiry);
+  label_until_ = now + lasts;
+  has_label_ = true;
+  const auto held_for = std::chrono::floor<milliseconds>(now - granted_at_);
+  return protocol::WriteLabel::Terms{.since = session_.environment().wall_clock() - held_for,
+                                     .expiry = terms_.expiry,
+                                     .token = token_,
+                                     .text = terms_.label,
+                                     .lasts = lasts};
+}
+
+void Lease::put_off_label(Instant next) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (turn_ == 0 || ended_ || lost_) return;
+  label_at_ = next;
+  label_until_ = Instant::min();
+  reschedule();
+}
+
+}  // namespace redismutex::engine

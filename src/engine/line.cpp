@@ -1,0 +1,362 @@
+#include "engine/line.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "engine/session.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Instant;
+using namespace std::chrono_literals;
+using Rest = route::Waker::Rest;
+
+// So that those who want different keys seldom meet.
+constexpr std::size_t shard_count = 4;
+
+// So many lines that nobody stands in are kept by each shard, for the next keys.
+constexpr std::size_t most_spare = 8;
+
+// So many are asked what the place at the server is to be like. The turn of those behind is far away.
+constexpr std::size_t most_asked = 64;
+
+// While others wait at the server the lock goes from hand to hand here for so long at most, and then to them.
+constexpr Instant::duration longest_row = 20ms;
+
+// What the server has told of the lock is looked at again after this time.
+constexpr Instant::duration between_reads = 1ms;
+
+}  // namespace
+
+/// Guarded by its shard's mutex. It exists as long as somebody is in it: is at the server, has the lock, or waits.
+struct Lines::Line {
+  std::uint64_t number = 0;  // of the ticket of the one at the server, or that has the lock
+  Member* first = nullptr;   // the one at the server; none: somebody has the lock
+  std::weak_ptr<Lease> inside;
+  bool watched = false;  // its end is told of, also if it comes early
+
+  Member* front = nullptr;  // those who wait
+  Member* back = nullptr;
+  std::size_t waiting = 0;
+
+  Known known;
+
+  // Of passes in a row while others wait at the server, whoever made them.
+  Instant row_began;
+  int passes = 0;
+
+  void append(Member& member) noexcept {
+    note_waiting(member);
+    member.previous_ = back;
+    member.next_ = nullptr;
+    (back != nullptr ? back->next_ : front) = &member;
+    back = &member;
+    ++waiting;
+  }
+
+  void prepend(Member& member) noexcept {
+    note_waiting(member);
+    member.previous_ = nullptr;
+    member.next_ = front;
+    (front != nullptr ? front->previous_ : back) = &member;
+    front = &member;
+    ++waiting;
+  }
+
+  void remove(Member& member) noexcept {
+    (member.previous_ != nullptr ? member.previous_->next_ : front) = member.next_;
+    (member.next_ != nullptr ? member.next_->previous_ : back) = member.previous_;
+    --waiting;
+  }
+
+  /// What suits the member, and those behind it.
+  PlaceTerms place_for(const Member& member) const noexcept {
+    PlaceTerms terms = place_terms(member.wishes_);
+    std::size_t asked = 0;
+    for (const Member* next = front; next != nullptr && asked < most_asked; next = next->next_, ++asked) {
+      terms = merge(terms, next->wishes_);
+    }
+    return terms;
+  }
+
+  void make_first(Member& member, std::uint64_t ticket) noexcept {
+    number = ticket;
+    first = &member;
+    inside.reset();
+    watched = false;
+    member.ticket = {ticket};
+    member.place = place_for(member);
+    member.place_changed_.store(false, std::memory_order_relaxed);
+    member.line_ = this;
+  }
+
+  void make_first_at_once(Member& member, std::uint64_t ticket) noexcept {
+    make_first(member, ticket);
+    member.state_.store(Member::State::first, std::memory_order_relaxed);
+  }
+
+  /// The one that had the lock let go of the lease without a word.
+  bool is_deserted() const noexcept { return first == nullptr && waiting == 0 && inside.expired(); }
+
+  void note_waiting(Member& member) noexcept {
+    member.line_ = this;
+    member.state_.store(Member::State::waiting, std::memory_order_relaxed);
+  }
+
+  /// What is to be watched now, because somebody waits for its end: see Lines::have_watched().
+  std::shared_ptr<Lease> to_be_watched() noexcept {
+    if (first != nullptr || waiting == 0 || std::exchange(watched, true)) return nullptr;
+    return inside.lock();
+  }
+};
+
+struct Lines::Shard {
+  std::mutex mutex;  // guards the rest
+  Map lines;
+  std::vector<Map::node_type> spare;  // its memory is there from the beginning
+  std::uint64_t last_number = 0;
+
+  Shard() { spare.reserve(most_spare); }
+
+  Line& line_for(const protocol::Key& key) {
+    if (const auto place = lines.find(key); place != lines.end()) return place->second;
+    if (spare.empty()) return lines.try_emplace(key).first->second;
+    // Taken off only when nothing can fail any more.
+    spare.back().key() = key;
+    Map::node_type node = std::move(spare.back());
+    spare.pop_back();
+    return lines.insert(std::move(node)).position->second;
+  }
+
+  void forget(const protocol::Key& key) noexcept {
+    Map::node_type node = lines.extract(key);
+    if (node.empty() || spare.size() == most_spare) return;
+    node.mapped() = Line{};
+    spare.push_back(std::move(node));
+  }
+
+  /// The next goes to the server, if there is one: with the approach, which else stays with the caller.
+  Rest go_on(Line& line, const protocol::Key& key, std::unique_ptr<Approach>& approach) noexcept {
+    if (line.waiting == 0) {
+      forget(key);
+      return {};
+    }
+    Member& next = *line.front;
+    line.remove(next);
+    line.make_first(next, ++last_number);
+    if (approach) approach->change_waker(next.waker_);
+    next.approach = std::move(approach);
+    return announce(next, Member::State::first);
+  }
+
+  /// The last thing that is done with the member while the lock is held: it may go on, and be gone, from then on.
+  static Rest announce(Member& member, Member::State state) noexcept {
+    const Rest rest = member.waker_.begin_wake();
+    member.state_.store(state, std::memory_order_release);
+    return rest;
+  }
+};
+
+Lines::Lines(Session& session) : session_{session}, shards_{std::make_unique<Shard[]>(shard_count)} {}
+Lines::~Lines() = default;
+
+Lines::Shard& Lines::shard_of(const protocol::Key& key) noexcept {
+  return shards_[protocol::Key::Hash{}(key) % shard_count];
+}
+
+// ---- members --------------------------------------------------------------------------------------------------------
+
+void Lines::enter(Member& member) {
+  Shard& shard = shard_of(member.key_);
+  std::shared_ptr<Lease> lease;
+  Rest rest;
+  {
+    const std::lock_guard lock{shard.mutex};
+    Line& line = shard.line_for(member.key_);
+    if (line.number == 0 || line.is_deserted()) return line.make_first_at_once(member, ++shard.last_number);
+    line.append(member);
+    lease = line.to_be_watched();
+    const bool may_change_place = line.first != nullptr && line.waiting <= most_asked;
+    if (may_change_place && merge(line.first->place, member.wishes_) != line.first->place) {
+      // It may rest for long, while others renew its place.
+      if (!line.first->place_changed_.exchange(true)) rest = line.first->waker_.begin_wake();
+    }
+  }
+  rest.finish();
+  have_watched(lease);
+}
+
+void Lines::enter_again(Member& member) {
+  Shard& shard = shard_of(member.key_);
+  std::shared_ptr<Lease> lease;
+  {
+    const std::lock_guard lock{shard.mutex};
+    Line& line = shard.line_for(member.key_);
+    const bool is_its_own = line.first == nullptr && line.number == member.ticket.number;
+    if (line.number == 0 || is_its_own) return line.make_first_at_once(member, ++shard.last_number);
+    // The end of its lease was noticed, and the line went on.
+    line.prepend(member);
+    lease = line.to_be_watched();
+  }
+  have_watched(lease);
+}
+
+/// Nobody is to wait for longer than the lease lasts. With no lock held.
+void Lines::have_watched(const std::shared_ptr<Lease>& lease) noexcept {
+  if (!lease) return;
+  lease->set_successor(this);
+  try {
+    session_.renewer().watch(*lease);
+  } catch (
+      const std::exception&) {  // NOLINT(bugprone-empty-catch): no thread, no memory: it lasts until it is given back
+  }
+}
+
+Lines::Member::State Lines::look(const Member& member) {
+  const Member::State seen = member.state();
+  if (seen != Member::State::waiting) return seen;
+  const std::lock_guard lock{shard_of(member.key_).mutex};
+  return member.state();
+}
+
+std::optional<Lines::Known> Lines::withdraw(Member& member) {
+  const std::lock_guard lock{shard_of(member.key_).mutex};
+  if (member.state() != Member::State::waiting) return std::nullopt;
+  member.line_->remove(member);
+  member.state_.store(Member::State::outside, std::memory_order_relaxed);
+  return member.line_->known;
+}
+
+std::size_t Lines::ahead(const Member& member) {
+  const std::lock_guard lock{shard_of(member.key_).mutex};
+  if (member.state() != Member::State::waiting) return 0;
+  std::size_t count = 1;
+  for (const Member* other = member.previous_; other != nullptr; other = other->previous_) ++count;
+  return count;
+}
+
+// ---- the first ------------------------------------------------------------------------------------------------------
+
+void Lines::tell(const Member& first, Known known) {
+  const std::lock_guard lock{shard_of(first.key_).mutex};
+  known.met_others = known.met_others || first.line_->known.met_others;
+  // What was known is let go of when the lock is free.
+  std::swap(first.line_->known, known);
+}
+
+std::optional<PlaceTerms> Lines::changed_place(Member& first) {
+  if (!first.place_changed_.load(std::memory_order_relaxed)) return std::nullopt;
+  const std::lock_guard lock{shard_of(first.key_).mutex};
+  first.place_changed_.store(false, std::memory_order_relaxed);
+  return first.place = first.line_->place_for(first);
+}
+
+void Lines::granted(Member& first, const std::shared_ptr<Lease>& lease, Instant now) {
+  std::shared_ptr<Lease> to_be_watched;
+  {
+    const std::lock_guard lock{shard_of(first.key_).mutex};
+    Line& line = *first.line_;
+    line.first = nullptr;
+    line.inside = lease;
+    line.watched = false;
+    line.known.met_others = true;
+    line.known.trouble.reset();
+    line.row_began = now;
+    line.passes = 0;
+    first.state_.store(Member::State::outside, std::memory_order_relaxed);
+    to_be_watched = line.to_be_watched();
+  }
+  have_watched(to_be_watched);
+}
+
+std::unique_ptr<Approach> Lines::give_up(Member& first, std::unique_ptr<Approach> approach) noexcept {
+  Shard& shard = shard_of(first.key_);
+  Rest rest;
+  {
+    const std::lock_guard lock{shard.mutex};
+    first.state_.store(Member::State::outside, std::memory_order_relaxed);
+    rest = shard.go_on(*first.line_, first.key_, approach);
+  }
+  rest.finish();
+  return approach;
+}
+
+// ---- the one that has the lock --------------------------------------------------------------------------------------
+
+Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& lease, Extended extended,
+                           Instant now) noexcept {
+  Shard& shard = shard_of(lease->key());
+  Rest rest;
+  {
+    const std::lock_guard lock{shard.mutex};
+    const auto place = shard.lines.find(lease->key());
+    if (place == shard.lines.end()) return {Pass::nobody_there};
+    Line& line = place->second;
+    if (line.number != ticket.number || line.first != nullptr || line.waiting == 0) return {Pass::nobody_there};
+    Member& next = *line.front;
+    const Wishes& wishes = next.wishes_;
+    const Lease::Standing standing = lease->standing();
+    const Lease::Terms& terms = lease->terms();
+    const bool is_suited = terms.renews == wishes.renews && terms.max_hold == wishes.max_hold &&
+                           terms.label == wishes.label && terms.name == wishes.name &&
+                           (!terms.renews || wishes.expiry <= terms.expiry);
+    const bool token_fits = standing.counts_tokens && (standing.has_token || !wishes.fencing);
+    if (standing.until <= now || !is_suited || !token_fits) return {Pass::not_possible};
+    const bool others_wait = standing.waiting > 0;
+    const bool row_is_over = line.passes >= wishes.local_handoffs || now - line.row_began > longest_row;
+    if (others_wait && row_is_over) return {Pass::not_possible};
+    const std::chrono::milliseconds expiry = std::max(lease->expiry(), wishes.expiry);
+    const bool lasts = standing.until - now >= expiry / 2;
+    if (extended == Extended::just_now) {
+      if (!lasts) return {Pass::not_possible};
+    } else {
+      if (!standing.is_known || !standing.is_counted || !lasts) return {Pass::extend_first, expiry};
+      if (read_at_.load() + between_reads < now) return {Pass::read_first, expiry};
+    }
+    const Lease::Turn turn = lease->pass();
+    if (turn == 0) return {Pass::not_possible};
+    line.remove(next);
+    line.number = ++shard.last_number;
+    if (others_wait) {
+      ++line.passes;
+    } else {
+      line.passes = 0;
+      line.row_began = now;
+    }
+    next.ticket = {line.number};
+    next.lease = lease;
+    next.turn = turn;
+    rest = Shard::announce(next, Member::State::passed);
+  }
+  rest.finish();
+  return {Pass::passed};
+}
+
+void Lines::leave(const protocol::Key& key, const Ticket& ticket) noexcept {
+  vacate(key, [&ticket](const Line& line) { return line.number == ticket.number; });
+}
+
+void Lines::lease_is_over(Lease& lease, Lease::Turn /*turn*/) noexcept {
+  vacate(lease.key(), [&lease](const Line& line) { return line.inside.lock().get() == &lease; });
+}
+
+/// If that is about the one that has the lock.
+template <class IsMeant>
+void Lines::vacate(const protocol::Key& key, const IsMeant& is_meant) noexcept {
+  Shard& shard = shard_of(key);
+  Rest rest;
+  std::unique_ptr<Approach> none;
+  {
+    const std::lock_guard lock{shard.mutex};
+    const auto place = shard.lines.find(key);
+    if (place == shard.lines.end()) return;
+    Line& line = place->second;
+    if (line.first != nullptr || !is_meant(line)) return;
+    rest = shard.go_on(line, key, none);
+  }
+  rest.finish();
+}
+
+}  // namespace redismutex::engine

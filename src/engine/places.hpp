@@ -1,0 +1,121 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/conversation.hpp"
+#include "protocol/acquire.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+#include "route/background.hpp"
+
+namespace redismutex::engine {
+
+class Session;
+
+/// Renews the places in line of all who wait at the server, in batches (protocol::Refresh), so that each waiter need not ask for itself:
+/// 10,000 waiters cost about what 10,000 renewed leases do. Only a waiter with news is woken. One whose place could not be renewed is
+/// woken, too, and looks by itself. Runs in the Background. Thread-safe.
+///
+/// Its mutex comes before those of WakeUps and of the Background.
+class Places final : private route::Background::Duty {
+ public:
+  explicit Places(Session& session);
+  ~Places();
+
+  /// It does nothing any more.
+  void close() noexcept;
+
+ private:
+  struct Part;
+  struct Group;
+
+  static constexpr std::size_t most_details = 64;
+
+ public:
+  /// A waiter's place. Costs nothing before it rests.
+  class Place final : public engine::PlaceKeeper {
+   public:
+    /// All of them must outlive it. `acquire`: tells the details, which stay as they are while it rests. `delay`: as in its terms.
+    Place(Places& places, const protocol::Key& key, const protocol::OwnerId& id, const protocol::Acquire& acquire,
+          std::chrono::milliseconds delay) noexcept
+        : places_{places}, key_{key}, id_{id}, acquire_{acquire}, delay_{delay} {}
+    ~Place() { wake(); }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+    protocol::Instant rest(protocol::Instant now, protocol::Instant look_at) noexcept override;
+    std::optional<protocol::Instant> wake() noexcept override;
+
+    /// From the next rest on.
+    void change_delay(std::chrono::milliseconds delay) noexcept { delay_ = delay; }
+
+   private:
+    friend class Places;
+    Places& places_;
+    const protocol::Key& key_;
+    const protocol::OwnerId& id_;
+    const protocol::Acquire& acquire_;
+    std::chrono::milliseconds delay_;
+
+    // These belong to the driver's thread.
+    bool rests_ = false;
+    std::chrono::milliseconds kept_every_{0};  // while it rests
+
+    // These are guarded by Places::mutex_.
+    protocol::Instant due_;
+    std::optional<protocol::Instant> renewed_at_;
+    bool first_ = false;      // the waiter knows that it is the first
+    Part* part_ = nullptr;    // of a batch under way
+    Group* group_ = nullptr;  // in whose queue it is
+    Place* next_ = nullptr;
+    Place* previous_ = nullptr;
+  };
+
+ private:
+  /// The places that are renewed as often, in the order in which they are due, as far as no batch is under way for them.
+  struct Group {
+    Place* first = nullptr;
+    Place* last = nullptr;
+    std::size_t size = 0;  // with those that are under way
+  };
+
+  struct Batch;
+  struct Landing;
+  class Flight;
+
+  using Instant = protocol::Instant;
+
+  Instant run(Instant now) noexcept override;
+  bool get_ready() noexcept;
+  void add(Place& place, Instant due);
+  void remove(Place& place) noexcept;
+  void enqueue(Group& group, Place& place, Instant due) noexcept;
+  void dequeue(Place& place) noexcept;
+  bool send_next(Instant now);
+  std::shared_ptr<Batch> load(Instant now);
+  void take_in(Batch& batch) noexcept;
+  Instant next_due() noexcept;
+
+  Session& session_;
+  const std::shared_ptr<Landing> landing_;
+
+  std::mutex enlisting_;  // taken with no other one held
+  bool enlisted_ = false;
+  bool closed_ = false;
+
+  std::mutex mutex_;  // guards what follows
+  std::map<std::chrono::milliseconds, Group> groups_;
+
+  // The rest belongs to the Background.
+  std::vector<std::shared_ptr<Batch>> landed_;
+  std::size_t flying_ = 0;
+};
+
+}  // namespace redismutex::engine

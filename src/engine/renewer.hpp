@@ -1,0 +1,130 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/schedule.hpp"
+#include "protocol/instant.hpp"
+#include "route/background.hpp"
+
+namespace redismutex::engine {
+
+class Lease;
+class Session;
+
+/// The one schedule of leases: claims that become full leases, renewals, looks at watched keys, labels, and ends. Runs in the Background.
+///
+/// What is due at about the same time goes into one command, and what went together stays together: the leases of a connection soon
+/// need a few commands a round, however many they are. All commands of a round are under way at once; each lease is judged alone, by its own
+/// end, and where there is more to send than may be under way, the most urgent goes first. Thread-safe.
+///
+/// Its mutex comes after those of leases, and before the Background's.
+class Renewer final : private route::Background::Duty {
+ public:
+  /// `session` must outlive it. It must outlive all leases.
+  explicit Renewer(Session& session);
+  ~Renewer();
+
+  /// It does nothing any more.
+  void close() noexcept;
+
+  /// A lease's place in the schedule, within the lease, so that nothing is allocated when it is due some time.
+  class Seat : private Schedule::Node {
+   public:
+    explicit Seat(Lease& lease) noexcept : lease_{lease} {}
+
+   private:
+    friend class Renewer;
+    using Index = std::unordered_multimap<std::string_view, Seat*>;
+
+    Lease& lease_;
+    std::atomic<bool> known_{false};  // in any way, to the renewer
+    bool under_way_ = false;          // or about to be: belongs to the Background
+    protocol::Instant::duration slack_{
+        0};  // so much too early it may go along with others. The rest is guarded by the renewer's mutex
+    std::optional<Index::iterator> entry_;
+    bool watched_ = false;
+  };
+
+  /// Sees to it that there are threads. Throws as Background::get_ready().
+  void get_ready();
+
+  /// The same, where nothing may fail. Without threads nothing happens: callers for whom that matters call get_ready() before.
+  void get_ready_if_possible() noexcept;
+
+  /// Sees to it that the lease can be watched without memory. Throws std::bad_alloc.
+  void admit(Lease& lease);
+
+  /// The server is to tell when the key is changed by others, from the next visit on. After admit().
+  void attend(Lease& lease) noexcept;
+
+  /// All that at once, also for leases that have begun; and a visit soon. Throws as get_ready(), and std::bad_alloc.
+  void watch(Lease& lease);
+
+  /// It is to be visited at that time at the latest. After get_ready(). May be called with the lease's mutex held.
+  void schedule(Lease& lease, protocol::Instant due, protocol::Instant::duration slack = {}) noexcept;
+
+  /// It needs no care any more. May be called with the lease's mutex held.
+  void dismiss(Lease& lease) noexcept;
+
+  void key_changed(std::string_view key) noexcept;
+  void all_changed() noexcept;
+
+ private:
+  struct Batch;
+  struct Landing;
+  struct Ready;
+  class Flight;
+  class Labelling;
+
+  using Instant = protocol::Instant;
+
+  void enlist();
+  Instant run(Instant now) noexcept override;
+  void gather(Instant now);
+  void plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept;
+  void write_label(const std::shared_ptr<Lease>& lease, Instant now) noexcept;
+  void send(Instant now);
+  std::shared_ptr<Batch> load(Instant now);
+  void take_off(const std::shared_ptr<Batch>& batch, Instant now);
+  void take_in(Batch& batch, Instant now);
+  void note_fates(Batch& batch, Instant now);
+  void retry(Batch& batch, std::string_view trouble, Instant now) noexcept;
+  void call_off(Lease& lease) noexcept;
+  void listen();
+  void set_due(Seat& seat, Instant due, Instant::duration slack) noexcept;
+  double random_share() noexcept;
+
+  Session& session_;
+  const std::shared_ptr<Landing> landing_;
+
+  std::mutex enlisting_;  // taken with no other one held
+  std::atomic<bool> enlisted_{false};
+  std::atomic<bool> has_threads_{false};  // also those that dialling needs
+  bool closed_ = false;
+
+  std::mutex mutex_;  // guards what follows
+  Schedule schedule_;
+  Seat::Index by_key_;
+  std::size_t watched_ = 0;
+
+  // The rest belongs to the Background.
+  std::vector<Seat*> too_early_;
+  std::vector<std::shared_ptr<Lease>> due_;
+  std::vector<Ready> ready_;  // a heap: the most urgent is the first
+  std::vector<std::shared_ptr<Batch>> landed_;
+  std::size_t flying_ = 0;
+  bool listening_ = false;
+  unsigned failures_ = 0;  // in a row
+  Instant failed_at_;      // the last one of them
+};
+
+}  // namespace redismutex::engine

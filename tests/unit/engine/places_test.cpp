@@ -1,0 +1,245 @@
+#include "engine/places.hpp"
+
+#include <gtest/gtest.h>
+
+#include <ctime>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/wake_ups.hpp"
+#include "unit/engine/engine.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using namespace testing;
+using protocol::Acquire;
+
+/// Waits for a lock, as a thread of its own does.
+class Waiter {
+ public:
+  Waiter(Engine& engine, std::string_view name, std::chrono::milliseconds delay, Instant::duration patience = 1h)
+      : key{name},
+        id{engine.new_id()},
+        mailbox{engine.world.known.pushes().mailbox()},
+        machine{key,
+                id,
+                {.expiry = 10s,
+                 .wait_until = engine.world.now() + patience,
+                 .delay = delay,
+                 .mailbox = mailbox,
+                 .expect_line = true}},
+        conversation{engine},
+        inbox{engine.session->wake_ups(), key, id, conversation},
+        place{engine.session->places(), key, id, machine, delay} {
+    conversation.go(engine, machine,
+                    {.deadline = engine.world.now() + patience, .patience = 2s, .inbox = &inbox, .keeper = &place});
+  }
+
+  /// Counts how often the waiter is woken.
+  class Counted final : public route::Procedure, public route::Waker {
+   public:
+    explicit Counted(Engine& engine) : drive{engine.world, *this, [this] { over = true; }} {}
+    void go(Engine& engine, Acquire& machine, const engine::Conversation::Terms& terms) {
+      inner.emplace(engine.world.environment, engine.world.known, machine, terms);
+      drive.start();
+    }
+    Step start(Instant now) override { return inner->start(now); }
+    Step resume(Event event, Instant now) override {
+      if (std::holds_alternative<Woken>(event)) ++woken;
+      return inner->resume(std::move(event), now);
+    }
+    void wake() noexcept override { drive.wake(); }
+
+    std::optional<engine::Conversation> inner;
+    Drive drive;
+    int woken = 0;
+    bool over = false;
+  };
+
+  bool holds() const { return std::holds_alternative<Acquire::Held>(machine.outcome()); }
+
+  const protocol::Key key;
+  const protocol::OwnerId id;
+  const std::string mailbox;
+  Acquire machine;
+  Counted conversation;
+  engine::Inbox inbox;
+  Places::Place place;
+};
+
+using Waiters = std::vector<std::unique_ptr<Waiter>>;
+
+Waiters wait_at_many_keys(Engine& engine, int count, std::chrono::milliseconds delay) {
+  Waiters waiters;
+  for (int i = 0; i < count; ++i) {
+    const std::string key = "job " + std::to_string(i);
+    engine.world.server.store(key, "somebody", 1h);
+    waiters.push_back(std::make_unique<Waiter>(engine, key, delay));
+    if (i % 10 == 0) engine.world.run_for(1ms);
+  }
+  return waiters;
+}
+
+int count_wake_ups(const Waiters& waiters) {
+  int sum = 0;
+  for (const auto& waiter : waiters) sum += waiter->conversation.woken;
+  return sum;
+}
+
+bool all_are_in_line(Engine& engine, const Waiters& waiters) {
+  return std::all_of(waiters.begin(), waiters.end(), [&engine](const auto& waiter) {
+    const auto line = engine.world.server.lines.find(waiter->key.line());
+    return line != engine.world.server.lines.end() && line->second.size() == 1 &&
+           line->second.front().alive_until > engine.world.now() + 1s;
+  });
+}
+
+// The places of many waiters take a few commands a round, and wake hardly anybody.
+TEST(Places, ManyWaitersCostAFewCommandsARound) {
+  Engine engine;
+  const Waiters waiters = wait_at_many_keys(engine, 10'000, 500ms);
+  engine.world.run_for(3s);
+  engine.world.server.counts.clear();
+  const int woken = count_wake_ups(waiters);
+  const std::clock_t begun = std::clock();
+  engine.world.run_for(2s);
+  RecordProperty("ms a second, with the fakes",
+                 std::to_string(500.0 * static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC));
+  EXPECT_EQ(engine.world.server.count("acquire"), 0);
+  EXPECT_LE(engine.world.server.count("refresh"), 5 * 80);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+  // Each looks at its watch now and then: with ten times its delay in between.
+  EXPECT_LE(count_wake_ups(waiters), woken + 10'000);
+  RecordProperty("commands a round", engine.world.server.count("refresh") / 4);
+}
+
+// A waiter wakes when it gets the lock, and when its place is lost.
+TEST(Places, OnlyNewsWakesAWaiter) {
+  Engine engine;
+  engine.world.server.store("job", "somebody", 1h);
+  Waiter waiter{engine, "job", 500ms};
+  engine.world.run_for(3s);
+  const int woken = waiter.conversation.woken;
+  const int asked = engine.world.server.count("acquire");
+  engine.world.run_for(900ms);
+  EXPECT_EQ(waiter.conversation.woken, woken);
+
+  engine.world.server.lines.clear();  // the line is lost, as after FLUSHALL that nobody was told of
+  engine.world.run_for(400ms);
+  EXPECT_EQ(waiter.conversation.woken, woken + 1);
+  EXPECT_EQ(engine.world.server.count("acquire"), asked + 1);
+  EXPECT_EQ(engine.world.server.lines.size(), 1U);
+
+  engine.world.server.keys.clear();  // the owner is dead, and nobody else would look
+  engine.world.run_for(400ms);
+  EXPECT_TRUE(waiter.holds());
+}
+
+// One that becomes the first hears of it once.
+TEST(Places, TheFirstInLineIsToldOnce) {
+  Engine engine;
+  engine.world.server.store("job", "somebody", 1h);
+  engine.world.server.lines[std::string{protocol::Key{"job"}.line()}].push_back(
+      {"other", "0s", engine.world.now() + 1h});
+  Waiter waiter{engine, "job", 500ms};
+  engine.world.run_for(1s);
+  EXPECT_FALSE(waiter.machine.is_first());
+  auto& line = engine.world.server.lines.begin()->second;
+  line.erase(line.begin());
+  engine.world.run_for(500ms);
+  EXPECT_TRUE(waiter.machine.is_first());
+  engine.world.run_for(50ms);
+  const int woken = waiter.conversation.woken;
+  engine.world.run_for(3s);
+  EXPECT_EQ(waiter.conversation.woken, woken);
+}
+
+// Where there is no thread for it each waiter looks by itself.
+TEST(Places, WithoutThreadsEachLooksByItself) {
+  Engine engine;
+  engine.world.background.no_threads = true;
+  const Waiters waiters = wait_at_many_keys(engine, 10, 500ms);
+  engine.world.run_for(10s);
+  EXPECT_GE(engine.world.server.count("acquire"), 10 * 19);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+}
+
+// And where renewing fails each looks soon after it would have looked by itself.
+TEST(Places, AFailureLetsEachLookByItself) {
+  Engine engine;
+  const Waiters waiters = wait_at_many_keys(engine, 300, 500ms);
+  engine.world.run_for(2s);
+  engine.world.server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "EVALSHA" && words.at(1) == protocol::scripts::refresh.sha1) return Reply::error("ERR no");
+    return std::nullopt;
+  };
+  engine.world.run_for(500ms);
+  engine.world.server.counts.clear();
+  engine.world.run_for(5s);
+  EXPECT_GE(engine.world.server.count("acquire"), 300 * 9);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+}
+
+// Should the Background be stuck, they look by themselves sooner or later.
+TEST(Places, AStuckBackgroundIsNotWaitedForForEver) {
+  Engine engine;
+  const Waiters waiters = wait_at_many_keys(engine, 10, 500ms);
+  engine.world.run_for(2s);
+  engine.world.background.stuck = true;
+  engine.world.server.counts.clear();
+  engine.world.run_for(6s);
+  EXPECT_GE(engine.world.server.count("acquire"), 10);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+}
+
+// A connection that broke is another mailbox: each asks again by itself, and its place goes on.
+TEST(Places, AfterAReconnectionThePlacesAreRenewedUnderTheirNewNames) {
+  Engine engine;
+  const Waiters waiters = wait_at_many_keys(engine, 100, 500ms);
+  engine.world.run_for(2s);
+  engine.world.break_link();
+  engine.world.run_for(2s);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+  engine.world.server.counts.clear();
+  const int woken = count_wake_ups(waiters);
+  engine.world.run_for(2s);
+  EXPECT_EQ(engine.world.server.count("acquire"), 0);
+  EXPECT_EQ(count_wake_ups(waiters), woken);
+}
+
+// A waiter may leave while its place is being renewed, and the session may end.
+TEST(Places, AWaiterMayLeaveAtAnyTime) {
+  Engine engine;
+  engine.world.server.round_trip = 100ms;
+  Waiters waiters = wait_at_many_keys(engine, 300, 500ms);
+  engine.world.run_for(2s);
+  ASSERT_TRUE(engine.world.run_until_is([&] { return engine.world.background.under_way() > 0; }));
+  waiters.resize(150);
+  engine.world.run_for(2s);
+  EXPECT_TRUE(all_are_in_line(engine, waiters));
+  ASSERT_TRUE(engine.world.run_until_is([&] { return engine.world.background.under_way() > 0; }));
+  waiters.clear();
+  engine.session.reset();
+  engine.world.run_for(2s);
+  EXPECT_EQ(engine.world.background.under_way(), 0U);
+}
+
+// Waiters with different delays are renewed as often as each wants.
+TEST(Places, EachDelayHasItsOwnRounds) {
+  Engine engine;
+  const Waiters often = wait_at_many_keys(engine, 100, 100ms);
+  engine.world.server.store("rare", "somebody", 1h);
+  Waiter rare{engine, "rare", 10s};
+  engine.world.run_for(100ms);
+  engine.world.server.counts.clear();
+  engine.world.run_for(20s);
+  EXPECT_GE(engine.world.server.count("refresh"), 200);
+  EXPECT_LE(engine.world.server.count("refresh"), 400);
+  EXPECT_EQ(engine.world.server.count("acquire"), 0);
+}
+
+}  // namespace
+}  // namespace redismutex::engine
