@@ -6,7 +6,6 @@
 #include <redismutex/redismutex.hpp>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -30,8 +29,8 @@ constexpr Bar loss_bar{Bar::Kind::at_most, 0};
 struct Counter final : Observer {
   std::atomic<long> renewals{0}, losses{0};
 
-  void renewed(std::string_view /*key*/, std::chrono::milliseconds /*valid_for*/) noexcept override { ++renewals; }
-  void lost(std::string_view /*key*/, Loss /*why*/) noexcept override { ++losses; }
+  void lease_renewed(const LeaseRenewed& /*event*/) noexcept override { ++renewals; }
+  void lock_lost(const LockLost& /*event*/) noexcept override { ++losses; }
 };
 
 /// What can be read at any time, to be compared with a later reading.

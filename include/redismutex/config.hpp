@@ -24,8 +24,11 @@
 
 /// Marks what the shared library exports; nothing else is. In a static library nothing is exported, so that a plugin which
 /// links it keeps it to itself. REDISMUTEX_SHARED is defined by the CMake target and by pkg-config.
+/// REDISMUTEX_LOCAL marks what is not exported although its class is.
 #ifdef REDISMUTEX_SHARED
 #define REDISMUTEX_EXPORT [[gnu::visibility("default")]]
+#define REDISMUTEX_LOCAL [[gnu::visibility("hidden")]]
 #else
 #define REDISMUTEX_EXPORT
+#define REDISMUTEX_LOCAL
 #endif

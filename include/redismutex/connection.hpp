@@ -6,9 +6,10 @@
 #include <redismutex/connection_options.hpp>
 #include <string_view>
 
-namespace redismutex::engine {
-class Sessions;
-}  // namespace redismutex::engine
+namespace redismutex::api {
+class Runtimes;
+struct ConnectionAccess;
+}  // namespace redismutex::api
 
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
@@ -43,8 +44,9 @@ class REDISMUTEX_EXPORT Connection {
 
  private:
   friend class RedisMutex;
+  friend struct api::ConnectionAccess;
 
-  std::shared_ptr<engine::Sessions> sessions_;
+  std::shared_ptr<api::Runtimes> runtimes_;
 };
 
 }  // namespace REDISMUTEX_ABI

@@ -65,7 +65,8 @@ struct ConnectionOptions {
   std::string client_name;
 
   /// Is told what a person should know: what the server does not let us do or is set up for, and what to do about it. One
-  /// sentence, now and then. Called by any thread, with no lock of this library held; what it throws is ignored.
+  /// sentence, now and then. Called by any thread, with no lock of this library held, and for a moment also when the Connection is
+  /// gone: it must own what it uses. What it throws is ignored.
   std::function<void(std::string_view message)> log;
 
   /// Is told what happens, for metrics.

@@ -13,10 +13,17 @@ class Lock;
 class Mutex;
 class Observer;
 class RedisMutex;
+struct Client;
 struct ConnectionOptions;
 struct Credentials;
+struct InspectOptions;
+struct Inspection;
+struct Label;
 struct Options;
+struct ScanOptions;
+struct ScanProgress;
 struct TlsOptions;
+struct Waiter;
 template <class KeySource, class Function>
 class Guarded;
 template <class KeySource>

@@ -2,15 +2,22 @@
 
 #include <redismutex/config.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <redismutex/observer.hpp>
+#include <redismutex/options.hpp>
 #include <stop_token>
 #include <string>
 
+namespace redismutex::api {
+struct Ending;
+class Runtime;
+}  // namespace redismutex::api
 namespace redismutex::engine {
-class Hold;
+class Lease;
 }  // namespace redismutex::engine
 
 namespace redismutex {
@@ -43,9 +50,14 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
 
   /// Gives the lock back, in one atomic step, only if it is still ours. Afterwards the Lock is empty, whatever happened.
   ///
-  /// Throws MutexUnlockError if it had expired, was deleted or has another owner; ConnectionError if no answer came, in
-  /// which case the key disappears by itself within valid_for(); ServerError if the server refused.
+  /// Throws MutexUnlockError if it had expired, was deleted or has another owner; ConnectionError if no answer came, or the server
+  /// is away; ServerError if the server refused. After the latter two it is tried again in the background, as long as the lease
+  /// would last, and ConnectionOptions::log is told.
   void release();
+
+  /// Lets go of the lock and leaves it locked: it stands until its lease ends, is not renewed any more, and outlives this process.
+  /// Afterwards the Lock is empty. `inspect` and `break_lock` (redismutex/operate.hpp) find it by its key.
+  void leave() noexcept;
 
   /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again.
   ///
@@ -62,13 +74,17 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// has it at once: the first call may take a round trip.
   std::chrono::milliseconds valid_for() const noexcept;
 
+  /// The time until the lease ends, as it was last confirmed; 0 once it is known to be lost. Asks nobody.
+  std::chrono::milliseconds lease_ends_in() const noexcept;
+
   /// A number that rises with each acquisition of the key, for resources that reject stale writers. Empty without
   /// Options::fencing.
   std::optional<std::uint64_t> fencing_token() const noexcept;
 
   /// Stops as soon as the lock can no longer be relied on: at the end of valid_for(), or when an extension is refused.
-  /// Not stopped by a release. Callbacks registered on it run in a thread of the Connection: keep them short. Where this machine
-  /// has no thread or descriptor left for that, the token has stopped already, and ConnectionOptions::log is told why.
+  /// Not stopped by a release. Callbacks registered on it run in a thread made for them: they may take their time, and let go of
+  /// anything, this Lock and its Connection included. Where this machine has no thread or descriptor left for that, the token has
+  /// stopped already, and ConnectionOptions::log is told why.
   std::stop_token lost_token() const noexcept;
 
  private:
@@ -80,9 +96,36 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// answer, or refuses, is told to ConnectionOptions::log instead.
   void release_or_log();
 
-  explicit Lock(std::unique_ptr<engine::Hold> hold) noexcept;
+  /// Whoever makes one has the lock.
+  struct Granted {
+    std::shared_ptr<engine::Lease> lease;
+    std::uint64_t turn;    ///< of ours with the lease
+    std::uint64_t ticket;  ///< in the line of this process
+  };
+  REDISMUTEX_LOCAL Lock(std::shared_ptr<api::Runtime> runtime, Granted granted,
+                        std::shared_ptr<const Options> options) noexcept;
 
-  std::unique_ptr<engine::Hold> hold_;  // none once released or moved from
+  /// Empties a Lock when it goes.
+  struct Forgets {
+    Lock& lock;
+    REDISMUTEX_LOCAL ~Forgets();
+  };
+
+  REDISMUTEX_LOCAL bool inherited() const noexcept;
+  REDISMUTEX_LOCAL void ask_for_full_lease() const noexcept;
+  REDISMUTEX_LOCAL void end();
+  REDISMUTEX_LOCAL void end_quietly() noexcept;
+  REDISMUTEX_LOCAL void report_end(const api::Ending& ending) const;
+  REDISMUTEX_LOCAL std::chrono::nanoseconds began_at() const noexcept;
+  REDISMUTEX_LOCAL void tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) const noexcept;
+
+  std::shared_ptr<api::Runtime> runtime_;
+  std::shared_ptr<engine::Lease> lease_;  // none once released or moved from
+  std::uint64_t turn_ = 0;
+  std::uint64_t ticket_ = 0;
+  std::uint64_t token_ = 0;
+  std::shared_ptr<const Options> options_;
+  mutable std::atomic<bool> asked_{false};  // for the full lease
 };
 
 }  // namespace REDISMUTEX_ABI

@@ -3,6 +3,9 @@
 #include <redismutex/config.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace redismutex {
@@ -14,31 +17,112 @@ enum class Loss {
   gone,     ///< the server said so: the key was deleted, or has another owner
 };
 
-/// Is told what happens on a Connection, for metrics and logs: see ConnectionOptions::observer. Override what you need.
+/// Which lock an event is about. Valid during the call only.
+struct AboutLock {
+  std::string_view mutex;  ///< Options::name: the one to use as a label, because there are few of them
+  std::string_view key;    ///< there may be any number of these
+};
+
+/// Somebody else has the lock, and one of our callers begins to wait for it.
+struct WaitBegan : AboutLock {
+  /// The id under which it stands in the server's line: inspect() (redismutex/operate.hpp) tells its position there. Empty while it
+  /// stands behind others of this process.
+  std::string_view value;
+};
+
+/// One of our callers has tried to take a lock, or waited for it. Each attempt ends once.
+struct AttemptEnded : AboutLock {
+  enum class Outcome {
+    free,         ///< acquired: nobody had it
+    handed_over,  ///< acquired: from another process, or after it
+    passed,       ///< acquired: from another caller of this process
+    taken,        ///< a single try, and somebody else has it
+    timed_out,    ///< it was taken all the time
+    cancelled,    ///< by the caller's stop_token
+    queue_full,   ///< Options::max_waiters wait already
+    error,        ///< no answer, a refusal, or no resources
+  };
+  Outcome outcome;
+  std::chrono::nanoseconds waited;  ///< since it began
+
+  bool acquired() const noexcept { return outcome <= Outcome::passed; }
+};
+
+/// A lock that was acquired has ended, because it was released, or its Lock was destroyed. There is one for each acquired attempt.
+struct HoldEnded : AboutLock {
+  enum class Outcome {
+    released,   ///< given back to the server, or passed on
+    expired,    ///< its lease had ended before
+    gone,       ///< the server said that it was deleted, or has another owner
+    unknown,    ///< there was no answer, or a refusal: it is tried again in the background until the lease ends
+    left,       ///< Lock::leave(): it stands until its lease ends
+    abandoned,  ///< this process is a child of fork(), and the lock is its parent's
+  };
+  Outcome outcome;
+  std::chrono::nanoseconds held;  ///< 0 for `abandoned`
+};
+
+/// A lock was lost while somebody held it; told once for each, when it is found out.
+struct LockLost : AboutLock {
+  Loss why;
+};
+
+/// A lease was started anew, by Lock::extend() or in the background.
+struct LeaseRenewed : AboutLock {
+  std::chrono::milliseconds valid_for;
+  std::int64_t waiting;  ///< so many wait for it at the server
+};
+
+/// Some leases could not be renewed, and will be tried again as long as they last.
+struct RenewalFailed {
+  std::size_t leases;
+  std::string_view reason;
+};
+
+/// There is a connection.
+struct Connected {
+  std::string_view server;
+  bool again;  ///< there was one before
+};
+
+/// An attempt to connect failed.
+struct ConnectFailed {
+  std::string_view server;
+  std::string_view reason;
+};
+
+/// The connection broke.
+struct Disconnected {
+  std::string_view server;
+  std::string_view reason;
+};
+
+/// The server has answered a request that a caller waited for.
+struct RequestAnswered {
+  std::string_view server;
+  std::chrono::nanoseconds duration;
+};
+
+/// Is told what happens on a Connection, for metrics and logs: see ConnectionOptions::observer. Override what you need. Later versions
+/// may add events, and members at the end of these structs.
 ///
-/// Called by the thread in which it happens, which may be one of the Connection's own, by several at once, and never with a
-/// lock of this library held. What it does delays that thread: be quick. It must not throw.
+/// What one of your own threads does is told in that thread: wait_began, attempt_ended, hold_ended, request_answered, and lease_renewed by
+/// extend(). All else is told in threads made for that. With no lock of this library held, and by several threads at once. What it does
+/// in your threads delays them: be quick. It must not throw.
 class REDISMUTEX_EXPORT Observer {
  public:
   virtual ~Observer() = default;
 
-  /// A lock was taken, after waiting that long.
-  virtual void acquired(std::string_view /*key*/, std::chrono::nanoseconds /*waited*/) noexcept {}
-
-  /// Somebody else has the lock, and one of our callers begins to wait for it.
-  virtual void contended(std::string_view /*key*/) noexcept {}
-
-  /// A lease was started anew, by Lock::extend() or by Options::auto_renew.
-  virtual void renewed(std::string_view /*key*/, std::chrono::milliseconds /*valid_for*/) noexcept {}
-
-  /// A lock was lost while somebody held it; told once for each.
-  virtual void lost(std::string_view /*key*/, Loss /*why*/) noexcept {}
-
-  /// A lock was given back after it was held that long.
-  virtual void released(std::string_view /*key*/, std::chrono::nanoseconds /*held*/) noexcept {}
-
-  /// The connection was lost before, and is there again.
-  virtual void reconnected() noexcept {}
+  virtual void wait_began(const WaitBegan& /*event*/) noexcept {}
+  virtual void attempt_ended(const AttemptEnded& /*event*/) noexcept {}
+  virtual void hold_ended(const HoldEnded& /*event*/) noexcept {}
+  virtual void lock_lost(const LockLost& /*event*/) noexcept {}
+  virtual void lease_renewed(const LeaseRenewed& /*event*/) noexcept {}
+  virtual void renewal_failed(const RenewalFailed& /*event*/) noexcept {}
+  virtual void connected(const Connected& /*event*/) noexcept {}
+  virtual void connect_failed(const ConnectFailed& /*event*/) noexcept {}
+  virtual void disconnected(const Disconnected& /*event*/) noexcept {}
+  virtual void request_answered(const RequestAnswered& /*event*/) noexcept {}
 };
 
 }  // namespace REDISMUTEX_ABI

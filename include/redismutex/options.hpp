@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
@@ -34,8 +35,8 @@ struct Options {
   /// threads wait); who comes later gets a MutexLockError at once.
   int max_waiters = 10000;
 
-  /// Threads of this process that want the same key pass the lock on among themselves, without the network; as often in
-  /// a row as this while another process waits too. 0: each thread waits at the server by itself.
+  /// Threads of this process that want the same key pass the lock on among themselves, without the network; while another process
+  /// waits too as often in a row as this, and for 20 ms. 0: each thread waits at the server by itself.
   int local_handoffs = 16;
 
   /// Keep the lease alive for as long as the Lock lives: a thread of the Connection starts it anew every third of `expiry`, and
@@ -49,6 +50,14 @@ struct Options {
   /// Mint a fencing token with each acquisition, see Lock::fencing_token(). All who lock a key should agree on it. Costs no
   /// round trip, and the server a little more.
   bool fencing = false;
+
+  /// What stands beside the key on the server while the lock is held, for `inspect()` and the people who use it: some words, at most
+  /// 512 bytes. Empty: nothing. Nobody waits for it: it is written in the background 5 ms after the lock was taken, which costs a command
+  /// then, and is missing if that fails. It goes with the lock.
+  std::string label{};
+
+  /// What events of the Observer call locks of this mutex: a word of the developer's, one of few.
+  std::string name{};
 };
 
 }  // namespace REDISMUTEX_ABI

@@ -3,11 +3,13 @@
 #include <redismutex/config.hpp>
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <redismutex/connection.hpp>
 #include <redismutex/lock.hpp>
 #include <redismutex/options.hpp>
 #include <stop_token>
+#include <string>
 #include <string_view>
 
 namespace redismutex {
@@ -45,11 +47,14 @@ class REDISMUTEX_EXPORT RedisMutex {
                                                          std::stop_token stop = {}) const;
 
   /// What the mutex was given, and every duration that was left out: none of the optionals is empty.
-  const Options& options() const noexcept { return options_; }
+  const Options& options() const noexcept { return *options_; }
 
  private:
-  std::shared_ptr<engine::Sessions> sessions_;
-  Options options_;
+  REDISMUTEX_LOCAL std::optional<Lock> acquire(std::string_view key, std::optional<std::chrono::milliseconds> limit,
+                                               const std::stop_token& stop, std::string* taken) const;
+
+  std::shared_ptr<api::Runtimes> runtimes_;
+  std::shared_ptr<const Options> options_;
 };
 
 }  // namespace REDISMUTEX_ABI

@@ -24,8 +24,8 @@ constexpr auto limit = 60s;
 struct Counter final : Observer {
   std::atomic<long> renewals{0}, losses{0};
 
-  void renewed(std::string_view /*key*/, std::chrono::milliseconds /*valid_for*/) noexcept override { ++renewals; }
-  void lost(std::string_view /*key*/, Loss /*why*/) noexcept override { ++losses; }
+  void lease_renewed(const LeaseRenewed& /*event*/) noexcept override { ++renewals; }
+  void lock_lost(const LockLost& /*event*/) noexcept override { ++losses; }
 };
 
 TEST(Leases, AreRenewedByTheHundredAndNoneIsLost) {

@@ -1,17 +1,9 @@
 # Workers with a mistake built into the library: each is linked with one mutated source file, which the linker takes in place of the
 # library's own. Their names are those of the simulator's mutants, see tests/sim/mutant.hpp.
 include(EmbedLua)
+include(Mutants)
 set(sources "${PROJECT_SOURCE_DIR}/src")
 set(scripts "${sources}/protocol/lua")
-
-function(mutate input from to output)
-  add_custom_command(
-    OUTPUT "${output}"
-    COMMAND "${CMAKE_COMMAND}" "-DINPUT=${input}" "-DOUTPUT=${output}" "-DFROM=${from}" "-DTO=${to}" -P
-            "${CMAKE_CURRENT_SOURCE_DIR}/mutate.cmake"
-    DEPENDS "${input}" "${CMAKE_CURRENT_SOURCE_DIR}/mutate.cmake"
-    VERBATIM)
-endfunction()
 
 function(add_mutant_worker name source)
   set(target redismutex_faults_worker_${name})
@@ -33,7 +25,7 @@ endfunction()
 function(add_script_mutant name script from to)
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/${name}")
   set(copies)
-  foreach(each IN ITEMS acquire extend line refresh release)
+  foreach(each IN ITEMS acquire extend inspect line refresh release)
     if(each STREQUAL script)
       mutate("${scripts}/${each}.lua" "${from}" "${to}" "${folder}/${each}.lua")
     else()
@@ -51,7 +43,7 @@ function(add_script_mutant name script from to)
   add_mutant_worker(${name} "${folder}/scripts.cpp")
 endfunction()
 
-add_mutant(lease_from_reply engine/session.cpp "{.sent_at = answered.sent_at, .now = now()}" "{.sent_at = now(), .now = now()}")
+add_mutant(lease_from_reply engine/conversation.cpp "answer.sent_at = sent_at_" "answer.sent_at = now")
 add_script_mutant(release_without_comparing release "owner == ARGV[1]" "true")
 add_script_mutant(tokens_by_increment line "local token = time[1] .. string.sub('00000' .. time[2], -6)" "local token = '1'")
 add_script_mutant(tokens_by_clock line "floor and floor >= tonumber(token) and floor < LARGEST" "false")

@@ -96,17 +96,19 @@ TEST(BadServer, NoSuchHost) {
 // It accepts, and then says nothing.
 TEST(BadServer, BlackHole) {
   const FakeServer server([](const auto&) { return ""; });
-  const auto connection = impatient(server.url());
-  const RedisMutex mutex{connection, {.block_time = 300ms, .delay = 10ms, .expiry = 1s}};
-  const std::vector<std::function<void()>> operations{
-      [&] { connection.ping(); },
-      [&] { (void)mutex.acquire_lock("the key"); },
-      [&] { (void)mutex.try_acquire_lock("the key"); },
-      [&] { (void)mutex.try_acquire_lock_for("the key", 200ms); },
+  using Operation = std::function<void(const Connection&, const RedisMutex&)>;
+  const std::vector<Operation> operations{
+      [](const auto& connection, const auto& /*mutex*/) { connection.ping(); },
+      [](const auto& /*connection*/, const auto& mutex) { (void)mutex.acquire_lock("the key"); },
+      [](const auto& /*connection*/, const auto& mutex) { (void)mutex.try_acquire_lock("the key"); },
+      [](const auto& /*connection*/, const auto& mutex) { (void)mutex.try_acquire_lock_for("the key", 200ms); },
   };
   for (const auto& operation : operations) {
+    // Each its own: it would join an attempt that another has left.
+    const auto connection = impatient(server.url());
+    const RedisMutex mutex{connection, {.block_time = 300ms, .delay = 10ms, .expiry = 1s}};
     const Stopwatch watch;
-    EXPECT_THAT(thrown<ConnectionError>(operation).what(), HasSubstr(server.url()));
+    EXPECT_THAT(thrown<ConnectionError>([&] { operation(connection, mutex); }).what(), HasSubstr(server.url()));
     EXPECT_GE(watch.elapsed_ms(), 100);
     EXPECT_LT(watch.elapsed_ms(), 2000);
   }

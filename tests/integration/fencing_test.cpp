@@ -29,7 +29,7 @@ std::uint64_t token_of(const RedisMutex& mutex) { return mutex.acquire_lock("key
 /// Counts those who found somebody else inside, and are in line now.
 class Line : public Observer {
  public:
-  void contended(std::string_view) noexcept override { ++waiting_; }
+  void wait_began(const WaitBegan& /*event*/) noexcept override { ++waiting_; }
   int waiting() const noexcept { return waiting_; }
 
  private:

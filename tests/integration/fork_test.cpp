@@ -386,7 +386,7 @@ TEST_F(Fork, ChildHasATagOfItsOwn) {
 /// Has the process fork at the moment in which one of its threads begins to wait.
 class ForksAtContention final : public Observer {
  public:
-  void contended(std::string_view) noexcept override {
+  void wait_began(const WaitBegan& /*event*/) noexcept override {
     if (child_ < 0) child_ = ::fork();
   }
   pid_t child() const noexcept { return child_; }

@@ -2,15 +2,23 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <tuple>
 #include <vector>
 
+#include "contender.hpp"
+#include "events.hpp"
 #include "fake_server.hpp"
+#include "support/process.hpp"
 #include "thrown.hpp"
+#include "timeouts.hpp"
 #include "with_server.hpp"
 
 namespace redismutex::testing {
@@ -18,112 +26,415 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
-/// Keeps what it is told, as words.
-class Notes : public Observer {
- public:
-  void acquired(std::string_view key, std::chrono::nanoseconds waited) noexcept override {
-    note(waited < 50ms ? "acquired" : "acquired late", key);
-  }
-  void contended(std::string_view key) noexcept override { note("contended", key); }
-  void renewed(std::string_view key, std::chrono::milliseconds) noexcept override { note("renewed", key); }
-  void lost(std::string_view key, Loss why) noexcept override { note(why == Loss::gone ? "gone" : "expired", key); }
-  void released(std::string_view key, std::chrono::nanoseconds) noexcept override { note("released", key); }
-  void reconnected() noexcept override { note("reconnected", ""); }
+/// The same, as one of several that an Observer tells apart.
+Options named(Options options) {
+  options.name = "imports";
+  return options;
+}
 
-  void say(std::string_view message) { note(message, ""); }
+struct ObserverTest : WithServer {
+  const std::shared_ptr<Events> events = std::make_shared<Events>();
 
-  std::vector<std::string> all() const {
-    const std::lock_guard lock(mutex_);
-    return notes_;
+  RedisMutex observed_mutex(const Options& options) const {
+    return RedisMutex{observed(server.url(), events), named(options)};
   }
 
-  bool has(const std::string& wanted) const {
-    const auto notes = all();
-    return std::find(notes.begin(), notes.end(), wanted) != notes.end();
+  /// The same with short time limits, for what is to fail.
+  RedisMutex impatient_mutex(const Options& options) const {
+    ConnectionOptions connecting = with({.connect = 100ms, .command = 100ms}, parse_url(server.url()));
+    connecting.observer = events;
+    return RedisMutex{Connection{connecting}, named(options)};
+  }
+
+  bool becomes(const std::function<bool(const Events::All&)>& condition) const {
+    return eventually(limit, [&] { return condition(events->all()); });
+  }
+
+  /// The number of attempts is one more than before, and that one has ended so.
+  void expect_attempt(AttemptEnded::Outcome outcome) {
+    const auto all = events->all();
+    ASSERT_EQ(all.attempts.size(), ++attempts_);
+    EXPECT_EQ(all.attempts.back().detail.outcome, outcome);
+    EXPECT_EQ(all.attempts.back().mutex, "imports");
+    EXPECT_EQ(all.attempts.back().key, "key");
+    EXPECT_GT(all.attempts.back().detail.waited, 0ns);
+  }
+
+  /// There was one hold, and it has ended so.
+  void expect_hold(HoldEnded::Outcome outcome) const {
+    const auto all = events->all();
+    ASSERT_EQ(all.holds.size(), 1U);
+    EXPECT_EQ(all.holds[0].detail.outcome, outcome);
+    EXPECT_EQ(all.holds[0].mutex, "imports");
+    EXPECT_EQ(all.holds[0].key, "key");
+    EXPECT_GT(all.holds[0].detail.held, 0ns);
+  }
+
+  /// There was one loss, for this reason. It may be told after the hold has ended, by another thread.
+  void expect_loss(Loss why) const {
+    EXPECT_TRUE(becomes([](const auto& all) { return !all.losses.empty(); }));
+    const auto all = events->all();
+    ASSERT_EQ(all.losses.size(), 1U);
+    EXPECT_EQ(all.losses[0].detail, why);
+    EXPECT_EQ(all.losses[0].mutex, "imports");
+    EXPECT_EQ(all.losses[0].key, "key");
   }
 
  private:
-  void note(std::string_view what, std::string_view key) {
-    const std::lock_guard lock(mutex_);
-    notes_.push_back(std::string{what} + (key.empty() ? "" : " ") + std::string{key});
-  }
-
-  mutable std::mutex mutex_;
-  std::vector<std::string> notes_;
+  std::size_t attempts_ = 0;
 };
 
-struct ObserverTest : WithServer {
-  std::shared_ptr<Notes> notes = std::make_shared<Notes>();
+// ---- attempts -------------------------------------------------------------------------------------------------------
 
-  Connection observed(std::string_view url) const {
-    ConnectionOptions options = parse_url(url);
-    options.observer = notes;
-    return Connection{options};
-  }
-};
+using Attempt = AttemptEnded::Outcome;
 
-TEST_F(ObserverTest, HearsOfATurn) {
-  const RedisMutex mutex{observed(server.url()), patient};
-  auto lock = mutex.acquire_lock("key");
-  lock.extend();
-  lock.release();
-  EXPECT_THAT(notes->all(), ElementsAre(HasSubstr("acquired"), "renewed key", "released key"));
-}
-
-TEST_F(ObserverTest, HearsOfContention) {
-  server.command({"SET", "key", "other"});
-  const RedisMutex mutex{observed(server.url()), patient};
-  std::jthread waiting([&] { (void)mutex.acquire_lock("key"); });
-  EXPECT_TRUE(eventually(limit, [&] { return notes->has("contended key"); }));
-  server.command({"DEL", "key"});
-  waiting.join();
-  EXPECT_TRUE(notes->has("released key"));
-}
-
-TEST_F(ObserverTest, HearsOfARenewal) {
-  const RedisMutex mutex{observed(server.url()), {.blocking = false, .expiry = 300ms, .auto_renew = true}};
+TEST_F(ObserverTest, AnAttemptFindsTheLockFree) {
+  const RedisMutex mutex = observed_mutex(patient);
   const auto lock = mutex.acquire_lock("key");
-  EXPECT_TRUE(eventually(limit, [&] { return notes->has("renewed key"); }));
+  expect_attempt(Attempt::free);
+  EXPECT_THAT(events->all().waits, IsEmpty());
 }
+
+TEST_F(ObserverTest, AnAttemptIsHandedTheLock) {
+  const RedisMutex mutex = observed_mutex(sleepy);
+  auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  auto waiting = std::async(std::launch::async, [&] { return mutex.acquire_lock("key"); });
+  ASSERT_TRUE(eventually(limit, [&] { return in_line_and_listening(server, "key") == 1; }));
+  others.release();
+  const auto lock = waiting.get();
+  expect_attempt(Attempt::handed_over);
+  const auto waits = events->all().waits;
+  ASSERT_EQ(waits.size(), 1U);
+  EXPECT_EQ(waits[0].mutex, "imports");
+  EXPECT_EQ(waits[0].key, "key");
+}
+
+TEST_F(ObserverTest, AnAttemptIsPassedTheLock) {
+  const RedisMutex mutex = observed_mutex(patient);
+  auto first = mutex.acquire_lock("key");
+  expect_attempt(Attempt::free);
+  auto waiting = std::async(std::launch::async, [&] { return mutex.acquire_lock("key"); });
+  ASSERT_TRUE(becomes([](const auto& all) { return all.waits.size() == 1; }));
+  first.release();
+  const auto lock = waiting.get();
+  expect_attempt(Attempt::passed);
+}
+
+TEST_F(ObserverTest, AnAttemptFindsTheLockTaken) {
+  const auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  EXPECT_FALSE(observed_mutex(patient).try_acquire_lock("key"));
+  expect_attempt(Attempt::taken);
+  EXPECT_THROW((void)observed_mutex(non_blocking).acquire_lock("key"), MutexLockError);
+  expect_attempt(Attempt::taken);
+  EXPECT_THAT(events->all().waits, IsEmpty()) << "nobody waits";
+}
+
+TEST_F(ObserverTest, AnAttemptTakesTooLong) {
+  const auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  EXPECT_FALSE(observed_mutex(patient).try_acquire_lock_for("key", 50ms));
+  expect_attempt(Attempt::timed_out);
+  EXPECT_GE(events->all().attempts.back().detail.waited, 50ms);
+  EXPECT_THROW((void)observed_mutex({.block_time = 50ms}).acquire_lock("key"), BlockTimeExceedError);
+  expect_attempt(Attempt::timed_out);
+  EXPECT_EQ(events->all().waits.size(), 2U);
+}
+
+TEST_F(ObserverTest, AnAttemptIsCancelled) {
+  const auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  const RedisMutex mutex = observed_mutex(patient);
+  std::stop_source stop;
+  auto waiting = std::async(
+      std::launch::async, [&] { thrown<LockCancelled>([&] { return mutex.acquire_lock("key", stop.get_token()); }); });
+  ASSERT_TRUE(becomes([](const auto& all) { return all.waits.size() == 1; }));
+  stop.request_stop();
+  waiting.get();
+  expect_attempt(Attempt::cancelled);
+}
+
+TEST_F(ObserverTest, AnAttemptFindsTheQueueFull) {
+  auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  const Connection third{server.url()};
+  auto waiting = std::async(std::launch::async, [&] { return RedisMutex{third, patient}.acquire_lock("key").key(); });
+  ASSERT_TRUE(eventually(limit, [&] { return in_line(server, "key") == 1; }));
+  Options one = patient;
+  one.max_waiters = 1;
+  EXPECT_THROW((void)observed_mutex(one).acquire_lock("key"), MutexLockError);
+  expect_attempt(Attempt::queue_full);
+  others.release();
+  waiting.get();
+}
+
+TEST_F(ObserverTest, AnAttemptFails) {
+  server.command({"RPUSH", "key", "no lock"});
+  EXPECT_THROW((void)observed_mutex(patient).acquire_lock("key"), ServerError);
+  expect_attempt(Attempt::error);
+  server.command({"DEL", "key"});
+  const RedisMutex mutex = impatient_mutex({.blocking = false});
+  server.pause();
+  EXPECT_THROW((void)mutex.try_acquire_lock("key"), ConnectionError);
+  server.resume();
+  expect_attempt(Attempt::error);
+}
+
+// ---- the end of a lock ----------------------------------------------------------------------------------------------
+
+using Hold = HoldEnded::Outcome;
+
+TEST_F(ObserverTest, AHoldEndsWithARelease) {
+  const RedisMutex mutex = observed_mutex(patient);
+  auto lock = mutex.acquire_lock("key");
+  std::this_thread::sleep_for(10ms);
+  EXPECT_THAT(events->all().holds, IsEmpty());
+  lock.release();
+  expect_hold(Hold::released);
+  EXPECT_GE(events->all().holds[0].detail.held, 10ms);
+  EXPECT_THAT(events->all().losses, IsEmpty());
+}
+
+TEST_F(ObserverTest, AHoldEndsWithTheLock) {
+  { const auto lock = observed_mutex(patient).acquire_lock("key"); }
+  expect_hold(Hold::released);
+}
+
+// A lease that simply ends is told as that, whoever finds it out: the renewer, for whom somebody listens, or the release.
+TEST_F(ObserverTest, AHoldEndsWithItsLease) {
+  const RedisMutex mutex = observed_mutex({.blocking = false, .expiry = 100ms});
+  std::optional<Lock> lock;
+  ASSERT_TRUE(eventually(limit, [&] { return (lock = mutex.try_acquire_lock("key")).has_value(); }));
+  ASSERT_TRUE(eventually(limit, [&] { return !server.exists("key"); }));
+  EXPECT_THROW(lock->release(), MutexUnlockError);
+  expect_hold(Hold::expired);
+  expect_loss(Loss::expired);
+}
+
+TEST_F(ObserverTest, AHoldEndsWhenTheLockIsGone) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  auto lock = mutex.acquire_lock("key");
+  server.command({"DEL", "key"});
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+  expect_hold(Hold::gone);
+  expect_loss(Loss::gone);
+}
+
+TEST_F(ObserverTest, AHoldEndsWhenTheLockIsAnothers) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  {
+    const auto lock = mutex.acquire_lock("key");
+    server.command({"SET", "key", "other"});
+  }
+  expect_hold(Hold::gone);
+  expect_loss(Loss::gone);
+  server.command({"DEL", "key"});
+}
+
+TEST_F(ObserverTest, AHoldEndsWithoutAnAnswer) {
+  const RedisMutex mutex = impatient_mutex(non_blocking);
+  auto lock = mutex.acquire_lock("key");
+  server.pause();
+  EXPECT_THROW(lock.release(), ConnectionError);
+  expect_hold(Hold::unknown);
+  server.resume();
+  EXPECT_THAT(events->all().losses, IsEmpty());
+}
+
+TEST_F(ObserverTest, AHoldEndsByLeavingTheLock) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  auto lock = mutex.acquire_lock("key");
+  lock.leave();
+  expect_hold(Hold::left);
+  EXPECT_THAT(events->all().losses, IsEmpty());
+  server.command({"DEL", "key"});
+}
+
+// In a child of fork(): what its parent holds ends there without having been held.
+TEST_F(ObserverTest, AHoldIsAbandonedInAChild) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  std::optional<Lock> lock = mutex.acquire_lock("key");
+  ASSERT_TRUE(becomes([](const auto& all) { return all.connected.size() == 1; })) << "nobody is in the Observer";
+  const ChildProcess child{[&] {
+    lock.reset();
+    const auto holds = events->all().holds;
+    return holds.size() == 1 && holds[0].detail.outcome == Hold::abandoned && holds[0].detail.held == 0ns &&
+                   holds[0].mutex == "imports" && holds[0].key == "key"
+               ? 0
+               : 1;
+  }};
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_THAT(events->all().holds, IsEmpty());
+  lock->release();
+  expect_hold(Hold::released);
+}
+
+// ---- the balance ----------------------------------------------------------------------------------------------------
+
+// Whatever happens, each attempt ends once, and each lock that was acquired ends once: what is held at any moment is the difference.
+TEST_F(ObserverTest, EndsAreInBalance) {
+  constexpr int workers = 4, rounds = 600;
+  const RedisMutex mutex{observed(server.url(), events),
+                         named({.block_time = 200ms, .delay = 20ms, .expiry = 400ms, .max_waiters = 2})};
+  std::atomic<long> attempts = 0;
+  {
+    std::jthread faults{[&](const std::stop_token& stop) {
+      for (int i = 0; !stop.stop_requested(); ++i) {
+        std::this_thread::sleep_for(20ms);
+        if (i % 3 == 0) server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+        if (i % 3 == 1) server.command({"DEL", "one", "two"});
+        if (i % 15 == 2) server.command({"CLIENT", "PAUSE", "50"});
+      }
+    }};
+    std::vector<std::jthread> threads;
+    for (int worker = 0; worker < workers; ++worker) {
+      threads.emplace_back([&, worker] {
+        for (int i = 0; i < rounds; ++i) {
+          ++attempts;
+          try {
+            const auto lock = mutex.try_acquire_lock_for((i + worker) % 3 == 0 ? "two" : "one", (i % 4) * 10ms + 1ms);
+          } catch (const Error&) {  // told, too
+          }
+        }
+      });
+    }
+    threads.clear();
+  }
+  const auto all = events->all();
+  EXPECT_EQ(static_cast<long>(all.attempts.size()), attempts);
+  EXPECT_EQ(static_cast<long>(all.holds.size()), all.acquired());
+  EXPECT_GT(all.acquired(), rounds);
+  const long lost = all.count(Hold::gone) + all.count(Hold::expired);
+  EXPECT_TRUE(becomes([lost](const auto& later) { return static_cast<long>(later.losses.size()) >= lost; }));
+  EXPECT_GE(all.acquired(), static_cast<long>(events->all().losses.size()));
+  for (const auto& hold : all.holds) EXPECT_EQ(hold.mutex, "imports");
+}
+
+// ---- while a lock is held -------------------------------------------------------------------------------------------
 
 // By whichever way it becomes known, once.
-TEST_F(ObserverTest, HearsOfALossOnce) {
-  const RedisMutex mutex{observed(server.url()), non_blocking};
+TEST_F(ObserverTest, ALossIsToldOnce) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
   auto lock = mutex.acquire_lock("key");
   const auto token = lock.lost_token();
   server.command({"DEL", "key"});
   EXPECT_THROW(lock.extend(), MutexUnlockError);
   EXPECT_THROW(lock.release(), MutexUnlockError);
-  const auto all = notes->all();
-  EXPECT_EQ(std::count(all.begin(), all.end(), "gone key"), 1) << ::testing::PrintToString(all);
-  EXPECT_FALSE(notes->has("released key"));
+  expect_loss(Loss::gone);
+  expect_hold(Hold::gone);
 }
 
-TEST_F(ObserverTest, HearsOfAnExpiredLease) {
-  const RedisMutex mutex{observed(server.url()), {.blocking = false, .expiry = 100ms}};
+// Nobody has done anything with it: the Observer itself is one who listens.
+TEST_F(ObserverTest, ALossIsToldWhenTheLeaseEnds) {
+  const RedisMutex mutex = observed_mutex({.blocking = false, .expiry = 100ms});
   std::optional<Lock> lock;
   ASSERT_TRUE(eventually(limit, [&] { return (lock = mutex.try_acquire_lock("key")).has_value(); }));
-  const auto token = lock->lost_token();
-  EXPECT_TRUE(eventually(limit, [&] { return notes->has("expired key") || notes->has("gone key"); }));
+  expect_loss(Loss::expired);
 }
 
-TEST_F(ObserverTest, HearsOfAReconnection) {
-  const auto watched = observed(server.url());
+TEST_F(ObserverTest, ARenewalIsTold) {
+  const RedisMutex mutex = observed_mutex({.blocking = false, .expiry = 1s, .auto_renew = true});
+  const auto lock = mutex.acquire_lock("key");
+  ASSERT_TRUE(becomes([](const auto& all) { return !all.renewals.empty(); }));
+  const auto renewal = events->all().renewals[0];
+  EXPECT_EQ(renewal.mutex, "imports");
+  EXPECT_EQ(renewal.key, "key");
+  EXPECT_EQ(renewal.detail.waiting, 0);
+  EXPECT_GT(renewal.detail.valid_for, 0ms);
+  EXPECT_LT(renewal.detail.valid_for, 1s);
+}
+
+TEST_F(ObserverTest, ARenewalTellsHowManyWait) {
+  const RedisMutex mutex = observed_mutex({.blocking = false, .expiry = 600ms, .auto_renew = true});
+  auto lock = mutex.acquire_lock("key");
+  std::vector<std::future<std::string>> waiting;
+  std::vector<Connection> others;
+  for (int i = 0; i < 2; ++i) {
+    others.emplace_back(server.url());
+    waiting.push_back(std::async(std::launch::async, [other = others.back()] {
+      return RedisMutex{other, patient}.acquire_lock("key").key();
+    }));
+  }
+  EXPECT_TRUE(
+      becomes([](const auto& all) { return !all.renewals.empty() && all.renewals.back().detail.waiting == 2; }));
+  lock.release();
+  for (auto& one : waiting) one.get();
+}
+
+TEST_F(ObserverTest, AnExtensionIsToldInTheCallersThread) {
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  auto lock = mutex.acquire_lock("key");
+  EXPECT_THAT(events->all().renewals, IsEmpty());
+  lock.extend(20s);
+  const auto renewals = events->all().renewals;
+  ASSERT_EQ(renewals.size(), 1U);
+  EXPECT_EQ(renewals[0].mutex, "imports");
+  EXPECT_EQ(renewals[0].key, "key");
+  EXPECT_EQ(renewals[0].detail.waiting, 0);
+  EXPECT_LE(renewals[0].detail.valid_for, 20s);
+  EXPECT_GT(renewals[0].detail.valid_for, 20s - limit);
+}
+
+TEST_F(ObserverTest, AFailedRenewalIsTold) {
+  const RedisMutex mutex = impatient_mutex({.blocking = false, .expiry = 2s, .auto_renew = true});
+  const auto one = mutex.acquire_lock("one"), two = mutex.acquire_lock("two");
+  ASSERT_TRUE(becomes([](const auto& all) { return all.renewals.size() >= 2; }));
+  server.pause();
+  EXPECT_TRUE(becomes([](const auto& all) {
+    long leases = 0;
+    for (const auto& failure : all.failures) leases += static_cast<long>(failure.leases);
+    return leases >= 2;
+  }));
+  server.resume();
+  const auto failures = events->all().failures;
+  ASSERT_FALSE(failures.empty());
+  for (const auto& failure : failures) EXPECT_THAT(failure.reason, Not(IsEmpty()));
+}
+
+// ---- connections ----------------------------------------------------------------------------------------------------
+
+TEST_F(ObserverTest, ConnectionsAreTold) {
+  const auto watched = observed(server.url(), events);
   watched.ping();
-  EXPECT_FALSE(notes->has("reconnected"));
+  ASSERT_TRUE(becomes([](const auto& all) { return all.connected.size() == 1; }));
+  EXPECT_FALSE(events->all().connected[0].again);
+  EXPECT_THAT(events->all().connected[0].server, HasSubstr(server.socket_path()));
+  EXPECT_THAT(events->all().disconnected, IsEmpty());
   server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
   watched.ping();
-  EXPECT_TRUE(notes->has("reconnected"));
+  ASSERT_TRUE(becomes([](const auto& all) { return all.connected.size() == 2 && all.disconnected.size() == 1; }));
+  EXPECT_TRUE(events->all().connected[1].again);
+  EXPECT_THAT(events->all().disconnected[0].server, HasSubstr(server.socket_path()));
+  EXPECT_THAT(events->all().disconnected[0].reason, Not(IsEmpty()));
+  EXPECT_THAT(events->all().connect_failed, IsEmpty());
+}
+
+TEST_F(ObserverTest, FailedConnectionsAreTold) {
+  const RedisMutex mutex = impatient_mutex(non_blocking);
+  server.kill();
+  const auto error = thrown<ConnectionError>([&] { return mutex.try_acquire_lock("key"); });
+  ASSERT_TRUE(becomes([](const auto& all) { return !all.connect_failed.empty(); }));
+  const auto failed = events->all().connect_failed[0];
+  EXPECT_THAT(failed.server, HasSubstr(server.socket_path()));
+  EXPECT_THAT(error.what(), HasSubstr(failed.reason));
+  EXPECT_THAT(events->all().connected, IsEmpty());
+  server.start();
+}
+
+TEST_F(ObserverTest, AnsweredRequestsAreTold) {
+  const auto watched = observed(server.url(), events);
+  for (int i = 0; i < 3; ++i) watched.ping();
+  const auto all = events->all();
+  EXPECT_EQ(all.answered.size(), 3U);
+  for (const auto& answer : all.answered) EXPECT_THAT(answer.server, HasSubstr(server.socket_path()));
 }
 
 // ---- the log --------------------------------------------------------------------------------------------------------
 
-struct LogTest : ObserverTest {
+struct LogTest : WithServer {
+  const std::shared_ptr<Sentences> notes = std::make_shared<Sentences>();
+
   Connection logged(std::string_view url) const {
     ConnectionOptions options = parse_url(url);
     options.log = [notes = notes](std::string_view message) { notes->say(message); };

@@ -44,9 +44,9 @@ TEST(Slot, OfWhatStandsBesideAKeyIsTheKeys) {
     std::vector<std::string> command{"EVAL", others, "0"};
     for (std::size_t i = start; i < start + at_a_time; ++i) {
       const protocol::Key key{keys[i]};
-      command.insert(command.end(), {key.text(), key.line(), key.floor()});
-      EXPECT_TRUE(names.insert(key.line()).second) << key.line();
-      EXPECT_TRUE(names.insert(key.floor()).second) << key.floor();
+      command.insert(command.end(), {std::string{key.text()}, std::string{key.line()}, std::string{key.floor()}});
+      EXPECT_TRUE(names.emplace(key.line()).second) << key.line();
+      EXPECT_TRUE(names.emplace(key.floor()).second) << key.floor();
     }
     const Reply reply = server.command(command);
     ASSERT_EQ(reply.kind, Reply::Kind::array) << reply.text;

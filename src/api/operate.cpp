@@ -1,0 +1,326 @@
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <redismutex/operate.hpp>
+#include <redismutex/printable.hpp>
+#include <stdexcept>
+#include <system_error>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+
+#include "api/connection_access.hpp"
+#include "api/report.hpp"
+#include "api/request.hpp"
+#include "api/runtime.hpp"
+#include "protocol/clients.hpp"
+#include "protocol/inspect.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+#include "protocol/release.hpp"
+#include "protocol/scan.hpp"
+
+namespace redismutex {
+namespace {
+
+using api::Runtime;
+using api::report::Action;
+using protocol::Key;
+using protocol::Refusal;
+using Duration = std::chrono::steady_clock::duration;
+
+constexpr std::size_t most_in_a_step = 1'000;
+constexpr std::chrono::seconds longest_rest{1};
+
+// ---- machines, and what becomes of their failures -------------------------------------------------------------------
+
+template <class Outcome>
+void raise_refusal(const Runtime& runtime, const Outcome& outcome, const Action& action) {
+  if (const auto* refused = std::get_if<Refusal>(&outcome)) {
+    api::report::raise(runtime.server_name(), action, *refused);
+  }
+}
+
+// ---- bounds ---------------------------------------------------------------------------------------------------------
+
+void check_at_most(std::string_view field, std::size_t value, std::size_t most) {
+  if (value <= most) return;
+  throw std::invalid_argument{std::string{field} + " is " + std::to_string(value) + ", at most " +
+                              std::to_string(most) + " are allowed"};
+}
+
+void check(const InspectOptions& options) {
+  check_at_most("InspectOptions::waiters", options.waiters, protocol::Inspect::most_waiters);
+}
+
+void check(const ScanOptions& options) {
+  check(options.inspect);
+  check_at_most("ScanOptions::count", options.count, most_in_a_step);
+  if (options.count == 0) throw std::invalid_argument{"ScanOptions::count is 0, at least 1 is needed"};
+  if (options.duty > 0 && options.duty <= 1) return;
+  throw std::invalid_argument{"ScanOptions::duty is " + std::to_string(options.duty) +
+                              ", it must be more than 0 and at most 1"};
+}
+
+/// Throws std::invalid_argument for what is no owner's id.
+protocol::OwnerId owner_id(std::string_view id) {
+  if (const auto parts = protocol::read_owner_id(id)) return protocol::OwnerId{*parts};
+  constexpr std::size_t longest = 80;
+  throw std::invalid_argument{"the id '" + printable(id, longest) +
+                              "' is no owner's: those are UUIDs of version 4, in small letters"};
+}
+
+// ---- looking --------------------------------------------------------------------------------------------------------
+
+bool is_missing_right(const Refusal& refusal) { return refusal.code == "NOPERM"; }
+
+void note_missing(std::span<Inspection> all, std::string_view right) {
+  for (Inspection& each : all) each.missing_rights.emplace_back(right);
+}
+
+/// Of those who hold, and those who wait.
+std::vector<std::string_view> tags_of(std::span<const Inspection> all) {
+  std::vector<std::string_view> tags;
+  for (const Inspection& each : all) {
+    if (!each.tag.empty()) tags.push_back(each.tag);
+    for (const Waiter& waiter : each.waiters) {
+      if (!waiter.tag.empty()) tags.push_back(waiter.tag);
+    }
+  }
+  std::sort(tags.begin(), tags.end());
+  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
+  return tags;
+}
+
+/// The server's connections, as far as it tells of them.
+struct Found {
+  std::vector<protocol::Connected> connected;
+  bool all = false;
+};
+
+Found look_for(Runtime& runtime, std::span<Inspection> seen, bool deep, const Action& action) {
+  const std::vector<std::string_view> tags = tags_of(seen);
+  if (tags.empty()) return {};
+  const std::int64_t newest = runtime.session().server().client_id();
+  std::vector<std::int64_t> ids;
+  for (const std::string_view tag : tags) {
+    const auto of_tag = protocol::client_ids_of(tag, newest);
+    ids.insert(ids.end(), of_tag.begin(), of_tag.end());
+  }
+  Found found;
+  protocol::Clients by_id{std::move(ids)};
+  api::drive(runtime, by_id, action);
+  if (const auto* refused = std::get_if<Refusal>(&by_id.outcome()); refused != nullptr && is_missing_right(*refused)) {
+    note_missing(seen, by_id.right());
+    return {};
+  }
+  // Redis 6.0 can not be asked for some.
+  if (const auto* some = std::get_if<std::vector<protocol::Connected>>(&by_id.outcome())) found.connected = *some;
+  const auto is_found = [&](std::string_view tag) {
+    return protocol::client_with_tag(found.connected, tag).has_value();
+  };
+  if (!deep || std::all_of(tags.begin(), tags.end(), is_found)) return found;
+  protocol::Clients every{protocol::Clients::All{}};
+  api::drive(runtime, every, action);
+  if (const auto* refused = std::get_if<Refusal>(&every.outcome()); refused != nullptr && is_missing_right(*refused)) {
+    note_missing(seen, every.right());
+  }
+  if (const auto* all = std::get_if<std::vector<protocol::Connected>>(&every.outcome())) {
+    found = {.connected = *all, .all = true};
+  }
+  return found;
+}
+
+/// Who they are that hold and wait.
+void find_clients(Runtime& runtime, std::span<Inspection> seen, const InspectOptions& options, const Action& action) {
+  if (!options.clients) return;
+  const Found found = look_for(runtime, seen, options.deep, action);
+  for (Inspection& each : seen) {
+    each.client = protocol::client_with_tag(found.connected, each.tag);
+    if (each.client || (found.all && !each.tag.empty())) each.connected = each.client.has_value();
+    for (Waiter& waiter : each.waiters) waiter.client = protocol::client_with_tag(found.connected, waiter.tag);
+  }
+}
+
+std::vector<Inspection> look(Runtime& runtime, std::vector<Key> keys, const InspectOptions& options,
+                             protocol::Inspect::Which which, const Action& action) {
+  if (keys.empty()) return {};
+  protocol::Inspect machine{std::move(keys), {.waiters = options.waiters, .offset = options.offset, .which = which}};
+  api::drive(runtime, machine, action);
+  raise_refusal(runtime, machine.outcome(), action);
+  auto seen = std::get<std::vector<Inspection>>(std::move(machine.outcome()));
+  find_clients(runtime, seen, options, action);
+  return seen;
+}
+
+Inspection look_at_one(Runtime& runtime, const Key& key, const InspectOptions& options, const Action& action) {
+  return std::move(look(runtime, {key}, options, protocol::Inspect::Which::each_key, action).front());
+}
+
+// ---- searching ------------------------------------------------------------------------------------------------------
+
+/// One scan(): where it is, and what it has told of.
+class Search {
+ public:
+  Search(Runtime& runtime, const ScanOptions& options) : runtime_{runtime}, options_{options} {}
+
+  ScanProgress run(const std::function<bool(const Inspection&)>& found) {
+    measure();
+    do {
+      const auto began = std::chrono::steady_clock::now();
+      const std::vector<Inspection> seen = step();
+      const Duration busy = std::chrono::steady_clock::now() - began - trips_ * round_trip_;
+      for (const Inspection& each : seen) {
+        if (!is_new_lock(each)) continue;
+        ++progress_.found;
+        if (!found(each)) return progress_;
+      }
+      progress_.complete = cursor_ == "0";
+      if (options_.progress) options_.progress(progress_);
+      if (progress_.complete || !rest(busy)) return progress_;
+    } while (!options_.stop.stop_requested());
+    return progress_;
+  }
+
+ private:
+  /// Names beside keys are looked for, in place of keys.
+  bool by_names() const noexcept { return options_.pattern.empty() && !options_.all; }
+
+  /// How many keys there are, and how long a request takes that costs the server nothing.
+  void measure() {
+    protocol::CountKeys first;  // this one may have to connect
+    api::drive(runtime_, first, action_);
+    progress_.total = first.count();
+    protocol::CountKeys second;
+    const auto began = std::chrono::steady_clock::now();
+    api::drive(runtime_, second, action_);
+    round_trip_ = std::chrono::steady_clock::now() - began;
+  }
+
+  std::string_view pattern() const noexcept {
+    if (by_names()) return "redismutex:[:{a]*";  // lines and labels; a floor is of a lock that nobody has
+    return options_.pattern.empty() ? std::string_view{"*"} : std::string_view{options_.pattern};
+  }
+
+  std::vector<Inspection> step() {
+    protocol::Scan scan{cursor_, pattern(), options_.count,
+                        by_names() ? protocol::Scan::Types::all : protocol::Scan::Types::strings};
+    api::drive(runtime_, scan, action_);
+    raise_refusal(runtime_, scan.outcome(), action_);
+    auto& page = std::get<protocol::Scan::Page>(scan.outcome());
+    cursor_ = std::move(page.cursor);
+    progress_.scanned += options_.count;
+    if (progress_.total) progress_.scanned = std::min(progress_.scanned, *progress_.total);
+    std::vector<Key> keys = keys_of(page.keys);
+    trips_ = 1 + static_cast<int>((keys.size() + protocol::Inspect::most_locks - 1) / protocol::Inspect::most_locks);
+    return look(runtime_, std::move(keys), options_.inspect,
+                by_names() ? protocol::Inspect::Which::each_key : protocol::Inspect::Which::only_locks, action_);
+  }
+
+  /// The keys that may be locks and were not told of.
+  std::vector<Key> keys_of(const std::vector<std::string>& names) const {
+    std::vector<Key> keys;
+    for (const std::string& name : names) {
+      auto key = by_names() ? protocol::key_beside(name) : possible_key(name);
+      if (key && !told_.contains(std::string{key->text()})) keys.push_back(std::move(*key));
+    }
+    return keys;
+  }
+
+  static std::optional<Key> possible_key(const std::string& text) {
+    if (text.empty() || text.size() > Key::max_size || text.starts_with(Key::prefix)) return std::nullopt;
+    return Key{text};
+  }
+
+  bool is_new_lock(const Inspection& seen) {
+    const bool has_id = by_names() || protocol::read_owner_id(seen.value);
+    const bool is_taken = seen.state == Inspection::State::held || (seen.state == Inspection::State::foreign && has_id);
+    return (is_taken || seen.waiting > 0) && told_.insert(seen.key).second;
+  }
+
+  /// After so much work of the server. False: the scan was stopped.
+  bool rest(Duration busy) const {
+    const double share = 1 / options_.duty - 1;
+    const auto pause = std::chrono::duration<double>{std::max(busy, Duration::zero())} * share;
+    std::mutex mutex;
+    std::unique_lock lock{mutex};
+    std::condition_variable_any never;
+    never.wait_for(lock, options_.stop, std::min<std::chrono::duration<double>>(pause, longest_rest),
+                   [] { return false; });
+    return !options_.stop.stop_requested();
+  }
+
+  Runtime& runtime_;
+  const ScanOptions& options_;
+  const Action action_{"scan for locks"};
+  std::string cursor_{"0"};
+  Duration round_trip_{0};
+  int trips_ = 0;  // of the present step
+  std::unordered_set<std::string> told_;
+  ScanProgress progress_;
+};
+
+// ---- breaking -------------------------------------------------------------------------------------------------------
+
+/// Whether the lock, or the place with these details, was there and was given up.
+bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std::string_view details,
+             const Action& action) {
+  // Whatever was asked once is taken for done: that nobody knows when the lease ends must not count against that.
+  protocol::Release machine{
+      key, id, {.valid_until = protocol::Instant::max(), .details = details, .dead = protocol::Release::Dead::clear}};
+  try {
+    api::drive(runtime, machine, action);
+  } catch (const ConnectionError& error) {
+    if (!machine.in_doubt()) throw;
+    throw OutcomeUnknownError{std::string{error.what()} + "; whether it was done is unknown: inspect the lock"};
+  }
+  raise_refusal(runtime, machine.outcome(), action);
+  return std::holds_alternative<protocol::Release::Released>(machine.outcome());
+}
+
+}  // namespace
+
+Inspection REDISMUTEX_ABI::inspect(const Connection& connection, std::string_view key, const InspectOptions& options) {
+  const Key checked{key};
+  check(options);
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  return look_at_one(*runtime, checked, options, Action{"inspect", checked});
+}
+
+std::vector<Inspection> REDISMUTEX_ABI::inspect(const Connection& connection, std::span<const std::string> keys,
+                                                const InspectOptions& options) {
+  std::vector<Key> checked;
+  checked.reserve(keys.size());
+  for (const std::string& key : keys) checked.emplace_back(key);
+  check(options);
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  return look(*runtime, std::move(checked), options, protocol::Inspect::Which::each_key, Action{"inspect locks"});
+}
+
+ScanProgress REDISMUTEX_ABI::scan(const Connection& connection, const ScanOptions& options,
+                                  const std::function<bool(const Inspection&)>& found) {
+  check(options);
+  if (!found) throw std::invalid_argument{"scan: there is no function to call for each lock"};
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  return Search{*runtime, options}.run(found);
+}
+
+Broken REDISMUTEX_ABI::break_lock(const Connection& connection, std::string_view key, std::string_view id) {
+  const Key checked{key};
+  const protocol::OwnerId owner = owner_id(id);
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  const Action action{"break", checked};
+  if (give_up(*runtime, checked, owner, {}, action)) return Broken::broken;
+  const Inspection seen = look_at_one(*runtime, checked, {.waiters = 0, .clients = false}, action);
+  return seen.state == Inspection::State::free ? Broken::free : Broken::changed_hands;
+}
+
+bool REDISMUTEX_ABI::break_waiter(const Connection& connection, std::string_view key, const Waiter& waiter) {
+  const Key checked{key};
+  const protocol::OwnerId id = owner_id(waiter.id);
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  return give_up(*runtime, checked, id, waiter.details, Action{"break a place in line for", checked});
+}
+
+}  // namespace redismutex

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <system_error>
+#include <variant>
+
+#include "api/report.hpp"
+#include "api/runtime.hpp"
+#include "protocol/exchange.hpp"
+
+namespace redismutex::api {
+
+/// Drives a machine of the protocol layer for a caller that waits. Throws ConnectionError and ResourceError for what keeps it from its
+/// end.
+template <class Machine>
+void drive(Runtime& runtime, Machine& machine, const report::Action& action) {
+  try {
+    if (const auto failure = runtime.run(machine)) report::raise(runtime.server_name(), action, *failure);
+  } catch (const std::system_error& error) {
+    report::raise(runtime.server_name(), action, {net::Failure::Kind::exhausted, error.code().message()});
+  }
+}
+
+/// The same, and throws ServerError where it ends with a refusal.
+template <class Machine>
+void request(Runtime& runtime, Machine& machine, const report::Action& action) {
+  drive(runtime, machine, action);
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    report::raise(runtime.server_name(), action, *refused);
+  }
+}
+
+}  // namespace redismutex::api

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <redismutex/connection_options.hpp>
+#include <stop_token>
+#include <string>
+
+#include "engine/session.hpp"
+#include "net/fork.hpp"
+#include "net/reactor_on_demand.hpp"
+#include "protocol/machine.hpp"
+#include "route/callbacks.hpp"
+#include "route/peer.hpp"
+#include "route/procedure.hpp"
+#include "route/server.hpp"
+#include "route/sleeper.hpp"
+#include "route/workroom.hpp"
+
+namespace redismutex::api {
+
+/// A Connection in one process: the engine's Session with a server, threads and callbacks of its own. Thread-safe.
+class Runtime {
+ public:
+  explicit Runtime(ConnectionOptions options);
+
+  /// Gives back what was to be given back in the background, within the time for one operation.
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  engine::Session& session() noexcept { return session_; }
+  engine::Callbacks& callbacks() noexcept { return *callbacks_; }
+  const std::string& server_name() const noexcept { return server_.name(); }
+
+  /// None if nobody wants to be told.
+  Observer* observer() const noexcept { return callbacks_->observer(); }
+
+  /// See route::Peer.
+  void drive(route::Procedure& procedure, route::Sleeper& sleeper, const std::stop_token& stop = {}) {
+    peer_.drive(procedure, sleeper, stop);
+  }
+
+  /// The same for a machine of the protocol layer, within the time for one operation: why it gave up, if it did.
+  std::optional<route::Failure> run(protocol::Machine& machine);
+
+  /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
+  void survey() noexcept;
+
+  /// Whether it is a parent's, and this process only a child of fork(): then it is not to be touched.
+  bool inherited() const noexcept { return generation_ != net::fork_generation(); }
+
+  /// Whether the caller is one of the threads that it may wait for when it ends.
+  bool runs_this_thread() const noexcept { return reactor_.runs_this_thread(); }
+
+ private:
+  route::Peer::Handlers handlers();
+  void take_push(net::ReplyView push);
+  void note_linked(const net::Link& link, bool again);
+  void note_broken(const net::Link& link) noexcept;
+  void note_failed(const route::Failure& why) noexcept;
+
+  const std::uint64_t generation_ = net::fork_generation();
+  const std::shared_ptr<engine::Callbacks> callbacks_;
+  const std::string client_name_;
+  net::ReactorOnDemand reactor_;
+  route::Server server_;
+  route::Workroom workroom_;  // uses the peer until it has finished
+  engine::Session session_;   // is told of pushes by the links
+  route::Peer peer_;
+  std::atomic<bool> surveyed_{false};
+};
+
+}  // namespace redismutex::api

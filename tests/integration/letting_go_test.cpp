@@ -1,0 +1,393 @@
+// How a Lock ends: left to its lease, given back to a server that is away or refuses, or let go of by what is told of its loss.
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "contender.hpp"
+#include "events.hpp"
+#include "stopwatch.hpp"
+#include "support/process.hpp"
+#include "support/proxy.hpp"
+#include "thrown.hpp"
+#include "timeouts.hpp"
+#include "user_rights.hpp"
+#include "with_server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr Timeouts short_timeouts{.connect = 200ms, .command = 200ms};
+
+using OnLoss = std::stop_callback<std::function<void()>>;
+
+struct LettingGo : WithServer {
+  const std::shared_ptr<Sentences> log = std::make_shared<Sentences>();
+
+  Connection logged(std::string_view url, Timeouts timeouts = {.connect = limit, .command = limit}) const {
+    ConnectionOptions options = with(timeouts, parse_url(url));
+    options.log = [log = log](std::string_view sentence) { log->say(sentence); };
+    return Connection{options};
+  }
+
+  bool is_freed(const std::string& key) {
+    return eventually(limit, [&] { return !server.exists(key); });
+  }
+};
+
+// ---- leaving --------------------------------------------------------------------------------------------------------
+
+// The key stays, with what is left of its lease, when the Lock, its mutex and its Connection are gone.
+TEST_F(LettingGo, ALockThatIsLeftStands) {
+  std::string value;
+  {
+    auto lock = RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 30s}}.acquire_lock("key");
+    value = lock.value();
+    lock.leave();
+    EXPECT_EQ(lock.key(), "");
+    EXPECT_EQ(lock.value(), "");
+    EXPECT_FALSE(lock.owns_lock());
+    EXPECT_EQ(lock.lease_ends_in(), 0ms);
+    EXPECT_THROW(lock.release(), MutexUnlockError);
+    lock.leave();  // once more: nothing
+  }
+  ASSERT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
+  EXPECT_EQ(server.get("key"), value);
+  EXPECT_GT(server.pttl("key"), 30'000 - limit.count());
+  EXPECT_LE(server.pttl("key"), 30'000);
+  EXPECT_FALSE((RedisMutex{connection, non_blocking}.try_acquire_lock("key")));
+  server.command({"DEL", "key"});
+}
+
+TEST_F(LettingGo, ALockThatIsLeftOutlivesItsProcess) {
+  const ChildProcess child{[&] {
+    RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 30s, .auto_renew = true}}
+        .acquire_lock("key")
+        .leave();
+    return 0;
+  }};
+  ASSERT_EQ(child.wait(limit), exited(0));
+  EXPECT_GT(server.pttl("key"), 30'000 - limit.count());
+  server.command({"DEL", "key"});
+}
+
+// One that was renewed is not renewed any more, though its Connection lives on.
+TEST_F(LettingGo, ALockThatIsLeftIsNotRenewed) {
+  const auto events = std::make_shared<Events>();
+  const RedisMutex mutex{observed(server.url(), events), {.blocking = false, .expiry = 600ms, .auto_renew = true}};
+  auto lock = mutex.acquire_lock("key");
+  ASSERT_TRUE(eventually(limit, [&] { return events->all().renewals.size() >= 2; }));
+  const auto lost = lock.lost_token();
+  lock.leave();
+  EXPECT_TRUE(is_freed("key"));
+  EXPECT_FALSE(lost.stop_requested()) << "that is no loss";
+  EXPECT_THAT(events->all().losses, IsEmpty());
+}
+
+// Both a thread of the same process and another client get in when the lease ends, and not before.
+TEST_F(LettingGo, TheNextGetsInAtTheEndOfTheLease) {
+  constexpr auto expiry = 600ms;
+  const Connection other{server.url()};
+  for (const Connection& next : {connection, other}) {
+    auto lock = RedisMutex{connection, {.blocking = false, .expiry = expiry}}.acquire_lock("key");
+    const std::string value = lock.value();
+    auto waiting = std::async(std::launch::async, [&] { return RedisMutex{next, sleepy}.acquire_lock("key"); });
+    EXPECT_EQ(waiting.wait_for(100ms), std::future_status::timeout);
+    lock.leave();
+    while (waiting.wait_for(1ms) == std::future_status::timeout && server.get("key") == value) continue;
+    EXPECT_NE(server.get("key"), value) << "it is not inside before the key is free";
+    const Stopwatch watch;
+    const Lock got = waiting.get();
+    EXPECT_NE(got.value(), value);
+    EXPECT_LT(watch.elapsed_ms(), limit.count() - 2000) << "it does not wait for its own delay";
+  }
+}
+
+// ---- the end of the lease -------------------------------------------------------------------------------------------
+
+TEST_F(LettingGo, TheEndOfTheLeaseIsNotAskedFor) {
+  auto lock = RedisMutex{connection, {.blocking = false, .expiry = 30s}}.acquire_lock("key");
+  const auto commands = [&] {
+    long long all = 0;
+    for (const auto& [name, calls] : server.command_calls()) all += name == "info" ? 0 : calls;
+    return all;
+  };
+  const auto before = commands();
+  auto left = lock.lease_ends_in();
+  EXPECT_LE(left, 30s);
+  EXPECT_GT(left, 30s - limit);
+  for (int i = 0; i < 1000; ++i) {
+    const auto now = lock.lease_ends_in();
+    ASSERT_LE(now, left);
+    left = now;
+  }
+  EXPECT_EQ(commands(), before);
+  lock.extend(60s);
+  EXPECT_GT(lock.lease_ends_in(), 60s - limit);
+  server.command({"DEL", "key"});
+  EXPECT_THROW(lock.extend(), MutexUnlockError);
+  EXPECT_EQ(lock.lease_ends_in(), 0ms);
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+  EXPECT_EQ(lock.lease_ends_in(), 0ms);
+}
+
+TEST_F(LettingGo, ALostLockHasNoLease) {
+  const auto lock = RedisMutex{connection, non_blocking}.acquire_lock("key");
+  const auto lost = lock.lost_token();
+  server.command({"DEL", "key"});
+  ASSERT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_EQ(lock.lease_ends_in(), 0ms);
+}
+
+// ---- a release that fails -------------------------------------------------------------------------------------------
+
+// The network is away: release() says so, and so does the log; the key is gone as soon as the network is there again, long before
+// the lease ends.
+TEST_F(LettingGo, AReleaseThatFindsNoServerIsRepeated) {
+  Proxy proxy(server);
+  const Connection cut = logged(proxy.url(), short_timeouts);
+  for (const bool by_destructor : {false, true}) {
+    log->forget();
+    std::optional<Lock> lock = RedisMutex{cut, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
+    proxy.refuse();
+    proxy.cut_all(Ending::rst);
+    if (by_destructor) {
+      lock.reset();
+    } else {
+      EXPECT_THROW(lock->release(), ConnectionError);
+      EXPECT_EQ(lock->key(), "");
+    }
+    EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("key"), HasSubstr("tried again in the background"))));
+    EXPECT_TRUE(server.exists("key"));
+    proxy.pass();
+    EXPECT_TRUE(is_freed("key"));
+  }
+}
+
+TEST_F(LettingGo, AReleaseThatIsNotAnsweredIsRepeated) {
+  Proxy proxy(server);
+  const Connection silent = logged(proxy.url(), short_timeouts);
+  for (const bool by_destructor : {false, true}) {
+    std::optional<Lock> lock = RedisMutex{silent, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
+    proxy.swallow(Direction::requests);
+    if (by_destructor) {
+      lock.reset();
+    } else {
+      EXPECT_THROW(lock->release(), OutcomeUnknownError);
+    }
+    EXPECT_TRUE(server.exists("key"));
+    proxy.pass();
+    EXPECT_TRUE(is_freed("key"));
+  }
+}
+
+// A server that refuses all writes for a while.
+TEST_F(LettingGo, AReleaseThatIsRefusedIsRepeated) {
+  const Connection refused = logged(server.url());
+  for (const bool by_destructor : {false, true}) {
+    log->forget();
+    std::optional<Lock> lock = RedisMutex{refused, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
+    server.command({"CONFIG", "SET", "min-replicas-to-write", "1"});
+    if (by_destructor) {
+      lock.reset();
+    } else {
+      const auto error = thrown<ServerError>([&] {
+        lock->release();
+        return 0;
+      });
+      EXPECT_EQ(error.reason(), ServerError::Reason::no_replicas);
+    }
+    EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("NOREPLICAS"), HasSubstr("tried again in the background"))));
+    EXPECT_TRUE(server.exists("key"));
+    server.command({"CONFIG", "SET", "min-replicas-to-write", "0"});
+    EXPECT_TRUE(is_freed("key"));
+  }
+}
+
+// The user has lost the rights that a release needs, and is given them again.
+TEST_F(LettingGo, AReleaseWithoutTheRightIsRepeated) {
+  add_user(server, "worker", "~* &* +@all");
+  const Connection restricted = logged("unix://worker:secret@" + server.socket_path());
+  const auto set_rights = [&](const std::string& sign) {
+    std::vector<std::string> command{"ACL", "SETUSER", "worker", sign + "evalsha", sign + "eval", sign + "del"};
+    if (const auto deletion = deletion_of(server)) command.push_back(sign + *deletion);
+    ASSERT_FALSE(server.command(command).is_error());
+  };
+  for (const bool by_destructor : {false, true}) {
+    log->forget();
+    std::optional<Lock> lock = RedisMutex{restricted, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
+    set_rights("-");
+    if (by_destructor) {
+      lock.reset();
+    } else {
+      const auto error = thrown<ServerError>([&] {
+        lock->release();
+        return 0;
+      });
+      EXPECT_EQ(error.reason(), ServerError::Reason::no_permission);
+    }
+    EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("NOPERM"), HasSubstr("tried again in the background"))));
+    EXPECT_TRUE(server.exists("key"));
+    std::this_thread::sleep_for(quiet_time);  // it has been refused in the background, too
+    set_rights("+");
+    EXPECT_TRUE(is_freed("key"));
+    server.command({"DEL", "key"});
+  }
+}
+
+// The first one waits for the answer; that there was none holds for the others.
+TEST_F(LettingGo, ManyLocksEndOnASilentServerInTheTimeOfOne) {
+  constexpr auto timeout = 300ms;
+  Proxy proxy(server);
+  const RedisMutex mutex{connect(proxy.url(), {.connect = timeout, .command = timeout}), non_blocking};
+  const auto took = best_ms((timeout + 100ms).count(), [&] {
+    std::vector<Lock> locks;
+    for (int i = 0; i < 10; ++i) locks.push_back(mutex.acquire_lock("key " + std::to_string(i)));
+    proxy.freeze();
+    const Stopwatch watch;
+    locks.clear();
+    const auto elapsed = watch.elapsed_ms();
+    EXPECT_GE(elapsed, timeout.count());
+    proxy.pass();
+    EXPECT_TRUE(eventually(limit, [&] { return server.keys().empty(); }));
+    return elapsed;
+  });
+  EXPECT_LE(took, (timeout + 100ms).count());
+}
+
+// ---- what is told of a loss may let go of anything ------------------------------------------------------------------
+
+TEST_F(LettingGo, ALossMayDestroyTheLock) {
+  for (const bool renews : {false, true}) {
+    std::optional<Lock> lock =
+        RedisMutex{connection, {.blocking = false, .expiry = 2 * limit, .auto_renew = renews}}.acquire_lock("key");
+    std::atomic<bool> done = false;
+    const OnLoss on_loss{lock->lost_token(), [&] {
+                           lock.reset();
+                           done = true;
+                         }};
+    server.command({"DEL", "key"});
+    EXPECT_TRUE(eventually(limit, [&] { return done.load(); }));
+  }
+}
+
+TEST_F(LettingGo, ALossMayDestroyTheLastConnection) {
+  std::optional<RedisMutex> mutex{std::in_place, Connection{server.url()}, non_blocking};
+  std::optional<Lock> lock = mutex->acquire_lock("key");
+  std::optional<Lock> other = mutex->acquire_lock("other");
+  std::atomic<bool> done = false;
+  const OnLoss on_loss{lock->lost_token(), [&] {
+                         lock.reset();
+                         other.reset();
+                         mutex.reset();
+                         done = true;
+                       }};
+  server.command({"DEL", "key"});
+  EXPECT_TRUE(eventually(limit, [&] { return done.load(); }));
+  EXPECT_FALSE(server.exists("other"));
+  EXPECT_TRUE(eventually(limit, [&] { return server.connected_clients() == 0; }));
+}
+
+// Each of two Connections is let go of by what the other one tells, too, with a mutex of the program's held.
+TEST_F(LettingGo, LossesOnTwoConnectionsMayDestroyAPoolOfBoth) {
+  for (int round = 0; round < 10; ++round) {
+    std::mutex pool_mutex;
+    std::vector<Connection> pool;
+    std::vector<std::optional<Lock>> locks;
+    std::vector<std::unique_ptr<OnLoss>> callbacks;
+    std::atomic<int> done = 0;
+    for (int i = 0; i < 2; ++i) {
+      pool.emplace_back(server.url());
+      locks.emplace_back(RedisMutex{pool.back(), non_blocking}.acquire_lock("key " + std::to_string(i)));
+    }
+    for (auto& lock : locks) {
+      callbacks.push_back(std::make_unique<OnLoss>(lock->lost_token(), [&] {
+        const std::lock_guard guard{pool_mutex};
+        for (auto& each : locks) each.reset();
+        pool.clear();
+        ++done;
+      }));
+    }
+    std::unique_lock guard{pool_mutex};
+    server.command({"FLUSHALL"});
+    const bool both_are_lost = eventually(limit, [&] {
+      return std::all_of(locks.begin(), locks.end(), [](const auto& lock) { return !lock->owns_lock(); });
+    });
+    EXPECT_TRUE(both_are_lost);
+    guard.unlock();
+    ASSERT_TRUE(eventually(limit, [&] { return done == 2; }));
+  }
+}
+
+// A hundred leases end together, and what is told of each takes longer than the lease: no token waits for another's callback. The
+// machine may be too busy for that, but not every time.
+TEST_F(LettingGo, SlowCallbacksDelayNoOtherToken) {
+  constexpr int count = 100;
+  constexpr auto callback_takes = 3s;
+  const auto all_stop_in_time = [&] {
+    const RedisMutex mutex{Connection{server.url()}, {.blocking = false, .expiry = 5s}};
+    struct Watched {
+      std::string key;
+      std::stop_token token;
+    };
+    std::vector<Lock> locks;
+    std::vector<Watched> watched;
+    std::vector<std::unique_ptr<OnLoss>> callbacks;
+    for (int i = 0; i < count; ++i) {
+      locks.push_back(mutex.acquire_lock("key " + std::to_string(i)));
+      watched.push_back({locks.back().key(), locks.back().lost_token()});
+      callbacks.push_back(
+          std::make_unique<OnLoss>(watched.back().token, [=] { std::this_thread::sleep_for(callback_takes); }));
+    }
+    bool in_time = true;
+    for (std::vector<std::string> keys = server.keys(); !keys.empty() && in_time; keys = server.keys()) {
+      for (const Watched& one : watched) {
+        const bool is_free = !std::binary_search(keys.begin(), keys.end(), one.key);
+        in_time = in_time && (!is_free || one.token.stop_requested());
+      }
+      std::this_thread::sleep_for(1ms);
+    }
+    for (const Watched& one : watched) in_time = in_time && one.token.stop_requested();
+    return in_time;
+  };
+  bool in_time = false;
+  for (int attempt = 0; attempt < 3 && !in_time; ++attempt) in_time = all_stop_in_time();
+  EXPECT_TRUE(in_time);
+}
+
+// extend() finds the loss, and tells of it in its own thread. The server has told nobody: this user may not ask it to.
+TEST_F(LettingGo, ALossThatExtendFindsMayDestroyTheLock) {
+  add_user(server, "blind", std::string{"~*"} + lock_rights);
+  const RedisMutex mutex{Connection{"unix://blind:secret@" + server.socket_path()}, non_blocking};
+  std::optional<Lock> lock = mutex.acquire_lock("key");
+  const std::thread::id own = std::this_thread::get_id();
+  std::optional<std::thread::id> told_in;
+  const OnLoss on_loss{lock->lost_token(), [&] {
+                         told_in = std::this_thread::get_id();
+                         lock.reset();
+                       }};
+  // Soon after it was taken it is looked at, and then not for long.
+  ASSERT_TRUE(eventually(limit, [&] { return server.command_calls()["evalsha"] >= 1; }));
+  std::this_thread::sleep_for(quiet_time);
+  server.command({"DEL", "key"});
+  EXPECT_THROW(lock->extend(), MutexUnlockError);
+  EXPECT_EQ(told_in, own);
+  EXPECT_FALSE(lock.has_value());
+}
+
+}  // namespace
+}  // namespace redismutex::testing
