@@ -156,7 +156,11 @@ void Chronicle::end_turns_of(int client, Time time) {
 
 void Chronicle::take_in(Turn& turn, const Event& event) {
   switch (event.kind) {
-    case Kind::want: turn.limit = event.until; break;
+    case Kind::want:  // again: another client of the process goes on with it
+      turn.limit = event.until;
+      turn.ended.reset();
+      turn.how_ended.clear();
+      break;
     case Kind::inside:
       turn.inside = event.time;
       turn.valid_until = event.until;

@@ -30,9 +30,10 @@ struct Event {
     settled,    ///< what was disturbed without an end works again
 
     // Told by the server, where that can be had:
-    owner,     ///< the key has this value now, and will have it until `until` at the latest
-    free,      ///< the key is gone; `note`: why, if nobody gave it back
-    queued,    ///< has a place in line, behind those with lower tickets, and counts as alive until `until`
+    owner,  ///< the key has this value now, and will have it until `until` at the latest
+    free,   ///< the key is gone; `note`: why, if nobody gave it back
+    queued,  ///< has a place in line, behind those with lower tickets, and counts as alive until `until`; `note`: whether it is
+             ///< told when it is the first, or can not be told anything so far
     unqueued,  ///< has none any more
     disaster,  ///< the key, or each for an empty one, was changed by one who honours nothing, some time up to `until`
   };

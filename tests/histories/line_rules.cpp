@@ -51,6 +51,7 @@ class Line {
     Time alive_until{0};
     Ticket ticket = {};
     bool is_told_when_first = false;
+    bool is_reachable = true;
   };
   using Places = std::map<std::string, Place>;
 
@@ -78,6 +79,7 @@ class Line {
       order_[place->second.ticket] = event.id;
     }
     place->second.alive_until = event.until;
+    place->second.is_reachable = event.note != "unreachable";
     if (added && alive(event.time) > bounds_.waiters) {
       findings_.add(event.time, "more in line than may wait:", event.key, event.id);
     }
@@ -204,7 +206,9 @@ class Line {
       if (ticket >= served->second.ticket) break;
       const Place& place = places_.at(id);
       const Turn* turn = chronicle_.turn(id);
-      if (turn == nullptr || place.alive_until < event.time || turn->ended.value_or(never) <= event.time) continue;
+      if (turn == nullptr || !place.is_reachable || place.alive_until < event.time ||
+          turn->ended.value_or(never) <= event.time)
+        continue;
       if (chronicle_.undisturbed(turn->client, turn->wanted, event.time) &&
           !chronicle_.line_spoiled(event.key, place.since, event.time)) {
         findings_.add(event.time, "served out of turn:", event.key, event.id, "before", id);

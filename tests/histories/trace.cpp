@@ -15,7 +15,8 @@ using Kind = Event::Kind;
 /// "a1b2c3d4", or "a1b2c3d4+2" after two passes.
 std::string shorter(const std::string& id) {
   const auto passes = id.find('+');
-  return id.substr(0, 8) + (passes == std::string::npos ? "" : id.substr(passes));
+  return (id.size() < 36 ? id.substr(0, passes) : id.substr(26, 10)) +
+         (passes == std::string::npos ? "" : id.substr(passes));
 }
 
 std::string time_left(const Event& event) {

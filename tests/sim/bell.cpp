@@ -18,6 +18,11 @@ void Bell::ring() {
     plan(state_, state_->world.now() + state_->world.random.between(Time{0}, std::chrono::microseconds{50}));
 }
 
+void Bell::wake() noexcept {
+  state_->news = true;
+  ring();
+}
+
 void Bell::plan(const std::shared_ptr<State>& state, Time time) {
   state->world.agenda.at(time, [state, sleep = state->sleeps] { wake(state, sleep); });
 }

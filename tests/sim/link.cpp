@@ -3,25 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "protocol/verdict.hpp"
+#include "sim/peer.hpp"
 #include "sim/process.hpp"
 #include "sim/world.hpp"
 
 namespace redismutex::sim {
 
 using namespace std::chrono_literals;
-
-namespace {
-
-protocol::Verdict verdict(const Value& reply) {
-  return reply.kind == Value::Kind::error ? protocol::verdict(reply.text) : protocol::Verdict::tell;
-}
-
-}  // namespace
-
-bool is_not_carried_out(const Value& reply) {
-  return verdict(reply) == protocol::Verdict::repeat || verdict(reply) == protocol::Verdict::leave;
-}
 
 void Link::open() { connection_ = world_.connect(shared_from_this()); }
 
@@ -37,6 +25,7 @@ Time Link::arrival(Time& last) {
 }
 
 void Link::send(std::vector<Outgoing> commands) {
+  if (!arrived_.empty()) plan_reading();
   // Sent together, they arrive together.
   const Time due = arrival(last_up_);
   for (Outgoing& outgoing : commands) {
@@ -44,8 +33,7 @@ void Link::send(std::vector<Outgoing> commands) {
       if (outgoing.call && outgoing.call->bell != nullptr) outgoing.call->bell->ring();
       continue;
     }
-    if (outgoing.call) outgoing.call->is_wanted = true;
-    in_flight_.push_back(outgoing.call ? outgoing.call : std::make_shared<Call>());
+    in_flight_.push_back(std::move(outgoing.call));
     if (!sends_work_) continue;
     world_.agenda.at(due, [self = shared_from_this(), command = std::move(outgoing.command)] {
       if (self->up_works_) self->world_.execute(self->connection_, command);
@@ -63,6 +51,10 @@ void Link::server_sends(Value value) {
 void Link::arrive(Value value) {
   if (broken_ || !down_works_) return;
   arrived_.push_back(std::move(value));
+  if (!in_flight_.empty() || !readers_.empty()) plan_reading();
+}
+
+void Link::plan_reading() {
   if (std::exchange(reading_planned_, true)) return;
   Time lag = world_.random.between(0us, 20us);
   if (world_.chance(world_.profile.late_reads)) {
@@ -79,34 +71,55 @@ void Link::read() {
     return;
   }
   reading_planned_ = false;
+  read_now();
+}
+
+void Link::read_now() {
   while (!arrived_.empty() && !broken_) {
     Value value = std::move(arrived_.front());
     arrived_.pop_front();
-    if (value.kind == Value::Kind::push && !value.elements.front().text.ends_with("subscribe")) {
-      process_.deliver(value);
-      continue;
-    }
-    if (in_flight_.empty()) {
-      world_.record({.kind = Event::Kind::disaster, .note = "an-answer-that-nobody-asked-for"});
-      return;
-    }
-    const auto call = std::move(in_flight_.front());
-    in_flight_.pop_front();
+    take_in(std::move(value));
+  }
+}
+
+void Link::take_in(Value value) {
+  if (value.kind == Value::Kind::push && !value.elements.front().text.ends_with("subscribe")) {
+    peer_.take_push(value);
+    return;
+  }
+  if (in_flight_.empty()) {
+    world_.record({.kind = Event::Kind::disaster, .note = "an-answer-that-nobody-asked-for"});
+    return;
+  }
+  const auto call = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  if (call) {
     call->answered = true;
     call->reply = std::move(value);
     if (call->bell != nullptr) call->bell->ring();
-    if (call->on_reply) call->on_reply();
-    // Only where somebody looks at the answer.
-    if (call->is_wanted && verdict(call->reply) == protocol::Verdict::leave) close();
   }
+  if (refusal_ && in_flight_.empty()) close();
 }
+
+void Link::add_reader(Bell& bell) {
+  readers_.push_back(&bell);
+  if (!arrived_.empty()) plan_reading();
+}
+
+void Link::remove_reader(Bell& bell) { readers_.erase(std::find(readers_.begin(), readers_.end(), &bell)); }
 
 void Link::fail() {
   if (std::exchange(broken_, true)) return;
   for (const auto& call : std::exchange(in_flight_, {})) {
-    if (call->bell != nullptr) call->bell->ring();
+    if (call && call->bell != nullptr) call->bell->ring();
   }
-  process_.link_broke();
+  for (Bell* bell : readers_) bell->ring();
+  peer_.link_broke(*this);
+}
+
+void Link::retire(std::string refusal) {
+  refusal_ = std::move(refusal);
+  if (in_flight_.empty()) close();
 }
 
 void Link::cut(Cut how, bool requests_arrive, Time server_learns) {
@@ -133,7 +146,7 @@ void Link::close() {
 }
 
 void Link::server_was_demoted() {
-  if (!broken_) process_.stays_at_a_demoted_server();
+  if (usable()) peer_.stays_at_a_demoted_server();
 }
 
 void Link::reset_by_server() {

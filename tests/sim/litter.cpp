@@ -26,35 +26,39 @@ class Litterer {
       case 4: add_dead(); break;
       case 5: add_absent(); break;
       case 6: add_halves(); break;
-      case 7: by_hand({"SET", key_.floor(), one_of({"", "x", "-7", "9007199254740993", "1e3"}), "PX", "5000"}); break;
+      case 7:
+        by_hand({"SET", std::string{key_.floor()}, one_of({"", "x", "-7", "9007199254740993", "1e3"}), "PX", "5000"});
+        break;
       default: replace_floor(); break;
     }
     // So that something is left only if the scripts leave it.
-    if (const Keyspace::Entry* line = world_.server().keyspace().peek(key_.line());
+    if (const Keyspace::Entry* line = world_.server().keyspace().peek(std::string{key_.line()});
         line != nullptr && !line->expires_at_ms) {
-      by_hand({"PEXPIRE", key_.line(), "5000"});
+      by_hand({"PEXPIRE", std::string{key_.line()}, "5000"});
     }
   }
 
  private:
   void by_hand(const std::vector<std::string>& command) { world_.by_hand(command, "litter"); }
 
-  void note_loss_of_line() { world_.record({.kind = Event::Kind::disaster, .key = key_.text(), .note = "line"}); }
+  void note_loss_of_line() {
+    world_.record({.kind = Event::Kind::disaster, .key = std::string{key_.text()}, .note = "line"});
+  }
 
   void replace_line() {
     note_loss_of_line();
-    by_hand({"SET", key_.line(), "something else", "PX", "5000"});
+    by_hand({"SET", std::string{key_.line()}, "something else", "PX", "5000"});
   }
 
   void delete_line() {
     note_loss_of_line();
-    by_hand({"DEL", key_.line()});
+    by_hand({"DEL", std::string{key_.line()}});
   }
 
   void replace_floor() {
-    by_hand({"DEL", key_.floor()});
-    by_hand({"ZADD", key_.floor(), "1", "x"});
-    by_hand({"PEXPIRE", key_.floor(), "5000"});
+    by_hand({"DEL", std::string{key_.floor()}});
+    by_hand({"ZADD", std::string{key_.floor()}, "1", "x"});
+    by_hand({"PEXPIRE", std::string{key_.floor()}, "5000"});
   }
 
   void add_rubbish() {
@@ -65,7 +69,7 @@ class Litterer {
   void add_newer_version() {
     const std::string id = draw_id();
     add({{ticket(), id + one_of({"8", "9", "a"}) + "whatever it says"}, {life(3 * second), id}});
-    by_hand({"PEXPIRE", key_.line(), "10000"});
+    by_hand({"PEXPIRE", std::string{key_.line()}, "10000"});
   }
 
   void add_dead() {
@@ -97,12 +101,12 @@ class Litterer {
 
   /// Unless there is something else.
   void add(const Members& members) {
-    std::vector<std::string> command{"ZADD", key_.line()};
+    std::vector<std::string> command{"ZADD", std::string{key_.line()}};
     for (const auto& [score, member] : members) {
       command.push_back(score);
       command.push_back(member);
     }
-    const Keyspace::Entry* line = world_.server().keyspace().peek(key_.line());
+    const Keyspace::Entry* line = world_.server().keyspace().peek(std::string{key_.line()});
     if (line == nullptr || std::holds_alternative<SortedSet>(line->value)) by_hand(command);
   }
 

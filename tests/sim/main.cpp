@@ -29,6 +29,7 @@ constexpr std::string_view usage = R"(usage:
                                                   long (5; 0: for ever); prints how to see again what it finds
   redismutex_sim replay PROFILE SEED [MUTANT]     one simulation, and the last events before what is wrong with it
   redismutex_sim history PROFILE SEED [MUTANT]    all its events, one a line, as the checker reads them
+  redismutex_sim find SEEDS [PROFILE]             so many simulations, until something is wrong with one
   redismutex_sim list                             the profiles and the mutants
 The exit status is 1 if something was wrong.
 )";
@@ -90,13 +91,17 @@ int soak(double minutes) {
 
 // ---- one of them ----------------------------------------------------------------------------------------------------
 
-Setting setting(std::span<const std::string_view> arguments) {
-  Setting wanted{.profile = &profile(arguments[0])};
-  const std::string_view seed = arguments[1];
-  const auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), wanted.seed);
-  if (error != std::errc{} || end != seed.data() + seed.size()) {
-    throw std::invalid_argument{"not a seed: " + std::string{seed}};
+std::uint64_t number(std::string_view digits) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || end != digits.data() + digits.size()) {
+    throw std::invalid_argument{"not a number: " + std::string{digits}};
   }
+  return value;
+}
+
+Setting setting(std::span<const std::string_view> arguments) {
+  Setting wanted{.seed = number(arguments[1]), .profile = &profile(arguments[0])};
   if (arguments.size() > 2) wanted.mutant = mutant_named(arguments[2]);
   return wanted;
 }
@@ -118,6 +123,19 @@ int print_history(const Setting& setting) {
   return result.violations.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+int find(std::uint64_t seeds, std::optional<std::string_view> where) {
+  LuaHost lua;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    const Profile& what = where ? profile(*where) : profile(seed);
+    const Result result = simulate(lua, {.seed = seed, .profile = &what});
+    if (result.violations.empty()) continue;
+    std::cout << "found by seed " << seed << " (" << what.name << "): " << result.violations.front() << '\n';
+    return EXIT_FAILURE;
+  }
+  std::cout << "nothing is wrong with " << seeds << " simulations\n";
+  return EXIT_SUCCESS;
+}
+
 int list() {
   std::cout << "profiles:\n";
   for (const Profile& each : profiles()) std::cout << "  " << each.name << '\n';
@@ -131,6 +149,9 @@ int run(std::span<const std::string_view> arguments) {
   const bool names_one = arguments.size() == 3 || arguments.size() == 4;
   if (command == "soak" && arguments.size() <= 2) {
     return soak(arguments.size() == 2 ? std::stod(std::string{arguments[1]}) : 5.0);
+  }
+  if (command == "find" && (arguments.size() == 2 || arguments.size() == 3)) {
+    return find(number(arguments[1]), arguments.size() == 3 ? std::optional{arguments[2]} : std::nullopt);
   }
   if (command == "replay" && names_one) return run_again(setting(arguments.subspan(1)));
   if (command == "history" && names_one) return print_history(setting(arguments.subspan(1)));

@@ -12,28 +12,20 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::array<const char*, 48> names{"none",
-                                            "lease_from_reply",
-                                            "grant_from_arrival",
+constexpr std::array<const char*, 38> names{"none",
                                             "renewal_may_shorten",
                                             "release_without_comparing",
                                             "extend_without_comparing",
-                                            "never_extends_claim",
                                             "hands_over_full_lease",
                                             "tells_no_loss",
-                                            "no_refresh",
-                                            "subscribes_late",
-                                            "never_watches",
                                             "ignores_liveness",
                                             "ignores_receivers",
                                             "ignores_limit",
                                             "counts_the_dead",
                                             "last_in_first_out",
                                             "enqueues_every_time",
-                                            "repeats_as_another",
                                             "needs_memory_first",
                                             "cancel_keeps_grant",
-                                            "never_cleans_up",
                                             "tells_before_a_write",
                                             "tells_without_asking",
                                             "tells_no_first",
@@ -53,11 +45,9 @@ constexpr std::array<const char*, 48> names{"none",
                                             "hands_over_for_ever",
                                             "tokens_by_increment",
                                             "tokens_by_clock",
-                                            "takes_no_floor",
                                             "forgets_the_givers_token",
                                             "forgets_the_heirs_floor",
                                             "forgets_tokens_ahead",
-                                            "counts_tokens_ahead",
                                             "floor_goes_at_once",
                                             "floor_stays_for_ever"};
 
@@ -125,6 +115,7 @@ std::string rewritten(const std::string& script, Mutant mutant) {
     case Mutant::needs_memory_first:
       return mistake(has_line, "redis.call('ZREM', line, entry, id)\n        redis.call('SET', key, id, 'PX', claim)",
                      "redis.call('SET', key, id, 'PX', claim)\n        redis.call('ZREM', line, entry, id)");
+    case Mutant::cancel_keeps_grant: return mistake(releases, "owner == ARGV[1]", "owner == ARGV[1] and ARGV[3] == ''");
     case Mutant::tells_before_a_write:
       return mistake(
           has_line, "redis.call('ZREM', line, entry, id)\n",
@@ -169,10 +160,6 @@ std::string rewritten(const std::string& script, Mutant mutant) {
       return every(releases, "redis.call('PSETEX', KEYS[3], '60000', floor)", "redis.call('SET', KEYS[3], floor)");
     default: return script;
   }
-}
-
-std::string cancel_without_release() {
-  return replaced(std::string{scripts::release.source}, "owner == ARGV[1]", "false");
 }
 
 }  // namespace redismutex::sim

@@ -6,34 +6,26 @@
 
 namespace redismutex::sim {
 
-/// Mistakes that the simulator must find. Some change the shipped scripts, the others what drives the state machines.
+/// Mistakes that the simulator must find. These are in the scripts; those of the engine are built: see mutants.cmake.
 enum class Mutant {
   none,
 
   // Leases:
-  lease_from_reply,     ///< a lease counted from when the answer was read
-  grant_from_arrival,   ///< one that was handed over, counted from when the message was read
   renewal_may_shorten,  ///< a renewal that arrives late sets back what was extended since
   release_without_comparing,
   extend_without_comparing,
-  never_extends_claim,    ///< whoever was handed a lock does not ask for the full lease
   hands_over_full_lease,  ///< whoever is handed a lock, and never comes, blocks it for all of its lease
   tells_no_loss,          ///< whoever watches its lock does so until its own write ends the tracking
 
   // The line:
-  no_refresh,         ///< waiters look at the server only when they are told
-  subscribes_late,    ///< a waiter has itself woken only once it has its place
-  never_watches,      ///< the first in line does not have itself told of changes of the key
   ignores_liveness,   ///< a lock is handed to waiters not heard of for long
   ignores_receivers,  ///< a lock is handed to waiters whose connection is gone
   ignores_limit,      ///< any number may wait
   counts_the_dead,    ///< the dead count as waiters
   last_in_first_out,
   enqueues_every_time,    ///< a repeated request takes another place in line
-  repeats_as_another,     ///< a request whose answer was lost is repeated under another id
   needs_memory_first,     ///< a hand-over begins with what a server without memory refuses
   cancel_keeps_grant,     ///< whoever gives up waiting does not give back what it was just handed
-  never_cleans_up,        ///< whoever gives up waiting says nothing
   tells_before_a_write,   ///< a waiter is told that it has the lock, and then the server refuses to write that down
   tells_without_asking,   ///< whether a waiter was reached is known only from what the message was answered
   tells_no_first,         ///< the new first in line is not told
@@ -55,11 +47,9 @@ enum class Mutant {
   // Tokens:
   tokens_by_increment,       ///< not by the clock: they fall when the server forgets
   tokens_by_clock,           ///< by nothing else: they fall when it is set back
-  takes_no_floor,            ///< whoever takes a free lock with a token does not look at the floor
   forgets_the_givers_token,  ///< of who hands the lock over
   forgets_the_heirs_floor,   ///< if the next owner wants no token
   forgets_tokens_ahead,      ///< one that is ahead of the clock
-  counts_tokens_ahead,       ///< threads of a process count up one that is ahead of the clock
   floor_goes_at_once,        ///< the floor is not kept for a while
   floor_stays_for_ever,
 };
@@ -74,8 +64,5 @@ Mutant mutant_named(std::string_view name);
 
 /// The script, with the mistake if it is one of scripts. Throws std::logic_error if the place for it is not found.
 std::string rewritten(const std::string& script, Mutant mutant);
-
-/// release.lua for those who give up, as `cancel_keeps_grant` has it.
-std::string cancel_without_release();
 
 }  // namespace redismutex::sim

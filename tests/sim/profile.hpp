@@ -20,7 +20,7 @@ struct Profile {
   int rounds = 12;                  ///< of each thread
   int keys = 2;                     ///< at most
   std::uint64_t fencing = 300'000;  ///< how many in a million want a token
-  std::uint64_t passes = 100'000;   ///< how many pass the lock on within their process
+  std::uint64_t passes = 700'000;   ///< how many stand in line within their process
   int max_waiters = 10'000;
   int strangers = 0;  ///< clients of the plain SET NX pattern on the same keys
 

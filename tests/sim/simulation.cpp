@@ -62,8 +62,8 @@ class Simulation {
         .message = message,
         // A look at the key may have to be answered first, and a question in the queue's terms follow.
         .news = 5 * message + (woken ? Time{0} : delay),
-        // Where nobody may publish, a waiter that has not noticed yet stops the line for its window.
-        .idle = 4 * message + delay + (woken ? Time{0} : window),
+        // Where nobody may publish, a waiter that is held up stops the line for its window. Meanwhile the next one may be held up, too.
+        .idle = 4 * message + delay + (woken ? Time{0} : 2 * window),
         .delay = delay,
         .claim = has_mailboxes ? Time{1s} : window,
         .lease = habits_.expiry,

@@ -22,7 +22,11 @@ std::string listed(const Result& result) {
   return text.str();
 }
 
-class Profiles : public ::testing::TestWithParam<Profile> {};
+class Profiles : public ::testing::TestWithParam<Profile> {
+ protected:
+  static void TearDownTestSuite() { std::cout << "in all " << acquired_in_all << " acquisitions\n"; }
+  static inline std::size_t acquired_in_all = 0;
+};
 
 // Whatever the network, the machines and the server do to them: many clients of one lock keep every promise.
 TEST_P(Profiles, KeepEveryPromise) {
@@ -37,6 +41,7 @@ TEST_P(Profiles, KeepEveryPromise) {
     waited += result.waited;
     EXPECT_TRUE(result.violations.empty()) << listed(result) << "\nTo see it again:\n  " << replay(setting);
   }
+  acquired_in_all += acquired;
   std::cout << acquired << " acquisitions, " << waited << " of them after a time in line\n";
 }
 

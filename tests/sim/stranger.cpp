@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "protocol/lease.hpp"
+#include "sim/plain.hpp"
 
 namespace redismutex::sim {
 
@@ -27,29 +28,28 @@ Task<> Stranger::turn(const protocol::Key& key) {
   const std::string expiry_ms = std::to_string(habits_.expiry.count());
   const std::array<std::string_view, 6> set{"SET", key.text(), id.text(), "NX", "PX", expiry_ms};
   const std::array<std::string_view, 5> del{"EVAL", compare_and_delete, "1", key.text(), id.text()};
-  const protocol::Request asks{.arguments = set}, gives_back{.arguments = del};
-  std::shared_ptr<Link> used;
   Event event{.kind = Event::Kind::want,
               .client = process_.client(0),
-              .key = key.text(),
+              .key = std::string{key.text()},
               .id = std::string{id.text()},
               .note = "stranger"};
   world_.record(event);
   for (int attempt = 0; attempt < 50; ++attempt) {
-    const auto taken = co_await process_.exchange(bell_, asks, process_.patience(), nullptr, used);
-    const auto* answered = std::get_if<Process::Answered>(&taken);
-    if (answered == nullptr) co_return;  // its key expires by itself, if it has it
-    const Instant valid_until = protocol::valid_until(answered->sent_at, habits_.expiry);
-    if (answered->reply.kind == Value::Kind::status && process_.now() < valid_until) {
+    Plain asks{set};
+    co_await process_.run(bell_, asks, process_.patience());
+    if (!asks.answer()) co_return;  // its key expires by itself, if it has it
+    const Instant valid_until = protocol::valid_until(asks.answer()->sent_at, habits_.expiry);
+    if (asks.answer()->type == protocol::Answer::Type::text && process_.now() < valid_until) {
       event.kind = Event::Kind::inside;
-      event.until = process_.clock().when(valid_until);
+      event.until = process_.when(valid_until);
       const Time until = event.until;
       world_.record(event);
       co_await process_.sleep(bell_,
                               std::min(until, world_.now() + world_.random.between(Time{0}, habits_.longest_stay)));
       event.kind = Event::Kind::release;
       world_.record(std::move(event));
-      const auto deleted = co_await process_.exchange(bell_, gives_back, process_.patience(), nullptr, used);
+      Plain gives_back{del};
+      co_await process_.run(bell_, gives_back, process_.patience());
       co_return;
     }
     co_await process_.sleep(bell_, world_.now() + world_.random.between(10ms, 100ms));

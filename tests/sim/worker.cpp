@@ -1,33 +1,53 @@
 #include "sim/worker.hpp"
 
 #include <algorithm>
-#include <string>
+#include <functional>
+#include <optional>
 #include <utility>
+#include <variant>
 
-#include "protocol/release.hpp"
-#include "sim/clean_up.hpp"
+#include "engine/extending.hpp"
+#include "engine/giving_back.hpp"
 
 namespace redismutex::sim {
 
 using namespace std::chrono_literals;
-using protocol::Acquire;
+using engine::Acquisition;
+using engine::GivingBack;
 using protocol::Instant;
 using std::chrono::milliseconds;
 
 namespace {
 
-std::string why_not(const std::optional<Failure>& failure, const Acquire::Outcome& outcome) {
-  if (failure) {
-    switch (*failure) {
-      case Failure::unreachable: return "unreachable";
-      case Failure::timed_out: return "timed-out";
-      case Failure::cancelled: return "cancelled";
-      case Failure::forgotten: return "forgotten";
+std::string why_not(const Acquisition::Outcome& outcome) {
+  if (const auto* failure = std::get_if<Failure>(&outcome)) {
+    switch (failure->kind) {
+      case Failure::Kind::timed_out: return "timed-out";
+      case Failure::Kind::cancelled: return "cancelled";
+      default: return "unreachable";
     }
   }
   if (const auto* refused = std::get_if<protocol::Refusal>(&outcome)) return "refused-" + refused->code;
-  return std::holds_alternative<Acquire::Full>(outcome) ? "full" : "taken";
+  return std::holds_alternative<Acquisition::Full>(outcome) ? "full" : "taken";
 }
+
+/// Calls a function after each step.
+class Noted final : public route::Procedure {
+ public:
+  Noted(route::Procedure& inner, std::function<void()> note) : inner_{inner}, note_{std::move(note)} {}
+
+  Step start(Instant now) override { return noted(inner_.start(now)); }
+  Step resume(Event event, Instant now) override { return noted(inner_.resume(std::move(event), now)); }
+
+ private:
+  Step noted(Step step) {
+    note_();
+    return step;
+  }
+
+  route::Procedure& inner_;
+  const std::function<void()> note_;
+};
 
 }  // namespace
 
@@ -38,118 +58,130 @@ Task<> Worker::run() {
   }
 }
 
-Worker::Wishes Worker::make_wishes() {
+Worker::Plan Worker::make_plan() {
   Random& random = world_.random;
-  Wishes wishes{.fencing = random.chance(world_.profile.fencing), .longest_stay = habits_.longest_stay};
-  if (random.chance(50'000)) wishes.longest_stay = 2 * Time{habits_.expiry};  // longer than the lease
+  Plan plan{.wishes = {.expiry = habits_.expiry,
+                       .delay = habits_.delay,
+                       .wait_until = std::nullopt,
+                       .max_waiters = habits_.max_waiters,
+                       .local_handoffs = 0,
+                       .fencing = random.chance(world_.profile.fencing)},
+            .longest_stay = habits_.longest_stay};
+  if (random.chance(50'000)) plan.longest_stay = 2 * Time{habits_.expiry};  // longer than the lease
   if (random.chance(100'000)) {
-    wishes.renewal = true;
-    if (random.chance(300'000)) wishes.longest_stay = 3 * Time{habits_.expiry};
+    plan.wishes.renews = true;
+    if (random.chance(300'000)) plan.longest_stay = 3 * Time{habits_.expiry};
+    if (random.chance(200'000)) plan.wishes.max_hold = 2 * habits_.expiry;
   }
-  wishes.watching = random.chance(100'000);
-  if (random.chance(world_.profile.passes)) wishes.most_passes = static_cast<int>(random.between(1, 20));
-  return wishes;
+  plan.listens = plan.wishes.renews || random.chance(100'000);
+  if (random.chance(world_.profile.passes)) plan.wishes.local_handoffs = static_cast<int>(random.between(1, 20));
+  if (!random.chance(150'000)) {
+    const milliseconds limit{random.chance(300'000) ? random.between(1, 100) : random.between(100, 10'000)};
+    plan.wishes.wait_until = process_.now() + limit;
+  }
+  return plan;
 }
 
 Task<> Worker::turn(const protocol::Key& key) {
-  const Wishes wishes = make_wishes();
-  const auto lease = co_await acquire(key, wishes);
-  if (!lease) co_return;
+  const Plan plan = make_plan();
+  const auto lock = co_await acquire(key, plan.wishes);
+  if (!lock) co_return;
   co_await process_.point(bell_);
   // Whoever looks before acting finds a lease that ended meanwhile.
-  for (int passes = 0; lease->valid(); ++passes) {
-    co_await use(lease, wishes);
-    if (passes == wishes.most_passes || !lease->pass(16)) break;
-    // The next thread wakes up.
-    co_await process_.sleep(bell_, world_.now() + world_.random.between(1us, 20us));
-    co_await process_.point(bell_);
-  }
-  co_await lease->release();
+  if (lock->valid()) co_await use(*lock, plan);
+  co_await give_back(*lock);
 }
 
-Task<> Worker::use(std::shared_ptr<Lease> lease, const Wishes& wishes) {
-  lease->enter(wishes.cared_for());
-  if (!wishes.renewal) lease->confirm();
-  if (wishes.cared_for()) {
-    Caretaker::Care care{.renew_to = wishes.renewal ? lease->expiry() : 0ms};
-    if (wishes.renewal && world_.chance(200'000)) care.no_longer_than = process_.now() + 2 * lease->expiry();
-    process_.caretaker().take(lease, care);
-  }
-  co_await stay(*lease, wishes);
-  process_.caretaker().forget(*lease);
-  lease->leave();
+// ---- inside ---------------------------------------------------------------------------------------------------------
+
+Task<> Worker::use(Lock& lock, const Plan& plan) {
+  lock.enter(plan.listens);
+  co_await process_.point(bell_);
+  co_await stay(lock, world_.now() + world_.random.between(Time{0}, plan.longest_stay));
+  if (!lock.valid()) lock.lose();
+  lock.leave();
 }
 
-Task<> Worker::stay(Lease& lease, const Wishes& wishes) {
+Task<> Worker::stay(Lock& lock, Time leave_at) {
   Random& random = world_.random;
-  const Time leave_at = world_.now() + random.between(Time{0}, wishes.longest_stay);
   const auto next_extension = [&] {
     return random.chance(200'000) ? world_.now() + random.between(Time{0}, leave_at - world_.now()) : never;
   };
   Time extend_at = next_extension();
-  co_await process_.point(bell_);
-  while (lease.valid() && world_.now() < leave_at) {
+  while (lock.valid() && world_.now() < leave_at) {
     if (world_.now() >= extend_at) {
-      const std::int64_t percent = random.chance(500'000) ? 100 : random.between(20, 200);
-      const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
-      co_await lease.extend(expiry);
+      co_await extend(lock);
       extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }
-    const Time over_at = process_.clock().when(lease.valid_until());
-    co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), over_at));
+    co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), process_.when(lock.valid_until())));
+  }
+}
+
+Task<> Worker::extend(Lock& lock) {
+  const std::int64_t percent = world_.chance(500'000) ? 100 : world_.random.between(20, 200);
+  const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
+  engine::Extending extending{process_.session(), lock.granted().lease, lock.granted().turn, {.expiry = expiry}};
+  Noted procedure{extending, [&] { lock.note_lease(); }};
+  co_await process_.peer().drive(bell_, procedure);
+  if (const auto loss = extending.take_loss()) loss->run();
+}
+
+Task<> Worker::give_back(Lock& lock) {
+  const Acquisition::Granted& granted = lock.granted();
+  GivingBack giving{process_.session(), granted.lease, granted.turn, granted.ticket};
+  co_await process_.peer().drive(bell_, giving);
+  if (const auto loss = giving.take_loss()) loss->run();
+  const GivingBack::Outcome& outcome = giving.outcome();
+  if (std::holds_alternative<GivingBack::Released>(outcome)) {
+    lock.record(Event::Kind::released);
+  } else if (std::holds_alternative<GivingBack::Passed>(outcome)) {
+    lock.record(Event::Kind::released, "passed-on");
+  } else if (const auto* refused = std::get_if<protocol::Refusal>(&outcome)) {
+    lock.record(Event::Kind::unclear, refused->code);
+  } else if (std::holds_alternative<engine::NoAnswer>(outcome)) {
+    lock.record(Event::Kind::unclear);
+  } else {
+    lock.record(Event::Kind::gone);
   }
 }
 
 // ---- acquiring ------------------------------------------------------------------------------------------------------
 
-Task<std::shared_ptr<Lease>> Worker::acquire(const protocol::Key& key, const Wishes& wishes) {
-  Random& random = world_.random;
-  const protocol::OwnerId id = process_.draw_id();
-  const bool waits = !random.chance(150'000);
-  const milliseconds limit{random.chance(300'000) ? random.between(1, 100) : random.between(100, 10'000)};
-  const Instant wait_until = process_.now() + limit;
-  const Time deadline = waits ? process_.clock().when(wait_until) : process_.patience();
-  const std::string mailbox = process_.mailbox();
-  world_.record({.kind = Event::Kind::want,
-                 .client = client_,
-                 .key = key.text(),
-                 .id = std::string{id.text()},
-                 .until = waits ? deadline : Time{0}});
-
+/// Two kinds of ids are recorded: one for the wait of this thread; and that of the way to the server, from when on it drives that, which
+/// it may have from another thread, and leave to another one.
+Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engine::Wishes& wishes) {
+  const std::string wait = std::to_string(client_) + "-" + std::to_string(++rounds_);
+  Event event{.kind = Event::Kind::want,
+              .client = client_,
+              .key = std::string{key.text()},
+              .id = wait,
+              .until = wishes.wait_until ? process_.when(*wishes.wait_until) : Time{0}};
+  world_.record(event);
   const auto stop = stop_some_time();
-  bool& contended = process_.contended(key);
-  Acquire machine{key,
-                  id,
-                  {.expiry = habits_.expiry,
-                   .wait_until = waits ? std::optional{wait_until} : std::nullopt,
-                   .delay = habits_.delay,
-                   .max_waiters = habits_.max_waiters,
-                   .fencing = wishes.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
-                   .mailbox = mailbox,
-                   .expect_line = contended}};
-  Box box{key, id, bell_, habits_.delay};
-  process_.add(box);
-  const auto failure = co_await process_.run(bell_, machine, deadline, stop.get(), &box);
-  process_.remove(box);
+  Acquisition acquisition{process_.session(), key, wishes, bell_};
+  std::string at_server;
+  Noted procedure{acquisition, [&] {
+                    const protocol::OwnerId* const id = acquisition.id();
+                    if (id == nullptr || at_server == id->text()) return;
+                    at_server = event.id = id->text();
+                    world_.record(event);
+                  }};
+  co_await process_.peer().drive(bell_, procedure, stop.get());
   stop->bell = nullptr;
-  contended = machine.met_others();
-  if (machine.left_traces() && failure != Failure::forgotten) {
-    clean_up(process_, {.key = key,
-                        .id = id,
-                        .until = process_.now() + habits_.expiry,
-                        .details = machine.details(),
-                        .former_details = machine.former_details()});
+  Acquisition::Outcome outcome = acquisition.take_outcome();
+  event.kind = Event::Kind::ended;
+  event.until = Time{0};
+  if (auto* granted = std::get_if<Acquisition::Granted>(&outcome)) {
+    event.id = wait;
+    event.note = "has-it";
+    world_.record(event);
+    co_return std::make_unique<Lock>(process_, bell_, client_, std::move(*granted));
   }
-  if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome()); held != nullptr && !failure) {
-    co_return std::make_shared<Lease>(process_, bell_, client_, key, id, habits_.expiry, *held);
-  }
-  world_.record({.kind = Event::Kind::ended,
-                 .client = client_,
-                 .key = key.text(),
-                 .id = std::string{id.text()},
-                 .note = why_not(failure, machine.outcome())});
-  if (failure == Failure::forgotten) co_return co_await acquire(key, wishes);
+  event.note = why_not(outcome);
+  if (!at_server.empty()) world_.record(event);
+  event.id = wait;
+  world_.record(std::move(event));
   co_return nullptr;
 }
 

@@ -2,12 +2,12 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
-#include "protocol/acquire.hpp"
+#include "engine/acquisition.hpp"
 #include "protocol/key.hpp"
-#include "protocol/owner_id.hpp"
 #include "sim/bell.hpp"
-#include "sim/lease.hpp"
+#include "sim/lock.hpp"
 #include "sim/process.hpp"
 #include "sim/task.hpp"
 
@@ -22,7 +22,7 @@ struct Habits {
   int max_waiters;
 };
 
-/// One thread of a process: takes locks, is inside for a while, and gives them back. Does what engine::Acquisition does.
+/// One thread of a process: takes locks, is inside for a while, and gives them back.
 class Worker {
  public:
   Worker(Process& process, int thread, Habits habits)
@@ -36,28 +36,27 @@ class Worker {
 
  private:
   /// What it wants of the lock this time.
-  struct Wishes {
-    bool fencing = false;
-    bool renewal = false;
-    bool watching = false;
-    int most_passes = 0;
+  struct Plan {
+    engine::Wishes wishes;
+    bool listens = false;
     Time longest_stay{0};
-
-    bool cared_for() const noexcept { return renewal || watching; }
   };
 
   Task<> turn(const protocol::Key& key);
-  Wishes make_wishes();
-  Task<std::shared_ptr<Lease>> acquire(const protocol::Key& key, const Wishes& wishes);
+  Plan make_plan();
+  Task<std::unique_ptr<Lock>> acquire(const protocol::Key& key, const engine::Wishes& wishes);
   std::shared_ptr<Stop> stop_some_time();
-  Task<> use(std::shared_ptr<Lease> lease, const Wishes& wishes);
-  Task<> stay(Lease& lease, const Wishes& wishes);
+  Task<> use(Lock& lock, const Plan& plan);
+  Task<> stay(Lock& lock, Time leave_at);
+  Task<> extend(Lock& lock);
+  Task<> give_back(Lock& lock);
 
   Process& process_;
   World& world_;
   const int client_;
   const Habits habits_;
   Bell bell_;
+  int rounds_ = 0;
 };
 
 }  // namespace redismutex::sim

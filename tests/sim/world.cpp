@@ -53,22 +53,22 @@ void World::watch(const Cause& cause) {
   const auto touched = std::exchange(touched_, {});
   replicate(touched);
   for (const protocol::Key& key : keys) {
-    const bool owner_touched = touched.contains(key.text());
-    if (owner_touched || touched.contains(key.line())) watch_lock(key, cause, owner_touched);
-    if (touched.contains(key.floor())) watch_floor(key);
+    const bool owner_touched = touched.contains(std::string{key.text()});
+    if (owner_touched || touched.contains(std::string{key.line()})) watch_lock(key, cause, owner_touched);
+    if (touched.contains(std::string{key.floor()})) watch_floor(key);
   }
 }
 
 void World::watch_lock(const protocol::Key& key, const Cause& cause, bool owner_touched) {
-  const Line present = read_line(server_->keyspace().peek(key.line()));
-  std::string owner_before = owners_[key.text()];
-  const std::int64_t owner_expires_before = owner_expires_at_ms_[key.text()];
-  const bool line_has_expired = line_expires_at_ms_[key.text()] < server_now_us() / 1000;
-  const Line before = line_has_expired ? Line{} : lines_[key.text()];
+  const Line present = read_line(server_->keyspace().peek(std::string{key.line()}));
+  std::string owner_before = owners_[std::string{key.text()}];
+  const std::int64_t owner_expires_before = owner_expires_at_ms_[std::string{key.text()}];
+  const bool line_has_expired = line_expires_at_ms_[std::string{key.text()}] < server_now_us() / 1000;
+  const Line before = line_has_expired ? Line{} : lines_[std::string{key.text()}];
   if (owner_touched) watch_owner(key, cause);
   watch_line(key, present);
   if (cause.command == nullptr) return;
-  const std::string& owner = owners_[key.text()];
+  const std::string& owner = owners_[std::string{key.text()}];
   if (owner_before != owner && owner_expires_before < server_now_us() / 1000) owner_before.clear();
   for (std::string& mistake :
        sim::mistakes(before, present,
@@ -91,25 +91,27 @@ bool World::reaches(const Waiter& waiter) const {
 }
 
 void World::watch_owner(const protocol::Key& key, const Cause& cause) {
-  const Keyspace::Entry* entry = server_->keyspace().peek(key.text());
-  std::string& known = owners_[key.text()];
+  const Keyspace::Entry* entry = server_->keyspace().peek(std::string{key.text()});
+  std::string& known = owners_[std::string{key.text()}];
   if (entry == nullptr) {
     if (known.empty()) return;
     known.clear();
-    if (owner_expires_at_ms_[key.text()] < server_now_us() / 1000) {
-      return record({.kind = Event::Kind::free, .key = key.text(), .note = "expired"});
+    if (owner_expires_at_ms_[std::string{key.text()}] < server_now_us() / 1000) {
+      return record({.kind = Event::Kind::free, .key = std::string{key.text()}, .note = "expired"});
     }
     const bool by_value = cause.command != nullptr && cause.command->front().starts_with("DEL");
-    record({.kind = Event::Kind::free, .key = key.text(), .note = by_value ? "by-value" : std::string{cause.other}});
+    record({.kind = Event::Kind::free,
+            .key = std::string{key.text()},
+            .note = by_value ? "by-value" : std::string{cause.other}});
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
   const std::string id = value == nullptr ? "?" : *value;
   Event event{.kind = Event::Kind::owner,
-              .key = key.text(),
+              .key = std::string{key.text()},
               .id = id,
               .until = entry->expires_at_ms ? true_time(std::chrono::milliseconds{*entry->expires_at_ms}) : never};
-  const Line& line = lines_[key.text()];
+  const Line& line = lines_[std::string{key.text()}];
   const auto place = line.find(id);
   const bool by_another =
       cause.command != nullptr && std::find(cause.command->begin(), cause.command->end(), id) == cause.command->end();
@@ -119,24 +121,29 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
     if (!conduct_.refuses_counting && !reaches(place->second)) event.note = "handed-to-unreachable";
   }
   known = id;
-  owner_expires_at_ms_[key.text()] = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
+  owner_expires_at_ms_[std::string{key.text()}] =
+      entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
   record(std::move(event));
-  plan_expiry(key.text());
+  plan_expiry(std::string{key.text()});
 }
 
 /// Goes through both lines at once: they are sorted, and mostly the same.
 void World::watch_line(const protocol::Key& key, const Line& present) {
-  Line& known = lines_[key.text()];
+  Line& known = lines_[std::string{key.text()}];
+  // A mailbox that was named before the server refused to have it.
+  const auto has_guessed = [this](const Waiter& waiter) { return conduct_.refuses_channels && !reaches(waiter); };
   const auto note_place = [&](const std::string& id, const Waiter& waiter) {
     record({.kind = Event::Kind::queued,
-            .key = key.text(),
+            .key = std::string{key.text()},
             .id = id,
             .until = true_time(std::chrono::microseconds{*waiter.alive_until}),
-            .note = waiter.wants_to_know_when_first() ? "is-told-when-first" : "",
+            .note = has_guessed(waiter)                 ? "unreachable"
+                    : waiter.wants_to_know_when_first() ? "is-told-when-first"
+                                                        : "",
             .token = static_cast<std::uint64_t>(waiter.ticket())});
   };
   const auto note_end = [&](const std::string& id) {
-    record({.kind = Event::Kind::unqueued, .key = key.text(), .id = id});
+    record({.kind = Event::Kind::unqueued, .key = std::string{key.text()}, .id = id});
   };
   for (const auto& [id, waiter] : known) {
     const auto place = present.find(id);
@@ -150,20 +157,20 @@ void World::watch_line(const protocol::Key& key, const Line& present) {
     if (is_new || place->second.alive_until != waiter.alive_until) note_place(id, waiter);
   }
   known = present;
-  const Keyspace::Entry* entry = server_->keyspace().peek(key.line());
-  line_expires_at_ms_[key.text()] =
+  const Keyspace::Entry* entry = server_->keyspace().peek(std::string{key.line()});
+  line_expires_at_ms_[std::string{key.text()}] =
       entry != nullptr && entry->expires_at_ms ? *entry->expires_at_ms : std::numeric_limits<std::int64_t>::max();
-  plan_expiry(key.line());
+  plan_expiry(std::string{key.line()});
 }
 
 void World::watch_floor(const protocol::Key& key) {
-  const Keyspace::Entry* entry = server_->keyspace().peek(key.floor());
+  const Keyspace::Entry* entry = server_->keyspace().peek(std::string{key.floor()});
   const auto* text = entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value);
   if (text != nullptr && !text->empty() && text->size() <= 16 &&
       text->find_first_not_of("0123456789") == std::string::npos && std::stoll(*text) < most_whole_number) {
     farthest_floor_ = std::max(farthest_floor_, std::chrono::microseconds{std::stoll(*text) - server_now_us()});
   }
-  plan_expiry(key.floor());
+  plan_expiry(std::string{key.floor()});
 }
 
 // ---- the server -----------------------------------------------------------------------------------------------------
@@ -265,10 +272,10 @@ void World::set_server_clock(Time ahead) {
   record({.kind = Event::Kind::disaster, .note = "clock-step"});
   server_clock_ahead_ = ahead;
   for (const protocol::Key& key : keys) {
-    server_->expire_if_due(key.text());
-    server_->expire_if_due(key.line());
-    server_->expire_if_due(key.floor());
-    touched_.insert(key.text());  // it expires at another time now
+    server_->expire_if_due(std::string{key.text()});
+    server_->expire_if_due(std::string{key.line()});
+    server_->expire_if_due(std::string{key.floor()});
+    touched_.insert(std::string{key.text()});  // it expires at another time now
   }
   watch({.other = "clock-step"});
 }
@@ -388,8 +395,8 @@ void World::by_hand(const std::vector<std::string>& command, std::string_view ho
 }
 
 void World::delete_by_hand(const protocol::Key& key) {
-  record({.kind = Event::Kind::disaster, .key = key.text(), .note = "DEL"});
-  by_hand({"DEL", key.text()}, "DEL");
+  record({.kind = Event::Kind::disaster, .key = std::string{key.text()}, .note = "DEL"});
+  by_hand({"DEL", std::string{key.text()}}, "DEL");
 }
 
 void World::delete_all_by_hand() {
@@ -410,12 +417,12 @@ std::vector<std::string> World::keys_left() {
 }
 
 int World::owner_of(const protocol::Key& key) const {
-  const auto owner = owners_.find(key.text());
+  const auto owner = owners_.find(std::string{key.text()});
   return owner == owners_.end() ? 0 : client_of(owner->second);
 }
 
 int World::first_in_line_for(const protocol::Key& key) const {
-  const auto line = lines_.find(key.text());
+  const auto line = lines_.find(std::string{key.text()});
   const Waiter* first = nullptr;
   std::string first_id;
   if (line == lines_.end()) return 0;
