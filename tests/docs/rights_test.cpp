@@ -1,4 +1,4 @@
-// The rights that README.md tells administrators to give are enough, and the server finds nothing to refuse.
+// The rights that README.md and docs/operate.md tell administrators to give are enough, and the server finds nothing to refuse.
 
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 #include <future>
+#include <redismutex/operate.hpp>
 #include <redismutex/redismutex.hpp>
 #include <sstream>
 #include <string>
@@ -35,11 +36,11 @@ std::vector<std::string> split(const std::string& text, const std::string& separ
   return parts;
 }
 
-/// The list that follows the line that begins with `beginning`.
-std::vector<Item> items_after(const std::string& beginning) {
-  std::ostringstream page;
-  page << std::ifstream(REDISMUTEX_README).rdbuf();
-  const auto text = page.str();
+/// The list in a page that follows the line that begins with `beginning`.
+std::vector<Item> items_after(const std::string& page, const std::string& beginning) {
+  std::ostringstream read;
+  read << std::ifstream(REDISMUTEX_PAGES "/" + page).rdbuf();
+  const auto text = read.str();
   const auto begin = text.find("\n- ", text.find(beginning));
   if (begin == std::string::npos) return {};
   std::vector<Item> items;
@@ -66,10 +67,10 @@ bool means(const std::string& servers, Server& server) {
   return dot == 0 || (or_newer.empty() ? present[0] == from[0] && present[1] == from[1] : present >= from);
 }
 
-TEST(Rights, AreEnough) {
-  Server server({.users = {"alice on >secret -@all ~lock:*"}});
+/// Gives the rights of such a list to alice, as far as they are meant for this server. Returns how many there were.
+std::size_t give_rights(Server& server, const std::vector<Item>& items) {
   std::size_t given = 0;
-  for (const Item& item : items_after("The user needs these rights")) {
+  for (const Item& item : items) {
     const bool is_meant = std::any_of(item.servers.begin(), item.servers.end(),
                                       [&](const std::string& servers) { return means(servers, server); });
     for (const auto& right : item.rights) {
@@ -79,7 +80,19 @@ TEST(Rights, AreEnough) {
       ++given;
     }
   }
-  ASSERT_GT(given, 25u) << "the list is not where it was";
+  return given;
+}
+
+void expect_no_refusals(Server& server) {
+  for (const auto& refusal : server.command({"ACL", "LOG"}).elements) {
+    for (const auto& field : refusal.elements) ADD_FAILURE() << "refused: " << field.text;
+  }
+}
+
+TEST(Rights, AreEnough) {
+  Server server({.users = {"alice on >secret -@all ~lock:*"}});
+  ASSERT_GT(give_rights(server, items_after("README.md", "The user needs these rights")), 25u)
+      << "the list is not where it was";
 
   const auto url = "unix://alice:secret@" + server.socket_path() + "?db=1";
   const Connection connection{url}, elsewhere{url};
@@ -99,9 +112,44 @@ TEST(Rights, AreEnough) {
     EXPECT_TRUE(waits.get());
   }
   mutex.acquire_lock("lock:another").release();
-  for (const auto& refusal : server.command({"ACL", "LOG"}).elements) {
-    for (const auto& field : refusal.elements) ADD_FAILURE() << "refused: " << field.text;
+  const RedisMutex labelled{connection, {.blocking = false, .label = "import"}};
+  const Connection operators{"unix://" + server.socket_path() + "?db=1"};
+  auto lock = labelled.acquire_lock("lock:labelled");
+  EXPECT_TRUE(eventually(15s, [&] { return inspect(operators, "lock:labelled").label.has_value(); }));
+  lock.release();
+  expect_no_refusals(server);
+}
+
+// Those who look at locks from outside need other rights.
+TEST(Rights, OfOperatorsAreEnough) {
+  Server server({.users = {"alice on >secret -@all"}});
+  ASSERT_GT(give_rights(server, items_after("docs/operate.md", "Those who look need these rights")), 15u)
+      << "the list is not where it was";
+  const Connection connection{server.url()}, elsewhere{server.url()};
+  const Connection operators{"unix://alice:secret@" + server.socket_path() + "?db=0"};
+  const RedisMutex mutex{connection, {.block_time = 15s, .delay = 5ms, .expiry = 30s, .fencing = true}};
+  mutex.acquire_lock("key").release();  // leaves a floor behind
+  auto lock = mutex.acquire_lock("key");
+  auto waits = std::async(std::launch::async, [&] {
+    return RedisMutex{elsewhere, mutex.options()}.acquire_lock("key").owns_lock();
+  });
+  ASSERT_TRUE(eventually(15s, [&] { return inspect(operators, "key").waiting == 1; }));
+  const Inspection seen = inspect(operators, "key", {.deep = true});
+  EXPECT_TRUE(seen.client);
+  EXPECT_TRUE(seen.missing_rights.empty());
+  ASSERT_EQ(seen.waiters.size(), 1u);
+  EXPECT_TRUE(seen.waiters[0].connected.has_value());
+  server.command(
+      {"SET", "another", "00000a12-3401-4234-9234-567890abcdef"});  // whose client is not there: all are looked at
+  inspect(operators, "another", {.deep = true});
+  for (const bool all : {false, true}) {
+    const ScanProgress end = scan(operators, {.all = all}, [](const Inspection&) { return true; });
+    EXPECT_TRUE(end.total);
+    EXPECT_GE(end.found, 1u);
   }
+  lock.release();
+  EXPECT_TRUE(waits.get());
+  expect_no_refusals(server);
 }
 
 }  // namespace
