@@ -13,9 +13,6 @@ using protocol::Instant;
 using namespace std::chrono_literals;
 using Rest = route::Waker::Rest;
 
-// So that those who want different keys seldom meet.
-constexpr std::size_t shard_count = 4;
-
 // So many lines that nobody stands in are kept by each shard, for the next keys.
 constexpr std::size_t most_spare = 8;
 
@@ -159,11 +156,11 @@ struct Lines::Shard {
   }
 };
 
-Lines::Lines(Session& session) : session_{session}, shards_{std::make_unique<Shard[]>(shard_count)} {}
+Lines::Lines(Session& session) : session_{session}, shards_{std::make_unique<std::array<Shard, shard_count>>()} {}
 Lines::~Lines() = default;
 
 Lines::Shard& Lines::shard_of(const protocol::Key& key) noexcept {
-  return shards_[protocol::Key::Hash{}(key) % shard_count];
+  return (*shards_)[protocol::Key::Hash{}(key) % shard_count];
 }
 
 // ---- members --------------------------------------------------------------------------------------------------------

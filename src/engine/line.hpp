@@ -33,6 +33,7 @@ class Session;
 class Lines final : private Lease::Successor {
   struct Line;
   struct Shard;
+  static constexpr std::size_t shard_count = 4;  // those who want different keys seldom meet
 
  public:
   /// `session` must outlive it. What is not let go of by then is left as it is.
@@ -156,7 +157,7 @@ class Lines final : private Lease::Successor {
   Shard& shard_of(const protocol::Key& key) noexcept;
 
   Session& session_;
-  const std::unique_ptr<Shard[]> shards_;
+  const std::unique_ptr<std::array<Shard, shard_count>> shards_;
   std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};
 };
 

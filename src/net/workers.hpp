@@ -15,8 +15,7 @@ namespace redismutex::net {
 
 /// What can wait for a thread of Workers.
 class Work {
- protected:
-  Work() = default;
+ public:
   virtual ~Work() = default;
 
  private:

@@ -50,10 +50,11 @@ class Machine {
   /// place names it, and keeps the place. Only in place of answered().
   virtual Step wake_at(std::string_view /*mailbox*/) { return Done{}; }
 
- protected:
-  Machine() = default;
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
+
+ protected:
+  Machine() = default;
   ~Machine() = default;
 };
 

@@ -97,10 +97,11 @@ class Procedure {
   virtual Step start(protocol::Instant now) = 0;
   virtual Step resume(Event event, protocol::Instant now) = 0;
 
- protected:
-  Procedure() = default;
   Procedure(const Procedure&) = delete;
   Procedure& operator=(const Procedure&) = delete;
+
+ protected:
+  Procedure() = default;
   ~Procedure() = default;
 };
 

@@ -117,29 +117,6 @@ class Events final : public Observer {
   All all_;
 };
 
-/// Keeps what a log is told. Thread-safe.
-class Sentences {
- public:
-  void say(std::string_view sentence) {
-    const std::lock_guard lock{mutex_};
-    all_.emplace_back(sentence);
-  }
-
-  void forget() {
-    const std::lock_guard lock{mutex_};
-    all_.clear();
-  }
-
-  std::vector<std::string> all() const {
-    const std::lock_guard lock{mutex_};
-    return all_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::string> all_;
-};
-
 inline Connection observed(std::string_view url, const std::shared_ptr<Observer>& observer) {
   ConnectionOptions options = parse_url(url);
   options.observer = observer;

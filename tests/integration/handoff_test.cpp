@@ -105,7 +105,7 @@ TEST_F(HandOff, TheFullLeaseWaitsForNobody) {
   std::promise<void> told, go_on;
   const std::shared_future<void> gate = go_on.get_future().share();
   ConnectionOptions options = parse_url(unsafe.url());
-  options.log = [&, once = std::make_shared<std::once_flag>()](std::string_view) {
+  options.log = [&, gate, once = std::make_shared<std::once_flag>()](std::string_view) {
     std::call_once(*once, [&] { told.set_value(); });
     gate.wait();
   };

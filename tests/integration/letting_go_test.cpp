@@ -14,6 +14,7 @@
 
 #include "contender.hpp"
 #include "events.hpp"
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
@@ -40,12 +41,40 @@ struct LettingGo : WithServer {
 
   Connection logged(std::string_view url, Timeouts timeouts = {.connect = limit, .command = limit}) const {
     ConnectionOptions options = with(timeouts, parse_url(url));
-    options.log = [log = log](std::string_view sentence) { log->say(sentence); };
+    options.log = written_to(log);
     return Connection{options};
   }
 
   bool is_freed(const std::string& key) {
     return eventually(limit, [&] { return !server.exists(key); });
+  }
+
+  struct Refusal {
+    ServerError::Reason reason;
+    std::string_view code;
+  };
+
+  /// A release that the server refuses, by the caller's hand or by the destructor, is repeated until it is permitted.
+  void expect_repeated(const Connection& refused, const std::function<void(bool)>& refuse, const Refusal& refusal) {
+    for (const bool by_destructor : {false, true}) {
+      log->forget();
+      std::optional<Lock> lock = RedisMutex{refused, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
+      refuse(true);
+      if (by_destructor) {
+        lock.reset();
+      } else {
+        const auto error = thrown<ServerError>([&] {
+          lock->release();
+          return 0;
+        });
+        EXPECT_EQ(error.reason(), refusal.reason);
+      }
+      EXPECT_THAT(log->all(),
+                  Contains(AllOf(HasSubstr(std::string{refusal.code}), HasSubstr("tried again in the background"))));
+      EXPECT_TRUE(server.exists("key"));
+      refuse(false);
+      EXPECT_TRUE(is_freed("key"));
+    }
   }
 };
 
@@ -197,56 +226,24 @@ TEST_F(LettingGo, AReleaseThatIsNotAnsweredIsRepeated) {
 
 // A server that refuses all writes for a while.
 TEST_F(LettingGo, AReleaseThatIsRefusedIsRepeated) {
-  const Connection refused = logged(server.url());
-  for (const bool by_destructor : {false, true}) {
-    log->forget();
-    std::optional<Lock> lock = RedisMutex{refused, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
-    server.command({"CONFIG", "SET", "min-replicas-to-write", "1"});
-    if (by_destructor) {
-      lock.reset();
-    } else {
-      const auto error = thrown<ServerError>([&] {
-        lock->release();
-        return 0;
-      });
-      EXPECT_EQ(error.reason(), ServerError::Reason::no_replicas);
-    }
-    EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("NOREPLICAS"), HasSubstr("tried again in the background"))));
-    EXPECT_TRUE(server.exists("key"));
-    server.command({"CONFIG", "SET", "min-replicas-to-write", "0"});
-    EXPECT_TRUE(is_freed("key"));
-  }
+  const auto refuse_writes = [this](bool refuse) {
+    server.command({"CONFIG", "SET", "min-replicas-to-write", refuse ? "1" : "0"});
+  };
+  expect_repeated(logged(server.url()), refuse_writes, {ServerError::Reason::no_replicas, "NOREPLICAS"});
 }
 
 // The user has lost the rights that a release needs, and is given them again.
 TEST_F(LettingGo, AReleaseWithoutTheRightIsRepeated) {
   add_user(server, "worker", "~* &* +@all");
-  const Connection restricted = logged("unix://worker:secret@" + server.socket_path());
-  const auto set_rights = [&](const std::string& sign) {
+  const auto take_rights = [this](bool take) {
+    if (!take) std::this_thread::sleep_for(quiet_time);  // it has been refused in the background, too
+    const std::string sign = take ? "-" : "+";
     std::vector<std::string> command{"ACL", "SETUSER", "worker", sign + "evalsha", sign + "eval", sign + "del"};
     if (const auto deletion = deletion_of(server)) command.push_back(sign + *deletion);
     ASSERT_FALSE(server.command(command).is_error());
   };
-  for (const bool by_destructor : {false, true}) {
-    log->forget();
-    std::optional<Lock> lock = RedisMutex{restricted, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
-    set_rights("-");
-    if (by_destructor) {
-      lock.reset();
-    } else {
-      const auto error = thrown<ServerError>([&] {
-        lock->release();
-        return 0;
-      });
-      EXPECT_EQ(error.reason(), ServerError::Reason::no_permission);
-    }
-    EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("NOPERM"), HasSubstr("tried again in the background"))));
-    EXPECT_TRUE(server.exists("key"));
-    std::this_thread::sleep_for(quiet_time);  // it has been refused in the background, too
-    set_rights("+");
-    EXPECT_TRUE(is_freed("key"));
-    server.command({"DEL", "key"});
-  }
+  expect_repeated(logged("unix://worker:secret@" + server.socket_path()), take_rights,
+                  {ServerError::Reason::no_permission, "NOPERM"});
 }
 
 // The first one waits for the answer; that there was none holds for the others.

@@ -16,6 +16,7 @@
 #include "contender.hpp"
 #include "events.hpp"
 #include "fake_server.hpp"
+#include "sentences.hpp"
 #include "support/process.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
@@ -437,7 +438,7 @@ struct LogTest : WithServer {
 
   Connection logged(std::string_view url) const {
     ConnectionOptions options = parse_url(url);
-    options.log = [notes = notes](std::string_view message) { notes->say(message); };
+    options.log = written_to(notes);
     return Connection{options};
   }
 };

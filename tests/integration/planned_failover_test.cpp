@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "contender.hpp"
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "support/proxy.hpp"
 #include "thrown.hpp"
@@ -201,13 +203,9 @@ TEST_F(PlannedFailover, EightThreadsGoOn) {
 
 // The log is told once, whatever number of requests is refused.
 TEST_F(PlannedFailover, IsLoggedOnce) {
-  std::mutex mutex;
-  std::vector<std::string> messages;
+  const auto log = std::make_shared<Sentences>();
   ConnectionOptions options = with(timeouts, parse_url(proxy.url()));
-  options.log = [&](std::string_view message) {
-    const std::lock_guard guard{mutex};
-    if (message.find("READONLY") != std::string_view::npos) messages.emplace_back(message);
-  };
+  options.log = written_to(log);
   const Connection logging{options};
   RedisMutex{logging, patient}.acquire_lock("key").release();
   fail_over();
@@ -218,6 +216,7 @@ TEST_F(PlannedFailover, IsLoggedOnce) {
     }));
   }
   for (auto& thread : threads) thread.get();
+  const auto messages = log->about("READONLY");
   ASSERT_EQ(messages.size(), 1U);
   EXPECT_THAT(messages[0], AllOf(HasSubstr(proxy.url()), HasSubstr("left"), HasSubstr("look up anew")));
 }

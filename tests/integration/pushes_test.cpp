@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <future>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "contender.hpp"
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "thrown.hpp"
 #include "user_rights.hpp"
@@ -71,13 +72,9 @@ TEST_F(PushesTest, ABusyServerIsRidOfAPlaceAfterwards) {
 // A server that is busy for a moment refuses to subscribe, and to track keys. Afterwards a waiter is woken as before: by whoever
 // hands the lock over, and by a stranger who deletes the key.
 TEST_F(PushesTest, ABusyServerIsAskedAgain) {
-  std::mutex log_mutex;
-  std::vector<std::string> log;
+  const auto log = std::make_shared<Sentences>();
   ConnectionOptions options = parse_url(server.url());
-  options.log = [&](std::string_view message) {
-    const std::lock_guard lock{log_mutex};
-    log.emplace_back(message);
-  };
+  options.log = written_to(log);
   const Connection waiting{options};
   const RedisMutex mutex{connection, sleepy}, next{waiting, sleepy};
 
@@ -106,8 +103,7 @@ TEST_F(PushesTest, ABusyServerIsAskedAgain) {
   EXPECT_TRUE(freed.get());
   EXPECT_LT(deletion.elapsed_ms(), soon_ms);
   EXPECT_THROW(lock.release(), MutexUnlockError);
-  const std::lock_guard guard{log_mutex};
-  EXPECT_THAT(log, Each(Not(HasSubstr("ACL"))));
+  EXPECT_THAT(log->all(), Each(Not(HasSubstr("ACL"))));
 }
 
 // Somebody looks on with PSUBSCRIBE. The waiters whose connections are gone are passed over all the same, at once.

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <future>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "contender.hpp"
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "user_rights.hpp"
 
@@ -23,8 +24,7 @@ constexpr Options looking{.block_time = limit, .delay = delay, .expiry = 2 * lim
 
 struct QueueRights : ::testing::Test {
   Server server{{.users = {"default off"}}};
-  std::mutex log_mutex;
-  std::vector<std::string> log;
+  const std::shared_ptr<Sentences> log = std::make_shared<Sentences>();
 
   QueueRights() {
     const std::string all_keys = std::string{"~*"} + lock_rights;
@@ -39,20 +39,8 @@ struct QueueRights : ::testing::Test {
 
   Connection connect(const std::string& user) {
     ConnectionOptions options = parse_url("unix://" + user + ":secret@" + server.socket_path());
-    options.log = [this](std::string_view message) {
-      const std::lock_guard lock{log_mutex};
-      log.emplace_back(message);
-    };
+    options.log = written_to(log);
     return Connection{options};
-  }
-
-  /// What was said about `word`.
-  std::vector<std::string> said(const std::string& word) {
-    const std::lock_guard lock{log_mutex};
-    std::vector<std::string> found;
-    std::copy_if(log.begin(), log.end(), std::back_inserter(found),
-                 [&](const std::string& message) { return message.find(word) != std::string::npos; });
-    return found;
   }
 
   bool becomes(long long waiters) {
@@ -95,13 +83,13 @@ struct QueueRights : ::testing::Test {
 TEST_F(QueueRights, WithAllThereIsNothingToSay) {
   take_turns("full", 4);
   EXPECT_LT(hand_over_ms("full"), 5000);
-  EXPECT_THAT(log, ::testing::Each(::testing::Not(HasSubstr("ACL"))));
+  EXPECT_THAT(log->all(), ::testing::Each(::testing::Not(HasSubstr("ACL"))));
 }
 
 TEST_F(QueueRights, WithoutChannelsWaitersLook) {
   take_turns("mute", 6);
-  const auto about = said("&redismutex:*");
-  EXPECT_EQ(about.size(), 2) << "once for each connection: " << ::testing::PrintToString(log);
+  const auto about = log->about("&redismutex:*");
+  EXPECT_EQ(about.size(), 2) << "once for each connection: " << ::testing::PrintToString(log->all());
   for (const auto& message : about)
     EXPECT_THAT(message, AllOf(HasSubstr("+ssubscribe"), HasSubstr("+subscribe"), HasSubstr("delay")));
 }
@@ -110,7 +98,7 @@ TEST_F(QueueRights, WithoutChannelsWaitersLook) {
 TEST_F(QueueRights, WithPlainChannelsOnly) {
   take_turns("plain", 4);
   EXPECT_LT(hand_over_ms("plain"), 5000);
-  EXPECT_THAT(log, ::testing::Each(::testing::Not(HasSubstr("ACL"))));
+  EXPECT_THAT(log->all(), ::testing::Each(::testing::Not(HasSubstr("ACL"))));
 }
 
 // Whoever may not ask whether anybody listens sends the message all the same.
@@ -127,7 +115,7 @@ TEST_F(QueueRights, ChannelsThatAreGivenLater) {
     auto lock = quick.acquire_lock("key");
     EXPECT_FALSE(RedisMutex(two, looking).try_acquire_lock_for("key", 100ms));
   }
-  EXPECT_FALSE(said("&redismutex:*").empty());
+  EXPECT_FALSE(log->about("&redismutex:*").empty());
   add_user(server, "mute", listening(server) + asking(server) + speaking(server));
   server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
   auto lock = quick.acquire_lock("key");
@@ -155,8 +143,8 @@ TEST_F(QueueRights, WithoutTrackingDeletionsAreNoticedLate) {
   server.command({"DEL", "key"});
   EXPECT_TRUE(next.get());
   EXPECT_THROW(lock.release(), MutexUnlockError);
-  for (const auto& message : said("client|tracking")) EXPECT_THAT(message, HasSubstr("+client|caching"));
-  EXPECT_FALSE(said("client|tracking").empty());
+  for (const auto& message : log->about("client|tracking")) EXPECT_THAT(message, HasSubstr("+client|caching"));
+  EXPECT_FALSE(log->about("client|tracking").empty());
 }
 
 // Rights that differ do not hinder each other: one that can be woken and one that can not.

@@ -1,12 +1,13 @@
 // Options::auto_renew: a lease is kept alive while its Lock lives, through whatever passes by, and no longer.
 
 #include <algorithm>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "support/proxy.hpp"
 #include "thrown.hpp"
@@ -95,28 +96,20 @@ TEST_F(Renewal, RetriesWithinTheLease) {
 // Renewal is refused for a while, as by a server whose disk is full: that is no loss yet, and the log says so, once.
 TEST_F(Renewal, SurvivesARefusal) {
   Server restricted({.users = {"worker on >open-sesame ~* &* +@all"}});
-  std::vector<std::string> messages;
-  std::mutex guard;
+  const auto messages = std::make_shared<Sentences>();
   ConnectionOptions options = parse_url("unix://worker:open-sesame@" + restricted.socket_path());
-  options.log = [&](std::string_view message) {
-    const std::lock_guard locked(guard);
-    messages.emplace_back(message);
-  };
+  options.log = written_to(messages);
   auto lock =
       RedisMutex{Connection{options}, {.blocking = false, .expiry = 3s, .auto_renew = true}}.acquire_lock("key");
   ASSERT_TRUE(eventually(limit, [&] { return restricted.command_calls()["pexpire"] >= 1; }));
   restricted.command({"ACL", "SETUSER", "worker", "-evalsha"});
-  const auto complaints = [&] {
-    const std::lock_guard locked(guard);
-    return std::count_if(messages.begin(), messages.end(),
-                         [](const auto& message) { return message.find("renewed") != std::string::npos; });
-  };
+  const auto complaints = [&] { return messages->about("renewed").size(); };
   ASSERT_TRUE(eventually(limit, [&] { return complaints() > 0; }));
   restricted.command({"ACL", "SETUSER", "worker", "+evalsha"});
   const auto before = restricted.command_calls()["pexpire"];
   ASSERT_TRUE(eventually(limit, [&] { return restricted.command_calls()["pexpire"] > before; }));
   EXPECT_TRUE(lock.owns_lock());
-  EXPECT_EQ(complaints(), 1);
+  EXPECT_EQ(complaints(), 1U);
   EXPECT_NO_THROW(lock.release());
 }
 

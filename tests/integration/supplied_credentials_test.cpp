@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "sentences.hpp"
 #include "stopwatch.hpp"
 #include "support/certificates.hpp"
 #include "support/descriptors.hpp"
@@ -289,19 +290,17 @@ TEST_F(SuppliedCredentials, InAChild) {
 // What they are is nobody's business: not the server's name, not the log's.
 TEST_F(SuppliedCredentials, AreShownNowhere) {
   vault->change({"alice", "s3cret-of-ours"});
-  std::vector<std::string> told;
+  const auto told = std::make_shared<Sentences>();
   ConnectionOptions options =
-      with(short_timeouts, {.unix_socket = server.socket_path(),
-                            .log = [&](std::string_view message) { told.emplace_back(message); },
-                            .credentials = from_vault()});
+      with(short_timeouts, {.unix_socket = server.socket_path(), .log = written_to(told), .credentials = from_vault()});
   const Connection connection{options};
-  told.push_back(refusal<LoginError>(connection));
+  told->say(refusal<LoginError>(connection));
   server.command({"ACL", "SETUSER", "alice", "resetpass", ">s3cret-of-ours"});
   auto lock = RedisMutex{connection, patient}.acquire_lock("key");
   lock.release();
   server.kill();
-  told.push_back(refusal<ConnectionError>(connection));
-  EXPECT_THAT(told, Each(Not(HasSubstr("s3cret-of-ours"))));
+  told->say(refusal<ConnectionError>(connection));
+  EXPECT_THAT(told->all(), Each(Not(HasSubstr("s3cret-of-ours"))));
 }
 
 // They are for TLS as for anything else, and asked for when the certificate has been accepted.

@@ -3,13 +3,13 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 #include <type_traits>
 #include <vector>
 
+#include "sentences.hpp"
 #include "support/exclusion_witness.hpp"
 #include "thrown.hpp"
 #include "with_server.hpp"
@@ -422,24 +422,11 @@ struct Logged {
     ConnectionOptions options = parse_url(server.url());
     if (!user.empty()) options.username = user, options.password = password;
     options.connect_timeout = options.command_timeout = 200ms;
-    options.log = [this](std::string_view message) {
-      const std::lock_guard guard{mutex};
-      messages.emplace_back(message);
-    };
+    options.log = written_to(log);
     connection.emplace(options);
   }
 
-  std::vector<std::string> about(const std::string& text) {
-    const std::lock_guard guard{mutex};
-    std::vector<std::string> found;
-    for (const auto& message : messages) {
-      if (message.find(text) != std::string::npos) found.push_back(message);
-    }
-    return found;
-  }
-
-  std::mutex mutex;
-  std::vector<std::string> messages;
+  const std::shared_ptr<Sentences> log = std::make_shared<Sentences>();
   std::optional<Connection> connection;
 };
 
@@ -451,8 +438,8 @@ TEST_F(WithRedisMutexTest, AReleaseThatNobodyAnswersIsToldToTheLog) {
     return 7;
   });
   EXPECT_EQ(orphaned(), 7);
-  EXPECT_EQ(logged.about("cannot release lock 'key' on " + display(server)).size(), 1U)
-      << ::testing::PrintToString(logged.messages);
+  EXPECT_EQ(logged.log->about("cannot release lock 'key' on " + display(server)).size(), 1U)
+      << ::testing::PrintToString(logged.log->all());
   server.start();
 }
 
@@ -464,7 +451,7 @@ TEST_F(WithRedisMutexTest, AReleaseThatIsRefusedIsToldToTheLog) {
     return 7;
   });
   EXPECT_EQ(refused(), 7);
-  EXPECT_EQ(logged.about("cannot release lock 'key'").size(), 1U) << ::testing::PrintToString(logged.messages);
+  EXPECT_EQ(logged.log->about("cannot release lock 'key'").size(), 1U) << ::testing::PrintToString(logged.log->all());
   server.command({"DEL", "key"});
 }
 

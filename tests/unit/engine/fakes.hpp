@@ -483,8 +483,15 @@ class World {
   std::vector<std::string> log;
   route::Server known{environment, "redis://fake", [this](std::string_view sentence) { log.emplace_back(sentence); }};
   const std::shared_ptr<FakeCallbacks> callbacks;
-  FakeBackground background{*this};
   std::function<void()> on_reconnected;  ///< as Session::all_changed()
+
+ private:
+  friend class Drive;
+  std::uint64_t links_ = 0;
+  std::vector<Drive*> drives_;  // that are not over
+
+ public:
+  FakeBackground background{*this};  // its operations' drives are among drives_ to the end
 
   Instant now() const noexcept { return environment.now(); }
   void run_for(Instant::duration time) { events.run_until(now() + time); }
@@ -522,11 +529,6 @@ class World {
                               .mode = "standalone"});
     if (links_ > 1 && on_reconnected) on_reconnected();
   }
-
- private:
-  friend class Drive;
-  std::uint64_t links_ = 0;
-  std::vector<Drive*> drives_;  // that are not over
 };
 
 // ---- Drive ----------------------------------------------------------------------------------------------------------
