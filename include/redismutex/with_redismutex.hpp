@@ -110,7 +110,7 @@ class WithRedisMutex {
  public:
   /// Throws std::invalid_argument for bad options.
   WithRedisMutex(Connection connection, KeySource key_source, Options options = {})
-      : mutex_{std::move(connection), options}, key_source_{std::move(key_source)} {}
+      : mutex_{std::move(connection), std::move(options)}, key_source_{std::move(key_source)} {}
 
   /// `function` is any callable: a function, a lambda, a member function (called with the object as first argument).
   template <class Function>
@@ -141,7 +141,7 @@ WithRedisMutex(Connection, KeySource, Options = {}) -> WithRedisMutex<KeySource>
 /// empty key is reported when the function is called.
 template <class Function>
 auto with_redismutex(Connection connection, std::string key, Function&& function, Options options = {}) {
-  return WithRedisMutex{std::move(connection), std::move(key), options}(std::forward<Function>(function));
+  return WithRedisMutex{std::move(connection), std::move(key), std::move(options)}(std::forward<Function>(function));
 }
 
 /// The same with a key made from each call's own arguments.
@@ -149,7 +149,7 @@ template <class KeyGenerator, class Function>
   requires(!std::convertible_to<KeyGenerator, std::string>)
 auto with_redismutex(Connection connection, KeyGenerator generate_key, Function&& function, Options options = {}) {
   return WithRedisMutex<KeyGenerator>{std::move(connection), std::move(generate_key),
-                                      options}(std::forward<Function>(function));
+                                      std::move(options)}(std::forward<Function>(function));
 }
 
 }  // namespace REDISMUTEX_ABI

@@ -16,8 +16,8 @@ struct Mutex::State {
     Lock lock;
   };
 
-  State(Connection connection, std::string key_text, const Options& options)
-      : mutex{std::move(connection), options}, key{std::move(key_text)} {
+  State(Connection connection, std::string key_text, Options options)
+      : mutex{std::move(connection), std::move(options)}, key{std::move(key_text)} {
     [[maybe_unused]] const protocol::Key checked{key};
   }
 
@@ -50,7 +50,7 @@ struct Mutex::State {
 };
 
 Mutex::Mutex(Connection connection, std::string key, Options options)
-    : state_{new State{std::move(connection), std::move(key), options}} {}
+    : state_{new State{std::move(connection), std::move(key), std::move(options)}} {}
 
 Mutex::~Mutex() = default;
 

@@ -59,14 +59,13 @@ void Acquisition::leave() noexcept {
   // The one who did not come to use what it was left leaves it as it is.
   if (member_.approach) approach_ = std::move(member_.approach);
   std::unique_ptr<Approach> left = std::move(approach_);
-  std::unique_ptr<Approach> broken;
-  if (left && left->is_broken()) broken = std::move(left);
+  const std::unique_ptr<Approach> broken{left && left->is_broken() ? left.release() : nullptr};
   if (is_in_line()) left = session_.lines().give_up(member_, std::move(left));
 }
 
 std::size_t Acquisition::ahead() { return session_.lines().ahead(member_); }
 
-Acquisition::Outcome Acquisition::take_outcome() noexcept { return std::exchange(outcome_, Taken{}); }
+Acquisition::Outcome Acquisition::take_outcome() { return std::exchange(outcome_, Taken{}); }
 
 route::Procedure::Step Acquisition::over(Outcome outcome) {
   leave();

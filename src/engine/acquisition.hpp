@@ -45,7 +45,7 @@ class Acquisition final : public route::Procedure {
   using Outcome = std::variant<Taken, Granted, Full, protocol::Refusal, route::Failure>;
 
   /// After Done. It is the caller's then: what is not taken is given back.
-  Outcome take_outcome() noexcept;
+  Outcome take_outcome();
 
   /// Since when it has waited for others; none: it has not.
   const std::optional<protocol::Instant>& waits_since() const noexcept { return waits_since_; }

@@ -144,7 +144,7 @@ struct Lines::Shard {
     line.remove(next);
     line.make_first(next, ++last_number);
     if (approach) approach->change_waker(next.waker_);
-    next.approach = std::move(approach);
+    next.approach = std::exchange(approach, nullptr);
     return announce(next, Member::State::first);
   }
 
