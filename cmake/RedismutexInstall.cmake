@@ -11,7 +11,7 @@ if(REDISMUTEX_BUILD_TOOLS)
   if(REDISMUTEX_TLS)
     install(TARGETS redismutex_tls_command DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/redismutex")
   endif()
-  install(FILES "${PROJECT_SOURCE_DIR}/tools/redismutex/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/shared/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 endif()
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")

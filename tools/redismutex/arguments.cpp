@@ -2,18 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
-#include <cstring>
-#include <iomanip>
-#include <iostream>
+#include <functional>
 #include <redismutex/options.hpp>
 #include <redismutex/version.hpp>
-#include <sstream>
 
-#include "exit_status.hpp"
-#include "messages.hpp"
-#include "url_source.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
+#include "shared/parser.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -24,9 +19,6 @@ using namespace std::chrono_literals;
 constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
 constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
 constexpr milliseconds longest_wait = 24h * 365;
-
-constexpr auto help_flag = "-h,--help";
-constexpr auto about_help = "show this help";
 
 constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
 constexpr auto usage = R"(Examples:
@@ -77,45 +69,6 @@ Exit status: that of COMMAND, 128+N if signal N ended it, or
    70  internal error, or refused        126  COMMAND not executable
    75  not acquired (-n, -w), or as -E    127  COMMAND not found)";
 
-struct SecondsRange {
-  milliseconds least;
-  milliseconds most;
-};
-
-std::string in_seconds(milliseconds duration) {
-  std::ostringstream text;
-  text << std::setprecision(12) << std::chrono::duration<double>{duration}.count();
-  return text.str();
-}
-
-/// Reads seconds with or without a fraction. Rounds up: a limit must not become none at all.
-milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range) {
-  // Not std::from_chars(), which would have libm loaded for each run: 2 % of the time of `run true`.
-  char* end = nullptr;
-  const double seconds = std::strtod(text.c_str(), &end);
-  if (text.empty() || text.find_first_not_of("-.0123456789") != std::string::npos || *end != '\0') {
-    throw CLI::ValidationError(option, "'" + text + "' is not a number of seconds");
-  }
-  const std::chrono::duration<double> duration{seconds};
-  if (duration > range.most) {
-    throw CLI::ValidationError(option, text + " is too much: at most " + in_seconds(range.most) + " seconds");
-  }
-  if (duration < range.least) {
-    throw CLI::ValidationError(option, text + " is too little: at least " + in_seconds(range.least) + " seconds");
-  }
-  return std::chrono::ceil<milliseconds>(duration);
-}
-
-int parse_exit_status(const std::string& text) {
-  int status = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, status);
-  if (error != std::errc{} || stopped_at != end || status < 0 || status > 255) {
-    throw CLI::ValidationError("--conflict-exit-code", "'" + text + "' is not an exit status: 0 to 255");
-  }
-  return status;
-}
-
 /// The words of `redismutex run`, divided at the point from which on they are no business of ours.
 struct DividedWords {
   std::vector<std::string> ours;  // up to and including KEY
@@ -141,38 +94,15 @@ DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) 
   return divided;
 }
 
-/// CLI11's help, with examples and a usage line of our own, which also says what excludes what.
-class ExamplesFirst : public CLI::Formatter {
- public:
-  explicit ExamplesFirst(std::string text) : text_{std::move(text)} {
-    column_width(24);
-    label("REQUIRED", "");
-  }
-
-  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override { return "\n" + text_; }
-
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
-  }
-
- private:
-  std::string text_;
-};
-
 /// `redismutex run …` as CLI11 sees it.
 class RunParser {
  public:
   explicit RunParser(CLI::App& app) : run_{*app.add_subcommand("run", about_run)} {
-    run_.formatter(std::make_shared<ExamplesFirst>(usage_of_run));
-    run_.footer(details_of_run);
-    run_.set_help_flag(help_flag, about_help);
-    run_.add_option_function<std::string>(
-            "--url", [this](const std::string& url) { set_url(url); },
-            "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
-            "embedded: for a private one of this user on this machine; the other\n"
-            "places for it are below")
-        ->type_name("URL");
-    run_.add_option("--url-file", url_file_, "a file with the URL; it may have a password")->type_name("FILE");
+    set_help(run_, usage_of_run, details_of_run);
+    find_url_ = add_url_options(run_,
+                                "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
+                                "embedded: for a private one of this user on this machine; the other\n"
+                                "places for it are below");
     auto* const nonblock = run_.add_flag_callback(
         "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
     run_.add_option_function<std::string>(
@@ -185,7 +115,9 @@ class RunParser {
         ->excludes(nonblock);
     run_.add_option_function<std::string>(
             "-E,--conflict-exit-code",
-            [this](const std::string& text) { arguments_.conflict_status = parse_exit_status(text); },
+            [this](const std::string& text) {
+              arguments_.conflict_status = parse_number("--conflict-exit-code", text, 0, 255);
+            },
             "the exit status for a mutex that is taken; default 75")
         ->type_name("N");
     run_.add_flag("-q,--quiet", arguments_.quiet,
@@ -214,7 +146,9 @@ class RunParser {
   RunArguments finish(std::vector<std::string> command) && {
     if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
     if (command.empty()) throw CLI::RequiredError("COMMAND");
-    find_url();
+    auto [url, source] = find_url_();
+    arguments_.url = std::move(url);
+    arguments_.url_source = std::move(source);
     if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
       throw CLI::ValidationError(arguments_.url_source, "'embedded:' takes nothing after the colon");
     }
@@ -223,19 +157,6 @@ class RunParser {
   }
 
  private:
-  void set_url(const std::string& url) {
-    // An unset variable in a script must not send it to whichever server is the default.
-    if (url.empty()) throw CLI::ValidationError("--url", "is empty; leave it out to use $REDIS_URL");
-    arguments_.url = url;
-  }
-
-  void find_url() {
-    if (!arguments_.url.empty()) return;
-    const auto found = url_file_ ? url_in_file(*url_file_) : default_url();
-    arguments_.url = found.url;
-    arguments_.url_source = found.source;
-  }
-
   void set_background(const std::string& text) {
     if (text != "wait" && text != "leave") {
       throw CLI::ValidationError("--background", "'" + text + "' is neither 'wait' nor 'leave'");
@@ -248,9 +169,9 @@ class RunParser {
   }
 
   CLI::App& run_;
-  std::optional<std::string> url_file_;
+  std::function<NamedUrl()> find_url_;
   RunArguments arguments_{.url = {},
-                          .url_source = std::string{url_option},
+                          .url_source = {},
                           .wait = {},
                           .expiry = 7s,
                           .conflict_status = exit_status::not_acquired,
@@ -258,21 +179,12 @@ class RunParser {
                           .command = {}};
 };
 
-void hide_password(char* word) {
-  char* const authority = std::strstr(word, "://");
-  if (authority == nullptr) return;
-  char* const end = std::strrchr(authority, '@');
-  char* const colon = std::strchr(authority + 3, ':');
-  if (end != nullptr && colon != nullptr && colon < end) std::fill(colon + 1, end, 'x');
-}
-
 }  // namespace
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};
-  app.set_help_flag(help_flag, about_help);
+  set_help(app, usage);
   app.set_version_flag("--version", "redismutex " + std::string{version}, "show the version");
-  app.formatter(std::make_shared<ExamplesFirst>(usage));
   RunParser run{app};
 
   const bool runs = !words.empty() && words.front() == "run";
@@ -280,34 +192,18 @@ std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> wo
   if (runs) {
     divided = divide({words.begin() + 1, words.end()}, run.app());
     divided.ours.insert(divided.ours.begin(), "run");
-  }
-  std::reverse(divided.ours.begin(), divided.ours.end());  // as CLI11 wants them
-
-  try {
-    if (!runs && !words.empty() && app.get_option_no_throw(words.front()) == nullptr) {
-      throw CLI::ValidationError("expected the subcommand 'run', not '" + words.front() + "'");
-    }
-    app.parse(divided.ours);
-    if (!runs) throw CLI::RequiredError("the subcommand 'run'");
-    return std::move(run).finish(std::move(divided.command));
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help() << std::flush;
-    return 0;
-  } catch (const CLI::CallForVersion& asked) {
-    std::cout << asked.what() << std::endl;
-    return 0;
-  } catch (const NoUrl& error) {
-    say(error.what());
-    return exit_status::usage;
-  } catch (const CLI::ParseError& error) {
-    say(error.what());
-    say(std::string{"try: redismutex "} + (runs ? "run " : "") + "--help");
+  } else if (!words.empty() && app.get_option_no_throw(words.front()) == nullptr) {
+    say("'" + words.front() + "' is no subcommand");
+    say("try: redismutex --help");
     return exit_status::usage;
   }
-}
-
-void hide_passwords(char** argv) {
-  for (; *argv != nullptr; ++argv) hide_password(*argv);
+  std::optional<RunArguments> arguments;
+  const auto finished = parse_words(app, std::move(divided.ours), runs ? "redismutex run" : "redismutex", [&] {
+    if (!runs) throw CLI::RequiredError("a subcommand");
+    arguments = std::move(run).finish(std::move(divided.command));
+  });
+  if (finished) return *finished;
+  return *std::move(arguments);
 }
 
 }  // namespace redismutex::cli

@@ -12,9 +12,6 @@ namespace redismutex::cli {
 /// The URL that stands for an EmbeddedServer.
 inline constexpr std::string_view embedded_url = "embedded:";
 
-/// RunArguments::url_source where it is the option.
-inline constexpr std::string_view url_option = "--url";
-
 /// What becomes of the processes that COMMAND started, once it has ended by itself.
 enum class Background {
   wait,  // the lock is kept until they have ended, too
@@ -40,8 +37,5 @@ using Finished = int;
 
 /// Reads the words after the program's name, and finds the URL where they have no --url: see url_source.hpp.
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words);
-
-/// Overwrites the passwords of URLs in argv, which `ps` shows to everyone. Copy the words first.
-void hide_passwords(char** argv);
 
 }  // namespace redismutex::cli

@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "boot_clock.hpp"
-#include "exit_status.hpp"
-#include "messages.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 
 namespace redismutex::cli {
 namespace {

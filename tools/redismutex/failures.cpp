@@ -4,8 +4,9 @@
 
 #include "child.hpp"
 #include "embedded_server.hpp"
-#include "exit_status.hpp"
-#include "messages.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
+#include "shared/parser.hpp"
 
 namespace redismutex::cli {
 namespace {

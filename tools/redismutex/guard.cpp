@@ -6,8 +6,8 @@
 #include <array>
 
 #include "end_on_signal.hpp"
-#include "exit_status.hpp"
-#include "messages.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 
 namespace redismutex::cli {
 namespace {

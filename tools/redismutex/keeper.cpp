@@ -7,10 +7,10 @@
 
 #include "child.hpp"
 #include "end_on_signal.hpp"
-#include "exit_status.hpp"
 #include "failures.hpp"
 #include "guard.hpp"
-#include "messages.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 
 namespace redismutex::cli {
 namespace {

@@ -41,9 +41,10 @@
 #include <fcntl.h>
 
 #include "arguments.hpp"
-#include "exit_status.hpp"
 #include "failures.hpp"
 #include "run_command.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/parser.hpp"
 #include "signals.hpp"
 #include "tls_program.hpp"
 

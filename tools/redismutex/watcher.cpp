@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <array>
 
-#include "exit_status.hpp"
-#include "messages.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 #include "witness.hpp"
 
 namespace redismutex::cli {

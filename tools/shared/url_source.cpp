@@ -1,4 +1,4 @@
-#include "url_source.hpp"
+#include "shared/url_source.hpp"
 
 #include <cerrno>
 #include <cstdlib>
