@@ -477,6 +477,10 @@ class World {
   explicit World(std::shared_ptr<Observer> observer = nullptr)
       : callbacks{std::make_shared<FakeCallbacks>(nullptr, std::move(observer))} {}
 
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World() { callbacks->jobs.clear(); }  // each of them has a part in the callbacks
+
   FakeEnvironment environment;
   Events events{environment};
   FakeServer server{environment, events};
