@@ -1,30 +1,33 @@
 #include "support/allocations.hpp"
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <shared_mutex>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <pthread.h>
-#endif
+#include "support/sanitizers.hpp"
 
 namespace redismutex::testing {
 namespace {
 
 thread_local std::uint64_t count = 0;
 
-#ifdef __SANITIZE_ADDRESS__
 /// The address sanitizer's allocator, unlike glibc's, does not prepare for a fork: a child finds it locked for good if another thread
-/// was in the middle of it. So a fork waits until none is.
+/// was in the middle of it. So a fork waits until none is; without that sanitizer the gate is not there.
 class Gate {
  public:
   Gate() { reset(); }
   void close() { ::pthread_rwlock_wrlock(&lock_); }
   void open() { ::pthread_rwlock_unlock(&lock_); }
   void reset() { ::pthread_rwlock_init(&lock_, nullptr); }  // in a child, without those who wait in the parent
-  void lock_shared() { ::pthread_rwlock_rdlock(&lock_); }
-  void unlock_shared() { ::pthread_rwlock_unlock(&lock_); }
+  void lock_shared() {
+    if constexpr (under_address_sanitizer) ::pthread_rwlock_rdlock(&lock_);
+  }
+  void unlock_shared() {
+    if constexpr (under_address_sanitizer) ::pthread_rwlock_unlock(&lock_);
+  }
 
  private:
   pthread_rwlock_t lock_;
@@ -38,19 +41,9 @@ Gate& gate() {
 
 /// The first to be asked for, so the last to close before a fork and the first to open after it: handlers of others may allocate.
 [[gnu::constructor(101)]] void watch_forks() {
+  if constexpr (!under_address_sanitizer) return;
   ::pthread_atfork([] { gate().close(); }, [] { gate().open(); }, [] { gate().reset(); });
 }
-#else
-struct Gate {
-  void lock_shared() {}
-  void unlock_shared() {}
-};
-
-Gate& gate() {
-  static Gate instance;
-  return instance;
-}
-#endif
 
 void* allocate(std::size_t size) {
   ++count;
