@@ -35,18 +35,13 @@ bool is_ahead(std::uint64_t token, microseconds server_time) {
 
 }  // namespace
 
+// Most find the lock free: what only the others need is written when they need it.
 Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
     : terms_{terms},
+      key_{key},
       id_{id.text()},
       expiry_ms_{std::to_string(terms.expiry.count())},
-      window_ms_{std::to_string(liveness_window(terms.delay).count())},
-      max_waiters_{std::to_string(terms.wait_until ? terms.max_waiters : 0)},
-      set_{"SET", key.text(), id_, "NX", "PX", expiry_ms_},
-      get_floor_{"GET", key.floor()},
-      floor_and_time_{get_floor_, time_command},
-      line_up_{"EVALSHA",  scripts::acquire.sha1, "3",  key.text(), key.line(), key.floor(), id_, expiry_ms_, details_,
-               window_ms_, max_waiters_,          was_, ""},
-      look_{"PTTL", key.text()} {}
+      set_{"SET", key.text(), id_, "NX", "PX", expiry_ms_} {}
 
 /// As lua/line.lua reads it.
 void Acquire::describe_place() {
@@ -59,8 +54,6 @@ void Acquire::describe_place() {
   details_ = std::to_string(digit);
   if (claim != usual_claim) details_.append(std::to_string(claim.count())).append(" ");
   details_.append(mailbox_);
-  line_up_[8] = details_;
-  line_up_[11] = was_;
 }
 
 void Acquire::change(const Terms& terms) {
@@ -74,15 +67,12 @@ void Acquire::adopt(const Terms& terms) {
   const std::string_view mailbox = terms_.mailbox;
   terms_ = terms;
   terms_.mailbox = mailbox;
-  line_up_[7] = expiry_ms_ = std::to_string(terms.expiry.count());
-  line_up_[9] = window_ms_ = std::to_string(liveness_window(terms.delay).count());
-  line_up_[10] = max_waiters_ = std::to_string(terms.wait_until ? terms.max_waiters : 0);
+  expiry_ms_ = std::to_string(terms.expiry.count());
   if (details_.empty()) return;
   std::string before = details_;
   describe_place();
   if (details_ == before) return;
   was_ = std::move(before);
-  line_up_[11] = was_;
 }
 
 // ---- requests -------------------------------------------------------------------------------------------------------
@@ -92,6 +82,8 @@ Step Acquire::start(Instant /*now*/) { return terms_.expect_line && terms_.wait_
 Step Acquire::set() {
   state_ = State::setting;
   if (terms_.fencing == Fencing::without_token) return Request{.arguments = set_};
+  get_floor_ = {"GET", key_.floor()};
+  floor_and_time_ = {get_floor_, time_command};
   return Request{.arguments = set_, .joined = floor_and_time_};
 }
 
@@ -102,6 +94,11 @@ Step Acquire::line_up() {
     if (mailbox_.empty()) mailbox_ = terms_.mailbox;
     describe_place();
   }
+  window_ms_ = std::to_string(liveness_window(terms_.delay).count());
+  max_waiters_ = std::to_string(terms_.wait_until ? terms_.max_waiters : 0);
+  line_up_ = {
+      "EVALSHA",  scripts::acquire.sha1, "3",  key_.text(), key_.line(), key_.floor(), id_, expiry_ms_, details_,
+      window_ms_, max_waiters_,          was_, ""};
   state_ = State::lining_up;
   lined_up_ = true;
   return Request{
@@ -111,6 +108,7 @@ Step Acquire::line_up() {
 Step Acquire::look() {
   state_ = State::looking;
   watching_ = true;
+  look_ = {"PTTL", key_.text()};
   return Request{.arguments = look_, .wants_invalidation = true};
 }
 
@@ -164,7 +162,6 @@ Step Acquire::answered_line_up(const Answer& answer) {
   met_others_ = true;
   if (state == ask_again) return time_is_up(answer.now) ? Done{} : line_up();
   was_.clear();
-  line_up_[11] = was_;
   if (state == no_place) {
     lined_up_ = false;
     if (terms_.wait_until) outcome_ = Full{};
@@ -287,7 +284,6 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
   if (lacks_token(token)) {
     // The owner has no place any more that could be described.
     was_.clear();
-    line_up_[11] = was_;
     return line_up();
   }
   outcome_ = Held{.valid_until = until, .token = token, .since = answer.sent_at};

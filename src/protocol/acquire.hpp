@@ -126,6 +126,7 @@ class Acquire final : public Machine {
 
   Terms terms_;
   std::optional<Terms> next_terms_;  // from the next question on
+  const Key& key_;
   const std::string_view id_;
   std::string expiry_ms_;
   std::string window_ms_;
@@ -134,10 +135,10 @@ class Acquire final : public Machine {
   std::string details_;  // of our place in line
   std::string was_;      // what they were in the place that the server may still have
   const std::array<std::string_view, 6> set_;
-  const std::array<std::string_view, 2> get_floor_;
-  const std::array<Arguments, 2> floor_and_time_;
+  std::array<std::string_view, 2> get_floor_;
+  std::array<Arguments, 2> floor_and_time_;
   std::array<std::string_view, 13> line_up_;
-  const std::array<std::string_view, 2> look_;
+  std::array<std::string_view, 2> look_;
 
   State state_ = State::setting;
   bool in_doubt_ = false;

@@ -47,15 +47,22 @@ Key::Key(std::string_view text) {
   void* const block = ::operator new(sizeof(Names) + size);
   names_ = new (block) Names;
   char* to = static_cast<char*>(block) + sizeof(Names);
-  const auto add = [&](std::string_view beginning) {
-    const char* const begin = to;
-    to = std::copy(beginning.begin(), beginning.end(), to);
-    for (const std::string_view part : ending) to = std::copy(part.begin(), part.end(), to);
+  const auto add = [&](std::string_view part) {
+    char* const begin = to;
+    to = std::copy(part.begin(), part.end(), to);
+    return std::string_view{begin, part.size()};
+  };
+  const char* const line = add(prefix).data();
+  for (const std::string_view part : ending) add(part);
+  names_->line = std::string_view{line, prefix.size() + ending_size};
+  const std::string_view whole_ending = names_->line.substr(prefix.size());
+  const auto beside = [&](std::string_view beginning) {
+    const char* const begin = add(beginning).data();
+    add(whole_ending);
     return std::string_view{begin, beginning.size() + ending_size};
   };
-  names_->line = add(prefix);
-  names_->floor = add(floor_prefix);
-  names_->about = add(about_prefix);
+  names_->floor = beside(floor_prefix);
+  names_->about = beside(about_prefix);
   names_->text = names_->line.substr(prefix.size() + size_of(std::span{ending}.first(key_in_ending)), text.size());
   names_->hash = std::hash<std::string_view>{}(names_->text);
 }

@@ -12,35 +12,46 @@ constexpr int runs_at_once = 16;
 
 Release::Release(const Key& key, const OwnerId& id, const Terms& terms)
     : terms_{terms},
+      key_{key},
+      id_{id},
       token_{terms.token == 0 ? std::string{} : std::to_string(terms.token)},
       details_{terms.details},
       former_details_{terms.former_details},
-      by_script_{script(key, id)},
-      by_delifeq_{"DELIFEQ", key.text(), id.text()},
-      by_delex_{"DELEX", key.text(), "IFEQ", id.text()},
-      is_line_there_{"EXISTS", key.line()},
       deletion_{terms.label == Label::none ? terms.deletion : Deletion::by_script} {}
-
-/// The former details are left out where there are none.
-Release::Script Release::script(const Key& key, const OwnerId& id) const {
-  if (terms_.label == Label::none) {
-    return {"EVALSHA", scripts::release.sha1, "3", key.text(), key.line(), key.floor(), id.text(), token_,
-            details_,  former_details_};
-  }
-  return {"EVALSHA", scripts::release.sha1, "4", key.text(), key.line(), key.floor(), key.about(), id.text(), token_,
-          details_,  former_details_};
-}
 
 Step Release::start(Instant now) {
   started_in_lease_ = now < terms_.valid_until;
   return request();
 }
 
-Request Release::request() const {
-  if (deletion_ == Deletion::by_delifeq) return {.arguments = by_delifeq_, .next = is_line_there_};
-  if (deletion_ == Deletion::by_delex) return {.arguments = by_delex_, .next = is_line_there_};
-  const std::size_t left_out = std::size_t{former_details_.empty()} + std::size_t{terms_.label == Label::none};
-  return {.arguments = Arguments{by_script_}.first(by_script_.size() - left_out),
+Request Release::request() {
+  switch (deletion_) {
+    case Deletion::by_delifeq:
+      command_ = {"DELIFEQ", key_.text(), id_.text()};
+      return deletion(Arguments{command_}.first(3));
+    case Deletion::by_delex:
+      command_ = {"DELEX", key_.text(), "IFEQ", id_.text()};
+      return deletion(Arguments{command_}.first(4));
+    default: return script();
+  }
+}
+
+/// By the server's own command, which knows nothing of the line.
+Request Release::deletion(Arguments command) {
+  is_line_there_ = {"EXISTS", key_.line()};
+  return {.arguments = command, .next = is_line_there_};
+}
+
+/// The label is named only where there may be one, and the former details are left out where there are none.
+Request Release::script() {
+  std::size_t size = 0;
+  const auto add = [&](const auto&... words) { ((command_[size++] = words), ...); };
+  const bool names_label = terms_.label != Label::none;
+  add("EVALSHA", scripts::release.sha1, names_label ? "4" : "3", key_.text(), key_.line(), key_.floor());
+  if (names_label) add(key_.about());
+  add(id_.text(), token_, details_);
+  if (!former_details_.empty()) add(former_details_);
+  return {.arguments = Arguments{command_}.first(size),
           .script = &scripts::release,
           .times = more_ ? runs_at_once : 1,
           .wakes_others = terms_.waiters == Waiters::likely};

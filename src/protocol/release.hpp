@@ -72,18 +72,18 @@ class Release final : public Machine {
   bool deletion_refused() const noexcept { return deletion_refused_; }
 
  private:
-  using Script = std::array<std::string_view, 11>;
-  Script script(const Key& key, const OwnerId& id) const;
-  Request request() const;
+  Request request();
+  Request deletion(Arguments command);
+  Request script();
 
   const Terms terms_;
+  const Key& key_;
+  const OwnerId& id_;
   const std::string token_;
   const std::string details_;
   const std::string former_details_;
-  const Script by_script_;
-  const std::array<std::string_view, 3> by_delifeq_;
-  const std::array<std::string_view, 4> by_delex_;
-  const std::array<std::string_view, 2> is_line_there_;
+  std::array<std::string_view, 11> command_;  // the last one
+  std::array<std::string_view, 2> is_line_there_;
   Deletion deletion_;
   bool deleted_ = false;  // by the server's own command; what comes then is for those who wait
   bool started_in_lease_ = false;
