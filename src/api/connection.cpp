@@ -2,7 +2,6 @@
 #include <memory>
 #include <redismutex/connection.hpp>
 #include <redismutex/errors.hpp>
-#include <string>
 #include <utility>
 
 #include "api/report.hpp"

@@ -1,19 +1,17 @@
 #include <algorithm>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
 #include <redismutex/operate.hpp>
 #include <redismutex/printable.hpp>
 #include <stdexcept>
-#include <system_error>
 #include <unordered_set>
 #include <utility>
 #include <variant>
 
-#include "api/connection_access.hpp"
 #include "api/report.hpp"
 #include "api/request.hpp"
 #include "api/runtime.hpp"
+#include "api/runtimes.hpp"
+#include "net/pause.hpp"
 #include "protocol/clients.hpp"
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
@@ -32,15 +30,6 @@ using Duration = std::chrono::steady_clock::duration;
 
 constexpr std::size_t most_in_a_step = 1'000;
 constexpr std::chrono::seconds longest_rest{1};
-
-// ---- machines, and what becomes of their failures -------------------------------------------------------------------
-
-template <class Outcome>
-void raise_refusal(const Runtime& runtime, const Outcome& outcome, const Action& action) {
-  if (const auto* refused = std::get_if<Refusal>(&outcome)) {
-    api::report::raise(runtime.server_name(), action, *refused);
-  }
-}
 
 // ---- bounds ---------------------------------------------------------------------------------------------------------
 
@@ -147,8 +136,7 @@ std::vector<Inspection> look(Runtime& runtime, std::vector<Key> keys, const Insp
                              protocol::Inspect::Which which, const Action& action) {
   if (keys.empty()) return {};
   protocol::Inspect machine{std::move(keys), {.waiters = options.waiters, .offset = options.offset, .which = which}};
-  api::drive(runtime, machine, action);
-  raise_refusal(runtime, machine.outcome(), action);
+  api::request(runtime, machine, action);
   auto seen = std::get<std::vector<Inspection>>(std::move(machine.outcome()));
   find_clients(runtime, seen, options, action);
   return seen;
@@ -206,8 +194,7 @@ class Search {
   std::vector<Inspection> step() {
     protocol::Scan scan{cursor_, pattern(), options_.count,
                         by_names() ? protocol::Scan::Types::all : protocol::Scan::Types::strings};
-    api::drive(runtime_, scan, action_);
-    raise_refusal(runtime_, scan.outcome(), action_);
+    api::request(runtime_, scan, action_);
     auto& page = std::get<protocol::Scan::Page>(scan.outcome());
     cursor_ = std::move(page.cursor);
     progress_.scanned += options_.count;
@@ -243,12 +230,9 @@ class Search {
   bool rest(Duration busy) const {
     const double share = 1 / options_.duty - 1;
     const auto pause = std::chrono::duration<double>{std::max(busy, Duration::zero())} * share;
-    std::mutex mutex;
-    std::unique_lock lock{mutex};
-    std::condition_variable_any never;
-    never.wait_for(lock, options_.stop, std::min<std::chrono::duration<double>>(pause, longest_rest),
-                   [] { return false; });
-    return !options_.stop.stop_requested();
+    const auto bounded = std::min<std::chrono::duration<double>>(pause, longest_rest);
+    return net::pause_until(std::chrono::steady_clock::now() + std::chrono::duration_cast<Duration>(bounded),
+                            options_.stop);
   }
 
   Runtime& runtime_;
@@ -275,7 +259,7 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
     if (!machine.in_doubt()) throw;
     throw OutcomeUnknownError{std::string{error.what()} + "; whether it was done is unknown: inspect the lock"};
   }
-  raise_refusal(runtime, machine.outcome(), action);
+  api::raise_refusal(runtime, machine, action);
   return std::holds_alternative<protocol::Release::Released>(machine.outcome());
 }
 

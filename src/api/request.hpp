@@ -20,13 +20,19 @@ void drive(Runtime& runtime, Machine& machine, const report::Action& action) {
   }
 }
 
-/// The same, and throws ServerError where it ends with a refusal.
+/// Throws ServerError for a machine that has ended with a refusal.
 template <class Machine>
-void request(Runtime& runtime, Machine& machine, const report::Action& action) {
-  drive(runtime, machine, action);
+void raise_refusal(const Runtime& runtime, Machine& machine, const report::Action& action) {
   if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     report::raise(runtime.server_name(), action, *refused);
   }
+}
+
+/// Both.
+template <class Machine>
+void request(Runtime& runtime, Machine& machine, const report::Action& action) {
+  drive(runtime, machine, action);
+  raise_refusal(runtime, machine, action);
 }
 
 }  // namespace redismutex::api

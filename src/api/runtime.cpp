@@ -4,7 +4,6 @@
 #include <redismutex/observer.hpp>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 #include "api/client_name.hpp"
 #include "engine/conversation.hpp"
@@ -21,16 +20,9 @@ using route::Failure;
 /// Tells the observer of something in a thread made for that.
 template <class Tell>
 void tell_later(engine::Callbacks& callbacks, Tell tell) {
-  class TellObserver final : public net::Job {
-   public:
-    explicit TellObserver(Tell tell) : tell_{std::move(tell)} {}
-    void run() noexcept override { tell_(); }
-
-   private:
-    Tell tell_;
-  };
+  if (callbacks.observer() == nullptr) return;
   callbacks.get_ready();
-  callbacks.run(std::make_unique<TellObserver>(std::move(tell)));
+  callbacks.tell_observer(std::move(tell));
 }
 
 }  // namespace
@@ -74,8 +66,7 @@ route::Peer::Handlers Runtime::handlers() {
 }
 
 std::optional<Failure> Runtime::run(protocol::Machine& machine) {
-  engine::Conversation conversation{
-      session_.environment(), server_, machine, {session_.patience(), session_.limits().connect_timeout}};
+  engine::Conversation conversation{session_.environment(), server_, machine, session_.terms()};
   route::Sleeper sleeper;
   drive(conversation, sleeper);
   return conversation.failure();
@@ -97,26 +88,23 @@ void Runtime::take_push(net::ReplyView push) {
 void Runtime::note_linked(const net::Link& link, bool again) {
   server_.begin(link.id(), link.greeting());
   session_.reconnected();
-  if (observer() == nullptr) return;
-  tell_later(*callbacks_, [callbacks = callbacks_, server = server_.name(), again] {
-    callbacks->observer()->connected({.server = server, .again = again});
+  tell_later(*callbacks_, [server = server_.name(), again](Observer& observer) {
+    observer.connected({.server = server, .again = again});
   });
 }
 
 void Runtime::note_broken(const net::Link& link) noexcept try {
   server_.note_broken(link.id());
   workroom_.link_broke();
-  if (observer() == nullptr) return;
-  tell_later(*callbacks_, [callbacks = callbacks_, server = server_.name(), reason = link.failure().text] {
-    callbacks->observer()->disconnected({.server = server, .reason = reason});
+  tell_later(*callbacks_, [server = server_.name(), reason = link.failure().text](Observer& observer) {
+    observer.disconnected({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
 }
 
 void Runtime::note_failed(const Failure& why) noexcept try {
-  if (observer() == nullptr) return;
-  tell_later(*callbacks_, [callbacks = callbacks_, server = server_.name(), reason = why.text] {
-    callbacks->observer()->connect_failed({.server = server, .reason = reason});
+  tell_later(*callbacks_, [server = server_.name(), reason = why.text](Observer& observer) {
+    observer.connect_failed({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
 }
@@ -125,14 +113,9 @@ void Runtime::note_failed(const Failure& why) noexcept try {
 
 namespace {
 
-class Look final : public route::Background::Operation {
+class Look final : public engine::Conversing<protocol::Survey> {
  public:
-  explicit Look(engine::Session& session)
-      : server_{session.server()},
-        conversation_{
-            session.environment(), server_, machine_, {session.patience(), session.limits().connect_timeout}} {}
-
-  route::Procedure& procedure() noexcept override { return conversation_; }
+  explicit Look(const engine::Setting& setting) : Conversing{setting, setting.terms()}, server_{setting.server()} {}
 
   void over(End end) noexcept override {
     // Whoever wants a lock finds out, too, why nobody answers.
@@ -142,8 +125,6 @@ class Look final : public route::Background::Operation {
 
  private:
   route::Server& server_;
-  protocol::Survey machine_;
-  engine::Conversation conversation_;
 };
 
 }  // namespace

@@ -10,7 +10,7 @@
 
 #include "engine/session.hpp"
 #include "net/fork.hpp"
-#include "net/reactor_on_demand.hpp"
+#include "net/workers.hpp"
 #include "protocol/machine.hpp"
 #include "route/callbacks.hpp"
 #include "route/peer.hpp"

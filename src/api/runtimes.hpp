@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <redismutex/connection.hpp>
 #include <redismutex/connection_options.hpp>
 
 #include "net/fork.hpp"
@@ -25,6 +26,12 @@ class Runtimes {
  private:
   const ConnectionOptions options_;
   net::OnePerProcess<std::shared_ptr<Runtime>> runtimes_;
+};
+
+/// How functions that are given a Connection reach what is behind it.
+struct ConnectionAccess {
+  /// This process's Runtime.
+  static std::shared_ptr<Runtime> runtime(const Connection& connection) { return connection.runtimes_->present(); }
 };
 
 }  // namespace redismutex::api

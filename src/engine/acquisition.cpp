@@ -1,13 +1,12 @@
 #include "engine/acquisition.hpp"
 
 #include <atomic>
-#include <system_error>
 #include <utility>
 
 #include "engine/giving_back.hpp"
 #include "engine/session.hpp"
 #include "protocol/acquire.hpp"
-#include "route/fork.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -33,10 +32,9 @@ Acquisition::Acquisition(Session& session, protocol::Key key, Wishes wishes, rou
 Acquisition::~Acquisition() {
   if (fork_generation_ != route::fork_generation()) {
     // A child of fork(): all of it is the parent's, and may be locked for ever here.
-    net::leave_alone(std::move(approach_));
-    net::leave_alone(std::move(member_.approach));
-    net::leave_alone(std::move(member_.lease));
-    net::leave_alone(std::move(outcome_));
+    route::leave_alone(std::move(member_.approach));
+    route::leave_alone(std::move(member_.lease));
+    route::leave_alone(std::move(outcome_));
     return;
   }
   leave();
@@ -56,9 +54,7 @@ void Acquisition::leave() noexcept {
     }
   }
   if (phase != Phase::first) return;
-  // The one who did not come to use what it was left leaves it as it is.
-  if (member_.approach) approach_ = std::move(member_.approach);
-  std::unique_ptr<Approach> left = std::move(approach_);
+  std::unique_ptr<Approach> left = std::move(member_.approach);
   const std::unique_ptr<Approach> broken{left && left->is_broken() ? left.release() : nullptr};
   if (is_in_line()) left = session_.lines().give_up(member_, std::move(left));
 }
@@ -175,35 +171,33 @@ route::Procedure::Step Acquisition::note_wait(const Step& step, Instant now) {
 
 route::Procedure::Step Acquisition::be_first(Instant now) {
   trouble_told_ = met_told_ = false;
-  const bool is_new = !member_.approach;
+  auto& approach = member_.approach;
+  const bool is_new = !approach;
   if (is_new) {
-    approach_ = std::make_unique<Approach>(session_, key_, wishes_, member_.place, waker_);
+    approach = std::make_unique<Approach>(session_, key_, wishes_, member_.place, waker_);
   } else {
-    member_.approach->take_over(wishes_, member_.place);
-    approach_ = std::move(member_.approach);
+    approach->take_over(wishes_, member_.place);
   }
-  try {
-    auto& conversation = approach_->conversation();
-    return driven(is_new ? conversation.start(now) : conversation.restart(now), now);
-  } catch (...) {
-    if (approach_) approach_->note_broken();
-    throw;
-  }
+  return converse([&](Conversation& talk) { return is_new ? talk.start(now) : talk.restart(now); }, now);
 }
 
 route::Procedure::Step Acquisition::drive(Event& event, Instant now) {
   // The next one finds it as it is.
   if (std::holds_alternative<Stopped>(event)) return over(cancelled());
   const auto place = is_in_line() ? session_.lines().changed_place(member_) : std::nullopt;
-  if (place) approach_->change_place(wishes_, *place);
+  if (place) member_.approach->change_place(wishes_, *place);
   const bool asks_anew = place && std::holds_alternative<Woken>(event);
-  try {
-    auto& conversation = approach_->conversation();
-    return driven(asks_anew ? conversation.restart(now) : conversation.resume(std::move(event), now), now);
-  } catch (...) {
-    if (approach_) approach_->note_broken();
-    throw;
-  }
+  return converse(
+      [&](Conversation& talk) { return asks_anew ? talk.restart(now) : talk.resume(std::move(event), now); }, now);
+}
+
+/// `next`: returns what the conversation wants next.
+template <class Next>
+route::Procedure::Step Acquisition::converse(const Next& next, Instant now) try {
+  return driven(next(member_.approach->conversation()), now);
+} catch (...) {
+  if (member_.approach) member_.approach->note_broken();
+  throw;
 }
 
 route::Procedure::Step Acquisition::driven(const Step& step, Instant now) {
@@ -212,7 +206,7 @@ route::Procedure::Step Acquisition::driven(const Step& step, Instant now) {
     conclude(now);
     return step;
   }
-  if (!std::holds_alternative<Sleep>(step) || !approach_->machine().met_others()) return step;
+  if (!std::holds_alternative<Sleep>(step) || !member_.approach->machine().met_others()) return step;
   // A lock that is handed over comes with a short lease, which is looked after in the background.
   if (!std::exchange(is_ready_, true)) session_.renewer().get_ready_if_possible();
   return note_wait(step, now);
@@ -220,8 +214,8 @@ route::Procedure::Step Acquisition::driven(const Step& step, Instant now) {
 
 /// What those behind are to hear if their time is up: only if it has changed.
 void Acquisition::tell_line() {
-  const auto& trouble = approach_->conversation().trouble();
-  const bool met_others = approach_->machine().met_others();
+  const auto& trouble = member_.approach->conversation().trouble();
+  const bool met_others = member_.approach->machine().met_others();
   if (trouble.has_value() == trouble_told_ && met_others == met_told_) return;
   session_.lines().tell(member_, {.met_others = met_others,
                                   .trouble = trouble ? std::make_shared<const route::Failure>(*trouble) : nullptr});
@@ -230,10 +224,10 @@ void Acquisition::tell_line() {
 }
 
 void Acquisition::conclude(Instant now) {
-  const Acquire& machine = approach_->machine();
+  const Acquire& machine = member_.approach->machine();
   std::atomic<bool>& contended = session_.contended(key_);
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
-  const auto& failure = approach_->conversation().failure();
+  const auto& failure = member_.approach->conversation().failure();
   if (failure) {
     if (failure->kind == Kind::timed_out && machine.met_others()) {
       over(Taken{});
@@ -242,10 +236,10 @@ void Acquisition::conclude(Instant now) {
     }
   } else if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome())) {
     const auto how = held->claimed ? Granted::How::handed_over : Granted::How::free;
-    auto [lease, turn] = approach_->begin(*held, now);
+    auto [lease, turn] = member_.approach->begin(*held, now);
     if (is_in_line()) session_.lines().granted(member_, lease, now);
     phase_ = Phase::over;
-    approach_.reset();
+    member_.approach.reset();
     over(Granted{.lease = std::move(lease),
                  .turn = turn,
                  .how = how,

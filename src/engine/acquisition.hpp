@@ -51,7 +51,9 @@ class Acquisition final : public route::Procedure {
   const std::optional<protocol::Instant>& waits_since() const noexcept { return waits_since_; }
 
   /// Under which it stands at the server at present; none: it does not, or it is over.
-  const protocol::OwnerId* id() const noexcept { return approach_ ? &approach_->id() : nullptr; }
+  const protocol::OwnerId* id() const noexcept {
+    return phase_ == Phase::first && member_.approach ? &member_.approach->id() : nullptr;
+  }
 
   /// How many of the process are ahead of it, as far as it waits for them; for any thread.
   std::size_t ahead();
@@ -67,11 +69,12 @@ class Acquisition final : public route::Procedure {
   Step enter(protocol::Instant now);
   Step greeted(Event& event, protocol::Instant now);
   Step look_at_line(bool stopped, protocol::Instant now);
-  Step rest(protocol::Instant now);
   Step go_on(Lines::Member::State state, bool stopped, protocol::Instant now);
   Step be_first(protocol::Instant now);
   Step take_pass(protocol::Instant now);
   Step drive(Event& event, protocol::Instant now);
+  template <class Next>
+  Step converse(const Next& next, protocol::Instant now);
   Step driven(const Step& step, protocol::Instant now);
   void tell_line();
   void conclude(protocol::Instant now);
@@ -88,7 +91,6 @@ class Acquisition final : public route::Procedure {
   route::Waker& waker_;
   const std::uint64_t fork_generation_;
   Lines::Member member_;
-  std::unique_ptr<Approach> approach_;  // while it is first
   Phase phase_ = Phase::reaching;
   bool trouble_told_ = false;
   bool met_told_ = false;

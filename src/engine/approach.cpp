@@ -8,7 +8,7 @@
 #include "engine/session.hpp"
 #include "protocol/fencing.hpp"
 #include "protocol/lease.hpp"
-#include "route/entropy.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -41,8 +41,16 @@ std::shared_ptr<Lease> make_lease(Session& session, const protocol::Key& key, co
                                               .name = wishes.name});
 }
 
-Instant deadline_of(Session& session, const Wishes& wishes) {
+Instant deadline_of(const Session& session, const Wishes& wishes) {
   return wishes.wait_until ? *wishes.wait_until : session.patience();
+}
+
+Conversation::Terms terms_of(const Session& session, const Wishes& wishes, Inbox& inbox, PlaceKeeper& keeper) {
+  Conversation::Terms terms = session.terms();
+  terms.deadline = deadline_of(session, wishes);
+  terms.inbox = &inbox;
+  terms.keeper = &keeper;
+  return terms;
 }
 
 std::chrono::milliseconds known_for(const PlaceTerms& place) {
@@ -71,13 +79,7 @@ Approach::Approach(Session& session, const protocol::Key& key, const Wishes& wis
       machine_{key_, id_, first_terms(session, key, wishes, place, mailbox_)},
       inbox_{session.wake_ups(), key_, id_, waker},
       place_{session.places(), key_, id_, machine_, place.delay},
-      conversation_{session.environment(),
-                    session.server(),
-                    machine_,
-                    {.deadline = deadline_of(session, wishes),
-                     .patience = session.limits().connect_timeout,
-                     .inbox = &inbox_,
-                     .keeper = &place_}} {}
+      conversation_{session.environment(), session.server(), machine_, terms_of(session, wishes, inbox_, place_)} {}
 
 /// A request that was never answered may have taken the lock, whatever the machine knows.
 bool Approach::left_traces() const noexcept {

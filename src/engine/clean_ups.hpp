@@ -2,19 +2,20 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <list>
 #include <mutex>
 #include <string>
 
+#include "engine/rounds.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
 #include "protocol/release.hpp"
-#include "route/background.hpp"
 
 namespace redismutex::engine {
 
 class Session;
+struct CleanUpTask;
 
 /// What the server may still know of an id that nobody uses any more.
 struct Remains {
@@ -30,7 +31,7 @@ struct Remains {
 /// Gives back in the background what its owner has no time for: locks, and places in line; the others would wait for them to expire.
 /// Many at once, up to a limit; each is tried until it would have expired. At the end of the Session what is left is tried once more, all
 /// together, for as long as one operation may take. Thread-safe.
-class CleanUps final : private route::Background::Duty {
+class CleanUps final : private Rounds<std::list<CleanUpTask>> {
  public:
   /// So many commands are under way at once.
   static constexpr std::size_t most_under_way = 64;
@@ -45,49 +46,23 @@ class CleanUps final : private route::Background::Duty {
   void add(Remains remains) noexcept;
 
  private:
-  struct Task;
-  struct Landing;
+  using Instant = protocol::Instant;
+  using Task = CleanUpTask;
+  using Tasks = std::list<Task>;  // goes from one to the other without memory
   class Attempt;
 
-  using Instant = protocol::Instant;
-
-  /// In the order in which they came; without memory of its own.
-  class Tasks {
-   public:
-    Tasks() = default;
-    ~Tasks();
-    Tasks(const Tasks&) = delete;
-    Tasks& operator=(const Tasks&) = delete;
-
-    const Task* first() const noexcept { return first_.get(); }
-    void add(std::unique_ptr<Task> task) noexcept;
-    void add_all(Tasks& others) noexcept;
-    std::unique_ptr<Task> take() noexcept;
-
-   private:
-    std::unique_ptr<Task> first_;
-    Task* last_ = nullptr;
-  };
-
   Instant run(Instant now) noexcept override;
-  void get_ready();
-  void take_in(std::unique_ptr<Task> task, Instant now) noexcept;
+  void take_in(Tasks& task, Instant now) noexcept;
   void tell_log(const Task& task) noexcept;
 
   Session& session_;
-  const std::shared_ptr<Landing> landing_;
-
-  std::mutex enlisting_;  // taken with no other one held
-  bool enlisted_ = false;
-  bool closed_ = false;
 
   std::mutex mutex_;  // guards what follows; before the Background's
   Tasks fresh_;
 
   // The rest belongs to the Background.
-  Tasks waiting_;  // until there is room
-  Tasks pausing_;  // in the order in which they are due
-  std::size_t under_way_ = 0;
+  Tasks waiting_;      // until there is room
+  Tasks pausing_;      // in the order in which they are due
   bool told_ = false;  // the log, of one that failed, since the last one that did not
 };
 

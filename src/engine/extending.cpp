@@ -26,10 +26,9 @@ route::Procedure::Step Extending::start(Instant now) {
   }
   machine_.emplace(lease_->key(), lease_->id(), extension->terms);
   // An answer after the lease's end is of no use.
-  conversation_.emplace(session_.environment(), session_.server(), *machine_,
-                        engine::Conversation::Terms{.deadline = std::min(session_.patience(), extension->until),
-                                                    .patience = session_.limits().connect_timeout,
-                                                    .spares_absent = terms_.longer == protocol::Longer::stays});
+  auto terms = terms_.longer == protocol::Longer::stays ? session_.terms_sparing_absent() : session_.terms();
+  terms.deadline = std::min(terms.deadline, extension->until);
+  conversation_.emplace(session_.environment(), session_.server(), *machine_, terms);
   return go_on(conversation_->start(now));
 }
 

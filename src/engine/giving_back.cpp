@@ -126,10 +126,7 @@ route::Procedure::Step GivingBack::release(Instant now) {
   if (!ending_) return over(Gone{});
   machine_.emplace(lease_->key(), lease_->id(), ending_->terms);
   // Somebody may end many locks, one after the other: an absent server is not waited for each time.
-  conversation_.emplace(
-      session_.environment(), session_.server(), *machine_,
-      engine::Conversation::Terms{
-          .deadline = session_.patience(), .patience = session_.limits().connect_timeout, .spares_absent = true});
+  conversation_.emplace(session_.environment(), session_.server(), *machine_, session_.terms_sparing_absent());
   return go_on(conversation_->start(now));
 }
 

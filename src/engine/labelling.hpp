@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <redismutex/printable.hpp>
@@ -9,39 +10,41 @@
 
 #include "engine/conversation.hpp"
 #include "engine/lease.hpp"
-#include "engine/renewer_flight.hpp"
-#include "engine/session.hpp"
+#include "engine/renewer.hpp"
+#include "engine/setting.hpp"
 #include "protocol/label.hpp"
 
 namespace redismutex::engine {
 
+/// Of those under way. Belongs to the Background, and outlives the renewer if need be.
+struct Renewer::Labels {
+  std::size_t under_way = 0;
+  bool trouble_told = false;  // to the log
+};
+
 /// A label on its way to the server.
 class Renewer::Labelling final : public route::Background::Operation {
  public:
-  Labelling(Session& session, std::shared_ptr<Landing> landing, const std::shared_ptr<Lease>& lease,
+  Labelling(const Setting& setting, std::shared_ptr<Labels> labels, const std::shared_ptr<Lease>& lease,
             const protocol::WriteLabel::Terms& terms)
-      : server_{session.server()},
-        landing_{std::move(landing)},
+      : server_{setting.server()},
+        labels_{std::move(labels)},
         lease_{lease},
         key_{lease->key()},
         machine_{key_, lease->id(), terms},
-        conversation_{
-            session.environment(),
-            server_,
-            machine_,
-            {.deadline = session.patience(), .patience = session.limits().connect_timeout, .spares_absent = true}} {}
+        conversation_{setting.environment(), server_, machine_, setting.terms_sparing_absent()} {}
 
   route::Procedure& procedure() noexcept override { return conversation_; }
 
   void over(End end) noexcept override {
-    --landing_->labels;
+    --labels_->under_way;
     const auto* refusal = std::get_if<protocol::Refusal>(&machine_.outcome());
     const bool is_written = end == End::done && !conversation_.failure() && refusal == nullptr;
     if (is_written) {
-      landing_->label_trouble_told = false;
+      labels_->trouble_told = false;
       return;
     }
-    if (refusal != nullptr && !std::exchange(landing_->label_trouble_told, true)) tell_log(*refusal);
+    if (refusal != nullptr && !std::exchange(labels_->trouble_told, true)) tell_log(*refusal);
     if (const auto lease = lease_.lock()) lease->put_off_label(Instant::max());
   }
 
@@ -57,7 +60,7 @@ class Renewer::Labelling final : public route::Background::Operation {
   }
 
   route::Server& server_;
-  const std::shared_ptr<Landing> landing_;
+  const std::shared_ptr<Labels> labels_;
   const std::weak_ptr<Lease> lease_;  // keeps none alive
   const protocol::Key key_;
   protocol::WriteLabel machine_;

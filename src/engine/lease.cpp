@@ -1,7 +1,6 @@
 #include "engine/lease.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <new>
 #include <redismutex/printable.hpp>
 #include <system_error>

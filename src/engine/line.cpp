@@ -34,9 +34,7 @@ struct Lines::Line {
   std::weak_ptr<Lease> inside;
   bool watched = false;  // its end is told of, also if it comes early
 
-  Member* front = nullptr;  // those who wait
-  Member* back = nullptr;
-  std::size_t waiting = 0;
+  route::List<Member> waiting;
 
   Known known;
 
@@ -44,36 +42,13 @@ struct Lines::Line {
   Instant row_began;
   int passes = 0;
 
-  void append(Member& member) noexcept {
-    note_waiting(member);
-    member.previous_ = back;
-    member.next_ = nullptr;
-    (back != nullptr ? back->next_ : front) = &member;
-    back = &member;
-    ++waiting;
-  }
-
-  void prepend(Member& member) noexcept {
-    note_waiting(member);
-    member.previous_ = nullptr;
-    member.next_ = front;
-    (front != nullptr ? front->previous_ : back) = &member;
-    front = &member;
-    ++waiting;
-  }
-
-  void remove(Member& member) noexcept {
-    (member.previous_ != nullptr ? member.previous_->next_ : front) = member.next_;
-    (member.next_ != nullptr ? member.next_->previous_ : back) = member.previous_;
-    --waiting;
-  }
-
   /// What suits the member, and those behind it.
   PlaceTerms place_for(const Member& member) const noexcept {
     PlaceTerms terms = place_terms(member.wishes_);
     std::size_t asked = 0;
-    for (const Member* next = front; next != nullptr && asked < most_asked; next = next->next_, ++asked) {
+    for (const Member* next = waiting.first(); next != nullptr && asked < most_asked; next = waiting.next(*next)) {
       terms = merge(terms, next->wishes_);
+      ++asked;
     }
     return terms;
   }
@@ -95,7 +70,7 @@ struct Lines::Line {
   }
 
   /// The one that had the lock let go of the lease without a word.
-  bool is_deserted() const noexcept { return first == nullptr && waiting == 0 && inside.expired(); }
+  bool is_deserted() const noexcept { return first == nullptr && waiting.size() == 0 && inside.expired(); }
 
   void note_waiting(Member& member) noexcept {
     member.line_ = this;
@@ -104,7 +79,7 @@ struct Lines::Line {
 
   /// What is to be watched now, because somebody waits for its end: see Lines::have_watched().
   std::shared_ptr<Lease> to_be_watched() noexcept {
-    if (first != nullptr || waiting == 0 || std::exchange(watched, true)) return nullptr;
+    if (first != nullptr || waiting.size() == 0 || std::exchange(watched, true)) return nullptr;
     return inside.lock();
   }
 };
@@ -136,12 +111,12 @@ struct Lines::Shard {
 
   /// The next goes to the server, if there is one: with the approach, which else stays with the caller.
   Rest go_on(Line& line, const protocol::Key& key, std::unique_ptr<Approach>& approach) noexcept {
-    if (line.waiting == 0) {
+    if (line.waiting.size() == 0) {
       forget(key);
       return {};
     }
-    Member& next = *line.front;
-    line.remove(next);
+    Member& next = *line.waiting.first();
+    line.waiting.remove(next);
     line.make_first(next, ++last_number);
     if (approach) approach->change_waker(next.waker_);
     next.approach = std::exchange(approach, nullptr);
@@ -173,9 +148,10 @@ void Lines::enter(Member& member) {
     const std::lock_guard lock{shard.mutex};
     Line& line = shard.line_for(member.key_);
     if (line.number == 0 || line.is_deserted()) return line.make_first_at_once(member, ++shard.last_number);
-    line.append(member);
+    line.note_waiting(member);
+    line.waiting.append(member);
     lease = line.to_be_watched();
-    const bool may_change_place = line.first != nullptr && line.waiting <= most_asked;
+    const bool may_change_place = line.first != nullptr && line.waiting.size() <= most_asked;
     if (may_change_place && merge(line.first->place, member.wishes_) != line.first->place) {
       // It may rest for long, while others renew its place.
       if (!line.first->place_changed_.exchange(true)) rest = line.first->waker_.begin_wake();
@@ -194,7 +170,8 @@ void Lines::enter_again(Member& member) {
     const bool is_its_own = line.first == nullptr && line.number == member.ticket.number;
     if (line.number == 0 || is_its_own) return line.make_first_at_once(member, ++shard.last_number);
     // The end of its lease was noticed, and the line went on.
-    line.prepend(member);
+    line.note_waiting(member);
+    line.waiting.prepend(member);
     lease = line.to_be_watched();
   }
   have_watched(lease);
@@ -221,7 +198,7 @@ Lines::Member::State Lines::look(const Member& member) {
 std::optional<Lines::Known> Lines::withdraw(Member& member) {
   const std::lock_guard lock{shard_of(member.key_).mutex};
   if (member.state() != Member::State::waiting) return std::nullopt;
-  member.line_->remove(member);
+  member.line_->waiting.remove(member);
   member.state_.store(Member::State::outside, std::memory_order_relaxed);
   return member.line_->known;
 }
@@ -230,7 +207,8 @@ std::size_t Lines::ahead(const Member& member) {
   const std::lock_guard lock{shard_of(member.key_).mutex};
   if (member.state() != Member::State::waiting) return 0;
   std::size_t count = 1;
-  for (const Member* other = member.previous_; other != nullptr; other = other->previous_) ++count;
+  using Waiting = route::List<Member>;
+  for (const Member* other = Waiting::previous(member); other != nullptr; other = Waiting::previous(*other)) ++count;
   return count;
 }
 
@@ -291,8 +269,8 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     const auto place = shard.lines.find(lease->key());
     if (place == shard.lines.end()) return {Pass::nobody_there};
     Line& line = place->second;
-    if (line.number != ticket.number || line.first != nullptr || line.waiting == 0) return {Pass::nobody_there};
-    Member& next = *line.front;
+    if (line.number != ticket.number || line.first != nullptr || line.waiting.size() == 0) return {Pass::nobody_there};
+    Member& next = *line.waiting.first();
     const Wishes& wishes = next.wishes_;
     const Lease::Standing standing = lease->standing();
     const Lease::Terms& terms = lease->terms();
@@ -314,7 +292,7 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     }
     const Lease::Turn turn = lease->pass();
     if (turn == 0) return {Pass::not_possible};
-    line.remove(next);
+    line.waiting.remove(next);
     line.number = ++shard.last_number;
     if (others_wait) {
       ++line.passes;

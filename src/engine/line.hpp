@@ -5,11 +5,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "engine/lease.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
+#include "route/list.hpp"
 #include "route/procedure.hpp"
 #include "route/waker.hpp"
 
@@ -51,7 +50,7 @@ class Lines final : private Lease::Successor {
   };
 
   /// One that stands in line. It is in place until its turn comes, or it withdraws.
-  class Member {
+  class Member : private route::Listed<Member> {
    public:
     /// All of them must outlive it.
     Member(const protocol::Key& key, const Wishes& wishes, route::Waker& waker)
@@ -77,6 +76,7 @@ class Lines final : private Lease::Successor {
 
    private:
     friend class Lines;
+    friend class route::List<Member>;
 
     const protocol::Key& key_;
     const Wishes& wishes_;
@@ -84,8 +84,6 @@ class Lines final : private Lease::Successor {
     std::atomic<State> state_{State::outside};
     std::atomic<bool> place_changed_{false};  // while it is first
     Line* line_ = nullptr;                    // while it waits, or is first
-    Member* previous_ = nullptr;
-    Member* next_ = nullptr;
   };
 
   /// Lines up; it may be first at once. Throws std::bad_alloc.

@@ -25,6 +25,9 @@ constexpr Instant never = Instant::max();
 // So many commands may be under way at once.
 constexpr std::size_t most_flights = 256;
 
+// Of a place, in bytes. Longer ones are not renewed here.
+constexpr std::size_t most_details = 64;
+
 // Those who look more often do so by themselves.
 constexpr milliseconds shortest_delay{50};
 
@@ -38,42 +41,27 @@ constexpr Instant::duration backstop(Instant::duration delay) { return 9 * delay
 }  // namespace
 
 /// Of a batch. Nothing in it belongs to the waiter, which may go while the batch is under way.
-struct Places::Part {
-  Place* place;  // none: it does not rest any more. Guarded by Places::mutex_
+struct PlacesPart {
+  Places::Place* place;  // none: it does not rest any more. Guarded by Places::mutex_
   protocol::Key key;
   protocol::OwnerId id;
   std::array<char, most_details> details;
   std::size_t details_size;
 };
 
-struct Places::Batch {
+struct PlacesBatch {
   milliseconds delay;
   Instant sent_at;
-  std::vector<Part> parts;
+  std::vector<PlacesPart> parts;
   std::vector<Refreshed> how;  // of each part; none: it failed
 };
 
-/// Where the commands under way leave what came of them; outlives the Session if need be.
-struct Places::Landing {
-  std::mutex mutex;               // guards the rest; before the Background's
-  route::Background::Duty* duty;  // none: nobody wants to know any more
-  route::Background& background;
-  std::vector<std::shared_ptr<Batch>> landed;  // has room for all
-};
-
-class Places::Flight final : public route::Background::Operation {
+class Places::Flight final : public Conversing<Refresh> {
  public:
-  Flight(Session& session, std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch)
-      : environment_{session.environment()},
+  Flight(std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch)
+      : Conversing{landing->setting, landing->setting.terms(), items(*batch), batch->delay},
         landing_{std::move(landing)},
-        batch_{std::move(batch)},
-        machine_{items(*batch_), batch_->delay},
-        conversation_{environment_,
-                      session.server(),
-                      machine_,
-                      {.deadline = session.patience(), .patience = session.limits().connect_timeout}} {}
-
-  route::Procedure& procedure() noexcept override { return conversation_; }
+        batch_{std::move(batch)} {}
 
   void over(End end) noexcept override {
     const auto* how = std::get_if<std::vector<Refreshed>>(&machine_.outcome());
@@ -81,47 +69,26 @@ class Places::Flight final : public route::Background::Operation {
       if (end == End::done && !conversation_.failure() && how != nullptr) batch_->how = *how;
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the waiters look by themselves
     }
-    const std::lock_guard lock{landing_->mutex};
-    if (landing_->duty == nullptr) return;
-    landing_->landed.push_back(std::move(batch_));
-    landing_->background.call(*landing_->duty, environment_.now());
+    landing_->leave(batch_);
   }
 
  private:
   static std::vector<Refresh::Item> items(const Batch& batch) {
     std::vector<Refresh::Item> items;
     items.reserve(batch.parts.size());
-    for (const Part& part : batch.parts) {
+    for (const PlacesPart& part : batch.parts) {
       items.push_back({&part.key, &part.id, std::string_view{part.details.data(), part.details_size}});
     }
     return items;
   }
 
-  route::Environment& environment_;
   const std::shared_ptr<Landing> landing_;
   std::shared_ptr<Batch> batch_;
-  Refresh machine_;
-  engine::Conversation conversation_;
 };
 
-Places::Places(Session& session)
-    : session_{session},
-      landing_{new Landing{.mutex = {}, .duty = this, .background = session.background(), .landed = {}}} {
-  landing_->landed.reserve(most_flights);
-  landed_.reserve(most_flights);
-}
+Places::Places(Session& session) : Rounds{session, most_flights}, session_{session} {}
 
 Places::~Places() { close(); }
-
-void Places::close() noexcept {
-  {
-    const std::lock_guard lock{landing_->mutex};
-    landing_->duty = nullptr;
-  }
-  const std::lock_guard lock{enlisting_};
-  closed_ = true;
-  if (std::exchange(enlisted_, false)) session_.background().withdraw(*this);
-}
 
 // ---- a waiter -------------------------------------------------------------------------------------------------------
 
@@ -146,14 +113,7 @@ std::optional<Instant> Places::Place::wake() noexcept {
 }
 
 /// Whether there are threads for it.
-bool Places::get_ready() noexcept try {
-  const std::lock_guard lock{enlisting_};
-  if (enlisted_) return true;
-  if (closed_) return false;
-  session_.background().enlist(*this);
-  enlisted_ = true;
-  return true;
-} catch (const std::exception&) {
+bool Places::get_ready() noexcept try { return enlist(); } catch (const std::exception&) {
   return false;
 }
 
@@ -169,55 +129,36 @@ void Places::add(Place& place, Instant due) {
 /// With the lock held.
 void Places::remove(Place& place) noexcept {
   if (place.part_ != nullptr) std::exchange(place.part_, nullptr)->place = nullptr;
-  dequeue(place);
   const auto group = groups_.find(place.kept_every_);
+  group->second.queue.remove(place);
   if (--group->second.size == 0) groups_.erase(group);
 }
 
 /// With the lock held. Normally it is due after all others, because they wait for the same time. If not, it goes first: to be
 /// renewed too early does no harm.
 void Places::enqueue(Group& group, Place& place, Instant due) noexcept {
-  place.group_ = &group;
-  if (group.last == nullptr || due >= group.last->due_) {
+  auto& queue = group.queue;
+  if (queue.size() == 0 || due >= queue.last()->due_) {
     place.due_ = due;
-    place.previous_ = group.last;
-    (group.last != nullptr ? group.last->next_ : group.first) = &place;
-    group.last = &place;
+    queue.append(place);
   } else {
-    place.due_ = std::min(due, group.first->due_);
-    place.next_ = group.first;
-    group.first->previous_ = &place;
-    group.first = &place;
+    place.due_ = std::min(due, queue.first()->due_);
+    queue.prepend(place);
   }
-  if (group.first == &place) session_.background().call(*this, place.due_);
-}
-
-/// With the lock held.
-void Places::dequeue(Place& place) noexcept {
-  Group* const group = std::exchange(place.group_, nullptr);
-  if (group == nullptr) return;
-  (place.previous_ != nullptr ? place.previous_->next_ : group->first) = place.next_;
-  (place.next_ != nullptr ? place.next_->previous_ : group->last) = place.previous_;
-  place.previous_ = place.next_ = nullptr;
+  if (queue.first() == &place) session_.background().call(*this, place.due_);
 }
 
 // ---- in the Background ----------------------------------------------------------------------------------------------
 
 Instant Places::run(Instant now) noexcept {
   constexpr milliseconds without_memory{20};
-  {
-    const std::lock_guard lock{landing_->mutex};
-    landed_.swap(landing_->landed);
-  }
-  flying_ -= landed_.size();
-  for (const auto& batch : landed_) take_in(*batch);
-  landed_.clear();
+  take_results([this](const std::shared_ptr<Batch>& batch) { take_in(*batch); });
   try {
-    while (flying_ < most_flights && send_next(now)) continue;
+    while (has_room() && send_next(now)) continue;
   } catch (const std::bad_alloc&) {
     return now + without_memory;
   }
-  return flying_ < most_flights ? next_due() : never;
+  return has_room() ? next_due() : never;
 }
 
 /// Whether there was something to send.
@@ -225,8 +166,8 @@ bool Places::send_next(Instant now) {
   const std::shared_ptr<Batch> batch = load(now);
   if (!batch) return false;
   try {
-    session_.background().start(std::make_unique<Flight>(session_, landing_, batch));
-    ++flying_;
+    session_.background().start(std::make_unique<Flight>(landing_, batch));
+    note_begun();
   } catch (const std::exception&) {  // no memory, no thread
     take_in(*batch);
   }
@@ -237,7 +178,8 @@ bool Places::send_next(Instant now) {
 std::shared_ptr<Places::Batch> Places::load(Instant now) {
   const std::lock_guard lock{mutex_};
   const auto is_due = [now](const auto& group) {
-    return group.second.first != nullptr && group.second.first->due_ <= now;
+    const Place* const first = group.second.queue.first();
+    return first != nullptr && first->due_ <= now;
   };
   const auto due = std::find_if(groups_.begin(), groups_.end(), is_due);
   if (due == groups_.end()) return nullptr;
@@ -245,11 +187,11 @@ std::shared_ptr<Places::Batch> Places::load(Instant now) {
   auto batch = std::make_shared<Batch>(Batch{.delay = delay, .sent_at = now, .parts = {}, .how = {}});
   batch->parts.reserve(Refresh::most_items);
   const Instant last = now + slack(delay);
-  while (batch->parts.size() < Refresh::most_items && group.first != nullptr && group.first->due_ <= last) {
-    Place& place = *group.first;
-    dequeue(place);
-    Part& part = batch->parts.emplace_back(
-        Part{.place = &place, .key = place.key_, .id = place.id_, .details = {}, .details_size = 0});
+  while (batch->parts.size() < Refresh::most_items && group.queue.size() > 0 && group.queue.first()->due_ <= last) {
+    Place& place = *group.queue.first();
+    group.queue.remove(place);
+    PlacesPart& part = batch->parts.emplace_back(
+        PlacesPart{.place = &place, .key = place.key_, .id = place.id_, .details = {}, .details_size = 0});
     const std::string& details = place.acquire_.details();
     part.details_size = details.copy(part.details.data(), part.details.size());
     place.part_ = &part;
@@ -281,7 +223,7 @@ Instant Places::next_due() noexcept {
   const std::lock_guard lock{mutex_};
   Instant next = never;
   for (const auto& [delay, group] : groups_) {
-    if (group.first != nullptr) next = std::min(next, group.first->due_);
+    if (group.queue.size() > 0) next = std::min(next, group.queue.first()->due_);
   }
   return next;
 }

@@ -6,41 +6,35 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include "engine/conversation.hpp"
+#include "engine/rounds.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
-#include "route/background.hpp"
+#include "route/list.hpp"
 
 namespace redismutex::engine {
 
 class Session;
+struct PlacesBatch;
+struct PlacesPart;
 
 /// Renews the places in line of all who wait at the server, in batches (protocol::Refresh), so that each waiter need not ask for itself:
 /// 10,000 waiters cost about what 10,000 renewed leases do. Only a waiter with news is woken. One whose place could not be renewed is
 /// woken, too, and looks by itself. Runs in the Background. Thread-safe.
 ///
 /// Its mutex comes before those of WakeUps and of the Background.
-class Places final : private route::Background::Duty {
+class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
  public:
   explicit Places(Session& session);
   ~Places();
 
-  /// It does nothing any more.
-  void close() noexcept;
+  using Rounds::close;
 
- private:
-  struct Part;
-  struct Group;
-
-  static constexpr std::size_t most_details = 64;
-
- public:
   /// A waiter's place. Costs nothing before it rests.
-  class Place final : public engine::PlaceKeeper {
+  class Place final : public engine::PlaceKeeper, private route::Listed<Place> {
    public:
     /// All of them must outlive it. `acquire`: tells the details, which stay as they are while it rests. `delay`: as in its terms.
     Place(Places& places, const protocol::Key& key, const protocol::OwnerId& id, const protocol::Acquire& acquire,
@@ -58,6 +52,7 @@ class Places final : private route::Background::Duty {
 
    private:
     friend class Places;
+    friend class route::List<Place>;
     Places& places_;
     const protocol::Key& key_;
     const protocol::OwnerId& id_;
@@ -71,23 +66,18 @@ class Places final : private route::Background::Duty {
     // These are guarded by Places::mutex_.
     protocol::Instant due_;
     std::optional<protocol::Instant> renewed_at_;
-    bool first_ = false;      // the waiter knows that it is the first
-    Part* part_ = nullptr;    // of a batch under way
-    Group* group_ = nullptr;  // in whose queue it is
-    Place* next_ = nullptr;
-    Place* previous_ = nullptr;
+    bool first_ = false;          // the waiter knows that it is the first
+    PlacesPart* part_ = nullptr;  // of a batch under way; else it is in its group's queue, while it rests
   };
 
  private:
   /// The places that are renewed as often, in the order in which they are due, as far as no batch is under way for them.
   struct Group {
-    Place* first = nullptr;
-    Place* last = nullptr;
+    route::List<Place> queue;
     std::size_t size = 0;  // with those that are under way
   };
 
-  struct Batch;
-  struct Landing;
+  using Batch = PlacesBatch;
   class Flight;
 
   using Instant = protocol::Instant;
@@ -97,25 +87,15 @@ class Places final : private route::Background::Duty {
   void add(Place& place, Instant due);
   void remove(Place& place) noexcept;
   void enqueue(Group& group, Place& place, Instant due) noexcept;
-  void dequeue(Place& place) noexcept;
   bool send_next(Instant now);
   std::shared_ptr<Batch> load(Instant now);
   void take_in(Batch& batch) noexcept;
   Instant next_due() noexcept;
 
   Session& session_;
-  const std::shared_ptr<Landing> landing_;
-
-  std::mutex enlisting_;  // taken with no other one held
-  bool enlisted_ = false;
-  bool closed_ = false;
 
   std::mutex mutex_;  // guards what follows
   std::map<std::chrono::milliseconds, Group> groups_;
-
-  // The rest belongs to the Background.
-  std::vector<std::shared_ptr<Batch>> landed_;
-  std::size_t flying_ = 0;
 };
 
 }  // namespace redismutex::engine

@@ -38,41 +38,12 @@ constexpr milliseconds longest_retry{500};
 // Nothing goes along with others earlier than that.
 constexpr milliseconds longest_slack{500};
 
-/// For the Observer.
-class TellRenewed final : public route::Job {
- public:
-  struct Renewed {
-    protocol::Key key;
-    std::string name;
-    milliseconds valid_for;
-    std::int64_t waiting;
-  };
-
-  TellRenewed(std::shared_ptr<Callbacks> callbacks, std::vector<Renewed> renewed)
-      : callbacks_{std::move(callbacks)}, renewed_{std::move(renewed)} {}
-
-  void run() noexcept override {
-    for (const Renewed& one : renewed_) {
-      callbacks_->observer()->lease_renewed({{one.name, one.key.text()}, one.valid_for, one.waiting});
-    }
-  }
-
- private:
-  const std::shared_ptr<Callbacks> callbacks_;
-  const std::vector<Renewed> renewed_;
-};
-
-class TellFailed final : public route::Job {
- public:
-  TellFailed(std::shared_ptr<Callbacks> callbacks, std::size_t leases, std::string_view reason)
-      : callbacks_{std::move(callbacks)}, leases_{leases}, reason_{reason} {}
-
-  void run() noexcept override { callbacks_->observer()->renewal_failed({.leases = leases_, .reason = reason_}); }
-
- private:
-  const std::shared_ptr<Callbacks> callbacks_;
-  const std::size_t leases_;
-  const std::string reason_;
+/// A renewal that the Observer is to hear of.
+struct Renewed {
+  protocol::Key key;
+  std::string name;
+  milliseconds valid_for;
+  std::int64_t waiting;
 };
 
 }  // namespace
@@ -87,40 +58,11 @@ struct Renewer::Ready {
 };
 
 Renewer::Renewer(Session& session)
-    : session_{session},
-      landing_{new Landing{.mutex = {}, .duty = this, .background = session.background(), .landed = {}}} {
-  landing_->landed.reserve(most_flights);
-  landed_.reserve(most_flights);
-}
+    : Rounds{session, most_flights}, session_{session}, labels_{std::make_shared<Labels>()} {}
 
 Renewer::~Renewer() { close(); }
 
-void Renewer::close() noexcept {
-  {
-    const std::lock_guard lock{landing_->mutex};
-    landing_->duty = nullptr;
-  }
-  const std::lock_guard lock{enlisting_};
-  closed_ = true;
-  if (enlisted_.exchange(false)) session_.background().withdraw(*this);
-}
-
 // ---- what is asked of it --------------------------------------------------------------------------------------------
-
-void Renewer::get_ready() {
-  if (has_threads_) return;
-  session_.background().get_ready();
-  enlist();
-  has_threads_ = true;
-}
-
-void Renewer::enlist() {
-  if (enlisted_) return;
-  const std::lock_guard lock{enlisting_};
-  if (enlisted_ || closed_) return;
-  session_.background().enlist(*this);
-  enlisted_ = true;
-}
 
 void Renewer::get_ready_if_possible() noexcept try {
   enlist();
@@ -148,7 +90,7 @@ void Renewer::watch(Lease& lease) {
 }
 
 void Renewer::schedule(Lease& lease, Instant due, Instant::duration slack) noexcept {
-  if (!enlisted_) return;
+  if (!is_enlisted()) return;
   const std::lock_guard lock{mutex_};
   lease.seat_.known_ = true;
   set_due(lease.seat_, due, slack);
@@ -198,12 +140,7 @@ void Renewer::all_changed() noexcept {
 // ---- a round --------------------------------------------------------------------------------------------------------
 
 Instant Renewer::run(Instant now) noexcept {
-  {
-    const std::lock_guard lock{landing_->mutex};
-    landed_.swap(landing_->landed);
-  }
-  for (const auto& batch : landed_) take_in(*batch, now);
-  landed_.clear();
+  take_results([&](const std::shared_ptr<Batch>& batch) { take_in(*batch, now); });
   Instant again = never;
   try {
     gather(now);
@@ -257,10 +194,10 @@ void Renewer::plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
 void Renewer::write_label(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
   const auto label = lease->plan_label(now);
   if (!label) return;
-  if (landing_->labels >= most_labels) return lease->put_off_label(now + until_there_is_room);
+  if (labels_->under_way >= most_labels) return lease->put_off_label(now + until_there_is_room);
   try {
-    session_.background().start(std::make_unique<Labelling>(session_, landing_, lease, *label));
-    ++landing_->labels;
+    session_.background().start(std::make_unique<Labelling>(session_, labels_, lease, *label));
+    ++labels_->under_way;
   } catch (const std::exception&) {  // no memory, no thread
     lease->put_off_label(now + first_retry);
   }
@@ -272,7 +209,7 @@ void Renewer::call_off(Lease& lease) noexcept {
 }
 
 void Renewer::send(Instant now) {
-  while (flying_ < most_flights && !ready_.empty()) {
+  while (has_room() && !ready_.empty()) {
     const std::shared_ptr<Batch> batch = load(now);
     if (!batch->parts.empty()) take_off(batch, now);
   }
@@ -307,8 +244,8 @@ std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
 
 void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
   try {
-    session_.background().start(std::make_unique<Flight>(session_, landing_, batch, now));
-    ++flying_;
+    session_.background().start(std::make_unique<Flight>(landing_, batch, now));
+    note_begun();
   } catch (const std::exception& error) {  // no memory, no thread
     retry(*batch, error.what(), now);
   }
@@ -317,7 +254,6 @@ void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
 // ---- what came of it ------------------------------------------------------------------------------------------------
 
 void Renewer::take_in(Batch& batch, Instant now) {
-  --flying_;
   for (const Batch::Part& part : batch.parts) {
     if (const auto lease = part.lease.lock()) lease->seat_.under_way_ = false;
   }
@@ -328,7 +264,7 @@ void Renewer::take_in(Batch& batch, Instant now) {
 }
 
 void Renewer::note_fates(Batch& batch, Instant now) {
-  std::vector<TellRenewed::Renewed> renewed;
+  std::vector<Renewed> renewed;
   const bool observed = session_.callbacks().observer() != nullptr;
   for (std::size_t i = 0; i < batch.parts.size(); ++i) {
     const auto& [kept, visit] = batch.parts[i];
@@ -349,8 +285,11 @@ void Renewer::note_fates(Batch& batch, Instant now) {
   }
   if (renewed.empty()) return;
   try {
-    auto callbacks = session_.callbacks().weak_from_this().lock();
-    if (callbacks) session_.callbacks().run(std::make_unique<TellRenewed>(std::move(callbacks), std::move(renewed)));
+    session_.callbacks().tell_observer([renewed = std::move(renewed)](Observer& observer) {
+      for (const Renewed& one : renewed) {
+        observer.lease_renewed({{one.name, one.key.text()}, one.valid_for, one.waiting});
+      }
+    });
   } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the same
   }
 }
@@ -373,9 +312,10 @@ void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcep
     if (is_first && renewals > 0) {
       session_.server().log("locks could not be renewed and will be tried again; " + *why);
     }
-    auto callbacks = session_.callbacks().weak_from_this().lock();
-    if (renewals > 0 && callbacks && callbacks->observer() != nullptr) {
-      callbacks->run(std::make_unique<TellFailed>(callbacks, renewals, trouble));
+    if (renewals > 0) {
+      session_.callbacks().tell_observer([renewals, reason = std::string{trouble}](Observer& observer) {
+        observer.renewal_failed({.leases = renewals, .reason = reason});
+      });
     }
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to say so, no chance
   }

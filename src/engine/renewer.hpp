@@ -2,8 +2,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,14 +9,15 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/rounds.hpp"
 #include "engine/schedule.hpp"
 #include "protocol/instant.hpp"
-#include "route/background.hpp"
 
 namespace redismutex::engine {
 
 class Lease;
 class Session;
+struct RenewerBatch;
 
 /// The one schedule of leases: claims that become full leases, renewals, looks at watched keys, labels, and ends. Runs in the Background.
 ///
@@ -27,14 +26,13 @@ class Session;
 /// end, and where there is more to send than may be under way, the most urgent goes first. Thread-safe.
 ///
 /// Its mutex comes after those of leases, and before the Background's.
-class Renewer final : private route::Background::Duty {
+class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
  public:
   /// `session` must outlive it. It must outlive all leases.
   explicit Renewer(Session& session);
   ~Renewer();
 
-  /// It does nothing any more.
-  void close() noexcept;
+  using Rounds::close;
 
   /// A lease's place in the schedule, within the lease, so that nothing is allocated when it is due some time.
   class Seat : private Schedule::Node {
@@ -54,8 +52,7 @@ class Renewer final : private route::Background::Duty {
     bool watched_ = false;
   };
 
-  /// Sees to it that there are threads. Throws as Background::get_ready().
-  void get_ready();
+  using Rounds::get_ready;
 
   /// The same, where nothing may fail. Without threads nothing happens: callers for whom that matters call get_ready() before.
   void get_ready_if_possible() noexcept;
@@ -79,15 +76,14 @@ class Renewer final : private route::Background::Duty {
   void all_changed() noexcept;
 
  private:
-  struct Batch;
-  struct Landing;
+  using Batch = RenewerBatch;
   struct Ready;
+  struct Labels;
   class Flight;
   class Labelling;
 
   using Instant = protocol::Instant;
 
-  void enlist();
   Instant run(Instant now) noexcept override;
   void gather(Instant now);
   void plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept;
@@ -104,12 +100,7 @@ class Renewer final : private route::Background::Duty {
   double random_share() noexcept;
 
   Session& session_;
-  const std::shared_ptr<Landing> landing_;
-
-  std::mutex enlisting_;  // taken with no other one held
-  std::atomic<bool> enlisted_{false};
-  std::atomic<bool> has_threads_{false};  // also those that dialling needs
-  bool closed_ = false;
+  const std::shared_ptr<Labels> labels_;
 
   std::mutex mutex_;  // guards what follows
   Schedule schedule_;
@@ -120,8 +111,6 @@ class Renewer final : private route::Background::Duty {
   std::vector<Seat*> too_early_;
   std::vector<std::shared_ptr<Lease>> due_;
   std::vector<Ready> ready_;  // a heap: the most urgent is the first
-  std::vector<std::shared_ptr<Batch>> landed_;
-  std::size_t flying_ = 0;
   bool listening_ = false;
   unsigned failures_ = 0;  // in a row
   Instant failed_at_;      // the last one of them

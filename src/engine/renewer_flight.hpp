@@ -2,17 +2,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "engine/conversation.hpp"
 #include "engine/lease.hpp"
 #include "engine/renewer.hpp"
-#include "engine/session.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
@@ -20,7 +17,7 @@
 namespace redismutex::engine {
 
 /// What goes in one command, and what came of it. It keeps no lease alive: who has given a lease back does not wait.
-struct Renewer::Batch {
+struct RenewerBatch {
   struct Part {
     std::weak_ptr<Lease> lease;
     Lease::Visit visit;
@@ -28,7 +25,7 @@ struct Renewer::Batch {
   std::vector<Part> parts;
   std::vector<protocol::Key> keys;
   std::vector<protocol::OwnerId> ids;
-  Instant sent_at;
+  protocol::Instant sent_at;
 
   std::vector<protocol::ExtendMany::Fate> fates;  // of each part; none: there is trouble
   std::string trouble;
@@ -36,34 +33,14 @@ struct Renewer::Batch {
   Lease::Circumstances how;
 };
 
-/// Where the commands under way leave what came of them; outlives the renewer if need be.
-struct Renewer::Landing {
-  std::mutex mutex;               // guards the rest; before the Background's
-  route::Background::Duty* duty;  // none: nobody wants to know any more
-  route::Background& background;
-  std::vector<std::shared_ptr<Batch>> landed;  // has room for all
-
-  // Of labels. Belongs to the Background, without the mutex.
-  std::size_t labels = 0;           // under way
-  bool label_trouble_told = false;  // to the log
-};
-
-class Renewer::Flight final : public route::Background::Operation {
+class Renewer::Flight final : public Conversing<protocol::ExtendMany> {
  public:
-  Flight(Session& session, std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch, Instant now)
-      : environment_{session.environment()},
-        server_{session.server()},
+  Flight(std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch, Instant now)
+      : Conversing{landing->setting, landing->setting.terms(), items(*batch), protocol::Tracking::on},
         landing_{std::move(landing)},
-        batch_{std::move(batch)},
-        machine_{items(*batch_), protocol::Tracking::on},
-        conversation_{environment_,
-                      server_,
-                      machine_,
-                      {.deadline = session.patience(), .patience = session.limits().connect_timeout}} {
+        batch_{std::move(batch)} {
     batch_->sent_at = now;
   }
-
-  route::Procedure& procedure() noexcept override { return conversation_; }
 
   void over(End end) noexcept override {
     try {
@@ -72,10 +49,7 @@ class Renewer::Flight final : public route::Background::Operation {
       batch_->fates.clear();
       batch_->trouble = route::out_of_memory;
     }
-    const std::lock_guard lock{landing_->mutex};
-    if (landing_->duty == nullptr) return;
-    landing_->landed.push_back(std::move(batch_));
-    landing_->background.call(*landing_->duty, environment_.now());
+    landing_->leave(batch_);
   }
 
  private:
@@ -100,17 +74,14 @@ class Renewer::Flight final : public route::Background::Operation {
       batch_->fates = std::get<std::vector<protocol::ExtendMany::Fate>>(machine_.outcome());
     }
     const std::uint64_t link = conversation_.link();
-    const bool may_track = server_.pushes().may_track();
-    const bool tracks = may_track && !server_.pushes().incomplete(link);
+    const route::Pushes& pushes = landing_->setting.server().pushes();
+    const bool may_track = pushes.may_track();
+    const bool tracks = may_track && !pushes.incomplete(link);
     batch_->how = {.link = link, .tracks = tracks, .may_track = may_track};
   }
 
-  route::Environment& environment_;
-  route::Server& server_;
   const std::shared_ptr<Landing> landing_;
   std::shared_ptr<Batch> batch_;
-  protocol::ExtendMany machine_;
-  engine::Conversation conversation_;
 };
 
 }  // namespace redismutex::engine

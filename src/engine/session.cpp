@@ -1,12 +1,9 @@
 #include "engine/session.hpp"
 
-#include <functional>
-
 namespace redismutex::engine {
 
 Session::Session(const Outside& outside, const Limits& limits)
-    : outside_{outside},
-      limits_{limits},
+    : Setting{outside, limits},
       identity_{outside.environment},
       wake_ups_{outside.environment},
       clean_ups_{*this},
@@ -20,10 +17,6 @@ void Session::close() noexcept {
   places_.close();
   renewer_.close();
   clean_ups_.close();
-}
-
-protocol::Instant Session::patience() const noexcept {
-  return now() + limits_.connect_timeout + limits_.command_timeout;
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {

@@ -2,8 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <chrono>
-#include <cstdint>
 #include <redismutex/observer.hpp>
 #include <string_view>
 
@@ -12,33 +10,16 @@
 #include "engine/line.hpp"
 #include "engine/places.hpp"
 #include "engine/renewer.hpp"
+#include "engine/setting.hpp"
 #include "engine/wake_ups.hpp"
-#include "protocol/instant.hpp"
 #include "protocol/key.hpp"
-#include "route/background.hpp"
-#include "route/callbacks.hpp"
-#include "route/environment.hpp"
-#include "route/server.hpp"
 
 namespace redismutex::engine {
 
-using route::Callbacks;
-
 /// What all copies of a Connection share in one process, as far as it is no matter of sockets and threads: the leases, the lines,
-/// and what is renewed in the background. What it has from outside the simulator supplies, too. Thread-safe.
-class Session {
+/// and what is renewed in the background. Thread-safe.
+class Session : public Setting {
  public:
-  struct Outside {
-    route::Environment& environment;
-    route::Server& server;
-    route::Background& background;
-    Callbacks& callbacks;
-  };
-  struct Limits {
-    std::chrono::milliseconds connect_timeout;
-    std::chrono::milliseconds command_timeout;
-  };
-
   Session(const Outside& outside, const Limits& limits);
   ~Session();
   Session(const Session&) = delete;
@@ -46,16 +27,6 @@ class Session {
 
   /// Nothing is done in the background any more, but the last clean-ups, which are left to it. The rest may be called still.
   void close() noexcept;
-
-  protocol::Instant now() const noexcept { return outside_.environment.now(); }
-  route::Environment& environment() noexcept { return outside_.environment; }
-  route::Server& server() noexcept { return outside_.server; }
-  route::Background& background() noexcept { return outside_.background; }
-  Callbacks& callbacks() noexcept { return outside_.callbacks; }
-  const Limits& limits() const noexcept { return limits_; }
-
-  /// How long an operation that has no time limit of its own may take: to reach the server and to get an answer.
-  protocol::Instant patience() const noexcept;
 
   Identity& identity() noexcept { return identity_; }
   WakeUps& wake_ups() noexcept { return wake_ups_; }
@@ -82,8 +53,6 @@ class Session {
   void channel_ended(std::string_view channel);
 
  private:
-  const Outside outside_;
-  const Limits limits_;
   Identity identity_;
   WakeUps wake_ups_;
   std::array<std::atomic<bool>, 256> contended_{};

@@ -102,10 +102,7 @@ void WakeUps::add(Inbox& inbox) {
   try {
     // The text that it is found by is the copy's, which stays for as long as anybody waits for the key.
     const protocol::Key copy{inbox.key_};
-    SameKey& waiters = by_key_.try_emplace(copy.text(), SameKey{.key = copy, .first = nullptr}).first->second;
-    inbox.next_ = waiters.first;
-    if (inbox.next_ != nullptr) inbox.next_->previous_ = &inbox;
-    waiters.first = &inbox;
+    by_key_.try_emplace(copy.text(), SameKey{.key = copy, .waiters = {}}).first->second.waiters.prepend(inbox);
   } catch (...) {
     by_id_.erase(by_id);
     throw;
@@ -114,14 +111,9 @@ void WakeUps::add(Inbox& inbox) {
 
 void WakeUps::remove(Inbox& inbox) noexcept {
   by_id_.erase(inbox.id_);
-  if (inbox.next_ != nullptr) inbox.next_->previous_ = inbox.previous_;
-  if (inbox.previous_ != nullptr) {
-    inbox.previous_->next_ = inbox.next_;
-    return;
-  }
-  const auto waiters = by_key_.find(inbox.key_.text());
-  waiters->second.first = inbox.next_;
-  if (inbox.next_ == nullptr) by_key_.erase(waiters);
+  const auto same = by_key_.find(inbox.key_.text());
+  same->second.waiters.remove(inbox);
+  if (same->second.waiters.size() == 0) by_key_.erase(same);
 }
 
 // ---- what comes -----------------------------------------------------------------------------------------------------
@@ -156,16 +148,16 @@ void WakeUps::place_refreshed(const protocol::OwnerId& id, protocol::Refreshed p
 
 void WakeUps::key_changed(std::string_view key) {
   const std::lock_guard lock{mutex_};
-  if (const auto waiters = by_key_.find(key); waiters != by_key_.end()) note_change(waiters->second);
+  if (const auto same = by_key_.find(key); same != by_key_.end()) note_change(same->second);
 }
 
 void WakeUps::all_changed() {
   const std::lock_guard lock{mutex_};
-  for (const auto& [key, waiters] : by_key_) note_change(waiters);
+  for (const auto& [key, same] : by_key_) note_change(same);
 }
 
-void WakeUps::note_change(const SameKey& waiters) noexcept {
-  for (Inbox* inbox = waiters.first; inbox != nullptr; inbox = inbox->next_) {
+void WakeUps::note_change(const SameKey& same) noexcept {
+  for (Inbox* inbox = same.waiters.first(); inbox != nullptr; inbox = same.waiters.next(*inbox)) {
     inbox->mail_.changed = true;
     inbox->waker_->wake();
   }

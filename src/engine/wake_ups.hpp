@@ -12,7 +12,7 @@
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
 #include "route/environment.hpp"
-#include "route/fork.hpp"
+#include "route/list.hpp"
 #include "route/waker.hpp"
 
 namespace redismutex::engine {
@@ -45,15 +45,15 @@ class WakeUps final {
   // hash for slow; and that it does for its own hash of strings only.
   struct Hash : std::hash<std::string_view> {};
 
-  /// The inboxes of those who wait for one key: a list without memory of its own. So one that leaves is not searched for.
+  /// The inboxes of those who wait for one key. One that leaves is not searched for.
   struct SameKey {
     protocol::Key key;  // has the text that this is found by
-    Inbox* first;
+    route::List<Inbox> waiters;
   };
 
   void add(Inbox& inbox);
   void remove(Inbox& inbox) noexcept;
-  static void note_change(const SameKey& waiters) noexcept;
+  static void note_change(const SameKey& same) noexcept;
 
   route::Environment& environment_;
 
@@ -76,7 +76,7 @@ struct Mail {
 /// One waiter's. What comes is kept in it from open() on. For one thread at a time, beside those that bring something.
 ///
 /// In a child of fork() it stays empty: what it would be told of is the parent's.
-class Inbox final {
+class Inbox final : private route::Listed<Inbox> {
  public:
   /// `id` belongs to no other inbox; `waker` is called from open() on, after something was put in, until the inbox is destroyed, or
   /// has another waker. All of them must outlive it.
@@ -98,6 +98,7 @@ class Inbox final {
 
  private:
   friend class WakeUps;
+  friend class route::List<Inbox>;
 
   bool is_reached() const noexcept;
 
@@ -110,8 +111,6 @@ class Inbox final {
   // These are guarded by WakeUps::mutex_.
   route::Waker* waker_;
   Mail mail_;
-  Inbox* previous_ = nullptr;  // among those for the same key
-  Inbox* next_ = nullptr;
 };
 
 }  // namespace redismutex::engine

@@ -10,9 +10,19 @@
 #include "net/plain_stream.hpp"
 
 namespace redismutex::net {
+namespace {
 
-Attempt::Attempt(Dialler& dialler, Deadline now) : dialler_{dialler}, limit_{now + dialler.options().connect_timeout} {
-  const std::string& unix_socket = dialler.options().unix_socket;
+std::unique_ptr<Tls> tls_of(const ConnectionOptions& options) {
+  return options.tls && options.unix_socket.empty() ? make_tls(*options.tls) : nullptr;
+}
+
+}  // namespace
+
+Dialler::Dialler(const ConnectionOptions& used, Namer namer)
+    : options{used}, name{std::move(namer)}, resolver{used.host, used.port}, tls{tls_of(used)}, credentials{used} {}
+
+Attempt::Attempt(Dialler& dialler, Deadline now) : dialler_{dialler}, limit_{now + dialler.options.connect_timeout} {
+  const std::string& unix_socket = dialler.options.unix_socket;
   if (unix_socket.empty()) return;
   connector_.emplace(unix_socket, limit_);
   stage_ = Stage::connecting;
@@ -29,7 +39,7 @@ std::variant<Awaited, LoggedIn, Failure> Attempt::step(Deadline now) {
 }
 
 Failure Attempt::unfinished() const {
-  const std::string& host = dialler_.options().host;
+  const std::string& host = dialler_.options.host;
   const auto vain = [](std::string text) { return Failure{Failure::Kind::timed_out, std::move(text)}; };
   switch (stage_) {
     case Stage::looking_up: return vain("no answer while looking up '" + host + "'");
@@ -45,7 +55,7 @@ Failure Attempt::unfinished() const {
 Failure Attempt::cut_short(const Failure& why) const { return login_ ? explained(login_->cut_short(why)) : why; }
 
 Failure Attempt::explained(Failure failure) const {
-  return dialler_.credentials().explained(std::move(failure), credentials_);
+  return dialler_.credentials.explained(std::move(failure), credentials_);
 }
 
 Attempt::Stuck Attempt::advance(Deadline now) {
@@ -60,10 +70,10 @@ Attempt::Stuck Attempt::advance(Deadline now) {
 }
 
 Attempt::Stuck Attempt::look_up(Deadline now) {
-  auto looked_up = dialler_.resolver().step(now);
+  auto looked_up = dialler_.resolver.step(now);
   if (auto* awaited = std::get_if<Awaited>(&looked_up)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&looked_up)) return std::move(*failure);
-  connector_.emplace(std::move(std::get<Addresses>(looked_up)), dialler_.options().host, limit_);
+  connector_.emplace(std::move(std::get<Addresses>(looked_up)), dialler_.options.host, limit_);
   stage_ = Stage::connecting;
   return std::nullopt;
 }
@@ -73,14 +83,14 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   if (auto* awaited = std::get_if<Awaited>(&connected)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
   auto& socket = std::get<Socket>(connected);
-  if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));
+  if (dialler_.tls != nullptr) return begin_handshake(std::move(socket));
   reached(std::make_unique<PlainStream>(std::move(socket)));
   return std::nullopt;
 }
 
 Attempt::Stuck Attempt::begin_handshake(Socket socket) {
-  const ConnectionOptions& options = dialler_.options();
-  auto begun = dialler_.tls()->begin(std::move(socket), options.host);
+  const ConnectionOptions& options = dialler_.options;
+  auto begun = dialler_.tls->begin(std::move(socket), options.host);
   if (auto* failure = std::get_if<Failure>(&begun)) return std::move(*failure);
   handshake_ = std::move(std::get<std::unique_ptr<TlsHandshake>>(begun));
   stage_ = Stage::shaking_hands;
@@ -102,15 +112,15 @@ void Attempt::reached(std::unique_ptr<Stream> stream) {
 
 /// Not before the server is reached, so that they are asked for once a connection, and never for nothing.
 Attempt::Stuck Attempt::ask_credentials(Deadline now) {
-  auto asked = dialler_.credentials().step(now);
+  auto asked = dialler_.credentials.step(now);
   if (auto* awaited = std::get_if<Awaited>(&asked)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&asked)) return std::move(*failure);
   credentials_ = std::move(std::get<Credentials>(asked));
   login_.emplace(wire_, Login::Settings{.username = credentials_.username,
                                         .password = credentials_.password,
-                                        .db = dialler_.options().db,
-                                        .transport = dialler_.tls() != nullptr ? diagnosis::Transport::tls
-                                                                               : diagnosis::Transport::plain});
+                                        .db = dialler_.options.db,
+                                        .transport = dialler_.tls != nullptr ? diagnosis::Transport::tls
+                                                                             : diagnosis::Transport::plain});
   stage_ = Stage::logging_in;
   return std::nullopt;
 }
@@ -139,7 +149,7 @@ Attempt::Stuck Attempt::read_answers(Deadline now) {
     case Stream::Status::refused: return cut_short({Failure::Kind::unusable, std::move(read.why)});
     case Stream::Status::would_block: {
       if (now >= wire_.next_deadline()) {
-        const auto timeout = dialler_.options().command_timeout.count();
+        const auto timeout = dialler_.options.command_timeout.count();
         return cut_short(
             {Failure::Kind::unreachable, "no answer within the command timeout of " + std::to_string(timeout) + " ms"});
       }

@@ -1,21 +1,39 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <redismutex/connection_options.hpp>
 #include <string>
 #include <variant>
 
 #include "net/connector.hpp"
-#include "net/dial.hpp"
+#include "net/credentials.hpp"
 #include "net/failure.hpp"
-#include "net/logged_in.hpp"
+#include "net/greeting.hpp"
+#include "net/link.hpp"
 #include "net/login.hpp"
 #include "net/poll.hpp"
+#include "net/resolve.hpp"
 #include "net/stream.hpp"
 #include "net/tls.hpp"
 #include "net/wire.hpp"
 
 namespace redismutex::net {
+
+/// What all attempts to reach one server have in common. For one thread at a time.
+struct Dialler {
+  /// The name that the connection is to have, for the administrator's CLIENT LIST.
+  using Namer = std::function<std::string(const Greeting& greeting)>;
+
+  Dialler(const ConnectionOptions& used, Namer namer);
+
+  const ConnectionOptions& options;  ///< must outlive it
+  const Namer name;
+  Resolver resolver;
+  const std::unique_ptr<Tls> tls;  ///< null: the server is not spoken to in TLS
+  CredentialsSource credentials;
+};
 
 /// One attempt to reach a server: look-up, connection, TLS, credentials, login, as steps that never block. Whoever drives it may
 /// leave between two of them, and somebody else may go on. For one thread at a time.
@@ -52,7 +70,7 @@ class Attempt {
   Failure cut_short(const Failure& why) const;
   Failure explained(Failure failure) const;
   LoggedIn finish(Greeting greeting, Deadline now);
-  Deadline overdue_at(Deadline now) const { return now + dialler_.options().command_timeout; }
+  Deadline overdue_at(Deadline now) const { return now + dialler_.options.command_timeout; }
 
   Dialler& dialler_;
   const Deadline limit_;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "net/reply.hpp"
 
@@ -28,7 +27,6 @@ class Call {
 
   /// The answer, once answered. A refusal is an answer, too.
   ReplyView reply() const { return *reply_; }
-  Reply take_reply() { return std::move(reply_); }
 
  protected:
   /// A thread sleeps until it is over: see BlockingCall.

@@ -26,19 +26,4 @@ BlockingCall::~BlockingCall() {
   if (caller_.link_ != nullptr) caller_.link_->leave(caller_);
 }
 
-void Sleepers::add(Caller& caller) noexcept {
-  caller.in_line_ = true;
-  caller.previous_ = last_;
-  caller.next_ = nullptr;
-  (last_ == nullptr ? first_ : last_->next_) = &caller;
-  last_ = &caller;
-}
-
-void Sleepers::remove(Caller& caller) noexcept {
-  if (!caller.in_line_) return;
-  caller.in_line_ = false;
-  (caller.previous_ == nullptr ? first_ : caller.previous_->next_) = caller.next_;
-  (caller.next_ == nullptr ? last_ : caller.next_->previous_) = caller.previous_;
-}
-
 }  // namespace redismutex::net

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "net/call.hpp"
+#include "net/list.hpp"
 #include "net/parking_lot.hpp"
 #include "net/poll.hpp"
 
@@ -15,7 +16,7 @@ class Link;
 
 /// A thread's stay at a Link: it waits for the answers to its calls (see BlockingCall), or, without calls, until Link::set().
 /// Lives where the thread keeps it, longer than its calls. For one thread, and one Link at a time.
-class Caller {
+class Caller : private Listed<Caller> {
  public:
   Caller() = default;
   Caller(const Caller&) = delete;
@@ -25,7 +26,7 @@ class Caller {
  private:
   friend class BlockingCall;
   friend class Link;
-  friend class Sleepers;
+  friend class List<Caller>;
 
   // One word tells the thread all that others have to say to it: these bits, where it sleeps, and how many of its calls are over.
   enum Bit : std::uint32_t {
@@ -63,10 +64,7 @@ class Caller {
   Deadline overdue_at_{};          // when the answer to the last one is
   bool has_spot_ = false;
 
-  // These are guarded by the link's mutex.
-  Caller* previous_ = nullptr;  // among those who could read
-  Caller* next_ = nullptr;
-  bool in_line_ = false;
+  // Guarded by the link's mutex, as is its place among the sleepers.
   std::uint32_t in_flight_ = 0;  // of its calls
 };
 
@@ -84,18 +82,6 @@ class BlockingCall final : public Call {
   Caller& caller_;
   BlockingCall* earlier_ = nullptr;  // of the same caller
   std::uint32_t number_ = 0;         // among the caller's calls
-};
-
-/// The callers of a Link who sleep and could read, the longest asleep first.
-class Sleepers {
- public:
-  Caller* first() const noexcept { return first_; }
-  void add(Caller& caller) noexcept;
-  void remove(Caller& caller) noexcept;
-
- private:
-  Caller* first_ = nullptr;
-  Caller* last_ = nullptr;
 };
 
 }  // namespace redismutex::net

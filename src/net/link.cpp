@@ -92,7 +92,7 @@ void Link::join(Caller& caller) noexcept {
   caller.link_ = this;
   if (!std::exchange(caller.has_spot_, true)) caller.tell(parking_.assign() << Caller::spot_shift);
   if (reading_) {
-    sleepers_.add(caller);
+    sleepers_.append(caller);
   } else {
     take_reading(&caller);
   }

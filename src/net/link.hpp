@@ -17,7 +17,7 @@
 #include "net/caller.hpp"
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
-#include "net/logged_in.hpp"
+#include "net/list.hpp"
 #include "net/parking_lot.hpp"
 #include "net/poll.hpp"
 #include "net/reactor.hpp"
@@ -26,6 +26,13 @@
 #include "net/wire.hpp"
 
 namespace redismutex::net {
+
+/// A connection that a server has let us into. The names may still be on their way, see tell_names().
+struct LoggedIn {
+  std::unique_ptr<Stream> stream;
+  Wire wire;
+  Greeting greeting;
+};
 
 /// One socket to one server, shared by threads and by calls that no thread waits for.
 ///
@@ -163,7 +170,6 @@ class Link final : private Reactor::Source {
   void write(Lock& lock) noexcept;
   void flush() noexcept;
 
-  void watch() noexcept;
   void watch_if_needed() noexcept;
   void watch_for_output() noexcept;
   void watch_for(std::uint32_t events) noexcept;
@@ -193,14 +199,14 @@ class Link final : private Reactor::Source {
   std::optional<Failure> failure_;
   std::optional<Failure> retired_;  // to fail with when nothing is in flight any more
   Caller* reader_ = nullptr;        // the caller that has the reading
-  Sleepers sleepers_;
-  std::uint64_t turns_ = 0;      // how often the reading was taken
-  std::uint64_t seen_turn_ = 0;  // by look()
-  bool reading_ = false;         // somebody has the reading
-  bool writing_ = false;         // somebody sends
-  bool stuck_ = false;           // the socket takes no more for now
-  bool deaf_ = false;            // the server has closed: what it said before is still to be read
-  std::uint32_t watched_ = 0;    // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
+  List<Caller> sleepers_;           // those who could read, the longest asleep first
+  std::uint64_t turns_ = 0;         // how often the reading was taken
+  std::uint64_t seen_turn_ = 0;     // by look()
+  bool reading_ = false;            // somebody has the reading
+  bool writing_ = false;            // somebody sends
+  bool stuck_ = false;              // the socket takes no more for now
+  bool deaf_ = false;               // the server has closed: what it said before is still to be read
+  std::uint32_t watched_ = 0;       // for what the reactor will call ready(): EPOLLIN, EPOLLOUT
   bool wants_pushes_ = false;
   bool looks_later_ = false;  // look() will be called
   bool timed_ = false;        // look_for_overdue() will be called

@@ -169,19 +169,15 @@ void Link::finish(News& news) noexcept {
 
 // ---- the reactor's part ---------------------------------------------------------------------------------------------
 
-/// With the lock held, while nobody reads.
-void Link::watch() noexcept {
-  std::uint32_t events = EPOLLIN;
-  // What TLS has read already no socket tells of: but it can be written to, and so is ready.
-  if (stuck_ || stream_->has_buffered()) events |= EPOLLOUT;
-  watch_for(events);
-}
-
 /// With the lock held, whenever nobody may be reading any more. For pushes somebody always watches, looks later, or reads; whoever reads
 /// comes here when it leaves.
 void Link::watch_if_needed() noexcept {
   if (reading_ || watches_input()) return;
-  if (wire_.in_flight() > 0 || (wants_pushes_ && !looks_later_)) watch();
+  if (wire_.in_flight() == 0 && (!wants_pushes_ || looks_later_)) return;
+  std::uint32_t events = EPOLLIN;
+  // What TLS has read already no socket tells of: but it can be written to, and so is ready.
+  if (stuck_ || stream_->has_buffered()) events |= EPOLLOUT;
+  watch_for(events);
 }
 
 /// With the lock held, and whoever reads: besides what is watched for already.

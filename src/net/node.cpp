@@ -8,7 +8,6 @@
 
 #include "net/pause.hpp"
 #include "net/poll.hpp"
-#include "net/url.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -26,7 +25,6 @@ constexpr auto soon = 1s;
 
 Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Handlers handlers, Dialler::Namer name)
     : options_{std::move(options)},
-      name_{display_name(options_)},
       reactor_{reactor},
       handlers_{std::move(handlers)},
       dialler_{options_, std::move(name)} {}
@@ -122,18 +120,17 @@ std::shared_ptr<Link> Node::present_link() {
   return link_ && !link_->broken() ? link_ : nullptr;
 }
 
-bool Node::drop(const std::shared_ptr<Link>& link, std::string_view refusal) {
+void Node::drop(const std::shared_ptr<Link>& link, std::string_view refusal) {
   const Failure why{Failure::Kind::refused, std::string{refusal}};
   {
     const std::lock_guard lock{mutex_};
-    if (link_ != link || link->broken()) return false;
+    if (link_ != link || link->broken()) return;
     if (steady_clock::now() >= linked_at_ + soon) failures_ = 0;
     last_failure_ = why;
     link_.reset();
     pause_before_next_attempt();
   }
   link->retire(why);
-  return true;
 }
 
 /// A link broke: after one that had served callers the next attempt may come soon.

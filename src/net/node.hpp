@@ -11,14 +11,11 @@
 #include <string>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 #include "net/attempt.hpp"
-#include "net/dial.hpp"
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
-#include "net/reactor_on_demand.hpp"
 #include "net/workers.hpp"
 
 namespace redismutex::net {
@@ -50,12 +47,11 @@ class Node {
   std::shared_ptr<Link> present_link();
 
   /// Leaves the server that `link` leads to, because it is the wrong one, by this refusal: the next to ask for a link
-  /// dials anew, which looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link:
-  /// whether it was this call. What is in flight is still answered; then the link breaks, for the sake of those who wait
+  /// dials anew, which looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link.
+  /// What is in flight is still answered; then the link breaks, for the sake of those who wait
   /// for pushes.
-  bool drop(const std::shared_ptr<Link>& link, std::string_view refusal);
+  void drop(const std::shared_ptr<Link>& link, std::string_view refusal);
 
-  const std::string& name() const noexcept { return name_; }
   const ConnectionOptions& options() const noexcept { return options_; }
 
  private:
@@ -77,7 +73,6 @@ class Node {
   void pause_before_next_attempt();
 
   const ConnectionOptions options_;
-  const std::string name_;
   ReactorOnDemand& reactor_;
   const Handlers handlers_;
 

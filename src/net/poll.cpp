@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,19 +10,7 @@
 
 namespace redismutex::net {
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = other.release();
-  }
-  return *this;
-}
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-Kick::Kick() : event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+Kick::Kick() : event_{Socket::opened_by([] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); })} {
   if (!event_.valid()) throw std::system_error{errno, std::generic_category(), "eventfd"};
 }
 

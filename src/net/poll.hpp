@@ -1,11 +1,12 @@
 #pragma once
 
 #include <chrono>
-#include <utility>
+
+#include "net/socket.hpp"
 
 namespace redismutex::net {
 
-/// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see route/clock.hpp).
+/// When a wait ends at the latest. Waits are counted on the monotonic clock; leases are not (see route/environment.hpp).
 using Deadline = std::chrono::steady_clock::time_point;
 
 /// What something waits for that goes on in steps: its descriptor is to be ready for `events` (POLLIN, POLLOUT) or in error, or
@@ -16,32 +17,17 @@ struct Awaited {
   Deadline until = Deadline::max();
 };
 
-/// Closes on destruction.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) noexcept : fd_{fd} {}
-  Descriptor(Descriptor&& other) noexcept : fd_{other.release()} {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-
-  int get() const noexcept { return fd_; }
-  bool valid() const noexcept { return fd_ >= 0; }
-  int release() noexcept { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 /// Interrupts a thread that polls. Any thread may call kick().
 class Kick {
  public:
+  /// Throws std::system_error if there is no descriptor to be had.
   Kick();
   void kick() const noexcept;
   void clear() const noexcept;
   int fd() const noexcept { return event_.get(); }
 
  private:
-  Descriptor event_;
+  Socket event_;
 };
 
 enum class Polled { ready, kicked, timed_out };

@@ -7,9 +7,6 @@
 #include "net/fork.hpp"
 
 namespace redismutex::net {
-Socket::Socket(Descriptor descriptor) : fork_generation_{fork_generation()} {
-  fd_ = keep_from_children([&] { return descriptor.release(); });
-}
 
 Socket Socket::opened_by(const std::function<int()>& open) {
   Socket socket;

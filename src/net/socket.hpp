@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <functional>
 
-#include "net/poll.hpp"
-
 namespace redismutex::net {
 
 /// A socket, or another descriptor, that belongs to the process that opened it: a child of fork() gets no copy. (FD_CLOEXEC does
@@ -13,9 +11,6 @@ namespace redismutex::net {
 class Socket {
  public:
   Socket() = default;
-
-  /// Takes over one that is there.
-  explicit Socket(Descriptor descriptor);
 
   /// Has `open` open one; -1: it could not, errno says why.
   static Socket opened_by(const std::function<int()>& open);

@@ -11,6 +11,7 @@
 
 #include "net/failure.hpp"
 #include "net/fork.hpp"
+#include "net/tls.hpp"
 
 namespace redismutex::net {
 
@@ -25,9 +26,11 @@ class UsesOpenSsl {
 };
 
 /// What all TLS connections to one server have in common: whom we trust, and who we are. For one thread at a time.
-class TlsContext {
+class TlsContext final : public Tls {
  public:
   explicit TlsContext(TlsOptions options) : options_{std::move(options)} {}
+
+  std::variant<std::unique_ptr<TlsHandshake>, Failure> begin(Socket socket, const std::string& host) override;
 
   /// The context, of this object's lifetime. Its files are read the first time, and again when one has changed since: a
   /// certificate that was renewed is used from the next connection on.

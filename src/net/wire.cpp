@@ -1,7 +1,5 @@
 #include "net/wire.hpp"
 
-#include <utility>
-
 #include "net/command.hpp"
 
 namespace redismutex::net {

@@ -12,21 +12,6 @@ thread_local const Workers* working_for = nullptr;
 
 }  // namespace
 
-// ---- a queue --------------------------------------------------------------------------------------------------------
-
-void WorkQueue::add(Work& work) noexcept {
-  work.previous_ = std::exchange(last_, &work);
-  (work.previous_ != nullptr ? work.previous_->next_ : first_) = &work;
-  ++size_;
-}
-
-void WorkQueue::remove(Work& work) noexcept {
-  (work.previous_ != nullptr ? work.previous_->next_ : first_) = work.next_;
-  (work.next_ != nullptr ? work.next_->previous_ : last_) = work.previous_;
-  work.previous_ = work.next_ = nullptr;
-  --size_;
-}
-
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
 Workers::Workers(Reactor& reactor) : reactor_{reactor}, look_{reactor, [this] { look(); }} {}
@@ -129,7 +114,7 @@ void Job::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
 
 /// With the lock held.
 void Workers::append(Work& work) noexcept {
-  waiting_.add(work);
+  waiting_.append(work);
   if (idle_ >= waiting_.size()) {
     posted_.notify_one();
   } else {

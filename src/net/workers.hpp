@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -8,39 +9,23 @@
 #include <memory>
 #include <mutex>
 
+#include "net/list.hpp"
 #include "net/reactor.hpp"
 #include "net/thread.hpp"
 
 namespace redismutex::net {
 
 /// What can wait for a thread of Workers.
-class Work {
+class Work : private Listed<Work> {
  public:
   virtual ~Work() = default;
 
  private:
   friend class Workers;
-  friend class WorkQueue;
+  friend class List<Work>;
 
   /// Called with the lock, and returns with it; in between there is none.
   virtual void carry_out(std::unique_lock<std::mutex>& lock) noexcept = 0;
-
-  Work* previous_ = nullptr;
-  Work* next_ = nullptr;
-};
-
-/// Work in the order in which it came; without memory of its own.
-class WorkQueue {
- public:
-  Work* first() const noexcept { return first_; }
-  std::size_t size() const noexcept { return size_; }
-  void add(Work& work) noexcept;
-  void remove(Work& work) noexcept;
-
- private:
-  Work* first_ = nullptr;
-  Work* last_ = nullptr;
-  std::size_t size_ = 0;
 };
 
 /// Something to do once: see Workers::post().
@@ -133,13 +118,38 @@ class Workers {
   std::mutex mutex_;  // guards what follows
   std::condition_variable posted_;
   std::condition_variable one_is_through_;
-  WorkQueue waiting_;
+  List<Work> waiting_;  // in the order in which it came
   Threads threads_;
   Threads ended_;         // to be joined
   std::size_t idle_ = 0;  // or about to start
   bool ending_ = false;
 
   Reactor::Timer look_;  // whether something waits too long
+};
+
+/// A share in the process's reactor, taken when it is first needed: whoever does nothing that needs it starts no thread.
+/// Thread-safe.
+class ReactorOnDemand {
+ public:
+  /// The first time it may throw std::system_error if there is no thread or no descriptor to be had, and std::bad_alloc.
+  Reactor& get() {
+    if (Reactor* const known = known_.load(std::memory_order_acquire)) return *known;
+    const std::lock_guard lock{mutex_};
+    if (!reactor_) reactor_ = Reactor::shared();
+    known_.store(reactor_.get(), std::memory_order_release);
+    return *reactor_;
+  }
+
+  /// Whether the caller is its thread, or one of its workers'.
+  bool runs_this_thread() const noexcept {
+    Reactor* const known = known_.load(std::memory_order_acquire);
+    return known != nullptr && (known->runs_this_thread() || known->workers().runs_this_thread());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<Reactor> reactor_;
+  std::atomic<Reactor*> known_{nullptr};
 };
 
 }  // namespace redismutex::net

@@ -6,16 +6,6 @@
 
 namespace redismutex::route {
 
-/// Tells the log what waits, until there is nothing more.
-class Callbacks::TellLog final : public net::Job {
- public:
-  explicit TellLog(std::shared_ptr<Callbacks> callbacks) : callbacks_{std::move(callbacks)} {}
-  void run() noexcept override { callbacks_->tell_log(); }
-
- private:
-  const std::shared_ptr<Callbacks> callbacks_;
-};
-
 Callbacks::Callbacks(std::function<void(std::string_view)> log, std::shared_ptr<Observer> observer)
     : log_{std::move(log)}, observer_{std::move(observer)} {}
 
@@ -42,7 +32,7 @@ void Callbacks::add(std::string sentence) {
   if (sentences_.size() >= most_sentences) return;
   if (sentences_.size() + 1 == most_sentences) sentence = "the log takes too long: some sentences are left out here";
   std::unique_ptr<net::Job> job;
-  if (!telling_) job = std::make_unique<TellLog>(shared_from_this());
+  if (!telling_) job = make_job([self = shared_from_this()] { self->tell_log(); });
   sentences_.push_back(std::move(sentence));
   if (!job) return;
   telling_ = true;

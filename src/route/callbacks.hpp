@@ -9,15 +9,29 @@
 #include <redismutex/observer.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "net/fork.hpp"
-#include "net/reactor_on_demand.hpp"
 #include "net/workers.hpp"
 
 namespace redismutex::route {
 
 /// A piece of users' code, to be run once.
 using net::Job;
+
+/// One that calls `run`, which must not throw.
+template <class Run>
+std::unique_ptr<Job> make_job(Run run) {
+  class Made final : public Job {
+   public:
+    explicit Made(Run run) : run_{std::move(run)} {}
+    void run() noexcept override { run_(); }
+
+   private:
+    Run run_;
+  };
+  return std::make_unique<Made>(std::move(run));
+}
 
 /// Calls users' code for one Connection in threads made for that: callbacks of stop_tokens, the Observer, the log.
 /// There none delays the news of another lock, and each may let go of anything, its own Connection included. Lives as
@@ -53,9 +67,14 @@ class Callbacks : public std::enable_shared_from_this<Callbacks> {
   /// None if nobody wants to be told.
   Observer* observer() const noexcept { return observer_.get(); }
 
- private:
-  class TellLog;
+  /// Has `tell` called with the Observer, if there is one, in one of the threads. To be called after get_ready(). Throws std::bad_alloc.
+  template <class Tell>
+  void tell_observer(Tell tell) {
+    if (!observer_) return;
+    run(make_job([self = shared_from_this(), tell = std::move(tell)] { tell(*self->observer_); }));
+  }
 
+ private:
   bool inherited() const noexcept { return generation_ != net::fork_generation(); }
   void add(std::string sentence);
   void tell_log() noexcept;

@@ -1,14 +1,22 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
+#include "net/fork.hpp"
 #include "net/pause.hpp"
+#include "net/poll.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/owner_id.hpp"
 
 namespace redismutex::route {
 
+// For the engine, which does not include net.
+using net::fork_generation;
 using net::jittered_pause;
+using net::leave_alone;
 
 /// What comes from outside, so that a run can be repeated: time and chance. Thread-safe.
 class Environment {
@@ -28,5 +36,18 @@ class Environment {
 
 /// The operating system's.
 Environment& operating_system() noexcept;
+
+/// Its time. CLOCK_BOOTTIME: unlike std::chrono::steady_clock it does not stand still while a Linux machine is suspended, and the
+/// server's countdown does not either.
+protocol::Instant now() noexcept;
+
+/// The same point on the clock that waits are counted on.
+net::Deadline deadline_at(protocol::Instant instant) noexcept;
+
+/// So many random digits and letters of both cases.
+std::string random_word(Environment& environment, std::size_t size);
+
+/// An id for one acquisition, of this moment.
+protocol::OwnerId new_owner_id(Environment& environment, protocol::Tag tag);
 
 }  // namespace redismutex::route

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "net/url.hpp"
-#include "route/clock.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -81,6 +81,21 @@ Answer view(net::ReplyView reply) {
   return answer;
 }
 
+Procedure::Event reached(const std::shared_ptr<Link>& link) {
+  if (!link) return Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}};
+  return Procedure::Reached{link->id()};
+}
+
+Procedure::Event unanswered(Failure failure) {
+  if (failure.kind == Failure::Kind::refused) return Procedure::Unreached{std::move(failure)};
+  return Procedure::Unanswered{std::move(failure)};
+}
+
+std::size_t count_wanted(const Procedure::Send& send) noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(send.commands.begin(), send.commands.end(), [](const auto& command) { return command.wanted; }));
+}
+
 Peer::Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers)
     : server_{server},
       on_answered_{std::move(handlers.on_answered)},
@@ -130,19 +145,16 @@ class Peer::Drive {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
     if (!reach.dials) {
       link_ = peer_.present_link();
-      if (!link_) return tell(Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}});
-      return tell(Procedure::Reached{link_->id()});
+      return tell(reached(link_));
     }
-    auto reached = peer_.link(reach.until, stop_);
-    if (auto* failure = std::get_if<Failure>(&reached)) return tell(Procedure::Unreached{std::move(*failure)});
-    link_ = std::move(std::get<std::shared_ptr<Link>>(reached));
+    auto dialled = peer_.link(reach.until, stop_);
+    if (auto* failure = std::get_if<Failure>(&dialled)) return tell(Procedure::Unreached{std::move(*failure)});
+    link_ = std::move(std::get<std::shared_ptr<Link>>(dialled));
     return tell(Procedure::Reached{link_->id()});
   }
 
   Step carry_out(const Procedure::Send& send) {
-    const auto wanted = static_cast<std::size_t>(
-        std::count_if(send.commands.begin(), send.commands.end(), [](const auto& command) { return command.wanted; }));
-    return wanted == 1 ? send_for<1>(send) : send_for<Procedure::most_wanted>(send);
+    return count_wanted(send) == 1 ? send_for<1>(send) : send_for<Procedure::most_wanted>(send);
   }
 
   /// Most want one answer: for them there is no more than they need.
@@ -163,12 +175,10 @@ class Peer::Drive {
     return tell(Procedure::Answered{{answers.data(), wanted}});
   }
 
-  /// A server that was left took no more requests.
   Step tell_unanswered(Failure failure) {
     if (link_->was_silent()) peer_.server_.note_silence();
     link_.reset();
-    if (failure.kind == Failure::Kind::refused) return tell(Procedure::Unreached{std::move(failure)});
-    return tell(Procedure::Unanswered{std::move(failure)});
+    return tell(unanswered(std::move(failure)));
   }
 
   Step carry_out(const Procedure::Sleep& sleep) {

@@ -3,7 +3,6 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <redismutex/connection_options.hpp>
@@ -14,7 +13,7 @@
 
 #include "net/link.hpp"
 #include "net/node.hpp"
-#include "net/reactor_on_demand.hpp"
+#include "net/workers.hpp"
 #include "protocol/instant.hpp"
 #include "route/procedure.hpp"
 #include "route/server.hpp"
@@ -74,6 +73,14 @@ void send_commands(net::Link& link, std::span<const Procedure::Command> commands
   if (count <= most_usually) return fill_and_send(std::array<net::Link::Outgoing, most_usually>{});
   fill_and_send(std::array<net::Link::Outgoing, most>{});
 }
+
+/// What drivers tell a procedure: of the present link, if there is one; and of commands that have no answer for this reason, because a
+/// server that was left took no more requests.
+Procedure::Event reached(const std::shared_ptr<net::Link>& link);
+Procedure::Event unanswered(Failure failure);
+
+/// How many answers are wanted.
+std::size_t count_wanted(const Procedure::Send& send) noexcept;
 
 /// In the protocol layer's terms; a view of the reply.
 protocol::Answer view(net::ReplyView reply);

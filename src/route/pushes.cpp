@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "protocol/verdict.hpp"
-#include "route/entropy.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::route {
 namespace {

@@ -1,14 +1,15 @@
 #include "route/workroom.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <exception>
 #include <iterator>
-#include <new>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include "route/clock.hpp"
+#include "route/environment.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -180,7 +181,7 @@ void Workroom::make_rounds() noexcept {
 }
 
 /// Whether there may be more to do.
-bool Workroom::make_round() {
+bool Workroom::make_round() noexcept {
   Running* answered = nullptr;
   std::optional<Dialled> dialled;
   auto last = running_.end();
@@ -195,7 +196,9 @@ bool Workroom::make_round() {
   }
   const bool has_more = answered != nullptr || dialled || last != running_.end();
   while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
-  for (auto each = last; each != running_.end();) begin_operation(**each++);
+  for (auto each = last; each != running_.end();) {
+    advance(**each++, [](Procedure& procedure) { return procedure.start(now()); });
+  }
   if (dialled) note_dialled(*dialled);
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
@@ -234,20 +237,21 @@ void Workroom::set_timer() noexcept {
 
 // ---- operations -----------------------------------------------------------------------------------------------------
 
-void Workroom::begin_operation(Running& running) {
+/// `next`: returns the procedure's next step. What that throws ends the operation.
+template <class Next>
+void Workroom::advance(Running& running, const Next& next) noexcept {
+  running.until = never;
   try {
-    carry_out(running, running.operation->procedure().start(now()));
-  } catch (const std::exception&) {
-    end(running, Operation::End::abandoned);
+    return carry_out(running, next(running.operation->procedure()));
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see below
   }
+  end(running, Operation::End::abandoned);
 }
 
-void Workroom::go_on(Running& running, Procedure::Event event) {
-  try {
-    carry_out(running, running.operation->procedure().resume(std::move(event), now()));
-  } catch (const std::exception&) {
-    end(running, Operation::End::abandoned);
-  }
+/// What `event` returns, which may throw as well.
+template <class MakeEvent>
+void Workroom::tell(Running& running, const MakeEvent& event) noexcept {
+  advance(running, [&](Procedure& procedure) { return procedure.resume(event(), now()); });
 }
 
 void Workroom::carry_out(Running& running, const Procedure::Step& step) {
@@ -271,16 +275,13 @@ void Workroom::wait(Running& running, State state, Instant until) noexcept {
 
 void Workroom::reach(Running& running, const Procedure::Reach& reach) {
   running.link = peer_.present_link();
-  if (running.link) return go_on(running, Procedure::Reached{running.link->id()});
-  if (!reach.dials)
-    return go_on(running, Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}});
+  if (running.link || !reach.dials) return tell(running, [&] { return reached(running.link); });
   wait(running, State::reaching, reach.until);
   request_dial();
 }
 
 void Workroom::send(Running& running, const Procedure::Send& send) {
-  running.wanted = static_cast<std::size_t>(
-      std::count_if(send.commands.begin(), send.commands.end(), [](const auto& command) { return command.wanted; }));
+  running.wanted = count_wanted(send);
   running.open = running.wanted;
   running.is_answered = false;
   wait(running, State::sending, send.until);
@@ -289,31 +290,28 @@ void Workroom::send(Running& running, const Procedure::Send& send) {
                 [&]() -> net::Call* { return &running.calls.at(made++).emplace(running); });
 }
 
-void Workroom::take_answers(Running& running) try {
-  running.until = never;
+void Workroom::take_answers(Running& running) noexcept {
   std::array<protocol::Answer, Procedure::most_wanted> answers;
-  for (std::size_t i = 0; i < running.wanted; ++i) {
-    if (!running.calls[i]->answered()) {
-      Failure failure = running.link->failure();
-      if (failure.kind == Failure::Kind::refused) return go_on(running, Procedure::Unreached{std::move(failure)});
-      return go_on(running, Procedure::Unanswered{std::move(failure)});
+  tell(running, [&]() -> Procedure::Event {
+    for (std::size_t i = 0; i < running.wanted; ++i) {
+      if (!running.calls[i]->answered()) return unanswered(running.link->failure());
+      answers[i] = view(running.calls[i]->reply());
     }
-    answers[i] = view(running.calls[i]->reply());
-  }
-  go_on(running, Procedure::Answered{{answers.data(), running.wanted}});
-} catch (const std::exception&) {
-  end(running, Operation::End::abandoned);
+    return Procedure::Answered{{answers.data(), running.wanted}};
+  });
 }
 
-void Workroom::give_up_waiting(Running& running) try {
-  running.until = never;
-  if (running.state == State::sleeping) return go_on(running, Procedure::Woken{});
-  if (running.state == State::sending && !running.withdraw()) return;  // its answers have come in this moment
-  Failure failure{Failure::Kind::timed_out, "no answer within the time limit"};
-  if (running.state == State::sending) return go_on(running, Procedure::Unanswered{std::move(failure)});
-  go_on(running, Procedure::Unreached{std::move(failure)});
-} catch (const std::bad_alloc&) {
-  end(running, Operation::End::abandoned);
+void Workroom::give_up_waiting(Running& running) noexcept {
+  if (running.state == State::sending && !running.withdraw()) {
+    running.until = never;  // its answers have come in this moment
+    return;
+  }
+  tell(running, [&running]() -> Procedure::Event {
+    if (running.state == State::sleeping) return Procedure::Woken{};
+    Failure failure{Failure::Kind::timed_out, "no answer within the time limit"};
+    if (running.state == State::sending) return Procedure::Unanswered{std::move(failure)};
+    return Procedure::Unreached{std::move(failure)};
+  });
 }
 
 void Workroom::end(Running& running, Operation::End how) noexcept {
@@ -323,7 +321,7 @@ void Workroom::end(Running& running, Operation::End how) noexcept {
   if (--count_ == 0) changed_.notify_all();
 }
 
-void Workroom::attend_to_times(Instant here) {
+void Workroom::attend_to_times(Instant here) noexcept {
   next_time_ = never;
   for (auto each = running_.begin(); each != running_.end();) {
     Running& running = **each++;
@@ -367,20 +365,16 @@ void Workroom::dial() noexcept {
   wake();
 }
 
-void Workroom::note_dialled(const Dialled& dialled) {
+void Workroom::note_dialled(const Dialled& dialled) noexcept {
   for (auto each = running_.begin(); each != running_.end();) {
     Running& running = **each++;
-    if (running.state == State::reaching) take_dialled(running, dialled);
+    if (running.state != State::reaching) continue;
+    tell(running, [&]() -> Procedure::Event {
+      if (const auto* failure = std::get_if<Failure>(&dialled)) return Procedure::Unreached{*failure};
+      running.link = std::get<std::shared_ptr<Link>>(dialled);
+      return Procedure::Reached{running.link->id()};
+    });
   }
-}
-
-void Workroom::take_dialled(Running& running, const Dialled& dialled) try {
-  running.until = never;
-  if (const auto* failure = std::get_if<Failure>(&dialled)) return go_on(running, Procedure::Unreached{*failure});
-  running.link = std::get<std::shared_ptr<Link>>(dialled);
-  go_on(running, Procedure::Reached{running.link->id()});
-} catch (const std::bad_alloc&) {
-  end(running, Operation::End::abandoned);
 }
 
 void Workroom::listen(bool wanted) noexcept { listens_ = wanted; }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <list>
@@ -16,7 +14,6 @@
 #include "net/call.hpp"
 #include "net/link.hpp"
 #include "net/reactor.hpp"
-#include "net/reactor_on_demand.hpp"
 #include "net/workers.hpp"
 #include "protocol/instant.hpp"
 #include "route/background.hpp"
@@ -68,25 +65,26 @@ class Workroom final : public Background {
   void set_timer() noexcept;
 
   void make_rounds() noexcept;
-  bool make_round();
+  bool make_round() noexcept;
   bool run_due_duty(protocol::Instant here);
 
-  void begin_operation(Running& running);
-  void go_on(Running& running, Procedure::Event event);
+  template <class Next>
+  void advance(Running& running, const Next& next) noexcept;
+  template <class MakeEvent>
+  void tell(Running& running, const MakeEvent& event) noexcept;
   void wait(Running& running, State state, protocol::Instant until) noexcept;
   void carry_out(Running& running, const Procedure::Step& step);
   void reach(Running& running, const Procedure::Reach& reach);
   void send(Running& running, const Procedure::Send& send);
-  void take_answers(Running& running);
-  void give_up_waiting(Running& running);
-  void attend_to_times(protocol::Instant here);
+  void take_answers(Running& running) noexcept;
+  void give_up_waiting(Running& running) noexcept;
+  void attend_to_times(protocol::Instant here) noexcept;
   void end(Running& running, Operation::End how) noexcept;
   void note_answered(Running& running) noexcept;
 
   void request_dial() noexcept;
   void dial() noexcept;
-  void note_dialled(const Dialled& dialled);
-  void take_dialled(Running& running, const Dialled& dialled);
+  void note_dialled(const Dialled& dialled) noexcept;
   void listen_at_present_link(protocol::Instant here);
 
   Peer& peer_;

@@ -30,6 +30,8 @@ class Descriptor {
   }
 
   int get() const noexcept { return number_; }
+  bool valid() const noexcept { return number_ >= 0; }
+  int release() noexcept { return std::exchange(number_, -1); }
 
  private:
   int number_ = -1;

@@ -16,8 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "route/clock.hpp"
-#include "route/entropy.hpp"
+#include "route/environment.hpp"
 #include "route/sleeper.hpp"
 #include "unit/engine/callers.hpp"
 

@@ -15,8 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "route/clock.hpp"
-#include "route/entropy.hpp"
+#include "route/environment.hpp"
 #include "support/allocations.hpp"
 #include "support/process.hpp"
 

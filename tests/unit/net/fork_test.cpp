@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "net/socket.hpp"
+#include "support/posix.hpp"
 #include "support/process.hpp"
 
 namespace redismutex::net {
@@ -20,6 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using redismutex::testing::ChildProcess;
+using redismutex::testing::Descriptor;
 using redismutex::testing::exited;
 
 /// Forks, and whether `holds()` in the child.
@@ -43,7 +45,7 @@ TEST(Fork, AGenerationChangesInTheChild) {
 TEST(Fork, AChildHasNoneOfItsParentsSockets) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-  Socket taken{Descriptor{ends[0]}};
+  Socket taken = Socket::opened_by([&ends] { return ends[0]; });
   const Descriptor peer{ends[1]};
   Socket opened = Socket::open(AF_UNIX, SOCK_STREAM);
   ASSERT_TRUE(opened.valid());

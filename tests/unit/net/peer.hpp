@@ -25,9 +25,12 @@
 #include "net/reactor.hpp"
 #include "net/wire.hpp"
 #include "shown.hpp"
+#include "support/posix.hpp"
 
 /// What the tests of net::Link stand on: a link over a socket pair whose other end is the test.
 namespace redismutex::net {
+
+using redismutex::testing::Descriptor;
 
 /// For what must happen: long, because it is waited for only when something is broken.
 constexpr std::chrono::milliseconds limit = std::chrono::seconds{10};
@@ -156,7 +159,7 @@ class Linked {
   }
 
   static std::unique_ptr<Stream> make_stream(const Settings& settings, Descriptor socket) {
-    auto stream = std::make_unique<PlainStream>(Socket{std::move(socket)});
+    auto stream = std::make_unique<PlainStream>(Socket::opened_by([&socket] { return socket.release(); }));
     if (settings.wrap) return settings.wrap(std::move(stream));
     return stream;
   }

@@ -14,10 +14,13 @@
 #include <thread>
 #include <utility>
 
+#include "support/posix.hpp"
+
 namespace redismutex::net {
 namespace {
 
 using namespace std::chrono_literals;
+using redismutex::testing::Descriptor;
 using std::chrono::steady_clock;
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }

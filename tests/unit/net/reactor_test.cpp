@@ -25,6 +25,7 @@
 #include "net/poll.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
+#include "support/posix.hpp"
 #include "support/process.hpp"
 #include "support/sanitizers.hpp"
 
@@ -33,6 +34,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using redismutex::testing::ChildProcess;
+using redismutex::testing::Descriptor;
 using redismutex::testing::eventually;
 using redismutex::testing::exited;
 using redismutex::testing::open_descriptors;

@@ -16,7 +16,7 @@
 #include <stop_token>
 #include <string>
 
-#include "net/poll.hpp"
+#include "support/posix.hpp"
 #include "support/temp_dir.hpp"
 
 namespace redismutex {
@@ -52,7 +52,7 @@ class Listener {
  private:
   testing::TempDir directory_;
   std::string path_ = directory_.file("s");
-  net::Descriptor socket_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  testing::Descriptor socket_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
 class NoServer : public ::testing::Test {

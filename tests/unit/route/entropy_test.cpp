@@ -1,5 +1,3 @@
-#include "route/entropy.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "route/clock.hpp"
+#include "route/environment.hpp"
 #include "support/channel.hpp"
 #include "support/process.hpp"
 
@@ -81,9 +79,9 @@ TEST(Entropy, IdsOfChildrenDiffer) {
 
 // An id tells by whom and when it was asked for.
 TEST(Entropy, IdsTellTheirTagAndTheTime) {
-  const auto before = wall_clock();
+  const auto before = operating_system().wall_clock();
   const auto parts = protocol::read_owner_id(new_owner_id(operating_system(), {0x0123456789}).text());
-  const auto after = wall_clock();
+  const auto after = operating_system().wall_clock();
   ASSERT_TRUE(parts);
   EXPECT_EQ(parts->tag, protocol::Tag{0x0123456789});
   EXPECT_GE(parts->asked_at, before);

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "engine/wake_ups.hpp"
-#include "route/entropy.hpp"
+#include "route/environment.hpp"
 #include "unit/net/waiter.hpp"
 
 namespace redismutex::route {

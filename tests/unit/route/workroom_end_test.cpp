@@ -19,8 +19,7 @@
 #include <variant>
 #include <vector>
 
-#include "net/reactor_on_demand.hpp"
-#include "route/clock.hpp"
+#include "net/workers.hpp"
 #include "route/environment.hpp"
 #include "route/peer.hpp"
 #include "route/server.hpp"

@@ -27,8 +27,8 @@
 #include <vector>
 
 #include "integration/fake_server.hpp"
-#include "net/reactor_on_demand.hpp"
-#include "route/clock.hpp"
+#include "net/workers.hpp"
+#include "route/environment.hpp"
 #include "route/peer.hpp"
 #include "support/eventually.hpp"
 

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <chrono>
+#include <utility>
+
+#include "engine/conversation.hpp"
+#include "protocol/instant.hpp"
+#include "route/background.hpp"
+#include "route/callbacks.hpp"
+#include "route/environment.hpp"
+#include "route/server.hpp"
+
+namespace redismutex::engine {
+
+using route::Callbacks;
+
+/// What a Session has from outside, and its time limits. What is there the simulator supplies, too. A copy is as good.
+class Setting {
+ public:
+  struct Outside {
+    route::Environment& environment;
+    route::Server& server;
+    route::Background& background;
+    Callbacks& callbacks;
+  };
+  struct Limits {
+    std::chrono::milliseconds connect_timeout;
+    std::chrono::milliseconds command_timeout;
+  };
+
+  Setting(const Outside& outside, const Limits& limits) : outside_{outside}, limits_{limits} {}
+
+  protocol::Instant now() const noexcept { return outside_.environment.now(); }
+  route::Environment& environment() const noexcept { return outside_.environment; }
+  route::Server& server() const noexcept { return outside_.server; }
+  route::Background& background() const noexcept { return outside_.background; }
+  Callbacks& callbacks() const noexcept { return outside_.callbacks; }
+
+  /// How long an operation that has no time limit of its own may take: to reach the server and to get an answer.
+  protocol::Instant patience() const noexcept { return now() + limits_.connect_timeout + limits_.command_timeout; }
+
+  /// Of a conversation that may take as long, and begins now.
+  Conversation::Terms terms() const noexcept { return {.deadline = patience(), .patience = limits_.connect_timeout}; }
+  Conversation::Terms terms_sparing_absent() const noexcept {
+    Conversation::Terms terms = this->terms();
+    terms.spares_absent = true;
+    return terms;
+  }
+
+ private:
+  const Outside outside_;
+  const Limits limits_;
+};
+
+/// A machine on its way in the Background.
+template <class Machine>
+class Conversing : public route::Background::Operation {
+ public:
+  route::Procedure& procedure() noexcept final { return conversation_; }
+
+ protected:
+  /// `given`: for the machine.
+  template <class... Given>
+  Conversing(const Setting& setting, const Conversation::Terms& terms, Given&&... given)
+      : machine_{std::forward<Given>(given)...},
+        conversation_{setting.environment(), setting.server(), machine_, terms} {}
+
+  Machine machine_;
+  engine::Conversation conversation_;
+};
+
+}  // namespace redismutex::engine
