@@ -89,6 +89,7 @@ struct Lines::Shard {
   Map lines;
   std::vector<Map::node_type> spare;  // its memory is there from the beginning
   std::uint64_t last_number = 0;
+  std::atomic<std::size_t> waiting{0};  // in all lines; read without the mutex by one that has a lock and may pass it
 
   Shard() { spare.reserve(most_spare); }
 
@@ -100,6 +101,11 @@ struct Lines::Shard {
     Map::node_type node = std::move(spare.back());
     spare.pop_back();
     return lines.insert(std::move(node)).position->second;
+  }
+
+  void take_out(Line& line, Member& member) noexcept {
+    line.waiting.remove(member);
+    --waiting;
   }
 
   void forget(const protocol::Key& key) noexcept {
@@ -116,7 +122,7 @@ struct Lines::Shard {
       return {};
     }
     Member& next = *line.waiting.first();
-    line.waiting.remove(next);
+    take_out(line, next);
     line.make_first(next, ++last_number);
     if (approach) approach->change_waker(next.waker_);
     next.approach = std::exchange(approach, nullptr);
@@ -150,6 +156,7 @@ void Lines::enter(Member& member) {
     if (line.number == 0 || line.is_deserted()) return line.make_first_at_once(member, ++shard.last_number);
     line.note_waiting(member);
     line.waiting.append(member);
+    ++shard.waiting;
     lease = line.to_be_watched();
     const bool may_change_place = line.first != nullptr && line.waiting.size() <= most_asked;
     if (may_change_place && merge(line.first->place, member.wishes_) != line.first->place) {
@@ -172,6 +179,7 @@ void Lines::enter_again(Member& member) {
     // The end of its lease was noticed, and the line went on.
     line.note_waiting(member);
     line.waiting.prepend(member);
+    ++shard.waiting;
     lease = line.to_be_watched();
   }
   have_watched(lease);
@@ -196,9 +204,10 @@ Lines::Member::State Lines::look(const Member& member) {
 }
 
 std::optional<Lines::Known> Lines::withdraw(Member& member) {
-  const std::lock_guard lock{shard_of(member.key_).mutex};
+  Shard& shard = shard_of(member.key_);
+  const std::lock_guard lock{shard.mutex};
   if (member.state() != Member::State::waiting) return std::nullopt;
-  member.line_->waiting.remove(member);
+  shard.take_out(*member.line_, member);
   member.state_.store(Member::State::outside, std::memory_order_relaxed);
   return member.line_->known;
 }
@@ -263,6 +272,8 @@ std::unique_ptr<Approach> Lines::give_up(Member& first, std::unique_ptr<Approach
 Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& lease, Extended extended,
                            Instant now) noexcept {
   Shard& shard = shard_of(lease->key());
+  // One that comes now goes to the server when the line is left.
+  if (shard.waiting.load(std::memory_order_relaxed) == 0) return {Pass::nobody_there};
   Rest rest;
   {
     const std::lock_guard lock{shard.mutex};
@@ -292,7 +303,7 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     }
     const Lease::Turn turn = lease->pass();
     if (turn == 0) return {Pass::not_possible};
-    line.waiting.remove(next);
+    shard.take_out(line, next);
     line.number = ++shard.last_number;
     if (others_wait) {
       ++line.passes;
