@@ -1,6 +1,9 @@
 #include "sim/lua_host.hpp"
 
 #include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 
@@ -26,6 +29,18 @@ std::string text_at(lua_State* lua, int index) {
   std::size_t size = 0;
   const char* text = lua_tolstring(lua, index, &size);
   return text == nullptr ? std::string{} : std::string{text, size};
+}
+
+/// As "%.17g" shows it.
+std::string digits_of(lua_Number number) {
+  constexpr lua_Number most_exact = 1e15;
+  std::array<char, 64> digits{};
+  if (std::abs(number) < most_exact && number == std::floor(number)) {
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<std::int64_t>(number)).ptr;
+    return {digits.data(), end};
+  }
+  std::snprintf(digits.data(), digits.size(), "%.17g", number);
+  return digits.data();
 }
 
 void push_field(lua_State* lua, const char* name, const std::string& text) {
@@ -84,7 +99,7 @@ Value value_at(lua_State* lua, int index) {
 
 void push_list(lua_State* lua, const char* name, const std::vector<std::string>& texts) {
   lua_pushstring(lua, name);
-  lua_newtable(lua);
+  lua_createtable(lua, static_cast<int>(texts.size()), 0);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     push_text(lua, texts[i]);
     lua_rawseti(lua, -2, static_cast<int>(i + 1));
@@ -129,12 +144,12 @@ LuaHost& LuaHost::host(lua_State* lua) { return *static_cast<LuaHost*>(lua_touse
 
 /// Leaves the answer on the stack.
 void LuaHost::perform(lua_State* lua) const {
+  const int count = lua_gettop(lua);
   std::vector<std::string> arguments;
-  for (int i = 1; i <= lua_gettop(lua); ++i) {
+  arguments.reserve(static_cast<std::size_t>(count));
+  for (int i = 1; i <= count; ++i) {
     if (lua_type(lua, i) == LUA_TNUMBER) {
-      std::array<char, 64> digits{};
-      std::snprintf(digits.data(), digits.size(), "%.17g", lua_tonumber(lua, i));
-      arguments.emplace_back(digits.data());
+      arguments.push_back(digits_of(lua_tonumber(lua, i)));
     } else if (lua_type(lua, i) == LUA_TSTRING) {
       arguments.push_back(text_at(lua, i));
     } else {

@@ -129,7 +129,7 @@ class Simulation {
 
   void populate() {
     const auto keys = world_.random.between(1, world_.profile.keys);
-    for (std::int64_t i = 0; i < keys; ++i) world_.keys.emplace_back("key" + std::to_string(i));
+    for (std::int64_t i = 0; i < keys; ++i) world_.add_key("key" + std::to_string(i));
     for (int i = 0; i < world_.profile.processes; ++i) add_process();
     for (int i = 0; i < world_.profile.strangers; ++i) {
       Process& process = processes_.emplace_back(world_, ++last_process_, 1);
@@ -217,7 +217,7 @@ class Simulation {
     return refusals[world_.random.below(refusals.size())];
   }
 
-  const protocol::Key& any_key() { return world_.keys[world_.random.below(world_.keys.size())]; }
+  const protocol::Key& any_key() { return world_.keys()[world_.random.below(world_.keys().size())]; }
 
   Process& any_process() {
     return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));
