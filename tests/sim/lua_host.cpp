@@ -1,11 +1,11 @@
 #include "sim/lua_host.hpp"
 
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <stdexcept>
+
+#include "sim/arguments.hpp"
 
 extern "C" {
 #include <lauxlib.h>
@@ -29,18 +29,6 @@ std::string text_at(lua_State* lua, int index) {
   std::size_t size = 0;
   const char* text = lua_tolstring(lua, index, &size);
   return text == nullptr ? std::string{} : std::string{text, size};
-}
-
-/// As "%.17g" shows it.
-std::string digits_of(lua_Number number) {
-  constexpr lua_Number most_exact = 1e15;
-  std::array<char, 64> digits{};
-  if (std::abs(number) < most_exact && number == std::floor(number)) {
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<std::int64_t>(number)).ptr;
-    return {digits.data(), end};
-  }
-  std::snprintf(digits.data(), digits.size(), "%.17g", number);
-  return digits.data();
 }
 
 void push_field(lua_State* lua, const char* name, const std::string& text) {

@@ -91,11 +91,11 @@ void World::watch_lock(std::size_t key, const Cause& cause, const Touched& touch
   for (std::string& mistake :
        sim::mistakes(before, known.line,
                      {.command = *cause.command,
-                      .now_us = server_now_us(),
-                      .former_owner = owner_before,
-                      .owner = known.owner,
-                      .reaches = [this](const Waiter& waiter) { return reaches(waiter); },
-                      .sends_messages = !conduct_.refuses_channels && !conduct_.refuses_publishing})) {
+                     .now_us = server_now_us(),
+                     .former_owner = owner_before,
+                     .owner = known.owner,
+                     .reaches = [this](const Waiter& waiter) { return reaches(waiter); },
+                     .sends_messages = !conduct_.refuses_channels && !conduct_.refuses_publishing})) {
     mistakes_.push_back(std::to_string(std::chrono::duration<double>{now()}.count()) + " s: " + mistake);
   }
 }
@@ -120,9 +120,7 @@ void World::watch_owner(std::size_t index, const Cause& cause) {
       return record({.kind = Event::Kind::free, .key = key, .note = "expired"});
     }
     const bool by_value = cause.command != nullptr && cause.command->front().starts_with("DEL");
-    record({.kind = Event::Kind::free,
-            .key = key,
-            .note = by_value ? "by-value" : std::string{cause.other}});
+    record({.kind = Event::Kind::free, .key = key, .note = by_value ? "by-value" : std::string{cause.other}});
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
@@ -314,6 +312,15 @@ void World::restart_server(Time down) {
   agenda.after(down, [this] { up_ = true; });
 }
 
+/// All connections break, and none can be made.
+void World::isolate_server(Time duration) {
+  if (!up_) return;
+  record({.kind = Event::Kind::disturbed, .until = now() + duration, .note = "the-server-is-isolated"});
+  up_ = false;
+  reset_connections();
+  agenda.after(duration, [this] { up_ = true; });
+}
+
 void World::reset_connections() {
   for (const auto& [connection, connected] : std::exchange(links_, {})) {
     connected.server->disconnect(connection);
@@ -458,7 +465,7 @@ int World::first_in_line_for(const protocol::Key& key) const {
 int World::client_of(const std::string& id) const {
   if (id.empty()) return 0;
   const auto wanted = std::find_if(history_.rbegin(), history_.rend(), [&id](const Event& event) {
-    return event.kind == Event::Kind::want && event.id == id;
+    return (event.kind == Event::Kind::want || event.kind == Event::Kind::leads) && event.id == id;
   });
   return wanted == history_.rend() ? 0 : wanted->client;
 }

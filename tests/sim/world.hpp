@@ -61,6 +61,7 @@ class World {
   void execute(Server::Connection connection, const std::vector<std::string>& command);
   void set_server_clock(Time ahead);
   void restart_server(Time down);
+  void isolate_server(Time duration);
   void pause_server(Time duration);
   Time server_paused_until() const noexcept { return paused_until_; }
 
