@@ -30,8 +30,9 @@ std::string next_turn(const std::string& id) {
 struct Crowd {
   std::set<int> waiting;
   std::optional<int> leader, holder;
-  std::string way;                 // of the leader
-  std::string yielded;             // a way that nobody has taken up yet
+  std::string way;      // of the leader
+  std::string yielded;  // a way that nobody has taken up yet
+  Time way_since{0};
   Time asks_since{0};              // it has wanted the lock, and not had it
   std::optional<Time> idle_since;  // nobody asks, and nobody has it
   int idler = 0;
@@ -103,7 +104,7 @@ class Key {
     }
     crowd.yielded.clear();
     crowd.leader = event.client;
-    crowd.way = event.id;
+    if (std::exchange(crowd.way, event.id) != event.id) crowd.way_since = event.time;
     note_idling(crowd, event.time);
   }
 
@@ -175,9 +176,9 @@ class Key {
     for (const auto& [process, crowd] : crowds_) {
       if (crowd.waiting.empty() || crowd.holder || process == process_of(turn->client)) continue;
       if (crowd.asks_since + start() >= served->second.since) continue;
-      if (chronicle_.undisturbed(*crowd.waiting.begin(), crowd.asks_since, event.time) &&
-          !chronicle_.line_spoiled(event.key, crowd.asks_since, event.time) &&
-          !chronicle_.forgetful(crowd.asks_since, event.time)) {
+      const Time since = std::min(crowd.asks_since, crowd.leader ? crowd.way_since : event.time);
+      if (chronicle_.undisturbed(*crowd.waiting.begin(), since, event.time) &&
+          !chronicle_.line_spoiled(event.key, since, event.time) && !chronicle_.forgetful(since, event.time)) {
         findings_.add(event.time, "served before a process that asks since", crowd.asks_since, event.key, event.id,
                       "which came at", served->second.since);
       }

@@ -131,7 +131,7 @@ void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
 
 void check_renewals(const Chronicle& chronicle, Findings& findings) {
   for (const Turn& turn : chronicle.turns()) {
-    if (!turn.renewed || !turn.lost || turn.release.value_or(never) <= *turn.lost) continue;
+    if (!turn.renewed || !turn.lost || turn.release.value_or(never) < *turn.lost) continue;
     if (chronicle.undisturbed(turn.client, turn.wanted, *turn.lost) && !chronicle.forgetful(turn.wanted, *turn.lost) &&
         !chronicle.spoiled(turn.key, turn.wanted, *turn.lost)) {
       findings.add(*turn.lost, "lost the lock although its lease is renewed:", turn.key, turn.id);
