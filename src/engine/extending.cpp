@@ -50,10 +50,13 @@ void Extending::conclude() {
     loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered);
     if (const auto* refused = std::get_if<protocol::Refusal>(&machine_->outcome())) {
       outcome_ = *refused;
-    } else if (std::holds_alternative<Extend::Extended>(machine_->outcome())) {
-      outcome_ = Extended{};
-    } else {
+    } else if (std::holds_alternative<Extend::Gone>(machine_->outcome())) {
       outcome_ = Gone{};
+    } else if (lease_->valid_until(turn_) > session_.now()) {
+      outcome_ = Extended{};
+    } else {  // the answer came too late
+      outcome_ = Ended{};
+      loss_ = lease_->note_end(turn_);
     }
   }
   conversation_.reset();

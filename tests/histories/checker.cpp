@@ -22,6 +22,8 @@ Verdict check(History history, const Bounds& bounds) {
   check_releases(chronicle, bounds, findings);
   check_losses(chronicle, bounds, findings);
   check_writes(chronicle, findings);
+  check_renewals(chronicle, findings);
+  check_extensions(chronicle, bounds, findings);
   Verdict verdict;
   if (bounds.gaps) verdict.longest_gap = check_gaps(chronicle, bounds, findings);
   if (chronicle.server_is_known()) {
@@ -29,6 +31,7 @@ Verdict check(History history, const Bounds& bounds) {
     check_leases(chronicle, bounds, findings);
     check_traces(chronicle, bounds, findings);
     check_idling(chronicle, bounds, findings);
+    check_processes(chronicle, bounds, findings);
     verdict.waited = check_line(chronicle, bounds, findings);
   }
   for (const Turn& turn : chronicle.turns()) verdict.acquired += turn.inside ? 1U : 0U;

@@ -19,6 +19,10 @@ struct Bounds {
   std::chrono::nanoseconds lease;    ///< that a lock is taken with
   std::chrono::nanoseconds expiry;   ///< the longest lease that anybody asks for
   int waiters;                       ///< how many may be in line
+  std::chrono::nanoseconds row =
+      std::chrono::milliseconds{20};  ///< of passes, while others are known to wait at the server
+  std::chrono::nanoseconds news_of_others =
+      std::chrono::milliseconds{20};                               ///< until it is known in the process that they wait
   std::chrono::nanoseconds timers = std::chrono::milliseconds{2};  ///< how late a timer may be
   std::chrono::nanoseconds confirms =
       std::chrono::milliseconds{100};  ///< when it makes that the full lease, if it is inside

@@ -24,7 +24,8 @@ constexpr Bounds bounds{.message = 10ms,
                         .claim = 1s,
                         .lease = 7s,
                         .expiry = 10s,
-                        .waiters = 3};
+                        .waiters = 3,
+                        .tells_first = true};
 
 History read(const std::string& text) {
   std::istringstream in{text};
@@ -167,6 +168,78 @@ TEST(Checker, WhoGaveUpLeavesNothing) {
       "0 owner 0 k x 5000 -\n 0 want 1 k a 500 -\n 10 queued 0 k a 4000 -\n 500 ended 1 k a 0 taken\n";
   EXPECT_THAT(violations(gave_up + "505 unqueued 0 k a 0 -\n"), IsEmpty());
   EXPECT_THAT(violations(gave_up + "3000 unqueued 0 k a 0 -\n"), ElementsAre(HasSubstr("in line although")));
+}
+
+// Whoever listens to nobody looks by itself, and it is renewed for those who asked for that.
+TEST(Checker, ARenewedLeaseIsNotLost) {
+  const std::string held = "0 want 1 k a 0 -\n 1 inside 1 k a 900 renewed\n 500 release 1 k a 0 -\n";
+  EXPECT_THAT(violations(held), IsEmpty());
+  EXPECT_THAT(violations(held + "300 lost 1 k a 0 -\n"), ElementsAre(HasSubstr("although its lease is renewed")));
+  EXPECT_THAT(violations(held + "300 lost 1 k a 0 -\n 200 disturbed 1 - - 250 -\n"), IsEmpty());
+}
+
+TEST(Checker, AnExtensionIsGoodForWhatWasAskedFor) {
+  const std::string extended =
+      "0 want 1 k a 0 -\n 1 inside 1 k a 900 -\n 102 extended 1 k a 5000 -\n 500 release 1 k a 0 -\n";
+  EXPECT_THAT(violations(extended + "101 lease 1 k a 4990 -\n"), IsEmpty());
+  EXPECT_THAT(violations(extended + "101 lease 1 k a 1000 -\n"), ElementsAre(HasSubstr("and has less")));
+}
+
+// ---- processes --------------------------------------------------------------------------------------------------------
+
+// What one has at the server goes on with the next of its process; and what has ended does not.
+TEST(Checker, AWayToTheServerIsTakenUpByTheNext) {
+  const std::string waits =
+      "0 owner 0 k x 5000 -\n 0 want 1000 k 1000-1 500 - 5\n 0 leads 1000 k a 500 -\n"
+      "1 want 1001 k 1001-1 9000 - 5\n 501 ended 1000 k 1000-1 0 taken\n 600 ended 1001 k 1001-1 0 cancelled\n";
+  const std::string yields = "500 yields 1000 k a 0 cancelled\n";
+  EXPECT_THAT(violations(waits + yields + "501 leads 1001 k a 9000 -\n"), IsEmpty());
+  EXPECT_THAT(violations(waits + yields + "501 leads 1001 k b 9000 -\n"), ElementsAre(HasSubstr("begins anew")));
+  EXPECT_THAT(violations(waits + "500 ended 1000 k a 0 cancelled\n 501 leads 1001 k a 9000 -\n"),
+              ElementsAre(HasSubstr("goes on although it has ended")));
+}
+
+TEST(Checker, SomebodyAsksForThoseWhoWait) {
+  const std::string waits =
+      "0 owner 0 k x 5000 -\n 0 want 1000 k 1000-1 9000 - 5\n 900 ended 1000 k 1000-1 0 cancelled\n";
+  EXPECT_THAT(violations(waits + "100 leads 1000 k a 9000 -\n"), IsEmpty());
+  EXPECT_THAT(violations(waits + "300 leads 1000 k a 9000 -\n"), ElementsAre(HasSubstr("nobody asks for those")));
+  EXPECT_THAT(violations(waits + "300 leads 1000 k a 9000 -\n 10 disturbed 1000 - - 250 -\n"), IsEmpty());
+}
+
+/// One passes the lock to another of its process then.
+std::string pass(const std::string& time, const std::string& lasts_until) {
+  return "0 owner 0 k a 5000 -\n 0 want 1000 k 1000-1 9000 - 9\n 0 leads 1000 k a 9000 -\n"
+         "1 ended 1000 k 1000-1 0 has-it\n 1 inside 1000 k a 5000 -\n 2 want 1001 k 1001-1 9000 - 2\n" +
+         time + " release 1000 k a 0 -\n" + time + " released 1000 k a 0 passed-on\n" + time +
+         " ended 1001 k 1001-1 0 has-it\n" + time + " inside 1001 k a+1 " + lasts_until + " -\n" +
+         "201 release 1001 k a+1 0 -\n 203 released 1001 k a+1 0 -\n 202 free 0 k - 0 -\n";
+}
+
+TEST(Checker, ALockIsPassedOnForAShortTimeWhileOthersWait) {
+  const std::string other = "5 queued 0 k z 4000 -\n";
+  EXPECT_THAT(violations(pass("200", "5000")), IsEmpty());
+  EXPECT_THAT(violations(pass("60", "5000") + other), IsEmpty());
+  EXPECT_THAT(violations(pass("200", "5000") + other), ElementsAre(HasSubstr("for too long while others wait")));
+}
+
+TEST(Checker, WhatIsPassedOnIsTheirsAndLasts) {
+  const std::string deleted = "50 free 0 k - 0 DEL\n 50 disaster 0 k - 0 DEL\n";
+  EXPECT_THAT(violations(pass("80", "5000") + deleted), IsEmpty());
+  EXPECT_THAT(violations(pass("200", "5000") + deleted), ElementsAre(HasSubstr("not theirs on the server")));
+  EXPECT_THAT(violations(pass("60", "3000")), ElementsAre(HasSubstr("next to nothing")));
+}
+
+TEST(Checker, NoProcessIsOvertaken) {
+  const std::string served =
+      "0 owner 0 k x 5000 -\n 299 want 2000 k 2000-1 9000 - 5\n 299 leads 2000 k b 9000 -\n 300 queued 0 k b 4000 -\n"
+      "400 owner 0 k b 1400 handed\n 400 unqueued 0 k b 0 -\n 401 ended 2000 k 2000-1 0 has-it\n"
+      "401 inside 2000 k b 1350 -\n 402 release 2000 k b 0 -\n 404 released 2000 k b 0 -\n 403 free 0 k - 0 -\n";
+  const auto other = [](const char* since) {
+    return since + std::string{" want 1000 k 1000-1 9000 - 5\n"} + since + " leads 1000 k a 9000 -\n";
+  };
+  EXPECT_THAT(violations(served + other("200")), IsEmpty());
+  EXPECT_THAT(violations(served + other("100")), ElementsAre(HasSubstr("served before a process")));
 }
 
 }  // namespace

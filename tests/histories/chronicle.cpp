@@ -156,16 +156,23 @@ void Chronicle::end_turns_of(int client, Time time) {
 
 void Chronicle::take_in(Turn& turn, const Event& event) {
   switch (event.kind) {
-    case Kind::want:  // again: another client of the process goes on with it
+    case Kind::want:
       turn.limit = event.until;
+      turn.most_passes = event.token;
+      break;
+    case Kind::leads:
+      turn.limit = event.until;
+      if (turn.ended && !turn.yielded) turn.resurrected = event.time;
+      if (!std::exchange(turn.yielded, false)) break;
       turn.ended.reset();
       turn.how_ended.clear();
       break;
     case Kind::inside:
       turn.inside = event.time;
-      turn.valid_until = event.until;
+      turn.valid_until = turn.entered_until = event.until;
       turn.token = event.token;
-      turn.watched = event.note == "watched";
+      turn.watched = event.note.starts_with("watched");
+      turn.renewed = event.note.ends_with("renewed");
       turn.holds.push_back({event.time, never});
       break;
     case Kind::lease:
@@ -184,9 +191,11 @@ void Chronicle::take_in(Turn& turn, const Event& event) {
     case Kind::released:
     case Kind::gone:
     case Kind::unclear: turn.outcome = event; break;
+    case Kind::yields:
     case Kind::ended:
       turn.ended = event.time;
       turn.how_ended = event.note;
+      turn.yielded = event.kind == Kind::yields;
       break;
     default: break;
   }

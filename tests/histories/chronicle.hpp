@@ -26,9 +26,13 @@ struct Turn {
   std::chrono::nanoseconds wanted{0};  ///< by the first of those who passed it on among themselves
   std::chrono::nanoseconds limit{0};   ///< 0: one attempt
   std::optional<std::chrono::nanoseconds> inside, lost, release, ended;
-  bool watched = false;  ///< it is to be told when somebody changes the key
+  bool watched = false;           ///< it is to be told when somebody changes the key
+  bool renewed = false;           ///< for as long as it is inside
+  bool yielded = false;           ///< it has ended for its client; another one may go on with it
+  std::uint64_t most_passes = 0;  ///< as in Event::token; 0: it does not stand in line in its process
+  std::optional<std::chrono::nanoseconds> resurrected;  ///< somebody went on with it although it had ended
   std::string how_ended;
-  std::chrono::nanoseconds valid_until{0};
+  std::chrono::nanoseconds valid_until{0}, entered_until{0};  ///< the latter: when it came in
   std::uint64_t token = 0;
   std::vector<Span> holds;       ///< when it relied on the lock
   std::optional<Event> outcome;  ///< of the release

@@ -10,9 +10,10 @@
 namespace redismutex::histories {
 namespace {
 
-constexpr std::array<std::string_view, 18> kinds{"want",    "inside",  "lease", "release", "lost",     "released",
-                                                 "gone",    "unclear", "ended", "denied",  "dead",     "disturbed",
-                                                 "settled", "owner",   "free",  "queued",  "unqueued", "disaster"};
+constexpr std::array<std::string_view, 21> kinds{"want",    "leads",    "yields",    "inside",  "lease",   "extended",
+                                                 "release", "lost",     "released",  "gone",    "unclear", "ended",
+                                                 "denied",  "dead",     "disturbed", "settled", "owner",   "free",
+                                                 "queued",  "unqueued", "disaster"};
 
 const std::string& shown(const std::string& text) {
   static const std::string nothing = "-";

@@ -13,11 +13,14 @@ namespace redismutex::histories {
 struct Event {
   enum class Kind {
     // Told by them:
-    want,      ///< begins to acquire; `until`: its limit, 0 for one attempt
+    want,   ///< begins to acquire; `until`: its limit, 0 for one attempt
+    leads,  ///< asks the server, from now on, for all of its process that stand in line there; the id may be one that another yielded
+    yields,    ///< asks no more, and leaves that to the next of its process
     inside,    ///< has the lock and starts to rely on it; `until`: valid_until
     lease,     ///< the lease now ends at `until`
+    extended,  ///< was told that it has extended the lease: to end at `until`, if that counts from when it asked
     release,   ///< relies on it no more; the request leaves
-    lost,      ///< was told that it is not the owner any more
+    lost,      ///< was told, or has seen, that it is not the owner any more
     released,  ///< was told that it was the owner's until then
     gone,      ///< was told that it was not
     unclear,   ///< was told nothing
@@ -40,15 +43,21 @@ struct Event {
 
   std::chrono::nanoseconds time{0};
   Kind kind = Kind::want;
-  int client = 0;  ///< 0 for the server; those of one process differ in the last digit only
+  int client = 0;  ///< 0 for the server; see process_of()
   std::string key = {};
   std::string id = {};
   std::chrono::nanoseconds until{0};
   std::string note = {};
-  std::uint64_t token = 0;  ///< of who is inside, if it asked for one; of who is in line, the ticket
+  std::uint64_t token =
+      0;  ///< of who is inside, if it asked for one; of who is in line, the ticket; of who wants the lock and stands in
+          ///< line in its process, in how many passes in a row it may take part
 };
 
 using History = std::vector<Event>;
+
+/// The process of a client. Histories that tell nothing of `leads` may number their clients as they like.
+constexpr int clients_per_process = 1000;
+constexpr int process_of(int client) { return client / clients_per_process; }
 
 /// One line: time, kind, client, key, id, until, note; "-" for what is empty. A token follows, if there is one.
 std::ostream& operator<<(std::ostream& out, const Event& event);

@@ -28,6 +28,7 @@ class Line {
   void take_in(const Event& event) {
     if (alive(event.time) >= bounds_.waiters) last_full_ = event.time;
     switch (event.kind) {
+      case Kind::yields:
       case Kind::ended: check_full(event); break;
       case Kind::queued: placed(event); break;
       case Kind::unqueued: left(event); break;
@@ -163,7 +164,7 @@ class Line {
   bool shares_connection(const std::string& owner) const {
     const Turn* holder = chronicle_.turn(owner);
     const Turn* first = first_ ? chronicle_.turn(first_->id) : nullptr;
-    return holder != nullptr && first != nullptr && holder->client / 10 == first->client / 10;
+    return holder != nullptr && first != nullptr && process_of(holder->client) == process_of(first->client);
   }
 
   /// The first in line knows when the lease of the present owner ends, and is told if the key is deleted.

@@ -36,6 +36,12 @@ void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
 /// Whoever gives back within the lease is told that it was his.
 void check_releases(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
+/// Whoever has its lease renewed keeps the lock for as long as it is inside.
+void check_renewals(const Chronicle& chronicle, Findings& findings);
+
+/// Whoever was told that it has extended the lease can count on all of that.
+void check_extensions(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
+
 /// A real resource that takes only tokens that do not fall never refused who relied on the lock.
 void check_writes(const Chronicle& chronicle, Findings& findings);
 
@@ -56,6 +62,11 @@ void check_traces(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
 
 /// A lock that is free while somebody waits for it does not stay so.
 void check_idling(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
+
+/// Among those that stand in line in one process: there is always one that asks for them, or has the lock; what it has at the server is
+/// kept when it gives up; and what is passed from one to the next is theirs, and lasts. Between processes: whoever waits at the server
+/// waits for few passes, and no process is overtaken by one that came later.
+void check_processes(const Chronicle& chronicle, const Bounds& bounds, Findings& findings);
 
 /// Those who wait are served in order, handed the lock only if they can hear of it, and keep their place till then; the
 /// first of them comes in right after the lease of a holder that died, or after somebody deleted the key. Returns how many

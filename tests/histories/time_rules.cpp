@@ -129,6 +129,34 @@ void check_losses(const Chronicle& chronicle, const Bounds& bounds, Findings& fi
   }
 }
 
+void check_renewals(const Chronicle& chronicle, Findings& findings) {
+  for (const Turn& turn : chronicle.turns()) {
+    if (!turn.renewed || !turn.lost || turn.release.value_or(never) < *turn.lost) continue;
+    if (chronicle.undisturbed(turn.client, turn.wanted, *turn.lost) && !chronicle.forgetful(turn.wanted, *turn.lost) &&
+        !chronicle.spoiled(turn.key, turn.wanted, *turn.lost)) {
+      findings.add(*turn.lost, "lost the lock although its lease is renewed:", turn.key, turn.id);
+    }
+  }
+}
+
+void check_extensions(const Chronicle& chronicle, const Bounds& bounds, Findings& findings) {
+  const Time drift = bounds.expiry / 50 + 2 * slack;
+  std::map<std::string, Time> counts_until;  // by id
+  for (const Event& event : chronicle.events()) {
+    if (event.kind == Kind::inside || event.kind == Kind::lease) counts_until[event.id] = event.until;
+    if (event.kind != Kind::extended) continue;
+    const Turn& turn = *chronicle.turn(event.id);
+    const Time until = counts_until[event.id];
+    if (until + drift >= event.until) continue;
+    const bool is_over = until <= event.time;  // it may have been lost since
+    if (is_over && (!chronicle.undisturbed(turn.client, turn.wanted, event.time) ||
+                    chronicle.spoiled(turn.key, turn.wanted, event.time))) {
+      continue;
+    }
+    findings.add(event.time, "has extended the lease, and has less:", turn.key, turn.id, "by", event.until - until);
+  }
+}
+
 void check_releases(const Chronicle& chronicle, const Bounds& bounds, Findings& findings) {
   for (const Turn& turn : chronicle.turns()) {
     if (!turn.outcome || !turn.inside || turn.outcome->kind == Kind::released) continue;

@@ -31,8 +31,11 @@ std::string what(const Event& event) {
   switch (event.kind) {
     case Kind::want:
       return event.until == 0ns ? "wants the lock, now or not at all" : "wants the lock within " + time_left(event);
+    case Kind::leads: return "asks the server for its process";
+    case Kind::yields: return "leaves that to the next";
     case Kind::inside: return "is inside, for up to " + time_left(event);
     case Kind::lease: return "counts on another " + time_left(event);
+    case Kind::extended: return "is told of an extension by " + time_left(event);
     case Kind::release: return "gives it back";
     case Kind::lost: return "is told that the lock is lost";
     case Kind::released: return "is told that it was its own till then";

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -24,6 +27,18 @@ inline std::optional<std::int64_t> integer(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+/// As "%.17g" shows it.
+inline std::string digits_of(double number) {
+  constexpr double most_exact = 1e16;
+  std::array<char, 64> digits{};
+  if (std::abs(number) < most_exact && number == std::floor(number)) {
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), static_cast<std::int64_t>(number)).ptr;
+    return {digits.data(), end};
+  }
+  std::snprintf(digits.data(), digits.size(), "%.17g", number);
+  return digits.data();
 }
 
 }  // namespace redismutex::sim

@@ -40,7 +40,8 @@ class Gaps {
  private:
   void take_in(const Event& event) {
     switch (event.kind) {
-      case Kind::want: clients_[event.id] = event.client; break;
+      case Kind::want:
+      case Kind::leads: clients_[event.id] = event.client; break;
       case Kind::dead: dead_.insert(event.client); break;
       case Kind::queued: queued(event); break;
       case Kind::unqueued: left_ = {event.id, line_[event.id]}, line_.erase(event.id); break;

@@ -17,7 +17,8 @@ class Clock {
   /// When it will show that, or a later, instant for the first time.
   Time when(protocol::Instant instant) const {
     const Time target = instant.time_since_epoch() - ahead_;
-    Time guess = target - Time{drift_of(target) - drift_of(Time{drift_of(target)})};
+    Time guess = target;
+    for (int i = 0; i < 6; ++i) guess -= shown(guess) - target;  // each brings it closer by the drift's inverse
     while (shown(guess) < target) guess += Time{1};
     while (shown(guess - Time{1}) >= target) guess -= Time{1};
     return guess;

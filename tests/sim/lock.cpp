@@ -41,30 +41,31 @@ void Lock::record(Event::Kind kind, Instant until, std::string note) const {
                            .token = kind == Event::Kind::inside ? granted_.lease->token(granted_.turn) : 0});
 }
 
-void Lock::enter(bool listens) {
+void Lock::enter(Care care) {
   inside_ = true;
   known_until_ = valid_until();
-  const bool is_told = listens && process_.watches_holds();
-  record(Event::Kind::inside, known_until_, is_told ? "watched" : "");
-  if (listens) on_loss_.emplace(granted_.lease->lost_token(granted_.turn), [this] { lose(); });
+  const bool is_watched = care.listens && process_.watches_holds();
+  record(Event::Kind::inside, known_until_,
+         std::string{is_watched ? "watched" : ""} + (is_watched && care.renewed ? "-" : "") +
+             (care.renewed ? "renewed" : ""));
+  if (care.listens) on_loss_.emplace(granted_.lease->lost_token(granted_.turn), [this] { lose(); });
 }
 
-void Lock::note_lease() {
+void Lock::look() {
   if (!inside_) return;
   const Instant until = valid_until();
   if (std::exchange(known_until_, until) != until) record(Event::Kind::lease, until, {});
-  if (!on_loss_ && until == Instant{}) lose();
 }
 
 void Lock::lose() {
   if (!inside_ || std::exchange(lost_, true)) return;
-  note_lease();
+  look();
   record(Event::Kind::lost);
   bell_.ring();
 }
 
 void Lock::leave() {
-  note_lease();
+  look();
   inside_ = false;
   on_loss_.reset();
   record(Event::Kind::release);

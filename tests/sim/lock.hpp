@@ -29,20 +29,29 @@ class Lock {
   protocol::Instant valid_until() const noexcept { return granted_.lease->valid_until(granted_.turn); }
   bool valid() const;
 
-  /// From now on somebody is inside. `listens`: he is told when the lock is lost; else he looks by himself.
-  void enter(bool listens);
+  /// From now on somebody is inside. `listens`: he is told when the lock is lost, and of each new end of the lease; else he looks by
+  /// himself. `renewed`: for as long as that.
+  struct Care {
+    bool listens = false;
+    bool renewed = false;
+  };
+  void enter(Care care);
 
   /// He has found that it is not valid any more.
   void lose();
 
+  /// How long the lease lasts, as far as he knows.
+  void look();
+  bool is_told() const noexcept { return on_loss_.has_value(); }
+
   /// Nobody is inside any more; then it is given back.
   void leave();
 
+  /// It was extended, to end then, and should be good for that.
+  void record_extension(protocol::Instant until) const { record(histories::Event::Kind::extended, until, {}); }
+
   /// How that went.
   void record(histories::Event::Kind kind, std::string note = {}) const;
-
-  /// The lease may have another end now.
-  void note_lease();
 
  private:
   void record(histories::Event::Kind kind, protocol::Instant until, std::string note) const;

@@ -1,8 +1,11 @@
 #include "sim/lua_host.hpp"
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
+
+#include "sim/arguments.hpp"
 
 extern "C" {
 #include <lauxlib.h>
@@ -84,7 +87,7 @@ Value value_at(lua_State* lua, int index) {
 
 void push_list(lua_State* lua, const char* name, const std::vector<std::string>& texts) {
   lua_pushstring(lua, name);
-  lua_newtable(lua);
+  lua_createtable(lua, static_cast<int>(texts.size()), 0);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     push_text(lua, texts[i]);
     lua_rawseti(lua, -2, static_cast<int>(i + 1));
@@ -129,12 +132,12 @@ LuaHost& LuaHost::host(lua_State* lua) { return *static_cast<LuaHost*>(lua_touse
 
 /// Leaves the answer on the stack.
 void LuaHost::perform(lua_State* lua) const {
+  const int count = lua_gettop(lua);
   std::vector<std::string> arguments;
-  for (int i = 1; i <= lua_gettop(lua); ++i) {
+  arguments.reserve(static_cast<std::size_t>(count));
+  for (int i = 1; i <= count; ++i) {
     if (lua_type(lua, i) == LUA_TNUMBER) {
-      std::array<char, 64> digits{};
-      std::snprintf(digits.data(), digits.size(), "%.17g", lua_tonumber(lua, i));
-      arguments.emplace_back(digits.data());
+      arguments.push_back(digits_of(lua_tonumber(lua, i)));
     } else if (lua_type(lua, i) == LUA_TSTRING) {
       arguments.push_back(text_at(lua, i));
     } else {

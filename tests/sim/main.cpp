@@ -125,14 +125,16 @@ int print_history(const Setting& setting) {
 
 int find(std::uint64_t seeds, std::optional<std::string_view> where) {
   LuaHost lua;
+  std::size_t acquired = 0;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     const Profile& what = where ? profile(*where) : profile(seed);
     const Result result = simulate(lua, {.seed = seed, .profile = &what});
+    acquired += result.acquired;
     if (result.violations.empty()) continue;
     std::cout << "found by seed " << seed << " (" << what.name << "): " << result.violations.front() << '\n';
     return EXIT_FAILURE;
   }
-  std::cout << "nothing is wrong with " << seeds << " simulations\n";
+  std::cout << "nothing is wrong with " << seeds << " simulations, " << acquired << " acquisitions\n";
   return EXIT_SUCCESS;
 }
 

@@ -4,12 +4,19 @@ include(Mutants)
 
 set(engine_mutants "")
 
-# add_engine_mutant(NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
+# add_engine_mutant(NAME FILE FROM TO [INCLUDED_BY SOURCE]): FILE, a source file of the library, or a header that only SOURCE includes, says
+# TO where it should say FROM.
 function(add_engine_mutant name file from to)
-  set(output "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cpp")
+  cmake_parse_arguments(PARSE_ARGV 4 arg "" "INCLUDED_BY" "")
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.sources")
+  set(output "${folder}/${file}")
   mutate("${PROJECT_SOURCE_DIR}/src/${file}" "${from}" "${to}" "${output}")
   set(target redismutex_sim_${name})
   add_executable(${target} "${output}")
+  if(arg_INCLUDED_BY)
+    target_sources(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src/${arg_INCLUDED_BY}")
+    target_include_directories(${target} BEFORE PRIVATE "${folder}")
+  endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_link_libraries(${target} PRIVATE redismutex_sim_main)
   add_dependencies(redismutex_sim_tests ${target})
@@ -37,3 +44,26 @@ add_engine_mutant(
   never_extends_claim engine/lease.cpp "extend_at_ = now + protocol::confirm_after(held.valid_until - now);" "extend_at_ = never;")
 add_engine_mutant(never_cleans_up engine/clean_ups.cpp "fresh_.splice(fresh_.end(), task);" "task.clear();")
 add_engine_mutant(counts_tokens_ahead engine/lease.cpp "token_is_ahead_ = held.token_is_ahead;" "token_is_ahead_ = false;")
+
+# The line of a process, and what goes from one to the next in it.
+add_engine_mutant(
+  gives_up_the_place engine/line.cpp "go_on(*first.line_, first.key_, approach)"
+  "go_on(*first.line_, first.key_, *std::make_unique<std::unique_ptr<Approach>>())")
+add_engine_mutant(passes_for_too_long engine/line.cpp "now - line.row_began > longest_row" "false")
+add_engine_mutant(passes_too_often engine/line.cpp "line.passes >= wishes.local_handoffs" "false")
+add_engine_mutant(
+  row_begins_anew engine/line.cpp "member.line_->remove(member);"
+  "member.line_->remove(member), member.line_->passes = 0, member.line_->row_began = session_.now();")
+add_engine_mutant(passes_what_is_unknown engine/line.cpp "!standing.is_known || " "")
+add_engine_mutant(passes_next_to_nothing engine/line.cpp "standing.until - now >= expiry / 2" "true")
+add_engine_mutant(
+  drops_late_passes engine/acquisition.cpp "give_back(session_, lease, member_.turn, "
+  "[](const std::shared_ptr<Lease>&, const Lines::Ticket&) {}(lease, ")
+
+# Renewals and extensions.
+add_engine_mutant(renews_one_after_another engine/renewer.cpp "most_flights = 32" "most_flights = 1")
+add_engine_mutant(
+  hurries_with_the_weakest engine/renewer_flight.hpp ".deadline = session.patience()"
+  ".deadline = std::min_element(batch_->parts.begin(), batch_->parts.end(), [](const Batch::Part& a, const Batch::Part& b) { return a.visit.until < b.visit.until; })->visit.until"
+  INCLUDED_BY engine/renewer.cpp)
+add_engine_mutant(takes_unsent_for_unknown engine/extending.cpp "Lease::Went::never_left" "Lease::Went::unknown")

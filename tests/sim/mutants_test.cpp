@@ -77,13 +77,18 @@ TEST_P(EngineMutants, AreFound) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE) << status;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EngineMutants,
-                         ::testing::Values(Built{"lease_from_reply"}, Built{"never_extends_claim"},
-                                           Built{"never_cleans_up"}, Built{"counts_tokens_ahead", "threads_clock"},
-                                           Built{"grant_from_arrival"}, Built{"no_refresh"}, Built{"subscribes_late"},
-                                           Built{"never_watches", "deletions"}, Built{"repeats_as_another"},
-                                           Built{"takes_no_floor", "clock"}),
-                         [](const auto& built) { return built.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    All, EngineMutants,
+    ::testing::Values(Built{"lease_from_reply"}, Built{"never_extends_claim"}, Built{"never_cleans_up"},
+                      Built{"counts_tokens_ahead", "threads_clock"}, Built{"grant_from_arrival"}, Built{"no_refresh"},
+                      Built{"subscribes_late"}, Built{"never_watches", "deletions"}, Built{"repeats_as_another"},
+                      Built{"takes_no_floor", "clock"}, Built{"gives_up_the_place", "impatient"},
+                      Built{"passes_for_too_long", "impatient"}, Built{"passes_too_often", "impatient"},
+                      Built{"row_begins_anew", "impatient"}, Built{"passes_what_is_unknown", "threads_untracked"},
+                      Built{"passes_next_to_nothing", "threads"}, Built{"drops_late_passes", "drowsy"},
+                      Built{"renews_one_after_another", "many"}, Built{"hurries_with_the_weakest", "many"},
+                      Built{"takes_unsent_for_unknown", "outages"}),
+    [](const auto& built) { return built.param.name; });
 
 }  // namespace
 }  // namespace redismutex::sim

@@ -121,7 +121,15 @@ Task<std::optional<Failure>> Process::run(Bell& bell, protocol::Machine& machine
 }
 
 void Process::note_leases() {
-  for (Lock* lock : locks_) lock->note_lease();
+  for (Lock* lock : locks_) {
+    if (lock->is_told()) lock->look();
+  }
+}
+
+bool Process::somebody_is_behind(const engine::Acquisition& acquisition, std::string_view key) const {
+  return std::any_of(asking_.begin(), asking_.end(), [&](const Asking& each) {
+    return each.acquisition != &acquisition && each.key == key && each.acquisition->ahead() > 0;
+  });
 }
 
 // ---- what the server tells ------------------------------------------------------------------------------------------

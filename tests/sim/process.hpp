@@ -4,9 +4,14 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "engine/acquisition.hpp"
 #include "engine/session.hpp"
+#include "histories/history.hpp"
 #include "protocol/machine.hpp"
 #include "protocol/owner_id.hpp"
 #include "route/environment.hpp"
@@ -32,7 +37,7 @@ class Process final : private route::Environment, private Peer::Listener {
 
   World& world() noexcept { return world_; }
   int number() const noexcept { return number_; }
-  int client(int thread) const noexcept { return number_ * 10 + thread; }
+  int client(int thread) const noexcept { return number_ * histories::clients_per_process + thread; }
 
   // Time and chance.
   protocol::Instant now() const noexcept override { return clock_.at(world_.now()); }
@@ -73,6 +78,16 @@ class Process final : private route::Environment, private Peer::Listener {
   void remove(Lock& lock) { std::erase(locks_, &lock); }
   void note_leases();
 
+  // Those of its threads that are on the way to a lock. `behind`: whether one of them stands in line behind somebody.
+  void add(engine::Acquisition& acquisition, std::string_view key) { asking_.push_back({&acquisition, key}); }
+  void remove(const engine::Acquisition& acquisition) {
+    std::erase_if(asking_, [&](const Asking& each) { return each.acquisition == &acquisition; });
+  }
+  bool somebody_is_behind(const engine::Acquisition& acquisition, std::string_view key) const;
+
+  /// Of these leases it is not known what the server was told last, because an answer was missing: by their ids.
+  std::set<std::string>& doubtful_leases() noexcept { return doubtful_leases_; }
+
   /// How long an operation may take that has no time limit of its own.
   protocol::Instant patience() const { return now() + Peer::connect_timeout + Peer::command_timeout; }
 
@@ -100,6 +115,12 @@ class Process final : private route::Environment, private Peer::Listener {
   const std::shared_ptr<Callbacks> callbacks_;
   engine::Session session_;
   std::vector<Lock*> locks_;
+  struct Asking {
+    engine::Acquisition* acquisition;
+    std::string_view key;
+  };
+  std::vector<Asking> asking_;
+  std::set<std::string> doubtful_leases_;
   std::list<Task<>> servants_,
       running_;  // last: what runs uses the rest; and places in line, which batches are under way for, go first
 };

@@ -16,13 +16,19 @@ struct Profile {
 
   // Who takes part:
   int processes = 6;
-  int threads = 2;                  ///< at most, in each
-  int rounds = 12;                  ///< of each thread
-  int keys = 2;                     ///< at most
-  std::uint64_t fencing = 300'000;  ///< how many in a million want a token
-  std::uint64_t passes = 700'000;   ///< how many stand in line within their process
+  int threads = 2;                     ///< at most, in each
+  int rounds = 12;                     ///< of each thread
+  int keys = 2;                        ///< at most
+  std::uint64_t fencing = 300'000;     ///< how many in a million want a token
+  std::uint64_t passes = 700'000;      ///< how many stand in line within their process
+  std::uint64_t renewals = 100'000;    ///< how many have their leases renewed,
+  std::uint64_t weak_leases = 0;       ///< and how many of those shorten them now and then
+  std::uint64_t extensions = 200'000;  ///< how many extend their leases by themselves, and then do so once more
   int max_waiters = 10'000;
-  int strangers = 0;  ///< clients of the plain SET NX pattern on the same keys
+  bool own_keys = false;                      ///< each thread has one
+  int least_stay = 0;                         ///< percent of the longest
+  Time longest_wait = std::chrono::hours{1};  ///< at most
+  int strangers = 0;                          ///< clients of the plain SET NX pattern on the same keys
 
   // The network and the machines. What is longer than `latency` counts as a disturbance. The rates are per million.
   Time latency = std::chrono::microseconds{400};
@@ -40,6 +46,7 @@ struct Profile {
   Time first_deaths{0};  ///< of whoever is the first in line
   Time script_flushes{0};
   Time restarts{0};
+  Time outages{0};  ///< it can not be reached for a while, and forgets nothing
   Time server_pauses{0};
   Time failovers{0};
   Time deletions{0};
@@ -53,7 +60,12 @@ struct Profile {
 
   bool long_delays = false;      ///< waiters look by themselves less often than claims end
   bool default_options = false;  ///< those of the public interface, and holds of up to 50 ms; else drawn from the seed
-  int runs = 80;                 ///< seeds in the tests
+  std::chrono::milliseconds expiry{0};  ///< 0: drawn from the seed
+
+  // In the tests:
+  int runs = 80;          ///< seeds
+  std::size_t least = 0;  ///< so many acquisitions with all of those
+  int parts = 1;          ///< tests that share the seeds
 };
 
 /// For GoogleTest's messages.

@@ -26,8 +26,8 @@ void Server::execute(Connection connection, const Arguments& command) {
   caller_ = connection;
   no_reply_ = false;
   keyspace_.set_now(surroundings_.now_us() / 1000);
-  Value reply = clients_[connection].queues ? queue(command) : perform(command, false);
   Client& client = clients_[connection];
+  Value reply = client.queues ? queue(command) : perform(command, false);
   if (!client.queues && (command.empty() || upper(command.front()) != "CLIENT")) client.caching = false;
   caller_ = 0;
   in_script_ = false;
@@ -132,7 +132,8 @@ Value Server::complain(std::string text) {
 }
 
 const Server::Command* Server::look_up(const Arguments& arguments, bool in_script, Value& error) {
-  const auto place = arguments.empty() ? commands().end() : commands().find(upper(arguments.front()));
+  auto place = arguments.empty() ? commands().end() : commands().find(arguments.front());
+  if (place == commands().end() && !arguments.empty()) place = commands().find(upper(arguments.front()));
   if (place == commands().end()) {
     error = complain("ERR unknown command '" + (arguments.empty() ? std::string{} : arguments.front()) + "'");
     return nullptr;

@@ -52,9 +52,7 @@ std::optional<Range> range(const std::string& from, const std::string& to) {
 
 std::string digits(double score) {
   if (std::isinf(score)) return score > 0 ? "inf" : "-inf";
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.17g", score);
-  return text.data();
+  return digits_of(score);
 }
 
 constexpr const char* not_a_float = "ERR value is not a valid float";

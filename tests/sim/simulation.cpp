@@ -118,7 +118,8 @@ class Simulation {
               .longest_think = 50ms,
               .max_waiters = world_.profile.max_waiters};
     }
-    const milliseconds expiry = expiries[random.below(expiries.size())];
+    const milliseconds drawn = expiries[random.below(expiries.size())];
+    const milliseconds expiry = world_.profile.expiry > 0ms ? world_.profile.expiry : drawn;
     return {.expiry = expiry,
             // The public interface accepts none that is longer than the lease.
             .delay = std::min(delays[random.below(delays.size())], expiry / 2),
@@ -128,8 +129,8 @@ class Simulation {
   }
 
   void populate() {
-    const auto keys = world_.random.between(1, world_.profile.keys);
-    for (std::int64_t i = 0; i < keys; ++i) world_.keys.emplace_back("key" + std::to_string(i));
+    const auto keys = world_.profile.own_keys ? world_.profile.keys : world_.random.between(1, world_.profile.keys);
+    for (std::int64_t i = 0; i < keys; ++i) world_.add_key("key" + std::to_string(i));
     for (int i = 0; i < world_.profile.processes; ++i) add_process();
     for (int i = 0; i < world_.profile.strangers; ++i) {
       Process& process = processes_.emplace_back(world_, ++last_process_, 1);
@@ -138,7 +139,8 @@ class Simulation {
   }
 
   void add_process() {
-    const int threads = static_cast<int>(world_.random.between(1, world_.profile.threads));
+    const int most = world_.profile.threads;
+    const int threads = static_cast<int>(world_.random.between(world_.profile.own_keys ? most : 1, most));
     Process& process = processes_.emplace_back(world_, ++last_process_, threads);
     for (int thread = 0; thread < threads; ++thread) {
       process.spawn(workers_.emplace_back(process, thread, habits_).run());
@@ -175,6 +177,7 @@ class Simulation {
     every(what.first_deaths, [this] { kill_client(world_.first_in_line_for(any_key())); });
     every(what.script_flushes, [this] { world_.forget_scripts(); });
     every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
+    every(what.outages, [this] { world_.isolate_server(world_.random.between(1ms, 4s)); });
     every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
     every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
     every(what.deletions, [this] {
@@ -206,7 +209,7 @@ class Simulation {
 
   void kill_client(int client) {
     for (Process& process : processes_) {
-      if (client != 0 && process.number() == client / 10) return kill(process);
+      if (client != 0 && process.number() == histories::process_of(client)) return kill(process);
     }
   }
 
@@ -217,7 +220,7 @@ class Simulation {
     return refusals[world_.random.below(refusals.size())];
   }
 
-  const protocol::Key& any_key() { return world_.keys[world_.random.below(world_.keys.size())]; }
+  const protocol::Key& any_key() { return world_.keys()[world_.random.below(world_.keys().size())]; }
 
   Process& any_process() {
     return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));

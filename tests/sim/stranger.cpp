@@ -17,7 +17,7 @@ using protocol::Instant;
 Task<> Stranger::run() {
   for (int round = 0; round < world_.profile.rounds; ++round) {
     co_await process_.sleep(bell_, world_.now() + world_.random.between(Time{0}, habits_.longest_think));
-    co_await turn(world_.keys[world_.random.below(world_.keys.size())]);
+    co_await turn(world_.keys()[world_.random.below(world_.keys().size())]);
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -31,22 +33,29 @@ std::string why_not(const Acquisition::Outcome& outcome) {
   return std::holds_alternative<Acquisition::Full>(outcome) ? "full" : "taken";
 }
 
-/// Calls a function after each step.
+/// Calls functions before and after each step.
 class Noted final : public route::Procedure {
  public:
-  Noted(route::Procedure& inner, std::function<void()> note) : inner_{inner}, note_{std::move(note)} {}
+  using Before = std::function<void(const Event&)>;
+
+  Noted(route::Procedure& inner, Before before, std::function<void()> after)
+      : inner_{inner}, before_{std::move(before)}, after_{std::move(after)} {}
 
   Step start(Instant now) override { return noted(inner_.start(now)); }
-  Step resume(Event event, Instant now) override { return noted(inner_.resume(std::move(event), now)); }
+  Step resume(Event event, Instant now) override {
+    before_(event);
+    return noted(inner_.resume(std::move(event), now));
+  }
 
  private:
   Step noted(Step step) {
-    note_();
+    after_();
     return step;
   }
 
   route::Procedure& inner_;
-  const std::function<void()> note_;
+  const Before before_;
+  const std::function<void()> after_;
 };
 
 }  // namespace
@@ -54,7 +63,9 @@ class Noted final : public route::Procedure {
 Task<> Worker::run() {
   for (int round = 0; round < world_.profile.rounds; ++round) {
     co_await process_.sleep(bell_, world_.now() + world_.random.between(Time{0}, habits_.longest_think));
-    co_await turn(world_.keys[world_.random.below(world_.keys.size())]);
+    const int own = process_.number() * world_.profile.threads + thread_;
+    co_await turn(world_.keys()[world_.profile.own_keys ? static_cast<std::size_t>(own) % world_.keys().size()
+                                                        : world_.random.below(world_.keys().size())]);
   }
 }
 
@@ -68,16 +79,17 @@ Worker::Plan Worker::make_plan() {
                        .fencing = random.chance(world_.profile.fencing)},
             .longest_stay = habits_.longest_stay};
   if (random.chance(50'000)) plan.longest_stay = 2 * Time{habits_.expiry};  // longer than the lease
-  if (random.chance(100'000)) {
+  if (random.chance(world_.profile.renewals)) {
     plan.wishes.renews = true;
-    if (random.chance(300'000)) plan.longest_stay = 3 * Time{habits_.expiry};
+    if (random.chance(300'000) || world_.profile.least_stay > 0) plan.longest_stay = 3 * Time{habits_.expiry};
     if (random.chance(200'000)) plan.wishes.max_hold = 2 * habits_.expiry;
+    plan.weak = random.chance(world_.profile.weak_leases);
   }
   plan.listens = plan.wishes.renews || random.chance(100'000);
   if (random.chance(world_.profile.passes)) plan.wishes.local_handoffs = static_cast<int>(random.between(1, 20));
   if (!random.chance(150'000)) {
     const milliseconds limit{random.chance(300'000) ? random.between(1, 100) : random.between(100, 10'000)};
-    plan.wishes.wait_until = process_.now() + limit;
+    plan.wishes.wait_until = process_.now() + std::min<Time>(limit, world_.profile.longest_wait);
   }
   return plan;
 }
@@ -95,22 +107,26 @@ Task<> Worker::turn(const protocol::Key& key) {
 // ---- inside ---------------------------------------------------------------------------------------------------------
 
 Task<> Worker::use(Lock& lock, const Plan& plan) {
-  lock.enter(plan.listens);
+  lock.enter({.listens = plan.listens,
+              .renewed = plan.wishes.renews && plan.wishes.max_hold == milliseconds{0} && !plan.weak});
   co_await process_.point(bell_);
-  co_await stay(lock, world_.now() + world_.random.between(Time{0}, plan.longest_stay));
+  co_await stay(lock, plan);
   if (!lock.valid()) lock.lose();
   lock.leave();
 }
 
-Task<> Worker::stay(Lock& lock, Time leave_at) {
+Task<> Worker::stay(Lock& lock, const Plan& plan) {
   Random& random = world_.random;
+  const Time leave_at =
+      world_.now() + random.between(plan.longest_stay * world_.profile.least_stay / 100, plan.longest_stay);
   const auto next_extension = [&] {
-    return random.chance(200'000) ? world_.now() + random.between(Time{0}, leave_at - world_.now()) : never;
+    return random.chance(world_.profile.extensions) ? world_.now() + random.between(Time{0}, leave_at - world_.now())
+                                                    : never;
   };
   Time extend_at = next_extension();
   while (lock.valid() && world_.now() < leave_at) {
     if (world_.now() >= extend_at) {
-      co_await extend(lock);
+      co_await extend(lock, plan);
       extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }
@@ -118,13 +134,25 @@ Task<> Worker::stay(Lock& lock, Time leave_at) {
   }
 }
 
-Task<> Worker::extend(Lock& lock) {
-  const std::int64_t percent = world_.chance(500'000) ? 100 : world_.random.between(20, 200);
-  const milliseconds expiry = std::max(habits_.expiry * percent / 100, milliseconds{50});
+/// Nobody asks for a lease that may be over before the answer is there.
+Task<> Worker::extend(Lock& lock, const Plan& plan) {
+  const bool is_short = plan.weak || !world_.chance(500'000);
+  const std::int64_t percent = is_short ? world_.random.between(20, plan.weak ? 40 : 200) : 100;
+  const auto round_trips = std::chrono::ceil<milliseconds>(plan.weak ? Time{0} : 8 * world_.profile.latency);
+  const milliseconds expiry = std::max({habits_.expiry * percent / 100, milliseconds{50}, round_trips});
+  const Instant asked_at = process_.now();
+  std::set<std::string>& doubtful = process_.doubtful_leases();
+  const std::string& id = lock.granted().lease->value();
   engine::Extending extending{process_.session(), lock.granted().lease, lock.granted().turn, {.expiry = expiry}};
-  Noted procedure{extending, [&] { lock.note_lease(); }};
+  const auto doubt = [&](const Noted::Event& event) {
+    if (std::holds_alternative<Noted::Unanswered>(event)) doubtful.insert(id);
+  };
+  Noted procedure{extending, doubt, [&] { lock.look(); }};
   co_await process_.peer().drive(bell_, procedure);
   if (const auto loss = extending.take_loss()) loss->run();
+  if (std::holds_alternative<engine::Extending::Extended>(extending.outcome()) && !doubtful.contains(id)) {
+    lock.record_extension(asked_at + expiry);
+  }
 }
 
 Task<> Worker::give_back(Lock& lock) {
@@ -148,26 +176,35 @@ Task<> Worker::give_back(Lock& lock) {
 
 // ---- acquiring ------------------------------------------------------------------------------------------------------
 
-/// Two kinds of ids are recorded: one for the wait of this thread; and that of the way to the server, from when on it drives that, which
-/// it may have from another thread, and leave to another one.
+/// Two kinds of ids are recorded: one for the wait of this thread; and that of the way to the server, from when on it leads there. That
+/// way it may have from another thread of the process, and leave to one.
 Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engine::Wishes& wishes) {
   const std::string wait = std::to_string(client_) + "-" + std::to_string(++rounds_);
   Event event{.kind = Event::Kind::want,
               .client = client_,
               .key = std::string{key.text()},
               .id = wait,
-              .until = wishes.wait_until ? process_.when(*wishes.wait_until) : Time{0}};
+              .until = wishes.wait_until ? process_.when(*wishes.wait_until) : Time{0},
+              .token = wishes.wait_until ? static_cast<std::uint64_t>(wishes.local_handoffs) : 0};
   world_.record(event);
+  event.kind = Event::Kind::leads;
+  event.token = 0;
   const auto stop = stop_some_time();
   Acquisition acquisition{process_.session(), key, wishes, bell_};
+  process_.add(acquisition, key.text());
   std::string at_server;
-  Noted procedure{acquisition, [&] {
+  bool has_followers = false;
+  const auto look_behind = [&](const Noted::Event&) {
+    has_followers = !at_server.empty() && process_.somebody_is_behind(acquisition, key.text());
+  };
+  Noted procedure{acquisition, look_behind, [&] {
                     const protocol::OwnerId* const id = acquisition.id();
                     if (id == nullptr || at_server == id->text()) return;
                     at_server = event.id = id->text();
                     world_.record(event);
                   }};
   co_await process_.peer().drive(bell_, procedure, stop.get());
+  process_.remove(acquisition);
   stop->bell = nullptr;
   Acquisition::Outcome outcome = acquisition.take_outcome();
   event.kind = Event::Kind::ended;
@@ -179,7 +216,11 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
     co_return std::make_unique<Lock>(process_, bell_, client_, std::move(*granted));
   }
   event.note = why_not(outcome);
-  if (!at_server.empty()) world_.record(event);
+  if (!at_server.empty()) {
+    event.kind = wishes.local_handoffs > 0 && has_followers ? Event::Kind::yields : Event::Kind::ended;
+    world_.record(event);
+  }
+  event.kind = Event::Kind::ended;
   event.id = wait;
   world_.record(std::move(event));
   co_return nullptr;

@@ -28,6 +28,7 @@ class Worker {
   Worker(Process& process, int thread, Habits habits)
       : process_{process},
         world_{process.world()},
+        thread_{thread},
         client_{process.client(thread)},
         habits_{habits},
         bell_{world_, process} {}
@@ -39,6 +40,7 @@ class Worker {
   struct Plan {
     engine::Wishes wishes;
     bool listens = false;
+    bool weak = false;  ///< asks for short leases in between, shorter than a round trip may be
     Time longest_stay{0};
   };
 
@@ -47,12 +49,13 @@ class Worker {
   Task<std::unique_ptr<Lock>> acquire(const protocol::Key& key, const engine::Wishes& wishes);
   std::shared_ptr<Stop> stop_some_time();
   Task<> use(Lock& lock, const Plan& plan);
-  Task<> stay(Lock& lock, Time leave_at);
-  Task<> extend(Lock& lock);
+  Task<> stay(Lock& lock, const Plan& plan);
+  Task<> extend(Lock& lock, const Plan& plan);
   Task<> give_back(Lock& lock);
 
   Process& process_;
   World& world_;
+  const int thread_;
   const int client_;
   const Habits habits_;
   Bell bell_;

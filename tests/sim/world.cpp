@@ -48,34 +48,52 @@ void World::record(Event event) {
   history_.push_back(std::move(event));
 }
 
+void World::add_key(std::string text) {
+  const protocol::Key& key = keys_.emplace_back(std::move(text));
+  const std::size_t index = watched_.size();
+  watched_.emplace_back();
+  parts_[std::string{key.text()}] = {index, &Touched::owner};
+  parts_[std::string{key.line()}] = {index, &Touched::line};
+  parts_[std::string{key.floor()}] = {index, &Touched::floor};
+}
+
 /// After a command, or something else: what it did to the locks.
 void World::watch(const Cause& cause) {
+  if (touched_.empty() && published_.empty()) return;
   const auto touched = std::exchange(touched_, {});
   replicate(touched);
-  for (const protocol::Key& key : keys) {
-    const bool owner_touched = touched.contains(std::string{key.text()});
-    if (owner_touched || touched.contains(std::string{key.line()})) watch_lock(key, cause, owner_touched);
-    if (touched.contains(std::string{key.floor()})) watch_floor(key);
+  std::map<std::size_t, Touched> locks;
+  for (const std::string& name : touched) {
+    if (const auto part = parts_.find(name); part != parts_.end()) locks[part->second.key].*part->second.what = true;
+  }
+  for (const auto& [key, what] : locks) {
+    if (what.owner || what.line) watch_lock(key, cause, what);
+    if (what.floor) watch_floor(keys_[key]);
   }
 }
 
-void World::watch_lock(const protocol::Key& key, const Cause& cause, bool owner_touched) {
-  const Line present = read_line(server_->keyspace().peek(std::string{key.line()}));
-  std::string owner_before = owners_[std::string{key.text()}];
-  const std::int64_t owner_expires_before = owner_expires_at_ms_[std::string{key.text()}];
-  const bool line_has_expired = line_expires_at_ms_[std::string{key.text()}] < server_now_us() / 1000;
-  const Line before = line_has_expired ? Line{} : lines_[std::string{key.text()}];
-  if (owner_touched) watch_owner(key, cause);
-  watch_line(key, present);
+void World::watch_lock(std::size_t key, const Cause& cause, const Touched& touched) {
+  Watched& known = watched_[key];
+  std::string owner_before = known.owner;
+  const std::int64_t owner_expires_before = known.owner_expires_at_ms;
+  const bool line_has_expired = known.line_expires_at_ms < server_now_us() / 1000;
+  if (touched.owner) watch_owner(key, cause);
+  Line before;
+  if (touched.line) {
+    before = watch_line(key, read_line(server_->keyspace().peek(std::string{keys_[key].line()})));
+  } else if (!known.line.empty()) {
+    before = known.line;
+  }
   if (cause.command == nullptr) return;
-  const std::string& owner = owners_[std::string{key.text()}];
-  if (owner_before != owner && owner_expires_before < server_now_us() / 1000) owner_before.clear();
+  if (line_has_expired) before.clear();
+  if (before.empty() && known.line.empty()) return;
+  if (owner_before != known.owner && owner_expires_before < server_now_us() / 1000) owner_before.clear();
   for (std::string& mistake :
-       sim::mistakes(before, present,
+       sim::mistakes(before, known.line,
                      {.command = *cause.command,
                      .now_us = server_now_us(),
                      .former_owner = owner_before,
-                     .owner = owner,
+                     .owner = known.owner,
                      .reaches = [this](const Waiter& waiter) { return reaches(waiter); },
                      .sends_messages = !conduct_.refuses_channels && !conduct_.refuses_publishing})) {
     mistakes_.push_back(std::to_string(std::chrono::duration<double>{now()}.count()) + " s: " + mistake);
@@ -90,28 +108,28 @@ bool World::reaches(const Waiter& waiter) const {
   });
 }
 
-void World::watch_owner(const protocol::Key& key, const Cause& cause) {
-  const Keyspace::Entry* entry = server_->keyspace().peek(std::string{key.text()});
-  std::string& known = owners_[std::string{key.text()}];
+void World::watch_owner(std::size_t index, const Cause& cause) {
+  const std::string key{keys_[index].text()};
+  const Keyspace::Entry* entry = server_->keyspace().peek(key);
+  std::string& known = watched_[index].owner;
+  std::int64_t& expires_at_ms = watched_[index].owner_expires_at_ms;
   if (entry == nullptr) {
     if (known.empty()) return;
     known.clear();
-    if (owner_expires_at_ms_[std::string{key.text()}] < server_now_us() / 1000) {
-      return record({.kind = Event::Kind::free, .key = std::string{key.text()}, .note = "expired"});
+    if (expires_at_ms < server_now_us() / 1000) {
+      return record({.kind = Event::Kind::free, .key = key, .note = "expired"});
     }
     const bool by_value = cause.command != nullptr && cause.command->front().starts_with("DEL");
-    record({.kind = Event::Kind::free,
-            .key = std::string{key.text()},
-            .note = by_value ? "by-value" : std::string{cause.other}});
+    record({.kind = Event::Kind::free, .key = key, .note = by_value ? "by-value" : std::string{cause.other}});
     return;
   }
   const auto* value = std::get_if<std::string>(&entry->value);
   const std::string id = value == nullptr ? "?" : *value;
   Event event{.kind = Event::Kind::owner,
-              .key = std::string{key.text()},
+              .key = key,
               .id = id,
               .until = entry->expires_at_ms ? true_time(std::chrono::milliseconds{*entry->expires_at_ms}) : never};
-  const Line& line = lines_[std::string{key.text()}];
+  const Line& line = watched_[index].line;
   const auto place = line.find(id);
   const bool by_another =
       cause.command != nullptr && std::find(cause.command->begin(), cause.command->end(), id) == cause.command->end();
@@ -121,15 +139,16 @@ void World::watch_owner(const protocol::Key& key, const Cause& cause) {
     if (!conduct_.refuses_counting && !reaches(place->second)) event.note = "handed-to-unreachable";
   }
   known = id;
-  owner_expires_at_ms_[std::string{key.text()}] =
-      entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
+  expires_at_ms = entry->expires_at_ms.value_or(std::numeric_limits<std::int64_t>::max());
   record(std::move(event));
-  plan_expiry(std::string{key.text()});
+  plan_expiry(key);
 }
 
 /// Goes through both lines at once: they are sorted, and mostly the same.
-void World::watch_line(const protocol::Key& key, const Line& present) {
-  Line& known = lines_[std::string{key.text()}];
+/// Returns what was known before.
+Line World::watch_line(std::size_t index, Line present) {
+  const protocol::Key& key = keys_[index];
+  Line& known = watched_[index].line;
   // A mailbox that was named before the server refused to have it.
   const auto has_guessed = [this](const Waiter& waiter) { return conduct_.refuses_channels && !reaches(waiter); };
   const auto note_place = [&](const std::string& id, const Waiter& waiter) {
@@ -156,11 +175,12 @@ void World::watch_line(const protocol::Key& key, const Line& present) {
     const bool is_new = place == known.end() || !place->second.is_in_line();
     if (is_new || place->second.alive_until != waiter.alive_until) note_place(id, waiter);
   }
-  known = present;
+  std::swap(known, present);
   const Keyspace::Entry* entry = server_->keyspace().peek(std::string{key.line()});
-  line_expires_at_ms_[std::string{key.text()}] =
+  watched_[index].line_expires_at_ms =
       entry != nullptr && entry->expires_at_ms ? *entry->expires_at_ms : std::numeric_limits<std::int64_t>::max();
   plan_expiry(std::string{key.line()});
+  return present;
 }
 
 void World::watch_floor(const protocol::Key& key) {
@@ -220,13 +240,15 @@ void World::disconnect(Server::Connection connection) {
 }
 
 void World::execute(Server::Connection connection, const std::vector<std::string>& command) {
-  when_it_runs([this, connection, command] {
+  const auto run = [this, connection](const std::vector<std::string>& what) {
     const auto place = links_.find(connection);
     if (!up_ || place == links_.end()) return;
     const auto server = place->second.server;
-    server->execute(connection, command);
-    if (server == server_) watch({.command = &command});
-  });
+    server->execute(connection, what);
+    if (server == server_) watch({.command = &what});
+  };
+  if (paused_until_ <= now()) return run(command);
+  when_it_runs([run, command] { run(command); });
 }
 
 /// While the server is paused, its kernel collects what arrives.
@@ -271,7 +293,7 @@ void World::plan_expiry(const std::string& key) {
 void World::set_server_clock(Time ahead) {
   record({.kind = Event::Kind::disaster, .note = "clock-step"});
   server_clock_ahead_ = ahead;
-  for (const protocol::Key& key : keys) {
+  for (const protocol::Key& key : keys_) {
     server_->expire_if_due(std::string{key.text()});
     server_->expire_if_due(std::string{key.line()});
     server_->expire_if_due(std::string{key.floor()});
@@ -288,6 +310,15 @@ void World::restart_server(Time down) {
   watch({.other = "restart"});
   reset_connections();
   agenda.after(down, [this] { up_ = true; });
+}
+
+/// All connections break, and none can be made.
+void World::isolate_server(Time duration) {
+  if (!up_) return;
+  record({.kind = Event::Kind::disturbed, .until = now() + duration, .note = "the-server-is-isolated"});
+  up_ = false;
+  reset_connections();
+  agenda.after(duration, [this] { up_ = true; });
 }
 
 void World::reset_connections() {
@@ -417,16 +448,13 @@ std::vector<std::string> World::keys_left() {
 }
 
 int World::owner_of(const protocol::Key& key) const {
-  const auto owner = owners_.find(std::string{key.text()});
-  return owner == owners_.end() ? 0 : client_of(owner->second);
+  return client_of(watched_[parts_.at(std::string{key.text()}).key].owner);
 }
 
 int World::first_in_line_for(const protocol::Key& key) const {
-  const auto line = lines_.find(std::string{key.text()});
   const Waiter* first = nullptr;
   std::string first_id;
-  if (line == lines_.end()) return 0;
-  for (const auto& [id, waiter] : line->second) {
+  for (const auto& [id, waiter] : watched_[parts_.at(std::string{key.text()}).key].line) {
     if (!waiter.is_in_line() || (first != nullptr && first->ticket() <= waiter.ticket())) continue;
     first = &waiter;
     first_id = id;
@@ -435,8 +463,9 @@ int World::first_in_line_for(const protocol::Key& key) const {
 }
 
 int World::client_of(const std::string& id) const {
+  if (id.empty()) return 0;
   const auto wanted = std::find_if(history_.rbegin(), history_.rend(), [&id](const Event& event) {
-    return event.kind == Event::Kind::want && event.id == id;
+    return (event.kind == Event::Kind::want || event.kind == Event::Kind::leads) && event.id == id;
   });
   return wanted == history_.rend() ? 0 : wanted->client;
 }

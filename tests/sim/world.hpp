@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -39,7 +40,9 @@ class World {
   const Mutant mutant;
   Agenda agenda;
   Random random;
-  std::vector<protocol::Key> keys;
+
+  const std::vector<protocol::Key>& keys() const noexcept { return keys_; }
+  void add_key(std::string text);
 
   Time now() const noexcept { return agenda.now(); }
   bool chance(std::uint64_t per_million) { return random.chance(per_million); }
@@ -58,6 +61,7 @@ class World {
   void execute(Server::Connection connection, const std::vector<std::string>& command);
   void set_server_clock(Time ahead);
   void restart_server(Time down);
+  void isolate_server(Time duration);
   void pause_server(Time duration);
   Time server_paused_until() const noexcept { return paused_until_; }
 
@@ -105,10 +109,21 @@ class World {
     const std::vector<std::string>* command = nullptr;
     std::string_view other = {};
   };
+
+  /// What is known of a lock at the server.
+  struct Watched {
+    std::string owner = {};
+    std::int64_t owner_expires_at_ms = 0;
+    Line line = {};
+    std::int64_t line_expires_at_ms = 0;
+  };
+  struct Touched {
+    bool owner = false, line = false, floor = false;
+  };
   void watch(const Cause& cause);
-  void watch_lock(const protocol::Key& key, const Cause& cause, bool owner_touched);
-  void watch_owner(const protocol::Key& key, const Cause& cause);
-  void watch_line(const protocol::Key& key, const Line& present);
+  void watch_lock(std::size_t key, const Cause& cause, const Touched& touched);
+  void watch_owner(std::size_t key, const Cause& cause);
+  Line watch_line(std::size_t key, Line present);
   void watch_floor(const protocol::Key& key);
   bool reaches(const Waiter& waiter) const;
   void plan_expiry(const std::string& key);
@@ -122,9 +137,13 @@ class World {
   std::deque<std::function<void()>> arrived_;  // while it was paused
   std::set<std::string> touched_;
   std::set<std::string> expiry_planned_;
-  std::map<std::string, std::string> owners_;
-  std::map<std::string, std::int64_t> owner_expires_at_ms_, line_expires_at_ms_;
-  std::map<std::string, Line> lines_;  // by key, as the others
+  std::vector<protocol::Key> keys_;
+  std::vector<Watched> watched_;  // of each key
+  struct Part {
+    std::size_t key;
+    bool Touched::*what;
+  };
+  std::unordered_map<std::string, Part> parts_;  // by the names of the keys, and of those beside them
   std::vector<std::string> mistakes_;
   LuaHost& lua_;
   Server::Conduct conduct_;

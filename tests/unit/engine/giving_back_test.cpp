@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -175,6 +176,18 @@ TEST_F(GivingBackTest, AnExtensionOfALockThatIsGone) {
   EXPECT_TRUE(std::holds_alternative<Extending::Gone>(extend(*caller, 20s)));
   EXPECT_LE(caller->left(), 0ns);
   EXPECT_TRUE(std::holds_alternative<Extending::Ended>(extend(*caller, 20s)));
+}
+
+// It was asked for less than the time that the answer takes: by then the lease is over, and that is what the holder hears.
+TEST_F(GivingBackTest, AnExtensionWhoseAnswerComesTooLate) {
+  const auto caller = holder();
+  const std::stop_token lost = caller->granted().lease->lost_token(caller->granted().turn);
+  world.run_for(10ms);
+  server.round_trip = 1500ms;
+  EXPECT_TRUE(std::holds_alternative<Extending::Ended>(extend(*caller, 1s)));
+  EXPECT_LE(caller->left(), 0ns);
+  EXPECT_TRUE(lost.stop_requested());
+  EXPECT_TRUE(std::holds_alternative<Extending::Ended>(extend(*caller, 1s)));
 }
 
 // It changes nothing, neither at once nor later.
