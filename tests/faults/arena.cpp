@@ -102,7 +102,8 @@ void Arena::start_worker(Place& place) {
   std::vector<std::string> arguments = place.prefix;
   for (std::string argument :
        {furniture_.worker, place.url, place.diary, directory_.file("register"), std::to_string(place.first_client),
-        std::to_string(furniture_.seed), std::to_string(epoch_.count()), std::to_string(furniture_.long_stays)}) {
+        std::to_string(furniture_.seed), std::to_string(epoch_.count()), std::to_string(furniture_.long_stays),
+        std::to_string(furniture_.hurrying)}) {
     arguments.push_back(std::move(argument));
   }
   place.process.emplace(testing::Program{.arguments = std::move(arguments)});
@@ -187,6 +188,7 @@ Arena::Outcome Arena::conclude() {
   watcher_.request_stop();
   watcher_.join();
   outcome.longest_stall = longest_stall_;
+  outcome.balanced = register_.balanced();
   diaries_.push_back(directory_.file("driver.history"));
   for (const std::string& diary : diaries_) {
     histories::History part = read_diary(diary);

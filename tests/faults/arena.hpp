@@ -38,6 +38,7 @@ struct Furniture {
   bool own_clock = false;   ///< the server's clock can be set
   int long_stays = 0;       ///< of a thousand stays, so many are longer than a lease
   std::string worker = {};  ///< the program
+  int hurrying = 0;         ///< threads of each worker with an Observer
   std::uint64_t seed = 0;
 };
 
@@ -84,6 +85,7 @@ class Arena {
   struct Outcome {
     histories::History history;
     std::vector<std::string> violations;        ///< what a history does not tell
+    std::uint64_t balanced = 0;                 ///< see Register
     std::chrono::nanoseconds longest_stall{0};  ///< for so long the machine did not run a thread that could
   };
 

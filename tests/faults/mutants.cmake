@@ -44,6 +44,7 @@ function(add_script_mutant name script from to)
 endfunction()
 
 add_mutant(lease_from_reply engine/conversation.cpp "answer.sent_at = sent_at_" "answer.sent_at = now")
+add_mutant(ends_untold api/lock.cpp "observer->hold_ended(" "if (outcome != HoldEnded::Outcome::gone) observer->hold_ended(")
 add_script_mutant(release_without_comparing release "owner == ARGV[1]" "true")
 add_script_mutant(tokens_by_increment line "local token = time[1] .. string.sub('00000' .. time[2], -6)" "local token = '1'")
 add_script_mutant(tokens_by_clock line "floor and floor >= tonumber(token) and floor < LARGEST" "false")

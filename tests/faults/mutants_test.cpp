@@ -57,6 +57,7 @@ TEST_P(Mutants, AreFound) {
 INSTANTIATE_TEST_SUITE_P(All, Mutants,
                          ::testing::Values(Mutant{"lease_from_reply", &replies_late_for_long, "two inside"},
                                            Mutant{"release_without_comparing", &troubles_of_workers, "two inside"},
+                                           Mutant{"ends_untold", &disasters, "no balance of events"},
                                            Mutant{"tokens_by_increment", &disasters, "token"},
                                            Mutant{"tokens_by_clock", &clock_steps, "token"}),
                          [](const auto& each) { return std::string{each.param.name}; });

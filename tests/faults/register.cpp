@@ -14,6 +14,7 @@ namespace redismutex::faults {
 
 struct Register::Page {
   std::array<std::atomic<std::uint64_t>, most_keys> highest;
+  std::atomic<std::uint64_t> balanced;
   std::atomic<bool> stop;
 };
 
@@ -38,6 +39,10 @@ bool Register::write(std::size_t key, std::uint64_t token) noexcept {
   }
   return false;
 }
+
+void Register::note_balance() noexcept { ++page_->balanced; }
+
+std::uint64_t Register::balanced() const noexcept { return page_->balanced; }
 
 void Register::ask_to_stop() noexcept { page_->stop = true; }
 

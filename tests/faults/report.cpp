@@ -33,8 +33,9 @@ long long milliseconds(std::chrono::nanoseconds duration) {
 
 std::string summary(const Result& result) {
   std::ostringstream text;
-  text << result.grants << " grants, " << result.refused << " writes refused, longest gap "
-       << milliseconds(result.longest_gap) << " ms, longest stall " << milliseconds(result.longest_stall) << " ms;";
+  text << result.grants << " grants, " << result.balanced << " attempts in balance, " << result.refused
+       << " writes refused, longest gap " << milliseconds(result.longest_gap) << " ms, longest stall "
+       << milliseconds(result.longest_stall) << " ms;";
   for (const auto& [name, count] : result.troubles) text << ' ' << count << " x " << name << ',';
   std::string line = text.str();
   line.pop_back();

@@ -1,13 +1,15 @@
 // faults_soak [MINUTES]: trials with seeds that nobody has tried, for so long (5; 0: for ever), one profile after another. Prints each seed, what it
 // came to, and what it found with the command that provokes it again. The exit status is 1 if it found something.
 //
-// faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. --worker PROGRAM takes another than the shipped one.
+// faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. --worker PROGRAM takes another than the shipped one,
+// --hurrying THREADS has that many of some workers hurry, see hurry.hpp.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <random>
 #include <string>
 #include <string_view>
@@ -42,6 +44,8 @@ Wanted read(int count, char** arguments) {
       wanted.one.seed = std::strtoull(value, nullptr, 10);
     } else if (name == "--seconds") {
       wanted.one.length = std::chrono::seconds{std::atoi(value)};
+    } else if (name == "--hurrying") {
+      wanted.one.hurrying = std::atoi(value);
     } else if (name == "--worker") {
       wanted.one.worker = value;
     } else {
@@ -51,8 +55,13 @@ Wanted read(int count, char** arguments) {
   return wanted;
 }
 
+struct Sum {
+  Result result{};
+  std::map<std::string_view, std::uint64_t> balanced{};  ///< by profile
+};
+
 /// Whether all is well.
-bool run(const Setting& setting, Result& sum) {
+bool run(const Setting& setting, Sum& all) {
   std::cout << replay(setting) << "\n  " << std::flush;
   Result result;
   try {
@@ -67,6 +76,9 @@ bool run(const Setting& setting, Result& sum) {
     std::cout << complaint(setting, result) << '\n';
   }
   std::cout << std::flush;
+  all.balanced[setting.profile->name] += result.balanced;
+  Result& sum = all.result;
+  sum.balanced += result.balanced;
   sum.grants += result.grants;
   sum.refused += result.refused;
   sum.longest_gap = std::max(sum.longest_gap, result.longest_gap);
@@ -75,7 +87,7 @@ bool run(const Setting& setting, Result& sum) {
   return result.violations.empty();
 }
 
-bool soak(const Wanted& wanted, Result& sum) {
+bool soak(const Wanted& wanted, Sum& sum) {
   const auto end = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
                                              std::chrono::duration<double, std::ratio<60>>{wanted.minutes});
   std::random_device random;
@@ -93,10 +105,16 @@ bool soak(const Wanted& wanted, Result& sum) {
 
 int main(int count, char** arguments) try {
   const Wanted wanted = read(count, arguments);
-  Result sum;
+  Sum sum;
   const bool one = wanted.one.profile != nullptr && wanted.one.seed != 0;
   const bool well = one ? run(wanted.one, sum) : soak(wanted, sum);
-  if (!one) std::cout << "In all: " << summary(sum) << "; " << (well ? "all promises kept" : "PROMISES BROKEN") << '\n';
+  if (!one)
+    std::cout << "In all: " << summary(sum.result) << "; " << (well ? "all promises kept" : "PROMISES BROKEN") << '\n';
+  if (!one) {
+    for (const auto& [profile, attempts] : sum.balanced) {
+      std::cout << "  " << profile << ": " << attempts << " attempts in balance\n";
+    }
+  }
   return well ? EXIT_SUCCESS : EXIT_FAILURE;
 } catch (const std::exception& error) {
   std::cerr << "faults_soak: " << error.what() << '\n';

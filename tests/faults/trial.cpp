@@ -91,6 +91,7 @@ Result try_out(const Setting& setting) {
                .own_clock = profile.own_clock,
                .long_stays = profile.long_stays,
                .worker = setting.worker,
+               .hurrying = setting.hurrying,
                .seed = setting.seed}};
   Troublemaker troublemaker{profile, arena.random.fork()};
   Result result;
@@ -105,6 +106,7 @@ Result try_out(const Setting& setting) {
   Arena::Outcome outcome = arena.conclude();
   const nanoseconds ended = arena.now();
   for (const Event& event : outcome.history) result.refused += event.kind == Event::Kind::denied ? 1U : 0U;
+  result.balanced = outcome.balanced;
   result.longest_stall = outcome.longest_stall;
   result.history = outcome.history;
   histories::Verdict verdict = check(std::move(outcome.history), bounds_for(outcome.longest_stall));
@@ -118,7 +120,8 @@ Result try_out(const Setting& setting) {
 
 std::string replay(const Setting& setting) {
   return "faults_soak --profile " + std::string{setting.profile->name} + " --seed " + std::to_string(setting.seed) +
-         " --seconds " + std::to_string(setting.length / 1s) + " --worker " + setting.worker;
+         " --seconds " + std::to_string(setting.length / 1s) + " --hurrying " + std::to_string(setting.hurrying) +
+         " --worker " + setting.worker;
 }
 
 }  // namespace redismutex::faults

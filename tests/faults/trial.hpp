@@ -35,10 +35,12 @@ struct Setting {
   const Profile* profile = nullptr;
   std::chrono::milliseconds length{5000};
   std::string worker;  ///< the program
+  int hurrying = 1;    ///< threads of some workers, see hurry.hpp
 };
 
 struct Result {
   std::vector<histories::Violation> violations;
+  std::uint64_t balanced = 0;  ///< attempts, of which all that the Observer was told was in balance
   std::size_t grants = 0;
   std::size_t refused = 0;                    ///< writes that a resource refused, rightly or not
   std::map<std::string, int> troubles;        ///< how often each was provoked

@@ -1,10 +1,12 @@
-// faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS: takes locks in every way there is until the register says stop, uses
-// them for a while, and writes down what it believes: see faults/trial.hpp. Each of its threads is one client.
+// faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS HURRYING: takes locks in every way there is until the register says stop, uses
+// them for a while, and writes down what it believes: see faults/trial.hpp. Each of its threads is one client,
+// but for HURRYING ones more of a worker with an Observer: see faults/hurry.hpp.
 
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <redismutex/redismutex.hpp>
 #include <stop_token>
@@ -13,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "faults/balance.hpp"
 #include "faults/diary.hpp"
+#include "faults/hurry.hpp"
 #include "faults/register.hpp"
 #include "faults/setting.hpp"
 #include "sim/random.hpp"
@@ -30,14 +34,16 @@ using Kind = Event::Kind;
 struct Place {
   const Diary& diary;
   Register& resource;
+  bool observed;
   Connection connection;
   int long_stays;  ///< of a thousand, so many are longer than a lease
 };
 
-ConnectionOptions connection_options(std::string_view url) {
+ConnectionOptions connection_options(std::string_view url, bool observed) {
   ConnectionOptions options = parse_url(url);
   options.connect_timeout = connect_timeout;
   options.command_timeout = command_timeout;
+  if (observed) options.observer = std::make_shared<Balance>();
   return options;
 }
 
@@ -177,6 +183,7 @@ class Client {
     } catch (const ServerError&) {
       why_not = "refused";
     }
+    check_balance(lock ? 1 : 0);
     const nanoseconds known = place_.diary.now();
     // Only now is it known under which id.
     event.id = want.id = lock ? lock->value() + "+" + turn : turn;
@@ -192,6 +199,12 @@ class Client {
     stay.begin();
     stay.spend(draw_length(renewed));
     stay.end();
+    check_balance(0);
+    if (place_.observed) place_.resource.note_balance();
+  }
+
+  void check_balance(long held) const {
+    if (place_.observed) Balance::check(turns_, held);
   }
 
   std::optional<Lock> acquire(const RedisMutex& mutex, const std::string& key, Event& want) {
@@ -235,11 +248,18 @@ int work(char** arguments) {
   const std::uint64_t seed = std::strtoull(arguments[5], nullptr, 10);
   const Diary diary{arguments[2], nanoseconds{std::strtoll(arguments[6], nullptr, 10)}};
   Register resource{arguments[3]};
-  Place place{diary, resource, Connection{connection_options(arguments[1])}, std::atoi(arguments[7])};
+  const bool observed = is_observed(first_client);
+  Place place{diary, resource, observed, Connection{connection_options(arguments[1], observed)},
+              std::atoi(arguments[7])};
   std::vector<std::jthread> threads;
   for (int i = 0; i < threads_a_worker; ++i) {
     threads.emplace_back([&place, number = first_client + i, seed] {
       Client{place, number, seed + static_cast<std::uint64_t>(number)}.run();
+    });
+  }
+  for (int i = 0; observed && i < std::atoi(arguments[8]); ++i) {
+    threads.emplace_back([&place, seed = seed + static_cast<std::uint64_t>(first_client * 1000 + i)] {
+      hurry(place.connection, place.resource, Random{seed});
     });
   }
   return EXIT_SUCCESS;
@@ -249,8 +269,8 @@ int work(char** arguments) {
 }  // namespace redismutex::faults
 
 int main(int count, char** arguments) try {
-  if (count != 8) {
-    std::cerr << "usage: faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS\n";
+  if (count != 9) {
+    std::cerr << "usage: faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS HURRYING\n";
     return EXIT_FAILURE;
   }
   return redismutex::faults::work(arguments);
