@@ -15,6 +15,7 @@
 #include "api/request.hpp"
 #include "api/runtime.hpp"
 #include "protocol/clients.hpp"
+#include "protocol/info.hpp"
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
@@ -321,6 +322,13 @@ bool REDISMUTEX_ABI::break_waiter(const Connection& connection, std::string_view
   const protocol::OwnerId id = owner_id(waiter.id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   return give_up(*runtime, checked, id, waiter.details, Action{"break a place in line for", checked});
+}
+
+std::map<std::string, std::string> REDISMUTEX_ABI::server_info(const Connection& connection, std::string_view section) {
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  protocol::AskInfo machine{section};
+  api::request(*runtime, machine, Action{"ask for INFO"});
+  return std::get<protocol::AskInfo::Fields>(std::move(machine.outcome()));
 }
 
 }  // namespace redismutex
