@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <redismutex/connection.hpp>
 #include <redismutex/errors.hpp>
@@ -99,6 +100,11 @@ REDISMUTEX_EXPORT Broken break_lock(const Connection& connection, std::string_vi
 /// Takes a place out of the line: `waiter` is of an Inspection of that key. One that is alive lines up again, at the end, when it looks
 /// next. Returns whether it had got the lock meanwhile: then the lock was taken from it, as by break_lock().
 REDISMUTEX_EXPORT bool break_waiter(const Connection& connection, std::string_view key, const Waiter& waiter);
+
+/// What the server says of itself: the fields of its command INFO, by their names, as `role` and `connected_clients`. `section`: one of
+/// INFO's, as "replication"; empty: those that it tells of unasked. Needs the right +info.
+REDISMUTEX_EXPORT std::map<std::string, std::string> server_info(const Connection& connection,
+                                                                 std::string_view section = {});
 
 }  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

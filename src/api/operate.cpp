@@ -13,6 +13,7 @@
 #include "api/runtimes.hpp"
 #include "net/pause.hpp"
 #include "protocol/clients.hpp"
+#include "protocol/info.hpp"
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
@@ -305,6 +306,13 @@ bool REDISMUTEX_ABI::break_waiter(const Connection& connection, std::string_view
   const protocol::OwnerId id = owner_id(waiter.id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   return give_up(*runtime, checked, id, waiter.details, Action{"break a place in line for", checked});
+}
+
+std::map<std::string, std::string> REDISMUTEX_ABI::server_info(const Connection& connection, std::string_view section) {
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  protocol::AskInfo machine{section};
+  api::request(*runtime, machine, Action{"ask for INFO"});
+  return std::get<protocol::AskInfo::Fields>(std::move(machine.outcome()));
 }
 
 }  // namespace redismutex

@@ -49,6 +49,18 @@ struct Operate : WithServer {
   void cut_connections() { server.command({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"}); }
 };
 
+// What the server says of itself, as a whole and in part; a refusal is one.
+TEST_F(Operate, AsksTheServerAboutItself) {
+  const auto part = server_info(operators, "replication");
+  EXPECT_EQ(part.at("role"), "master");
+  EXPECT_FALSE(part.contains("connected_clients"));
+  EXPECT_GE(std::stoi(server_info(operators).at("connected_clients")), 1);
+  EXPECT_THAT(server_info(operators, "no-such-section"), IsEmpty());
+
+  add_user(server, "poor", lock_rights);
+  EXPECT_THROW(server_info(Connection{"unix://poor:secret@" + server.socket_path()}), ServerError);
+}
+
 // ---- one lock -------------------------------------------------------------------------------------------------------
 
 // A free key: nothing is there, and looking leaves nothing behind.
