@@ -6,9 +6,11 @@
 #include <redismutex/options.hpp>
 #include <redismutex/version.hpp>
 
+#include "hold_arguments.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "shared/subcommands.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -24,9 +26,10 @@ constexpr auto about = "Runs commands under a mutex for processes on many machin
 constexpr auto usage = R"(Examples:
   redismutex run nightly-report ./report.sh
   redismutex run -n nightly-report ./report.sh      # give up at once if it runs anywhere
-  redismutex run --help                             # more
+  redismutex status nightly-report                  # who holds it, who waits
+  redismutex run --help                             # more; the others have a --help, too
 
-Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
+Usage: redismutex SUBCOMMAND [OPTIONS] ...
        redismutex --help | --version
 )";
 
@@ -186,6 +189,12 @@ std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> wo
   set_help(app, usage);
   app.set_version_flag("--version", "redismutex " + std::string{version}, "show the version");
   RunParser run{app};
+  const bool asks = !words.empty() && words.front().starts_with("-");
+  if (asks) {  // for the help, which lists them all
+    app.add_subcommand("hold", about_hold);
+    for (const auto& [name, about_it] : on_call_subcommands)
+      app.add_subcommand(std::string{name}, std::string{about_it});
+  }
 
   const bool runs = !words.empty() && words.front() == "run";
   DividedWords divided{words, {}};

@@ -18,7 +18,6 @@ constexpr milliseconds longest_lease = 24h * 365;
 constexpr milliseconds longest_wait = 24h * 365;
 constexpr std::size_t longest_label = 512;
 
-constexpr auto about = "Takes the mutex KEY and keeps it: while a script runs, or for a time.";
 constexpr auto usage = R"(Examples:
   redismutex hold --with $$ deploy || exit          # in a script: for the rest of it
   redismutex hold -n --with $$ deploy || exit       # only if it is free (else exit status 75)
@@ -58,7 +57,7 @@ void check_embedded(const NamedUrl& server) {
 
 HoldParser::HoldParser(CLI::App& app)
     : arguments_{.server = {}, .wait = {}, .lease = {}, .expiry = 7s, .with = {}, .label = {}, .key = {}} {
-  app.description(about);
+  app.description(about_hold);
   set_help(app, usage, details);
   find_url_ = add_url_options(app,
                               "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
@@ -114,7 +113,7 @@ HoldArguments HoldParser::finish() {
 
 std::variant<HoldArguments, Finished> parse_hold_arguments(std::vector<std::string> words) {
   constexpr auto name = "redismutex hold";
-  CLI::App app{about, name};
+  CLI::App app{about_hold, name};
   HoldParser parser{app};
   std::optional<HoldArguments> arguments;
   const auto finished = parse_words(app, std::move(words), name, [&] { arguments = parser.finish(); });

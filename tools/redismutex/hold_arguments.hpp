@@ -15,6 +15,8 @@
 
 namespace redismutex::cli {
 
+inline constexpr auto about_hold = "Takes the mutex KEY and keeps it: while a script runs, or for a time.";
+
 /// What the user asked `redismutex hold` to do.
 struct HoldArguments {
   NamedUrl server;                                 // embedded_url, or as for Connection

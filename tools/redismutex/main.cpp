@@ -41,28 +41,31 @@
 //
 // With `--url embedded:` there is a server and its minder beside these, which belong to no run: see embedded_server.hpp.
 
-#include <fcntl.h>
+#include <algorithm>
 
 #include "arguments.hpp"
 #include "failures.hpp"
 #include "hold_command.hpp"
 #include "run_command.hpp"
 #include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "shared/program_beside.hpp"
+#include "shared/standard_descriptors.hpp"
+#include "shared/subcommands.hpp"
 #include "signals.hpp"
 #include "tls_program.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-/// Who started us may have closed stdin, stdout or stderr. Our sockets must not take their numbers, or what is meant for
-/// stderr would go to the server. The command finds them closed again.
-void occupy_standard_descriptors() {
-  while (true) {
-    const int number = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (number > STDERR_FILENO) ::close(number);
-    if (number < 0 || number > STDERR_FILENO) return;
-  }
+/// Does not return for the words of another of our programs, which it runs in place of this one.
+void leave_to_another_program(char** argv, const std::vector<std::string>& words) {
+  const auto is_named = [&](const SubcommandName& subcommand) { return words.front() == subcommand.name; };
+  if (words.empty() || std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) return;
+  run_program_beside("redismutex-on-call", argv[0], words,
+                     "'" + words.front() + "' needs it: install redismutex as a whole, or build it where " +
+                         "nlohmann-json3-dev and libncurses-dev are");
 }
 
 /// `redismutex hold`, once the words are read.
@@ -80,6 +83,12 @@ int run(int argc, char** argv) {
   occupy_standard_descriptors();
   std::vector<std::string> words(argv + 1, argv + argc);
   const std::vector<std::string> for_another_program(argv + 1, argv + argc);
+  try {
+    leave_to_another_program(argv, words);
+  } catch (const NoProgramBeside& error) {
+    say(error.what());
+    return exit_status::internal_error;
+  }
   hide_passwords(argv + 1);
   if (!words.empty() && words.front() == "hold") {
     const auto parsed = parse_hold_arguments({words.begin() + 1, words.end()});

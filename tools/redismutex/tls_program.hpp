@@ -6,7 +6,7 @@
 namespace redismutex::cli {
 
 /// Runs the program that has TLS in place of this one, if the URL asks for TLS and this program has none. `words`: its arguments;
-/// `name`: argv[0]. Throws std::system_error, with the program's path, if that can not be run.
+/// `name`: argv[0]. Throws NoProgramBeside.
 void run_tls_program(const std::string& url, const char* name, const std::vector<std::string>& words);
 
 }  // namespace redismutex::cli

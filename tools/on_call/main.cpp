@@ -1,0 +1,59 @@
+// redismutex-on-call: the subcommands of `redismutex` that look at locks from outside. `redismutex status …` runs this program in its place,
+// with the same words: `redismutex run` starts for each short job anew and must not load what these need.
+
+#include <sys/prctl.h>
+
+#include <array>
+
+#include "failures.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
+#include "shared/parser.hpp"
+#include "shared/standard_descriptors.hpp"
+#include "shared/subcommands.hpp"
+#include "status.hpp"
+#include "subcommand.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+/// In the order of on_call_subcommands.
+constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status};
+
+int run_subcommand(std::size_t index, std::vector<std::string> words) {
+  const auto& [name, about] = on_call_subcommands.at(index);
+  CLI::App app{"", "redismutex"};
+  CLI::App& parser = *app.add_subcommand(std::string{name}, std::string{about});
+  const ServerOption server{parser};
+  const Run run = subcommands.at(index)(parser, server);
+  const std::string command = "redismutex " + std::string{name};
+  if (const auto finished = parse_words(app, std::move(words), command, [] {})) return *finished;
+  try {
+    return run();
+  } catch (...) {
+    return say_failure(command, server);
+  }
+}
+
+int run(int argc, char** argv) {
+  occupy_standard_descriptors();
+  ::prctl(PR_SET_NAME, "redismutex");  // by which people and pkill(1) find it
+  std::vector<std::string> words(argv + 1, argv + argc);
+  hide_passwords(argv + 1);
+  for (std::size_t i = 0; i < on_call_subcommands.size(); ++i) {
+    if (!words.empty() && words.front() == on_call_subcommands.at(i).name) return run_subcommand(i, std::move(words));
+  }
+  say("this program is run by 'redismutex'; try: redismutex --help");
+  return exit_status::usage;
+}
+
+}  // namespace
+}  // namespace redismutex::cli
+
+int main(int argc, char** argv) {
+  try {
+    return redismutex::cli::run(argc, argv);
+  } catch (...) {  // no memory for the arguments
+    return redismutex::cli::exit_status::internal_error;
+  }
+}

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace redismutex::cli {
+
+/// One of the words behind `redismutex`.
+struct SubcommandName {
+  std::string_view name;
+  std::string_view about;
+};
+
+/// What redismutex-on-call does for `redismutex`: its main.cpp has one function for each.
+inline constexpr std::array on_call_subcommands{
+    SubcommandName{"status", "Shows who holds a mutex and who waits for it."},
+};
+
+}  // namespace redismutex::cli
