@@ -236,8 +236,12 @@ TEST_F(HoldWithTest, Is64ForAnotherUsersProcess) {
   EXPECT_THAT(result.err, HasSubstr("is another user's"));
 }
 
-TEST_F(HoldWithTest, KeepsALockOfTheEmbeddedServer) {
-  enter_private_tmp();
+class HoldWithEmbedded : public HoldWithTest {
+ public:
+  static void SetUpTestSuite() { enter_private_tmp(); }  // before there is anything in it
+};
+
+TEST_F(HoldWithEmbedded, ServerKeepsTheLock) {
   const auto script = start(std::string{"$HOLD --url embedded: --with $$ k || exit"} + until_told);
   ASSERT_TRUE(notes_.appears("inside")) << script.stderr_text();
   const auto other = redismutex({"hold", "-n", "--url", "embedded:", "k"}, {notes_.variable()});

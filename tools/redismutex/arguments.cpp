@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <redismutex/options.hpp>
 #include <redismutex/version.hpp>
 
 #include "hold_arguments.hpp"
+#include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
@@ -183,6 +185,8 @@ class RunParser {
 };
 
 }  // namespace
+
+std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunParser>(app); }
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};

@@ -1,8 +1,10 @@
 #include "hold_arguments.hpp"
 
 #include <limits>
+#include <memory>
 #include <utility>
 
+#include "shared/declarations.hpp"
 #include "shared/duration.hpp"
 #include "shared/parser.hpp"
 
@@ -109,6 +111,10 @@ HoldArguments HoldParser::finish() {
   arguments_.server = find_url_();
   check_embedded(arguments_.server);
   return std::move(arguments_);
+}
+
+std::shared_ptr<void> declare_hold(CLI::App& app) {
+  return std::make_shared<HoldParser>(*app.add_subcommand("hold", about_hold));
 }
 
 std::variant<HoldArguments, Finished> parse_hold_arguments(std::vector<std::string> words) {

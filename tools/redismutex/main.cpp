@@ -62,7 +62,10 @@ namespace {
 /// Does not return for the words of another of our programs, which it runs in place of this one.
 void leave_to_another_program(char** argv, const std::vector<std::string>& words) {
   const auto is_named = [&](const SubcommandName& subcommand) { return words.front() == subcommand.name; };
-  if (words.empty() || std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) return;
+  if (words.empty()) return;
+  if (words.front() != complete_name && std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) {
+    return;
+  }
   run_program_beside("redismutex-on-call", argv[0], words,
                      "'" + words.front() + "' needs it: install redismutex as a whole, or build it where " +
                          "nlohmann-json3-dev and libncurses-dev are");
