@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <redismutex/connection.hpp>
 #include <redismutex/errors.hpp>
@@ -100,6 +101,11 @@ REDISMUTEX_EXPORT Broken break_lock(const Connection& connection, std::string_vi
 /// next. Returns whether it had got the lock meanwhile: then the lock was taken from it, as by break_lock().
 REDISMUTEX_EXPORT bool break_waiter(const Connection& connection, std::string_view key, const Waiter& waiter);
 
+/// What the server says of itself: the fields of its command INFO, by their names, as `role` and `connected_clients`. `section`: one of
+/// INFO's, as "replication"; empty: those that it tells of unasked. Needs the right +info.
+REDISMUTEX_EXPORT std::map<std::string, std::string> server_info(const Connection& connection,
+                                                                 std::string_view section = {});
+
 /// What a server said to a question about itself.
 struct ServerAnswer {
   std::string text{};  ///< of a text; of a number, its digits; of a refusal, what the server said: "NOPERM …"
@@ -109,7 +115,7 @@ struct ServerAnswer {
       0};  ///< from the request to the answer; with the time to connect, where there was no connection
 };
 
-/// Asks the server about itself, one of these, in capitals and with what the server wants behind them: `PING`, `TIME`, `INFO`, `DBSIZE`,
+/// Asks the server about itself, one of these, in capitals and with what the server wants behind them: `PING`, `TIME`, `DBSIZE`,
 /// `CONFIG GET`, `CLIENT ID`, `PUBSUB NUMPAT`, `ACL WHOAMI`, `ACL DRYRUN`. They change nothing, and take the server no longer than
 /// other commands. Throws std::invalid_argument for another question, and one of more than 64 words or 4096 bytes.
 REDISMUTEX_EXPORT ServerAnswer ask(const Connection& connection, std::span<const std::string> question);

@@ -16,6 +16,7 @@
 #include "api/request.hpp"
 #include "api/runtime.hpp"
 #include "protocol/clients.hpp"
+#include "protocol/info.hpp"
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
@@ -284,7 +285,7 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
 // ---- asking ---------------------------------------------------------------------------------------------------------
 
 void check_question(std::span<const std::string> question) {
-  constexpr std::array<std::string_view, 4> of_one_word{"PING", "TIME", "INFO", "DBSIZE"};
+  constexpr std::array<std::string_view, 3> of_one_word{"PING", "TIME", "DBSIZE"};
   constexpr std::array<std::string_view, 5> of_two_words{"CONFIG GET", "CLIENT ID", "PUBSUB NUMPAT", "ACL WHOAMI",
                                                          "ACL DRYRUN"};
   constexpr std::size_t most_words = 64;
@@ -344,6 +345,13 @@ bool REDISMUTEX_ABI::break_waiter(const Connection& connection, std::string_view
   const protocol::OwnerId id = owner_id(waiter.id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   return give_up(*runtime, checked, id, waiter.details, Action{"break a place in line for", checked});
+}
+
+std::map<std::string, std::string> REDISMUTEX_ABI::server_info(const Connection& connection, std::string_view section) {
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  protocol::AskInfo machine{section};
+  api::request(*runtime, machine, Action{"ask for INFO"});
+  return std::get<protocol::AskInfo::Fields>(std::move(machine.outcome()));
 }
 
 ServerAnswer REDISMUTEX_ABI::ask(const Connection& connection, std::span<const std::string> question) {

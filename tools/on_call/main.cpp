@@ -4,13 +4,18 @@
 #include <sys/prctl.h>
 
 #include <array>
+#include <clocale>
+#include <csignal>
 #include <deque>
+#include <iostream>
 #include <redismutex/version.hpp>
 
 #include "bench.hpp"
+#include "break.hpp"
 #include "complete.hpp"
 #include "doctor.hpp"
 #include "failures.hpp"
+#include "ls.hpp"
 #include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
@@ -19,12 +24,14 @@
 #include "shared/subcommands.hpp"
 #include "status.hpp"
 #include "subcommand.hpp"
+#include "words.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 /// In the order of on_call_subcommands.
-constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_doctor, add_bench};
+constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls, add_break, add_doctor,
+                                                                            add_bench};
 
 int run_subcommand(std::size_t index, std::vector<std::string> words) {
   const auto& [name, about] = on_call_subcommands.at(index);
@@ -32,13 +39,18 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
   CLI::App& parser = *app.add_subcommand(std::string{name}, std::string{about});
   const ServerOption server{parser};
   const Run run = subcommands.at(index)(parser, server);
+  keep_brackets(parser, words);
   const std::string command = "redismutex " + std::string{name};
   if (const auto finished = parse_words(app, std::move(words), command, [] {})) {
     constexpr int unknown = 3;  // to monitoring systems, which run the doctor
     return *finished != 0 && name == "doctor" ? unknown : *finished;
   }
   try {
-    return run();
+    const int status = run();
+    std::cout.flush();
+    if (std::cout.good()) return status;
+    say("cannot write to standard output");
+    return exit_status::internal_error;
   } catch (...) {
     return say_failure(command, server);
   }
@@ -64,6 +76,8 @@ int run_complete(std::vector<std::string> words) {
 int run(int argc, char** argv) {
   occupy_standard_descriptors();
   ::prctl(PR_SET_NAME, "redismutex");  // by which people and pkill(1) find it
+  std::signal(SIGPIPE, SIG_DFL);       // a reader that has enough, as head(1), ends us quietly
+  std::setlocale(LC_CTYPE, "");        // how wide characters are
   std::vector<std::string> words(argv + 1, argv + argc);
   hide_passwords(argv + 1);
   if (!words.empty() && words.front() == complete_name) return run_complete({words.begin() + 1, words.end()});

@@ -40,13 +40,11 @@ ServerFacts::Version ServerFacts::version() const {
 
 ServerFacts read_facts(const Connection& connection) {
   ServerFacts facts;
-  const auto info = ask(connection, std::array<std::string, 1>{"INFO"});
-  facts.may_ask = !info.refused;
-  std::istringstream lines{info.refused ? std::string{} : info.text};
-  for (std::string line; std::getline(lines, line);) {
-    const auto colon = line.find(':');
-    if (line.ends_with('\r')) line.pop_back();
-    if (colon != std::string::npos) facts.fields[line.substr(0, colon)] = line.substr(colon + 1);
+  try {
+    facts.fields = server_info(connection);
+    facts.may_ask = true;
+  } catch (const ServerError& error) {
+    if (error.reason() != ServerError::Reason::no_permission) throw;
   }
   const auto config = ask(connection, std::array<std::string, 3>{"CONFIG", "GET", "*"});
   facts.may_configure = !config.refused;

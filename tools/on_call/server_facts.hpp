@@ -30,7 +30,7 @@ struct ServerFacts {
   Version version() const;
 };
 
-/// Throws what redismutex::ask() throws.
+/// Throws what server_info() throws, but for a right that is missing.
 ServerFacts read_facts(const Connection& connection);
 
 /// A text that nobody has used before, for the names of keys.

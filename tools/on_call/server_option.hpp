@@ -1,12 +1,15 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <redismutex/connection.hpp>
 #include <redismutex/connection_options.hpp>
 #include <string>
 
 #include "shared/url_source.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace redismutex::cli {
 

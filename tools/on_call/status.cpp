@@ -1,39 +1,130 @@
 #include "status.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
-#include <redismutex/operate.hpp>
-#include <redismutex/printable.hpp>
 #include <vector>
 
+#include "colours.hpp"
+#include "describe.hpp"
+#include "look.hpp"
+#include "moments.hpp"
+#include "notes.hpp"
+#include "repeat.hpp"
 #include "shared/parser.hpp"
 #include "words.hpp"
 
 namespace redismutex::cli {
 namespace {
 
+constexpr int most_waiters = 1'000'000'000;
+
 constexpr auto usage = R"(Examples:
-  redismutex status nightly-report
+  redismutex status nightly-report               # who holds it, since when, who waits
+  redismutex status --waiters all deploy         # all who wait
+  redismutex status -q deploy && echo taken      # for scripts: says nothing
+  redismutex status --watch deploy               # again every second
+  redismutex status --json deploy | jq .holder.host
 
 Usage: redismutex status [OPTIONS] KEY...
 )";
+constexpr auto details =
+    R"(To be taken is to be held, or to have something else stored at the key. A look is not a lock: what was free a moment
+ago may be taken now.
+
+Exit status: 0, or
+    1  with -q: one of the keys is free     70  internal error, or refused
+   64  usage error, or no server named      77  login refused
+   69  server unreachable)";
 
 struct StatusOptions {
   std::vector<std::string> keys;
+  bool quiet = false;
+  bool json = false;
+  Lookout::Options look;
+  RepeatOption repeat;
+  ColourOption colour;
+
+  explicit StatusOptions(CLI::App& app) : repeat{app}, colour{app} {}
 };
 
-int run(const StatusOptions& options, const ServerOption& server) {
-  for (const Inspection& seen : inspect(server.connect(), options.keys)) {
-    std::cout << printable(seen.key) << "  " << (seen.state == Inspection::State::held ? "held" : "not held") << '\n';
+/// Of the last key, the moment that the screen shows.
+std::string headline(const std::vector<Inspection>& seen, std::chrono::milliseconds pause) {
+  const WallTime now = seen.back().seen_at;
+  return clock_text(now, now) + ", again every " + duration_text(pause) + "; Ctrl-C ends this\n\n";
+}
+
+Shown show(const StatusOptions& options, Lookout& lookout, const std::vector<Inspection>& seen) {
+  Shown shown;
+  for (const Inspection& each : seen) {
+    if (options.json) {
+      shown.screen += json_line(each, lookout.server());
+    } else {
+      shown.screen += (shown.screen.empty() ? "" : "\n") + describe(each, lookout.server(), options.colour.colours());
+    }
   }
+  return shown;
+}
+
+int look_once(const StatusOptions& options, Lookout& lookout) {
+  const auto seen = lookout.look(options.keys, options.look);
+  if (options.quiet) {
+    const auto is_free = [](const Inspection& each) { return each.state == Inspection::State::free; };
+    return std::any_of(seen.begin(), seen.end(), is_free) ? 1 : 0;
+  }
+  std::cout << show(options, lookout, seen).screen;
+  if (!options.json) say_missing_rights(seen);
   return 0;
+}
+
+/// What must differ for a line to be printed.
+std::string essence(const Inspection& seen) {
+  return state_name(seen.state) + seen.value + std::to_string(seen.waiting);
+}
+
+[[noreturn]] void look_again(const StatusOptions& options, Lookout& lookout, std::chrono::milliseconds pause) {
+  std::vector<std::string> before(options.keys.size());
+  repeat(pause, [&] {
+    const auto seen = lookout.look(options.keys, options.look);
+    Shown shown = show(options, lookout, seen);
+    if (!options.json) shown.screen = headline(seen, pause) + shown.screen;
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      if (std::exchange(before.at(i), essence(seen[i])) == before.at(i)) continue;
+      shown.changes += options.json ? json_line(seen[i], lookout.server())
+                                    : utc_text(seen[i].seen_at) + " " + describe_shortly(seen[i]) + "\n";
+    }
+    return shown;
+  });
+}
+
+int run(const StatusOptions& options, const ServerOption& server) {
+  const auto pause = options.repeat.pause();
+  if (options.keys.empty()) throw CLI::RequiredError("KEY");
+  if (pause && options.quiet) throw CLI::ValidationError("-q", "says nothing, and excludes --watch");
+  Lookout lookout{server};
+  if (pause) look_again(options, lookout, *pause);
+  return look_once(options, lookout);
 }
 
 }  // namespace
 
 Run add_status(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, where_the_url_is);
-  const auto options = std::make_shared<StatusOptions>();
+  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
+  const auto options = std::make_shared<StatusOptions>(app);
+  app.add_flag("-q,--quiet", options->quiet, "say nothing: the exit status is 0 if all keys are taken, else 1");
+  app.add_option_function<std::string>(
+         "--waiters",
+         [options](const std::string& text) {
+           options->look.waiters = text == "all"
+                                       ? Lookout::all_waiters
+                                       : static_cast<std::size_t>(parse_number("--waiters", text, 0, most_waiters));
+         },
+         "how many of those who wait to show, or 'all'; default 20")
+      ->type_name("N");
+  app.add_flag("--deep", options->look.deep,
+               "look for the processes among all connections of the server, which finds\n"
+               "those that had to connect anew; costs the server 10 ms for 1,000 of them");
+  app.add_flag("--json", options->json, "for programs: a line with an object for each key");
   add_words(app, "KEY", options->keys, "the names of the mutexes");
   return [options, &server] { return run(*options, server); };
 }

@@ -1,9 +1,12 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 
 #include "server_option.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace redismutex::cli {
 
@@ -12,5 +15,10 @@ using Run = std::function<int()>;
 
 /// A subcommand: declares its options on `app` and returns what runs it. `server` has its options already, and outlives the result.
 using AddSubcommand = Run (*)(CLI::App& app, const ServerOption& server);
+
+/// For the end of a help.
+inline constexpr auto where_the_url_is =
+    R"(The server's URL is the first that there is of: --url, --url-file, $REDISMUTEX_URL, $REDIS_URL,
+$CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url.)";
 
 }  // namespace redismutex::cli

@@ -1,24 +1,18 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace redismutex::cli {
 
-/// For the end of a help.
-inline constexpr auto where_the_url_is =
-    R"(The server's URL is the first that there is of: --url, --url-file, $REDISMUTEX_URL, $REDIS_URL,
-$CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url.)";
+/// Adds positional words, as many as there are, which are taken as they are.
+void add_words(CLI::App& app, const std::string& name, std::vector<std::string>& words, const std::string& about);
 
-/// Adds one or more positional words, which are taken as they are: CLI11 by itself would read "[a,b]" as two.
-inline CLI::Option* add_words(CLI::App& app, const std::string& name, std::vector<std::string>& words,
-                              const std::string& about) {
-  return app.add_option(name, words, about)
-      ->required()
-      ->allow_extra_args(false)
-      ->expected(1, CLI::detail::expected_max_vector_size)
-      ->type_name("...");
-}
+/// To be called before `app` parses `words`: CLI11 by itself reads a word "[a,b]" among those of add_words() as two.
+void keep_brackets(const CLI::App& app, std::vector<std::string>& words);
 
 }  // namespace redismutex::cli

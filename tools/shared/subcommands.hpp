@@ -14,6 +14,8 @@ struct SubcommandName {
 /// What redismutex-on-call does for `redismutex`: its main.cpp has one function for each.
 inline constexpr std::array on_call_subcommands{
     SubcommandName{"status", "Shows who holds a mutex and who waits for it."},
+    SubcommandName{"ls", "Lists mutexes."},
+    SubcommandName{"break", "Takes a mutex from its holder."},
     SubcommandName{"doctor", "Examines a server: is it set up for locks?"},
     SubcommandName{"bench", "Measures how long locks take on a server."},
 };

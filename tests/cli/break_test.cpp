@@ -1,0 +1,132 @@
+// `redismutex break` takes a lock from the holder that it shows, from no other, and only when it is told to.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include "on_call.hpp"
+#include "terminal.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class BreakTest : public ::testing::Test, protected OnCall {
+ protected:
+  std::int64_t noted(const std::string& name) {
+    EXPECT_TRUE(notes.appears(name));
+    return std::stoll(notes.read(name));
+  }
+};
+
+// The old COMMAND is asked to end, and the next one is inside.
+TEST_F(BreakTest, TakesTheLockFromALiveHolder) {
+  const auto inside = holder("k");
+  const auto next = waiter("k");
+  const auto result = run({"break", "--yes", "k"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("held by "));
+  EXPECT_THAT(result.out, AllOf(HasSubstr("'k' was taken from "), HasSubstr("was told in the same moment")));
+  EXPECT_EQ(inside.wait(limit), exited(79));
+  EXPECT_EQ(next.wait(limit), exited(0));
+  EXPECT_TRUE(notes.appears("told"));
+  EXPECT_TRUE(notes.appears("next"));
+}
+
+// Both at once: measured from the server's answer on, on a machine that lets its processes run.
+TEST_F(BreakTest, TellsBothAtOnce) {
+  using Clock = std::chrono::system_clock;
+  constexpr int tries = 20;
+  for (int i = 1; i <= tries; ++i) {
+    std::filesystem::remove(notes.path("inside"));
+    std::filesystem::remove(notes.path("told"));
+    std::filesystem::remove(notes.path("next"));
+    const auto inside = holder("k");
+    const auto next = waiter("k");
+    const auto began = Clock::now().time_since_epoch() / 1ns;
+    ASSERT_EQ(break_lock(connection, "k", server.get("k").value_or("")), Broken::broken);
+    const auto told = std::chrono::nanoseconds{noted("told") - began};
+    const auto entered = std::chrono::nanoseconds{noted("next") - began};
+    EXPECT_EQ(next.wait(limit), exited(0));
+    EXPECT_EQ(inside.wait(limit), exited(79));
+    // Each starts a date(1), which is counted in.
+    if (told < 50ms && entered < 25ms) return;
+    std::cout << "told after " << told / 1us << " us, inside after " << entered / 1us << " us\n";
+  }
+  FAIL() << "in none of " << tries << " tries";
+}
+
+TEST_F(BreakTest, SaysThatThereIsNothingToBreak) {
+  const auto free = run({"break", "--yes", "k"});
+  EXPECT_EQ(free.status, exited(1));
+  EXPECT_THAT(free.err, HasSubstr("'k' is free"));
+  server.command({"SET", "k", "theirs", "PX", "60000"});
+  const auto foreign = run({"break", "--yes", "k"});
+  EXPECT_EQ(foreign.status, exited(70));
+  EXPECT_THAT(foreign.err, HasSubstr("was not taken by redismutex"));
+  EXPECT_EQ(server.get("k"), "theirs");
+}
+
+TEST_F(BreakTest, TakesItFromNoOtherOwner) {
+  const auto inside = holder("k");
+  const auto id = server.get("k");
+  const auto other = run({"break", "--yes", "--owner", "00000a12-3401-4234-9234-567890abcdef", "k"});
+  EXPECT_EQ(other.status, exited(75));
+  EXPECT_THAT(other.err, AllOf(HasSubstr("held by "), HasSubstr("changed hands")));
+  EXPECT_EQ(server.get("k"), id);
+  EXPECT_EQ(run({"break", "--yes", "--owner", id.value_or(""), "k"}).status, exited(0));
+  EXPECT_EQ(inside.wait(limit), exited(79));
+}
+
+TEST_F(BreakTest, DoesNothingWithoutAPersonOrTheirYes) {
+  const auto inside = holder("k");
+  const auto id = server.get("k");
+  EXPECT_EQ(run({"break", "k"}).status, exited(64));
+  for (const std::string answer : {"\n", "n\n", "\x04"}) {
+    TerminalJob job{{.arguments = {REDISMUTEX_COMMAND, "break", "k"}, .environment = {"REDIS_URL=" + server.url()}}};
+    job.type(answer);
+    EXPECT_EQ(job.next_event(), "exit code 75");
+  }
+  EXPECT_EQ(server.get("k"), id);
+  TerminalJob job{{.arguments = {REDISMUTEX_COMMAND, "break", "k"}, .environment = {"REDIS_URL=" + server.url()}}};
+  job.type("y\n");
+  EXPECT_EQ(job.next_event(), "exit code 0");
+  EXPECT_EQ(inside.wait(limit), exited(79));
+}
+
+TEST_F(BreakTest, TakesAPlaceOutOfTheLine) {
+  const auto inside = holder("k");
+  const auto next = waiter("k");
+  const auto place = inspect(connection, "k").waiters.at(0);
+  next.pause();  // or it would line up again
+  const auto result = run({"break", "--yes", "--waiter", place.id, "k"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("out of the line"));
+  EXPECT_EQ(run({"break", "--yes", "--waiter", "00000a12-3401-4234-9234-567890abcdef", "k"}).status, exited(1));
+  next.resume();
+}
+
+// A holder that is gone can not be told, and that is said.
+TEST_F(BreakTest, SaysThatTheHolderIsGone) {
+  const ChildProcess gone{[&] {
+    const auto lock = RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 60s}}.acquire_lock("k");
+    std::_Exit(lock.owns_lock() ? 0 : 1);  // does not give it back
+    return 0;
+  }};
+  ASSERT_EQ(gone.wait(limit), exited(0));
+  ASSERT_TRUE(eventually(limit, [&] { return inspect(connection, "k", {.deep = true}).connected == false; }));
+  const auto result = run({"break", "--yes", "k"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("it is gone: there was nobody to tell"));
+  EXPECT_FALSE(server.exists("k"));
+}
+
+}  // namespace
+}  // namespace redismutex::testing

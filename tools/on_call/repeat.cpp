@@ -1,0 +1,64 @@
+#include "repeat.hpp"
+
+#include <iostream>
+#include <redismutex/errors.hpp>
+#include <thread>
+#include <utility>
+
+#include "colours.hpp"
+#include "shared/messages.hpp"
+#include "shared/parser.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// From the upper left corner on, and nothing of the former screen behind it.
+std::string redrawn(const std::string& screen) {
+  constexpr auto rest_of_line = "\x1b[K\n";
+  std::string text = "\x1b[H";
+  for (const char c : screen) {
+    if (c == '\n')
+      text += rest_of_line;
+    else
+      text += c;
+  }
+  return text + "\x1b[J";
+}
+
+}  // namespace
+
+RepeatOption::RepeatOption(CLI::App& app) {
+  // A flag with a value: `--watch KEY` must not take KEY for it.
+  app.add_flag("--watch", *text_,
+               "look again every second, or --watch=SECONDS: on a terminal the screen is\n"
+               "drawn anew, else a line is printed for each change")
+      ->take_last();
+}
+
+std::optional<std::chrono::milliseconds> RepeatOption::pause() const {
+  if (text_->empty()) return std::nullopt;
+  if (*text_ == "true") return 1s;
+  return parse_seconds("--watch", *text_, {100ms, 24h});
+}
+
+[[noreturn]] void repeat(std::chrono::milliseconds pause, const std::function<Shown()>& look) {
+  const bool draws = stdout_is_terminal();
+  if (draws) std::cout << "\x1b[2J";
+  bool is_away = false;
+  for (;; std::this_thread::sleep_for(pause)) {
+    try {
+      const Shown shown = look();
+      is_away = false;
+      std::cout << (draws ? redrawn(shown.screen) : shown.changes) << std::flush;
+    } catch (const LoginError&) {
+      throw;
+    } catch (const ConnectionError& error) {
+      if (!std::exchange(is_away, true)) say(error.what());
+    }
+    if (!std::cout) throw std::runtime_error{"cannot write to standard output"};
+  }
+}
+
+}  // namespace redismutex::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace redismutex::cli {
+
+/// --watch[=SECONDS].
+class RepeatOption {
+ public:
+  explicit RepeatOption(CLI::App& app);
+
+  /// Until the next look; none: there is one look only. Throws CLI::ValidationError.
+  std::optional<std::chrono::milliseconds> pause() const;
+
+ private:
+  std::shared_ptr<std::string> text_ = std::make_shared<std::string>();
+};
+
+/// One look, as it is shown.
+struct Shown {
+  std::string screen;   ///< all of it, for a terminal
+  std::string changes;  ///< what is not as it was the last time, for other files
+};
+
+/// Looks again and again, until a signal ends this process. A server that is away is said once, and waited for.
+[[noreturn]] void repeat(std::chrono::milliseconds pause, const std::function<Shown()>& look);
+
+}  // namespace redismutex::cli
