@@ -16,6 +16,16 @@ if(REDISMUTEX_BUILD_TOOLS)
     install(FILES "${PROJECT_SOURCE_DIR}/tools/on_call/LICENSE.nlohmann-json" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
   endif()
   install(FILES "${PROJECT_SOURCE_DIR}/tools/shared/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+  if(TARGET redismutex_on_call)
+    # Where each shell looks.
+    install(FILES "${PROJECT_SOURCE_DIR}/completions/redismutex.bash" RENAME redismutex
+            DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+    install(FILES "${PROJECT_SOURCE_DIR}/completions/_redismutex" DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/site-functions")
+    install(FILES "${PROJECT_SOURCE_DIR}/completions/redismutex.fish"
+            DESTINATION "${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d")
+  endif()
+  get_property(man_pages GLOBAL PROPERTY redismutex_man_pages)
+  install(FILES ${man_pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 endif()
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")

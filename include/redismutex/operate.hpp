@@ -106,5 +106,19 @@ REDISMUTEX_EXPORT bool break_waiter(const Connection& connection, std::string_vi
 REDISMUTEX_EXPORT std::map<std::string, std::string> server_info(const Connection& connection,
                                                                  std::string_view section = {});
 
+/// What a server said to a question about itself.
+struct ServerAnswer {
+  std::string text{};  ///< of a text; of a number, its digits; of a refusal, what the server said: "NOPERM …"
+  std::vector<std::string> list{};  ///< of a list; of a map, each key and then its value
+  bool refused = false;             ///< the server does not answer this, or not to this user
+  std::chrono::nanoseconds round_trip{
+      0};  ///< from the request to the answer; with the time to connect, where there was no connection
+};
+
+/// Asks the server about itself, one of these, in capitals and with what the server wants behind them: `PING`, `TIME`, `DBSIZE`,
+/// `CONFIG GET`, `CLIENT ID`, `PUBSUB NUMPAT`, `ACL WHOAMI`, `ACL DRYRUN`. They change nothing, and take the server no longer than
+/// other commands. Throws std::invalid_argument for another question, and one of more than 64 words or 4096 bytes.
+REDISMUTEX_EXPORT ServerAnswer ask(const Connection& connection, std::span<const std::string> question);
+
 }  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

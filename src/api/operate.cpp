@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <redismutex/operate.hpp>
 #include <redismutex/printable.hpp>
@@ -17,6 +18,7 @@
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/question.hpp"
 #include "protocol/release.hpp"
 #include "protocol/scan.hpp"
 
@@ -264,6 +266,27 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
   return std::holds_alternative<protocol::Release::Released>(machine.outcome());
 }
 
+// ---- asking ---------------------------------------------------------------------------------------------------------
+
+void check_question(std::span<const std::string> question) {
+  constexpr std::array<std::string_view, 3> of_one_word{"PING", "TIME", "DBSIZE"};
+  constexpr std::array<std::string_view, 5> of_two_words{"CONFIG GET", "CLIENT ID", "PUBSUB NUMPAT", "ACL WHOAMI",
+                                                         "ACL DRYRUN"};
+  constexpr std::size_t most_words = 64;
+  constexpr std::size_t most_bytes = 4096;
+  std::size_t bytes = 0;
+  for (const std::string& word : question) bytes += word.size();
+  check_at_most("the number of words in a question", question.size(), most_words);
+  check_at_most("the length of a question", bytes, most_bytes);
+  const auto knows = [](const auto& all, const std::string& words) {
+    return std::find(all.begin(), all.end(), words) != all.end();
+  };
+  if (!question.empty() && knows(of_one_word, question[0])) return;
+  if (question.size() > 1 && knows(of_two_words, question[0] + " " + question[1])) return;
+  throw std::invalid_argument{"ask: '" + printable(question.empty() ? "" : question[0], 80) +
+                              "' is none of the questions that can be asked"};
+}
+
 }  // namespace
 
 Inspection REDISMUTEX_ABI::inspect(const Connection& connection, std::string_view key, const InspectOptions& options) {
@@ -313,6 +336,21 @@ std::map<std::string, std::string> REDISMUTEX_ABI::server_info(const Connection&
   protocol::AskInfo machine{section};
   api::request(*runtime, machine, Action{"ask for INFO"});
   return std::get<protocol::AskInfo::Fields>(std::move(machine.outcome()));
+}
+
+ServerAnswer REDISMUTEX_ABI::ask(const Connection& connection, std::span<const std::string> question) {
+  check_question(question);
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  const std::vector<std::string> words{question.begin(), question.end()};
+  protocol::Question machine{words};
+  const auto began = std::chrono::steady_clock::now();
+  api::drive(*runtime, machine, Action{"ask the server about itself"});
+  const auto round_trip = std::chrono::steady_clock::now() - began;
+  auto& outcome = machine.outcome();
+  return {.text = std::move(outcome.text),
+          .list = std::move(outcome.list),
+          .refused = outcome.refused,
+          .round_trip = round_trip};
 }
 
 }  // namespace redismutex

@@ -75,7 +75,8 @@ Answer view(net::ReplyView reply) {
       answer.type = Type::error;
       answer.text = reply.text();
       break;
-    case ReplyType::array: view_list(reply, answer); break;
+    case ReplyType::array:
+    case ReplyType::map: view_list(reply, answer); break;
     default: answer.type = Type::other;
   }
   return answer;

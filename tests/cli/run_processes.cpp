@@ -89,4 +89,14 @@ pid_t process_named(const std::string& name) {
   return 0;
 }
 
+pid_t process_named(const std::string& name, const std::string& variable) {
+  for (const auto& directory : all_processes()) {
+    if (contents(directory / "comm") == name + "\n" && alive(pid_of(directory)) &&
+        contents(directory / "environ").find(variable) != std::string::npos) {
+      return pid_of(directory);
+    }
+  }
+  return 0;
+}
+
 }  // namespace redismutex::testing

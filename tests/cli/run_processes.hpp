@@ -32,4 +32,7 @@ pid_t await_child_named(pid_t parent, const std::string& name);
 /// Any process of this name that sees the same files as this one (mount namespace). 0 if there is none.
 pid_t process_named(const std::string& name);
 
+/// Any living process of this name that has `variable` ("NAME=value") in its environment. 0 if there is none.
+pid_t process_named(const std::string& name, const std::string& variable);
+
 }  // namespace redismutex::testing

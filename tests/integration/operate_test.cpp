@@ -718,5 +718,35 @@ TEST_F(Operate, LooksByACommandThatCanNotWrite) {
   RedisMutex{connection, patient}.try_acquire_lock_for("key", 1s)->release();
 }
 
+// ---- the server itself ----------------------------------------------------------------------------------------------
+
+TEST_F(Operate, AsksTheServerAboutItself) {
+  const auto asked = [&](const std::vector<std::string>& question) { return ask(operators, question); };
+  EXPECT_EQ(asked({"PING"}).text, "PONG");
+  EXPECT_GT(asked({"PING"}).round_trip, 0ns);
+  EXPECT_EQ(asked({"DBSIZE"}).text, "0");
+  EXPECT_THAT(asked({"CONFIG", "GET", "timeout"}).list, ElementsAre("timeout", "0"));
+  EXPECT_THAT(asked({"TIME"}).list, SizeIs(2));
+  EXPECT_THAT(asked({"TIME"}).text, IsEmpty());
+  const auto refused = asked({"CONFIG", "GET"});
+  EXPECT_TRUE(refused.refused);
+  EXPECT_THAT(refused.text, HasSubstr("wrong number of arguments"));
+}
+
+TEST_F(Operate, AsksNothingThatChangesTheServer) {
+  for (const std::vector<std::string>& question : {std::vector<std::string>{},
+                                                   {"SET", "k", "v"},
+                                                   {"CONFIG", "SET", "timeout", "1"},
+                                                   {"CONFIG"},
+                                                   {"CLIENT", "KILL", "x"},
+                                                   {"ping"},
+                                                   {"INFO"},
+                                                   {"PING", std::string(5000, 'x')},
+                                                   std::vector<std::string>(65, "PING")}) {
+    EXPECT_THROW(ask(operators, question), std::invalid_argument);
+  }
+  EXPECT_THAT(server.keys(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace redismutex::testing

@@ -52,8 +52,8 @@ add_engine_mutant(
 add_engine_mutant(passes_for_too_long engine/line.cpp "now - line.row_began > longest_row" "false")
 add_engine_mutant(passes_too_often engine/line.cpp "line.passes >= wishes.local_handoffs" "false")
 add_engine_mutant(
-  row_begins_anew engine/line.cpp "member.line_->remove(member);"
-  "member.line_->remove(member), member.line_->passes = 0, member.line_->row_began = session_.now();")
+  row_begins_anew engine/line.cpp "shard.take_out(*member.line_, member);"
+  "shard.take_out(*member.line_, member), member.line_->passes = 0, member.line_->row_began = session_.now();")
 add_engine_mutant(passes_what_is_unknown engine/line.cpp "!standing.is_known || " "")
 add_engine_mutant(passes_next_to_nothing engine/line.cpp "standing.until - now >= expiry / 2" "true")
 add_engine_mutant(
@@ -63,7 +63,7 @@ add_engine_mutant(
 # Renewals and extensions.
 add_engine_mutant(renews_one_after_another engine/renewer.cpp "most_flights = 32" "most_flights = 1")
 add_engine_mutant(
-  hurries_with_the_weakest engine/renewer_flight.hpp ".deadline = session.patience()"
-  ".deadline = std::min_element(batch_->parts.begin(), batch_->parts.end(), [](const Batch::Part& a, const Batch::Part& b) { return a.visit.until < b.visit.until; })->visit.until"
+  hurries_with_the_weakest engine/renewer_flight.hpp "landing->setting.terms(), items("
+  "[&] { auto terms = landing->setting.terms(); terms.deadline = std::min_element(batch->parts.begin(), batch->parts.end(), [](const Batch::Part& a, const Batch::Part& b) { return a.visit.until < b.visit.until; })->visit.until; return terms; }(), items("
   INCLUDED_BY engine/renewer.cpp)
 add_engine_mutant(takes_unsent_for_unknown engine/extending.cpp "Lease::Went::never_left" "Lease::Went::unknown")

@@ -6,11 +6,17 @@
 #include <array>
 #include <clocale>
 #include <csignal>
+#include <deque>
 #include <iostream>
+#include <redismutex/version.hpp>
 
+#include "bench.hpp"
 #include "break.hpp"
+#include "complete.hpp"
+#include "doctor.hpp"
 #include "failures.hpp"
 #include "ls.hpp"
+#include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
@@ -24,7 +30,8 @@ namespace redismutex::cli {
 namespace {
 
 /// In the order of on_call_subcommands.
-constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls, add_break};
+constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls, add_break, add_doctor,
+                                                                            add_bench};
 
 int run_subcommand(std::size_t index, std::vector<std::string> words) {
   const auto& [name, about] = on_call_subcommands.at(index);
@@ -34,7 +41,10 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
   const Run run = subcommands.at(index)(parser, server);
   keep_brackets(parser, words);
   const std::string command = "redismutex " + std::string{name};
-  if (const auto finished = parse_words(app, std::move(words), command, [] {})) return *finished;
+  if (const auto finished = parse_words(app, std::move(words), command, [] {})) {
+    constexpr int unknown = 3;  // to monitoring systems, which run the doctor
+    return *finished != 0 && name == "doctor" ? unknown : *finished;
+  }
   try {
     const int status = run();
     std::cout.flush();
@@ -46,6 +56,23 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
   }
 }
 
+/// With all subcommands declared, those of the other program too.
+int run_complete(std::vector<std::string> words) {
+  CLI::App app{"", "redismutex"};
+  set_help(app, "");
+  app.set_version_flag("--version", std::string{version}, "show the version");
+  const auto run = declare_run(app);
+  const auto hold = declare_hold(app);
+  std::deque<ServerOption> servers;  // their addresses stay
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < on_call_subcommands.size(); ++i) {
+    const auto& [name, about] = on_call_subcommands.at(i);
+    CLI::App& parser = *app.add_subcommand(std::string{name}, std::string{about});
+    runs.push_back(subcommands.at(i)(parser, servers.emplace_back(parser)));
+  }
+  return complete(app, std::move(words));
+}
+
 int run(int argc, char** argv) {
   occupy_standard_descriptors();
   ::prctl(PR_SET_NAME, "redismutex");  // by which people and pkill(1) find it
@@ -53,6 +80,7 @@ int run(int argc, char** argv) {
   std::setlocale(LC_CTYPE, "");        // how wide characters are
   std::vector<std::string> words(argv + 1, argv + argc);
   hide_passwords(argv + 1);
+  if (!words.empty() && words.front() == complete_name) return run_complete({words.begin() + 1, words.end()});
   for (std::size_t i = 0; i < on_call_subcommands.size(); ++i) {
     if (!words.empty() && words.front() == on_call_subcommands.at(i).name) return run_subcommand(i, std::move(words));
   }

@@ -3,9 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <redismutex/options.hpp>
 #include <redismutex/version.hpp>
 
+#include "hold_arguments.hpp"
+#include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
@@ -183,6 +186,8 @@ class RunParser {
 
 }  // namespace
 
+std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunParser>(app); }
+
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};
   set_help(app, usage);
@@ -190,6 +195,7 @@ std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> wo
   RunParser run{app};
   const bool asks = !words.empty() && words.front().starts_with("-");
   if (asks) {  // for the help, which lists them all
+    app.add_subcommand("hold", about_hold);
     for (const auto& [name, about_it] : on_call_subcommands)
       app.add_subcommand(std::string{name}, std::string{about_it});
   }

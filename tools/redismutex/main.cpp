@@ -36,12 +36,16 @@
 // terminal sends, it sends to the whole foreground group: it is not passed on. But when the terminal goes away, the kernel
 // tells the session's leader alone; if that is the watcher, it has all that COMMAND started told (SIGHUP).
 //
+// `redismutex hold` is one process, and two with --with PID: the one that the shell knows starts lock-holder (hold_with.cpp), which has
+// the connection and the lock, and belongs to nobody from the moment on that the lock is announced.
+//
 // With `--url embedded:` there is a server and its minder beside these, which belong to no run: see embedded_server.hpp.
 
 #include <algorithm>
 
 #include "arguments.hpp"
 #include "failures.hpp"
+#include "hold_command.hpp"
 #include "run_command.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
@@ -58,10 +62,24 @@ namespace {
 /// Does not return for the words of another of our programs, which it runs in place of this one.
 void leave_to_another_program(char** argv, const std::vector<std::string>& words) {
   const auto is_named = [&](const SubcommandName& subcommand) { return words.front() == subcommand.name; };
-  if (words.empty() || std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) return;
+  if (words.empty()) return;
+  if (words.front() != complete_name && std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) {
+    return;
+  }
   run_program_beside("redismutex-on-call", argv[0], words,
                      "'" + words.front() + "' needs it: install redismutex as a whole, or build it where " +
                          "nlohmann-json3-dev and libncurses-dev are");
+}
+
+/// `redismutex hold`, once the words are read.
+int hold(const HoldArguments& arguments, char** argv, const std::vector<std::string>& for_another_program) {
+  try {
+    run_tls_program(arguments.server.url, argv[0], for_another_program);
+  } catch (...) {
+    return say_failure(arguments.server.source, "redismutex hold");
+  }
+  const Signals signals;
+  return hold_command(arguments, signals, ProcessName{argv});
 }
 
 int run(int argc, char** argv) {
@@ -75,6 +93,11 @@ int run(int argc, char** argv) {
     return exit_status::internal_error;
   }
   hide_passwords(argv + 1);
+  if (!words.empty() && words.front() == "hold") {
+    const auto parsed = parse_hold_arguments({words.begin() + 1, words.end()});
+    if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
+    return hold(std::get<HoldArguments>(parsed), argv, for_another_program);
+  }
   const auto parsed = parse_arguments(std::move(words));
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
   const auto& arguments = std::get<RunArguments>(parsed);

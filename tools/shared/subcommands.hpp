@@ -16,6 +16,11 @@ inline constexpr std::array on_call_subcommands{
     SubcommandName{"status", "Shows who holds a mutex and who waits for it."},
     SubcommandName{"ls", "Lists mutexes."},
     SubcommandName{"break", "Takes a mutex from its holder."},
+    SubcommandName{"doctor", "Examines a server: is it set up for locks?"},
+    SubcommandName{"bench", "Measures how long locks take on a server."},
 };
+
+/// What shells ask for completions, with the words behind `redismutex`: `redismutex complete -- run --fen`. No help shows it.
+inline constexpr std::string_view complete_name = "complete";
 
 }  // namespace redismutex::cli

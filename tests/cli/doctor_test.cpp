@@ -1,0 +1,238 @@
+// `redismutex doctor` finds what is wrong with a server, says what mends it, and ends as monitoring systems expect. Each check
+// against a server that has what it looks for, and each is silent about one that has not.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "command.hpp"
+#include "support/certificates.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Result doctor_at(const std::string& url, const std::vector<std::string>& options = {}) {
+  std::vector<std::string> words{"doctor"};
+  words.insert(words.end(), options.begin(), options.end());
+  return redismutex(words, {"REDIS_URL=" + url});
+}
+
+std::vector<std::string> good_settings() { return {"appendonly yes", "timeout 0"}; }
+
+TEST(Doctor, IsContentWithAServerThatIsSetUpForLocks) {
+  Server server({.directives = good_settings()});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(0)) << result.out;
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("ok        reached: unix://"), HasSubstr("version: "), HasSubstr("role: primary"),
+                    HasSubstr("latency: 100 pings"), HasSubstr("clock: "), Not(HasSubstr("->"))));
+  EXPECT_EQ(server.keys(), std::vector<std::string>{});
+}
+
+struct Ailing {
+  std::string directive;
+  int status;
+  std::string finding;
+  std::string remedy;
+};
+
+class DoctorOf : public ::testing::TestWithParam<Ailing> {};
+
+TEST_P(DoctorOf, FindsWhatIsWrongAndWhatMendsIt) {
+  auto directives = good_settings();
+  directives.push_back(GetParam().directive);
+  Server server({.directives = directives});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(GetParam().status)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr(GetParam().finding), HasSubstr(GetParam().remedy)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Servers, DoctorOf,
+    ::testing::Values(
+        Ailing{"maxmemory-policy allkeys-lru\nmaxmemory 100mb", 2, "critical  maxmemory-policy: allkeys-lru",
+               "CONFIG SET maxmemory-policy noeviction"},
+        Ailing{"maxmemory-policy noeviction\nmaxmemory 1mb", 1, "warning   memory: ", "CONFIG SET maxmemory 2097152"},
+        Ailing{"appendonly no", 1, "warning   persistence: no append-only file", "CONFIG SET appendonly yes"},
+        Ailing{"appendfsync no", 1, "warning   persistence: appendfsync no", "CONFIG SET appendfsync everysec"},
+        Ailing{"timeout 300", 1, "warning   timeout: 300", "CONFIG SET timeout 0"},
+        Ailing{"client-output-buffer-limit pubsub 64kb 32kb 60", 1,
+               "warning   client-output-buffer-limit: pubsub 65536", "CONFIG SET client-output-buffer-limit"},
+        Ailing{"maxclients 2", 1, "warning   maxclients: 2 connections of 2", "CONFIG SET maxclients 4"}));
+
+TEST(Doctor, FindsThatThereAreNoConnectionsLeft) {
+  auto directives = good_settings();
+  directives.push_back("maxclients 10");
+  Server server({.directives = directives});
+  std::deque<RawClient> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back(server.socket_path());
+    clients.back().command({"PING"});
+  }
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("warning   maxclients: 10 connections of 10"), HasSubstr("CONFIG SET maxclients 20")));
+}
+
+TEST(Doctor, IsCriticalOfAServerThatAScriptKeepsBusy) {
+  Server server({.directives = {"appendonly yes", "lua-time-limit 50"}});
+  const ChildProcess script(
+      Program{.arguments = {"redis-cli", "-s", server.socket_path(), "EVAL", "while true do end", "0"}});
+  const std::string says = "SCRIPT KILL";
+  std::string seen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    const auto result = doctor_at(server.url());
+    seen = result.out;
+    return result.status == exited(2) && seen.find(says) != std::string::npos;
+  })) << seen;
+  server.command({"SCRIPT", "KILL"});
+}
+
+TEST(Doctor, FindsAFullTrackingTable) {
+  auto directives = good_settings();
+  directives.push_back("tracking-table-max-keys 1");
+  Server server({.directives = directives});
+  RawClient tracking{server.socket_path()};
+  tracking.command({"HELLO", "3"});
+  tracking.command({"CLIENT", "TRACKING", "ON"});
+  tracking.command({"GET", "k"});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("warning   tracking table: 1 keys of 1"),
+                                HasSubstr("CONFIG SET tracking-table-max-keys 2")));
+}
+
+// From Redis 7.0 on waiters are woken by channels that patterns do not see.
+TEST(Doctor, FindsThoseWhoListenToEverything) {
+  Server server({.directives = good_settings()});
+  RawClient listener{server.socket_path()};
+  listener.command({"PSUBSCRIBE", "*"});
+  const auto result = doctor_at(server.url());
+  const bool is_seen = server.version() < Version{7, 0, 0};
+  EXPECT_EQ(result.status, exited(is_seen ? 1 : 0)) << result.out;
+  EXPECT_EQ(result.out.find("pattern subscribers: 1") != std::string::npos, is_seen);
+}
+
+TEST(Doctor, FindsACertificateThatNobodyVerifies) {
+  const Certificates certificates;
+  const Server server({.tls = certificates.tls(certificates.server()), .directives = good_settings()});
+  const auto verified = doctor_at(server.tls_url() + "?ca_file=" + certificates.ca_file());
+  EXPECT_EQ(verified.status, exited(0)) << verified.out;
+  EXPECT_THAT(verified.out, HasSubstr("TLS, certificate verified"));
+  const auto blind = doctor_at(server.tls_url() + "?verify=no");
+  EXPECT_EQ(blind.status, exited(1)) << blind.out;
+  EXPECT_THAT(blind.out, HasSubstr("warning   reached: "));
+}
+
+TEST(Doctor, IsCriticalOfAReplica) {
+  const Server primary({.tcp = true});
+  Server replica({.directives = good_settings()});
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  const auto result = doctor_at(replica.url());
+  EXPECT_EQ(result.status, exited(2));
+  EXPECT_THAT(result.out, AllOf(HasSubstr("critical  role: it is a replica"),
+                                HasSubstr("--url redis://127.0.0.1:" + std::to_string(primary.port()))));
+}
+
+TEST(Doctor, FindsReplicasThatNobodyWaitsFor) {
+  Server primary({.tcp = true, .directives = good_settings()});
+  Server replica;
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  ASSERT_TRUE(eventually(limit, [&] { return primary.info("replication")["connected_slaves"] == "1"; }));
+  const auto result = doctor_at(primary.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("warning   replicas: 1"), HasSubstr("CONFIG SET min-replicas-to-write 1")));
+}
+
+TEST(Doctor, FindsALockThatNeverEnds) {
+  Server server({.directives = good_settings()});
+  server.command({"SET", "old lock", "6a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11"});
+  server.command({"SET", "no lock", "words"});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("'old lock' never ends"), HasSubstr("PEXPIRE 'old lock' 60000"),
+                                Not(HasSubstr("no lock"))));
+}
+
+TEST(Doctor, FindsRightsThatAreMissing) {
+  Server server({.users = {"alice on >secret ~* &* +@all -zadd", "bob on >secret ~* &* +@all -ssubscribe"},
+                 .directives = good_settings()});
+  if (server.version() < Version{7, 0, 0}) {
+    EXPECT_THAT(doctor_at("unix://alice:secret@" + server.socket_path()).out, HasSubstr("rights: not checked"));
+    return;
+  }
+  const auto vital = doctor_at("unix://alice:secret@" + server.socket_path());
+  EXPECT_EQ(vital.status, exited(2)) << vital.out;
+  EXPECT_THAT(vital.out, AllOf(HasSubstr("critical  rights: the user 'alice' lacks +zadd"),
+                               HasSubstr("ACL SETUSER alice +zadd"), Not(HasSubstr("secret"))));
+  const auto other = doctor_at("unix://bob:secret@" + server.socket_path());
+  EXPECT_EQ(other.status, exited(1)) << other.out;
+  EXPECT_THAT(other.out, HasSubstr("warning   rights: the user 'bob' lacks +ssubscribe"));
+}
+
+TEST(Doctor, MakesDoWithoutRightsOfItsOwn) {
+  Server server({.users = {"carol on >secret ~* &* +@all -info -config -acl -dbsize"}, .directives = good_settings()});
+  const auto result = doctor_at("unix://carol:secret@" + server.socket_path());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("warning   rights of the doctor: INFO is refused"), HasSubstr("latency: ")));
+}
+
+TEST(Doctor, TakesALockOnlyIfItIsToldTo) {
+  Server server({.users = {"dave on >secret ~* &* +@all -set"}, .directives = good_settings()});
+  const auto looks = doctor_at(server.url());
+  EXPECT_THAT(looks.out, Not(HasSubstr("write:")));
+  const auto writes = doctor_at(server.url(), {"--write"});
+  EXPECT_EQ(writes.status, exited(0)) << writes.out;
+  EXPECT_THAT(writes.out, HasSubstr("ok        write: a lock was taken"));
+  EXPECT_EQ(server.keys(), std::vector<std::string>{});
+  const auto refused = doctor_at("unix://dave:secret@" + server.socket_path(), {"--write"});
+  EXPECT_EQ(refused.status, exited(2)) << refused.out;
+}
+
+TEST(Doctor, ComparesServers) {
+  const Server server({.tcp = true, .directives = good_settings()});
+  const Server other;
+  const auto same = doctor_at(server.url(), {"--compare", server.tcp_url()});
+  EXPECT_EQ(same.status, exited(0)) << same.out;
+  const auto different = doctor_at(server.url(), {"--compare", other.url()});
+  EXPECT_EQ(different.status, exited(2));
+  EXPECT_THAT(different.out, HasSubstr("critical  compare: the URLs lead to two servers"));
+}
+
+TEST(Doctor, PrintsJson) {
+  const Server server({.directives = {"appendonly no"}});
+  const auto result = doctor_at(server.url(), {"--json"});
+  EXPECT_EQ(result.status, exited(1));
+  EXPECT_THAT(result.out, AllOf(::testing::StartsWith("{\"schema\":1,\"server\":\"unix://"),
+                                HasSubstr("\"status\":1,\"findings\":["),
+                                HasSubstr("{\"check\":\"persistence\",\"level\":\"warning\",\"text\":"),
+                                HasSubstr("\"remedy\":\"redis-cli -s ")));
+}
+
+TEST(Doctor, IsCriticalOfAServerThatIsNotThereOrDoesNotLetIn) {
+  const auto away = doctor_at("unix:///nowhere");
+  EXPECT_EQ(away.status, exited(2));
+  EXPECT_THAT(away.out, AllOf(HasSubstr("critical  server: "), HasSubstr("redis-cli -s /nowhere PING")));
+  const Server locked({.password = "right"});
+  const auto refused = doctor_at("unix://:wr0ng@" + locked.socket_path());
+  EXPECT_EQ(refused.status, exited(2));
+  EXPECT_THAT(refused.out, AllOf(HasSubstr("critical  login: "), Not(HasSubstr("wr0ng"))));
+}
+
+TEST(Doctor, DoesNotKnowWhatItIsNotTold) {
+  EXPECT_EQ(redismutex({"doctor", "--frob"}).status, exited(3));
+  EXPECT_EQ(doctor_at("localhost").status, exited(3));
+  EXPECT_EQ(doctor_at("unix:///nowhere", {"--compare", "localhost"}).status, exited(3));
+  EXPECT_EQ(redismutex({"doctor", "--help"}).status, exited(0));
+}
+
+}  // namespace
+}  // namespace redismutex::testing

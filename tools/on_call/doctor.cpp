@@ -1,0 +1,110 @@
+#include "doctor.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <redismutex/printable.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "doctor_checks.hpp"
+#include "shared/messages.hpp"
+#include "shared/parser.hpp"
+#include "shared/url_source.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+constexpr auto usage = R"(Examples:
+  redismutex doctor                                 # the server that run would use
+  redismutex doctor --write                         # and take a lock to see whether that works
+  redismutex doctor --compare redis://db2:6379      # is that the same server?
+
+Usage: redismutex doctor [OPTIONS]
+)";
+constexpr auto details =
+    R"(Prints what it finds, and below each finding that is not good the command that mends it. Looks only, and changes nothing;
+--write takes a lock on a key of its own, redismutex-doctor:..., and gives it back.
+
+Exit status, as monitoring systems (Nagios) read it:
+    0  all is well        1  a warning
+    2  critical: locks do not work here, or do not exclude      3  unknown: usage error, or no server named)";
+
+struct DoctorOptions {
+  bool json = false;
+  bool writes = false;
+  std::string compare;
+};
+
+constexpr int unknown = 3;
+
+std::string word_for(Level level) {
+  switch (level) {
+    case Level::good: return "ok";
+    case Level::warning: return "warning";
+    default: return "critical";
+  }
+}
+
+void print(const std::vector<Finding>& findings) {
+  for (const auto& finding : findings) {
+    auto word = word_for(finding.level);
+    word.resize(10, ' ');
+    std::cout << word << finding.check << ": " << printable(finding.text) << '\n';
+    if (!finding.remedy.empty()) std::cout << "          -> " << printable(finding.remedy) << '\n';
+  }
+}
+
+void print_json(const std::vector<Finding>& findings, const std::string& server, int status) {
+  nlohmann::ordered_json all{{"schema", 1}, {"server", server}, {"status", status}};
+  all["findings"] = nlohmann::ordered_json::array();
+  for (const auto& finding : findings) {
+    nlohmann::ordered_json one{
+        {"check", finding.check}, {"level", word_for(finding.level)}, {"text", printable(finding.text)}};
+    if (!finding.remedy.empty()) one["remedy"] = printable(finding.remedy);
+    all["findings"].push_back(std::move(one));
+  }
+  std::cout << all.dump() << '\n';
+}
+
+int run(const DoctorOptions& options, const ServerOption& server) {
+  Examination examination{.server = {}, .name = {}, .writes = options.writes};
+  try {
+    examination.server = server.options();
+    examination.name = server.name();
+    if (!options.compare.empty()) {
+      static_cast<void>(parse_url(options.compare));
+      examination.compare = options.compare;
+    }
+  } catch (const NoUrl& error) {
+    say(error.what());
+    return unknown;
+  } catch (const std::invalid_argument& error) {
+    say(error.what());
+    return unknown;
+  }
+  const auto findings = examine(examination);
+  const auto worst = std::max_element(findings.begin(), findings.end(),
+                                      [](const Finding& a, const Finding& b) { return a.level < b.level; });
+  const int status = worst == findings.end() ? unknown : static_cast<int>(worst->level);
+  if (options.json) {
+    print_json(findings, examination.name, status);
+  } else {
+    print(findings);
+  }
+  return status;
+}
+
+}  // namespace
+
+Run add_doctor(CLI::App& app, const ServerOption& server) {
+  set_help(app, usage, details);
+  const auto options = std::make_shared<DoctorOptions>();
+  app.add_flag("--json", options->json, "print a JSON object");
+  app.add_flag("--write", options->writes, "take a lock, too, to see whether that works");
+  app.add_option("--compare", options->compare, "whether this URL leads to the same server")->type_name("URL");
+  return [options, &server] { return run(*options, server); };
+}
+
+}  // namespace redismutex::cli

@@ -1,0 +1,139 @@
+#include "hold_command.hpp"
+
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <redismutex/operate.hpp>
+#include <stop_token>
+#include <thread>
+
+#include "ending_signal.hpp"
+#include "event.hpp"
+#include "failures.hpp"
+#include "hold_lock.hpp"
+#include "hold_with.hpp"
+#include "named_server.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto command_name = "redismutex hold";
+
+/// Standard input, as far as its end says something.
+class Input {
+ public:
+  /// Asked before each poll(): -1 while it is not to be read.
+  int descriptor() const { return tells_ && !belongs_to_others() ? STDIN_FILENO : -1; }
+
+  /// When to ask again, for poll(): whether a terminal is ours can change without anything to wait for.
+  int patience() const { return tells_ && belongs_to_others() ? 1000 : -1; }
+
+  /// Once it can be read: whether this is the end.
+  bool ends() {
+    std::array<char, 4096> unused{};
+    const auto size = ::read(STDIN_FILENO, unused.data(), unused.size());
+    if (size < 0 && errno != EAGAIN && errno != EINTR && !belongs_to_others()) tells_ = false;
+    return size == 0;
+  }
+
+ private:
+  /// Whoever starts something in the background gives it /dev/null to read from (shells, cron, nohup), which ends at once. We
+  /// have put it there ourselves where there was nothing.
+  static bool is_null_device() {
+    struct stat status {};
+    return ::fstat(STDIN_FILENO, &status) != 0 || (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3));
+  }
+
+  /// What is typed at a terminal is for the job in its foreground.
+  bool belongs_to_others() const { return is_terminal_ && ::tcgetpgrp(STDIN_FILENO) != ::getpgrp(); }
+
+  bool tells_ = !is_null_device();
+  bool is_terminal_ = ::isatty(STDIN_FILENO) == 1;
+};
+
+/// Until a signal comes, or the end of the input: true. False: the lock was lost.
+bool keep(const Lock& lock, EndingSignal& signal) {
+  Event loss;
+  const std::stop_callback told{lock.lost_token(), [&] { loss.raise(); }};
+  Input input;
+  while (true) {
+    std::array<pollfd, 3> sources{
+        {{signal.descriptor(), POLLIN, 0}, {loss.descriptor(), POLLIN, 0}, {input.descriptor(), POLLIN, 0}}};
+    ::poll(sources.data(), sources.size(), input.patience());
+    if (sources[1].revents != 0) return false;
+    if (sources[2].revents != 0 && input.ends()) return true;
+    if (signal.came()) return true;
+  }
+}
+
+int hold_until_told(const RedisMutex& mutex, const HoldArguments& arguments, EndingSignal& signal) {
+  auto lock = take(mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
+  if (!lock) return exit_status::not_acquired;
+  if (!print(announcement(*lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
+  if (keep(*lock, signal)) return give_back(*lock);
+  say("the lock '" + lock->key() + "' was lost");
+  return exit_status::lock_lost;
+}
+
+/// The label is written in the background, and not any more once the lock is left. A user who may not look is not kept waiting.
+void await_label(const Connection& connection, const std::string& key) noexcept {
+  constexpr int most_looks = 50;
+  constexpr auto pause = 10ms;
+  for (int look = 0; look < most_looks; ++look) {
+    try {
+      if (inspect(connection, key, {.waiters = 0, .clients = false}).label) return;
+    } catch (const ServerError&) {
+      std::this_thread::sleep_for(5 * pause);
+      return;
+    } catch (const std::exception&) {
+      return;
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+int hold_for_a_time(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
+                    EndingSignal& signal) {
+  auto lock = take(mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
+  if (!lock) return exit_status::not_acquired;
+  lock->extend();  // the whole time from now on, also of a lock that was waited for
+  await_label(connection, arguments.key);
+  if (!print(announcement(*lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
+  lock->leave();
+  return 0;
+}
+
+int hold(const HoldArguments& arguments, const Signals& signals, ProcessName& name) {
+  if (arguments.with) return hold_with(arguments, signals, name);
+  const NamedServer server{arguments.server, signals, name};
+  const auto connection = connection_for(arguments, server.options());
+  const auto mutex = mutex_for(arguments, connection);
+  EndingSignal signal{signals};
+  try {
+    return arguments.lease ? hold_for_a_time(connection, mutex, arguments, signal)
+                           : hold_until_told(mutex, arguments, signal);
+  } catch (const LockCancelled&) {
+    return exit_status::ended_by_signal(signal.number());
+  }
+}
+
+}  // namespace
+
+int hold_command(const HoldArguments& arguments, const Signals& signals, ProcessName name) noexcept {
+  try {
+    return hold(arguments, signals, name);
+  } catch (...) {
+    return say_failure(arguments.server.source, command_name);
+  }
+}
+
+}  // namespace redismutex::cli
