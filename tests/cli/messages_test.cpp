@@ -109,12 +109,12 @@ TEST_F(MessagesTest, OfAWaitAreDrawnAnewOnATerminalAndGoneAfterwards) {
 }
 
 TEST_F(MessagesTest, NotRenewedSaysForHowLongAndWhy) {
-  const auto process = start({"--expiry", "1"}, "k", "echo x > $DIR/inside; exec sleep 1000");
+  const auto process = start({"--expiry", "2"}, "k", "echo x > $DIR/inside; exec sleep 1000");
   ASSERT_TRUE(notes_.appears("inside"));
   server_.kill();
   EXPECT_EQ(process.wait(limit), exited(79));
   EXPECT_THAT(process.stderr_text(),
-              ContainsRegex("the lock 'k' could not be renewed for 0\\.[0-9] s \\(.*; stopping the command"));
+              ContainsRegex("the lock 'k' could not be renewed for 1\\.[0-9] s \\(.*; stopping the command"));
 }
 
 TEST_F(MessagesTest, TheTokenIsAlwaysThere) {

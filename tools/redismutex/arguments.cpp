@@ -50,8 +50,10 @@ $CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url. A file has one line 
 comments. A password in --url is visible in the process list for a moment; one in the other places is not.
 
 COMMAND sees REDISMUTEX_KEY, REDISMUTEX_VALUE (the owner's id, as stored at the key) and REDISMUTEX_FENCING_TOKEN, a number
-that rises with each run, for resources that reject stale writers. Every signal sent to redismutex is passed on to COMMAND, once. When the terminal goes away,
-COMMAND and all that it started get SIGHUP.
+that rises with each run, for resources that reject stale writers. Every signal sent to redismutex is passed on to COMMAND,
+once. When the terminal goes away, COMMAND and all that it started get SIGHUP.
+
+A server that is away is waited for as long as the lock is. A login in a file is read again for each connection.
 
 The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and all that it started, daemons too, get
 SIGTERM, and SIGKILL before the lease can end. This holds when any one process of redismutex is killed (SIGKILL, out of
@@ -129,7 +131,7 @@ class RunParser {
               arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
             },
             "while waiting, give up (exit status 69) when the server has been away for\n"
-            "so long; without it, a server that comes back within the wait is soon enough")
+            "so long; without it, a server that is back within the wait is in time")
         ->type_name("SECONDS");
     run_.add_flag("-q,--quiet", arguments_.quiet,
                   "say nothing about a mutex that is taken, nor about processes that are\n"
