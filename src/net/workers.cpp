@@ -136,8 +136,8 @@ void Workers::run(Threads::iterator self) {
   working_for = this;
   Threads before;  // to be joined by this one
   std::unique_lock lock{mutex_};
+  grow();  // for those that wait beside the one that this thread takes: it counts as idle still
   --idle_;
-  grow();
   while (has_next(lock)) {
     Work& work = *waiting_.first();
     waiting_.remove(work);

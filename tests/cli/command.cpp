@@ -29,6 +29,12 @@ std::string Notes::read(const std::string& name) const {
   return text.str();
 }
 
+std::vector<std::string> keys_but_floors(Server& server) {
+  auto keys = server.keys();
+  std::erase_if(keys, [](const std::string& key) { return key.starts_with("redismutex:floor:"); });
+  return keys;
+}
+
 bool alive(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string number, name, state;

@@ -7,6 +7,7 @@
 
 #include "support/eventually.hpp"
 #include "support/process.hpp"
+#include "support/server.hpp"
 #include "support/temp_dir.hpp"
 
 namespace redismutex::testing {
@@ -51,6 +52,9 @@ class Notes {
  private:
   TempDir directory_;
 };
+
+/// All keys, but those that remember the tokens of a lock that was held: they stay for a while.
+std::vector<std::string> keys_but_floors(Server& server);
 
 /// Whether the process exists and is not a zombie.
 bool alive(pid_t pid);

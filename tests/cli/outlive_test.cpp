@@ -17,7 +17,9 @@ using Clock = std::chrono::steady_clock;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr auto expiry = 1s;
+// The shortest with the full margin of half a second. With one of 1 s the witness has 150 ms for its walks through /proc, and on a machine
+// that many share a process that is to run, or to die, may have to wait for longer than that.
+constexpr auto expiry = 2s;
 
 struct Shape {
   std::string name;
@@ -194,7 +196,7 @@ TEST_F(OutliveTest, AWaiterWhoseWatcherIsKilledLeavesTheLine) {
   const auto keeper = await_child_named(process.pid(), "lock-keeper");
   process.kill(SIGKILL);
   EXPECT_TRUE(eventually(limit, [&] { return !alive(keeper); }));
-  EXPECT_EQ(server_.keys(), std::vector<std::string>{"k"});
+  EXPECT_EQ(keys_but_floors(server_), std::vector<std::string>{"k"});
   EXPECT_EQ(notes_.read("ran"), "");
 }
 

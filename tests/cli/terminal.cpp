@@ -1,12 +1,14 @@
 #include "terminal.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <sstream>
 #include <stdexcept>
 
@@ -82,6 +84,17 @@ TerminalJob::TerminalJob(const Program& program) : master_(new_terminal()) {
 
 void TerminalJob::type(std::string_view keys) const {
   checked(::write(master_.get(), keys.data(), keys.size()), "write");
+}
+
+std::string TerminalJob::output() const {
+  std::string text;
+  std::array<char, 4096> some{};
+  for (pollfd ready{master_.get(), POLLIN, 0}; ::poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0;) {
+    const auto size = ::read(master_.get(), some.data(), some.size());
+    if (size <= 0) break;
+    text.append(some.data(), static_cast<std::size_t>(size));
+  }
+  return text;
 }
 
 void TerminalJob::resize() const {

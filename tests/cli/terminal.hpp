@@ -21,6 +21,9 @@ class TerminalJob {
   /// Keys as typed: "\x03" is Ctrl-C, "\x1a" is Ctrl-Z.
   void type(std::string_view keys) const;
 
+  /// What was written to the terminal since the last call.
+  std::string output() const;
+
   /// Gives the terminal another size, which the kernel tells the foreground group by SIGWINCH.
   void resize() const;
 

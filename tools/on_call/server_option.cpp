@@ -12,15 +12,11 @@ ServerOption::ServerOption(CLI::App& app)
                             "the other places for it are below")} {}
 
 ConnectionOptions ServerOption::options() const {
-  const auto [url, source] = find_();
-  if (url.starts_with("embedded:")) {
-    throw std::invalid_argument{source + ": 'embedded:' is for 'redismutex run' only"};
+  const NamedUrl found = find_();
+  if (found.url.starts_with("embedded:")) {
+    throw std::invalid_argument{found.source + ": 'embedded:' is for 'redismutex run' only"};
   }
-  try {
-    return parse_url(url);
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument{source + ": " + error.what()};
-  }
+  return connection_options(found);
 }
 
 std::string ServerOption::name() const {

@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
 constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
 constexpr milliseconds longest_wait = 24h * 365;
+constexpr std::size_t longest_label = 512;
 
 constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
 constexpr auto usage = R"(Examples:
@@ -51,9 +52,11 @@ constexpr auto details_of_run =
 $CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url. A file has one line with a URL; lines that begin with # are
 comments. A password in --url is visible in the process list for a moment; one in the other places is not.
 
-COMMAND sees REDISMUTEX_KEY and REDISMUTEX_VALUE (the owner's id, as stored at the key), and with --fencing
-REDISMUTEX_FENCING_TOKEN. Every signal sent to redismutex is passed on to COMMAND, once. When the terminal goes away,
-COMMAND and all that it started get SIGHUP.
+COMMAND sees REDISMUTEX_KEY, REDISMUTEX_VALUE (the owner's id, as stored at the key) and REDISMUTEX_FENCING_TOKEN, a number
+that rises with each run, for resources that reject stale writers. Every signal sent to redismutex is passed on to COMMAND,
+once. When the terminal goes away, COMMAND and all that it started get SIGHUP.
+
+A server that is away is waited for as long as the lock is. A login in a file is read again for each connection.
 
 The lock is renewed while COMMAND runs. If it is lost all the same, COMMAND and all that it started, daemons too, get
 SIGTERM, and SIGKILL before the lease can end. This holds when any one process of redismutex is killed (SIGKILL, out of
@@ -125,9 +128,20 @@ class RunParser {
             },
             "the exit status for a mutex that is taken; default 75")
         ->type_name("N");
+    run_.add_option_function<std::string>(
+            "--patience",
+            [this](const std::string& text) {
+              arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
+            },
+            "while waiting, give up (exit status 69) when the server has been away for\n"
+            "so long; without it, a server that is back within the wait is in time")
+        ->type_name("SECONDS");
     run_.add_flag("-q,--quiet", arguments_.quiet,
                   "say nothing about a mutex that is taken, nor about processes that are\n"
                   "waited for; errors are still said");
+    run_.add_flag("-v,--verbose", arguments_.verbose,
+                  "say what is waited for, what becomes of the connection, and what the\n"
+                  "server is badly set up for");
     run_.add_option_function<std::string>(
             "--background", [this](const std::string& text) { set_background(text); },
             "what becomes of processes that COMMAND leaves running when it ends:\n"
@@ -138,9 +152,16 @@ class RunParser {
             "--expiry", [this](const std::string& text) { set_expiry(text); },
             "how long others are locked out if this machine dies; default 7")
         ->type_name("SECONDS");
-    run_.add_flag("--fencing", arguments_.fencing,
-                  "give COMMAND a number in $REDISMUTEX_FENCING_TOKEN that rises with each\n"
-                  "run, for resources that reject stale writers");
+    run_.add_option_function<std::string>(
+            "--label", [this](const std::string& text) { set_label(text); },
+            "what people read who look at the mutex; default: the name of COMMAND, and\n"
+            "pid and host of redismutex")
+        ->type_name("TEXT");
+    run_.add_option("--report", arguments_.report,
+                    "count this run in a file for Prometheus (node_exporter's textfile\n"
+                    "collector): runs by outcome, times, and the exit status")
+        ->type_name("FILE");
+    run_.add_flag("--fencing")->description("does nothing: COMMAND always has a fencing token");
     run_.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
     // Here for the help only: divide() keeps the command away from CLI11.
     run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("...");
@@ -151,9 +172,10 @@ class RunParser {
   RunArguments finish(std::vector<std::string> command) && {
     if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
     if (command.empty()) throw CLI::RequiredError("COMMAND");
-    auto [url, source] = find_url_();
+    auto [url, source, file] = find_url_();
     arguments_.url = std::move(url);
     arguments_.url_source = std::move(source);
+    arguments_.url_file = std::move(file);
     if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
       throw CLI::ValidationError(arguments_.url_source, "'embedded:' takes nothing after the colon");
     }
@@ -173,12 +195,23 @@ class RunParser {
     arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
   }
 
+  void set_label(const std::string& text) {
+    if (text.empty() || text.size() > longest_label) {
+      throw CLI::ValidationError("--label", "takes 1 to " + std::to_string(longest_label) + " bytes");
+    }
+    arguments_.label = text;
+  }
+
   CLI::App& run_;
   std::function<NamedUrl()> find_url_;
   RunArguments arguments_{.url = {},
                           .url_source = {},
+                          .url_file = {},
                           .wait = {},
                           .expiry = 7s,
+                          .patience = {},
+                          .label = {},
+                          .report = {},
                           .conflict_status = exit_status::not_acquired,
                           .key = {},
                           .command = {}};

@@ -22,10 +22,15 @@ enum class Background {
 struct RunArguments {
   std::string url;                                // as for Connection, or embedded_url
   std::string url_source;                         // its name: "--url", "$REDIS_URL", "/etc/redismutex/url"
+  std::string url_file;                           // its path, if it is a file
   std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
   std::chrono::milliseconds expiry;
-  bool fencing = false;
+  std::optional<std::chrono::milliseconds>
+      patience;        // how long the server may be away during the wait; nothing: all of it
+  std::string label;   // what people see of the holder; empty: of the command
+  std::string report;  // a file of metrics to be updated; empty: none
   bool quiet = false;
+  bool verbose = false;
   int conflict_status;
   Background background = Background::wait;
   std::string key;

@@ -14,18 +14,29 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Most commands that end sooner than this spare the threads that renewing takes: a third of the time of `run true`.
-constexpr auto keeper_starts_after = 10ms;
-
 constexpr auto says_that_it_waits_after = 1s;
 
+/// As people read it: "3.1 s".
+std::string in_tenths_of_seconds(std::chrono::milliseconds duration) {
+  const auto tenths = (duration.count() + 50) / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
 }  // namespace
+
+void publish_lease(LeasePage& page, const Lock& lock, LeaseTiming timing) noexcept {
+  const auto now = BootClock::now();  // before it is asked what is left: rather too early than too late
+  const auto ends_at = now + lock.lease_ends_in();
+  page.set_kill_at(ends_at - timing.kill_margin());
+  page.set_stop_at(ends_at - timing.stop_margin());
+}
 
 Guard::Guard(Means means, const RunArguments& arguments)
     : means_{means},
       arguments_{arguments},
       timing_{arguments.expiry},
-      keeper_due_{BootClock::now() + std::min<BootClock::duration>(keeper_starts_after, timing_.retry_every())} {}
+      lost_token_{means.lock.lost_token()},
+      on_loss_{lost_token_, [this] { loss_.raise(); }} {}
 
 Guard::Outcome Guard::watch() {
   while (!ended()) {
@@ -33,7 +44,7 @@ Guard::Outcome Guard::watch() {
     handle_notes();
   }
   const int status = means_.child.reap().value_or(exit_status::ended_by_signal(SIGKILL));
-  // Said before the thread that renews is waited for: a silent server holds it up for longer than the others are patient.
+  // Said before the lock is given back: a silent server holds that up for longer than the others are patient.
   means_.page.finish(end_ == End::lock_lost ? exit_status::lock_lost : status);
   return {end_, status};
 }
@@ -60,7 +71,7 @@ void Guard::end_the_rest(int exit_status) {
 
 void Guard::wait_until(BootClock::time_point deadline) {
   timer_.set(deadline - BootClock::now());
-  const int loss = keeper_ && !loss_seen_ ? keeper_->lost_descriptor() : -1;  // readable for ever once it happened
+  const int loss = loss_seen_ ? -1 : loss_.descriptor();  // readable for ever once it happened
   const int watcher = means_.watcher.closed() ? -1 : means_.watcher.descriptor();
   std::array<pollfd, 4> sources{{{means_.signals.descriptor(), POLLIN, 0},
                                  {timer_.descriptor(), POLLIN, 0},
@@ -92,7 +103,7 @@ void Guard::handle(const Note& note) {
 /// Does what is due, and says when the next thing is.
 BootClock::time_point Guard::act() {
   const auto now = BootClock::now();
-  loss_seen_ = keeper_ && keeper_->lost();
+  loss_seen_ = lost_token_.stop_requested();
   if (means_.watcher.closed()) {
     if (phase_ == Phase::running) end_ = End::unwatched;
     means_.child.kill_all();
@@ -109,29 +120,19 @@ BootClock::time_point Guard::act() {
   return now;
 }
 
-/// While all is well.
+/// While all is well. The watcher learns of renewals here and not from the thread that renews: so it also finds out when this
+/// thread stands still alone.
 BootClock::time_point Guard::keep_on(BootClock::time_point now) {
-  if (!keeper_ && now >= keeper_due_) start_keeper();
   say_what_is_waited_for(now);
-  const auto time_left = loss_seen_ ? 0ms : means_.lock.valid_for() - timing_.stop_margin();
+  const auto time_left = loss_seen_ ? 0ms : means_.lock.lease_ends_in() - timing_.stop_margin();
   if (time_left <= 0ms) {
     begin_to_stop();
     return now;
   }
-  auto next = now + time_left;
-  if (!keeper_) next = std::min(next, keeper_due_);
+  publish_lease(means_.page, means_.lock, timing_);
+  auto next = now + std::min(time_left, timing_.publish_every());
   if (command_ended_at_ <= now && !said_waiting_) next = std::min(next, command_ended_at_ + says_that_it_waits_after);
   return next;
-}
-
-void Guard::start_keeper() {
-  try {
-    keeper_.emplace(means_.lock, timing_, means_.page);
-  } catch (const std::system_error& error) {
-    // No thread to be had now. There may be one before the lease ends; if not, the command is stopped in time.
-    thread_failure_ = error.what();
-    keeper_due_ = BootClock::now() + timing_.retry_every();
-  }
 }
 
 void Guard::say_what_is_waited_for(BootClock::time_point now) {
@@ -147,20 +148,23 @@ void Guard::begin_to_stop() {
   phase_ = Phase::stopping;
   end_ = End::lock_lost;
   const auto now = BootClock::now();
-  const auto time_left = loss_seen_ ? 0ms : means_.lock.valid_for();
+  const auto time_left = loss_seen_ ? 0ms : means_.lock.lease_ends_in();
   kill_at_ = now + (time_left > 0ms ? time_left - timing_.kill_margin() : timing_.kill_margin());
   means_.page.set_stop_at(BootClock::time_point::max());  // being done
   means_.child.signal_all(SIGTERM);
   // A command that stands still could not obey. But it must not go on when someone else may be inside.
   if (time_left > 0ms) means_.child.signal_all(SIGCONT);
-  say_why_stopping();
+  say("the lock '" + means_.lock.key() + "' " + why_stopping(time_left) + "; stopping the command", 0ms);
 }
 
-void Guard::say_why_stopping() const {
-  auto text = "the lock '" + means_.lock.key() + (loss_seen_ ? "' was lost" : "' could not be renewed");
-  const auto failure = keeper_ ? keeper_->last_failure() : thread_failure_;
-  if (!failure.empty()) text += " (" + failure + ")";
-  say(text + "; stopping the command", 0ms);
+std::string Guard::why_stopping(std::chrono::milliseconds time_left) const {
+  if (loss_seen_) {
+    const auto how = means_.news.why_lost();
+    return how.empty() ? "was lost" : "was lost (" + how + ")";
+  }
+  const auto trouble = means_.news.renewal_trouble();
+  return "could not be renewed for " + in_tenths_of_seconds(timing_.expiry - time_left) + " (" +
+         (trouble.empty() ? "the server has not answered yet" : trouble) + ")";
 }
 
 }  // namespace redismutex::cli

@@ -1,22 +1,29 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <redismutex/lock.hpp>
+#include <stop_token>
 #include <string>
 
 #include "arguments.hpp"
 #include "boot_clock.hpp"
 #include "child.hpp"
-#include "lease_keeper.hpp"
+#include "event.hpp"
 #include "lease_page.hpp"
 #include "lease_timing.hpp"
+#include "lock_news.hpp"
 #include "signals.hpp"
 
 namespace redismutex::cli {
 
-/// Stands between a lock and the command that runs under it: keeps the lock, passes signals on, and sees to it that all
-/// that the command started has ended before the lock has. Never waits for the network.
+/// Tells the watcher until when COMMAND may run under `lock`.
+void publish_lease(LeasePage& page, const Lock& lock, LeaseTiming timing) noexcept;
+
+/// Stands between a lock and the command that runs under it: tells the watcher how long the lease lasts, which the library
+/// renews, passes signals on, and sees to it that all that the command started has ended before the lock has. Never waits for
+/// the network.
 class Guard {
  public:
   enum class End {
@@ -32,7 +39,8 @@ class Guard {
 
   /// What a Guard works with.
   struct Means {
-    Lock& lock;
+    const Lock& lock;
+    const LockNews& news;
     Child& child;
     LeasePage& page;
     NoteSocket& watcher;
@@ -54,23 +62,22 @@ class Guard {
   void end_the_rest(int exit_status);
   BootClock::time_point act();
   BootClock::time_point keep_on(BootClock::time_point now);
-  void start_keeper();
   void say_what_is_waited_for(BootClock::time_point now);
   void begin_to_stop();
-  void say_why_stopping() const;
+  std::string why_stopping(std::chrono::milliseconds time_left) const;
 
   Means means_;
   const RunArguments& arguments_;
   LeaseTiming timing_;
-  std::optional<LeaseKeeper> keeper_;
-  std::string thread_failure_;
+  Event loss_;
+  std::stop_token lost_token_;
+  std::stop_callback<std::function<void()>> on_loss_;
   BootTimer timer_;
   Phase phase_ = Phase::running;
   End end_ = End::normal;
   bool loss_seen_ = false;
   bool said_waiting_ = false;
   int asked_to_end_ = 0;  // by this signal, whoever sent it
-  BootClock::time_point keeper_due_;
   BootClock::time_point command_ended_at_ = BootClock::time_point::max();
   BootClock::time_point kill_at_{};
 };

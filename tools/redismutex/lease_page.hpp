@@ -48,6 +48,12 @@ class LeasePage {
   void set_stop_at(BootClock::time_point when) noexcept { data_->stop_at.store(when.time_since_epoch().count()); }
   void set_kill_at(BootClock::time_point when) noexcept { data_->kill_at.store(when.time_since_epoch().count()); }
 
+  /// For the report: when COMMAND began; the epoch if it has not. Whether it did not because the lock was taken.
+  BootClock::time_point began_at() const noexcept { return at(data_->began_at); }
+  void set_began_at(BootClock::time_point when) noexcept { data_->began_at.store(when.time_since_epoch().count()); }
+  bool skipped() const noexcept { return data_->skipped.load(); }
+  void set_skipped() noexcept { data_->skipped.store(true); }
+
   /// What the environment of COMMAND has, and of no process that is not COMMAND's: "NAME=value". At most 127 characters.
   /// Written before the state is running.
   std::string mark() const { return data_->mark.data(); }
@@ -59,6 +65,8 @@ class LeasePage {
     std::atomic<int> exit_status{0};
     std::atomic<std::int64_t> stop_at{0};
     std::atomic<std::int64_t> kill_at{0};
+    std::atomic<std::int64_t> began_at{0};
+    std::atomic<bool> skipped{false};
     std::array<char, 128> mark{};
   };
   // An atomic with a lock inside would lock out nobody in another process.

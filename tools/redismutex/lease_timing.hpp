@@ -5,18 +5,15 @@
 
 namespace redismutex::cli {
 
-/// What happens when in the life of a lease. With the default expiry of 7 s: renewed every 2.3 s, after a failure again
-/// each 0.35 s; the command told to stop when 1.4 s are left, and killed when 0.5 s are left.
+/// What happens when in the life of a lease, which the library renews before a third of it has passed. With the default expiry of
+/// 7 s: the command is told to stop when 1.2 s are left, and killed when 0.5 s are left.
 struct LeaseTiming {
   explicit constexpr LeaseTiming(std::chrono::milliseconds lease) : expiry{lease} {}
 
   std::chrono::milliseconds expiry;
 
-  /// From one renewal to the next: two may fail before the command is in danger.
-  constexpr std::chrono::milliseconds renew_every() const { return expiry / 3; }
-
-  /// From a failed renewal to the next attempt.
-  constexpr std::chrono::milliseconds retry_every() const { return expiry / 20; }
+  /// From one look at what is left of the lease to the next: well before what was seen the last time ends.
+  constexpr std::chrono::milliseconds publish_every() const { return expiry / 4; }
 
   /// With this little of the lease left it is killed. A command that has lost its lock already gets this much time to stop.
   ///
@@ -28,7 +25,7 @@ struct LeaseTiming {
 
   /// With this little left of a lease that could not be renewed, the command is asked to stop (SIGTERM).
   constexpr std::chrono::milliseconds stop_margin() const {
-    return std::min(kill_margin() + expiry / 8, std::chrono::milliseconds{5000});
+    return std::min(kill_margin() + expiry / 10, std::chrono::milliseconds{5000});
   }
 
   /// So much later the watcher does what the keeper should have done, and once more so much later the witness.

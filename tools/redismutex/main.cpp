@@ -12,8 +12,8 @@
 // - Both are subreapers: a process whose parent has ended becomes a child of the keeper, or, when that is dead, of the
 //   watcher. So all that COMMAND started descends from both, daemons too, and /proc shows it (family.cpp). When the keeper
 //   has no children left, nothing of COMMAND is left.
-// - The keeper renews the lock. It writes into a shared page (lease_page.hpp) when COMMAND has to be asked to end and when
-//   it has to be killed. If the lock is lost or can not be renewed, it does so.
+// - The library renews the lock, in the keeper. The keeper's main thread looks at what is left of the lease, and writes into a
+//   shared page (lease_page.hpp) when COMMAND has to be asked to end and when it has to be killed. If the lock is lost or can not be renewed, it does so.
 // - The watcher has no connection and needs no answer. It sleeps until the times in the page, and a little longer. If they
 //   have not moved by then, the keeper stands still. The watcher kills the keeper first, so that it can not start anything
 //   any more, and then all that COMMAND started. It does the same at once when the keeper is dead (SIGCHLD).
@@ -27,8 +27,7 @@
 //
 // In order of time: the watcher starts the keeper. The keeper takes the lock, writes the page, tells the watcher, looks once
 // more whether the lease is long enough, and starts COMMAND. If it stands still anywhere in between, the watcher ends it
-// before the lease ends. The witness comes 5 ms after COMMAND, and the thread that renews 10 ms after it: a short job needs
-// neither.
+// before the lease ends. The witness comes 5 ms after COMMAND: a short job needs none.
 //
 // Signals: all are blocked in all three processes and read as data. The watcher passes those that are sent to it on to the
 // keeper, which sends them to its child COMMAND; while there is no COMMAND, one that asks for an end ends the wait. COMMAND

@@ -4,29 +4,22 @@
 #include <unistd.h>
 
 #include <optional>
-#include <redismutex/connection_options.hpp>
 
 #include "embedded_server.hpp"
 #include "failures.hpp"
 #include "keeper.hpp"
+#include "report.hpp"
+#include "shared/url_source.hpp"
 #include "watcher.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-ConnectionOptions read_url(const RunArguments& arguments) {
-  try {
-    return parse_url(arguments.url);
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument{arguments.url_source + ": " + error.what()};
-  }
-}
-
-int run(const RunArguments& arguments, const Signals& signals, ProcessName& name) {
+int run(const RunArguments& arguments, const Signals& signals, ProcessName& name, LeasePage& page) {
   std::optional<EmbeddedServer> embedded;  // is in use as long as this lives
-  const auto server =
-      arguments.url == embedded_url ? embedded.emplace(signals, name).connection_options() : read_url(arguments);
-  LeasePage page;
+  const auto server = arguments.url == embedded_url
+                          ? embedded.emplace(signals, name).connection_options()
+                          : connection_options({arguments.url, arguments.url_source, arguments.url_file});
   auto [watchers_end, keepers_end] = NoteSocket::pair();
   Family family;
   const auto watcher = ::getpid();
@@ -45,7 +38,17 @@ int run(const RunArguments& arguments, const Signals& signals, ProcessName& name
 
 int run_command(const RunArguments& arguments, const Signals& signals, ProcessName name) noexcept {
   try {
-    return run(arguments, signals, name);
+    LeasePage page;
+    const auto asked_at = BootClock::now();
+    const int status = [&] {
+      try {
+        return run(arguments, signals, name, page);
+      } catch (...) {
+        return say_failure(arguments);
+      }
+    }();
+    if (!arguments.report.empty()) report_run(arguments, page, asked_at, status);
+    return status;
   } catch (...) {
     return say_failure(arguments);
   }

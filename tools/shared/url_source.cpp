@@ -39,7 +39,7 @@ std::optional<NamedUrl> url_in_file_if_any(const std::string& path) {
   // A directory can be opened and not read.
   if (url.empty() && !file.eof()) throw NoUrl{"cannot read " + path + ": " + std::strerror(errno)};
   if (url.empty()) throw NoUrl{path + " has no URL"};
-  return NamedUrl{url, path};
+  return NamedUrl{url, path, path};
 }
 
 }  // namespace
@@ -61,6 +61,27 @@ NamedUrl default_url() {
       "no server is named: by --url, --url-file, $REDISMUTEX_URL, $REDIS_URL, $CREDENTIALS_DIRECTORY/redismutex-url "
       "or " +
       std::string{system_file} + "; for this machine alone, try --url embedded:"};
+}
+
+ConnectionOptions connection_options(const NamedUrl& url) {
+  const auto parse = [](const NamedUrl& named) {
+    try {
+      return parse_url(named.url);
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument{named.source + ": " + error.what()};
+    }
+  };
+  auto options = parse(url);
+  // The first connection would wait for a thread that reads it, too: so only where there is a login.
+  if (!url.file.empty() && !(options.username + options.password).empty()) {
+    options.username.clear();
+    options.password.clear();
+    options.credentials = [file = url.file, parse] {
+      const auto present = parse(url_in_file(file));
+      return Credentials{present.username, present.password};
+    };
+  }
+  return options;
 }
 
 }  // namespace redismutex::cli

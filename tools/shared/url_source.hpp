@@ -1,5 +1,6 @@
 #pragma once
 
+#include <redismutex/connection_options.hpp>
 #include <stdexcept>
 #include <string>
 
@@ -9,6 +10,7 @@ namespace redismutex::cli {
 struct NamedUrl {
   std::string url;
   std::string source;
+  std::string file = {};  // its path, if the place is one
 };
 
 /// No place names a server, or one can not be read. What it says is one sentence for the user.
@@ -23,5 +25,10 @@ NamedUrl url_in_file(const std::string& path);
 /// $CREDENTIALS_DIRECTORY/redismutex-url (systemd's LoadCredential=), /etc/redismutex/url. Variables that are empty count
 /// as absent. There is no default beyond: a lock on the wrong server looks like a lock. Throws NoUrl.
 NamedUrl default_url();
+
+/// How to reach the server that a URL names. If it is from a file and has a login, then the login is read from the file again for
+/// each connection: a password may be changed while the program runs. Throws std::invalid_argument, which names the source, for
+/// a malformed URL.
+ConnectionOptions connection_options(const NamedUrl& url);
 
 }  // namespace redismutex::cli

@@ -1,0 +1,95 @@
+// --report FILE: a file for node_exporter that is whole at each moment, and in which no run of several at once is lost.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "command.hpp"
+#include "support/server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ReportTest : public ::testing::Test {
+ protected:
+  ExitStatus run(const std::vector<std::string>& options, const std::vector<std::string>& command,
+                 const std::string& key = "k") {
+    std::vector<std::string> arguments{"run", "--report", notes_.path("jobs.prom")};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    arguments.push_back(key);
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    return redismutex(arguments, {"REDIS_URL=" + server_.url(), notes_.variable()}).status;
+  }
+
+  std::string report() const { return notes_.read("jobs.prom"); }
+
+  Notes notes_;
+  Server server_;
+};
+
+std::string count(const std::string& outcome, int number, const std::string& key = "k") {
+  return "redismutex_runs_total{lock=\"" + key + "\",outcome=\"" + outcome + "\"} " + std::to_string(number) + "\n";
+}
+
+TEST_F(ReportTest, CountsRunsByTheirOutcome) {
+  EXPECT_EQ(run({}, {"true"}), exited(0));
+  EXPECT_EQ(run({}, {"true"}), exited(0));
+  EXPECT_EQ(run({}, {"sh", "-c", "exit 9"}), exited(9));
+  EXPECT_EQ(run({}, {"/no/such/program"}), exited(127));
+  server_.command({"SET", "k", "someone else", "PX", "600000"});
+  EXPECT_EQ(run({"-n", "-q", "-E", "0"}, {"true"}), exited(0));
+  server_.command({"DEL", "k"});
+  EXPECT_EQ(run({}, {"sh", "-c", "redis-cli -s " + server_.socket_path() + " del k; sleep 100"}), exited(79));
+  server_.stop();
+  EXPECT_EQ(run({"-n"}, {"true"}), exited(69));
+  EXPECT_THAT(report(), AllOf(HasSubstr(count("ran", 2)), HasSubstr(count("failed", 2)), HasSubstr(count("skipped", 1)),
+                              HasSubstr(count("lost", 1)), HasSubstr(count("unreachable", 1))));
+}
+
+TEST_F(ReportTest, TellsTimesAndTheExitStatus) {
+  const auto now = std::to_string(std::time(nullptr)).substr(0, 7);
+  EXPECT_EQ(run({}, {"sh", "-c", "sleep 0.2"}), exited(0));
+  EXPECT_THAT(report(), AllOf(HasSubstr("redismutex_run_last_success_timestamp_seconds{lock=\"k\"} " + now),
+                              HasSubstr("redismutex_run_last_start_timestamp_seconds{lock=\"k\"} " + now),
+                              ContainsRegex("redismutex_run_duration_seconds.lock=\"k\". [0-9]+\\.[2-9]"),
+                              ContainsRegex("redismutex_run_wait_seconds.lock=\"k\". [0-9]+\\."),
+                              HasSubstr("redismutex_run_exit_status{lock=\"k\"} 0\n"),
+                              HasSubstr("# TYPE redismutex_runs_total counter\n")));
+  const auto before = report();
+  EXPECT_EQ(run({}, {"false"}), exited(1));
+  EXPECT_THAT(report(), HasSubstr("redismutex_run_exit_status{lock=\"k\"} 1\n"));
+  const auto success = before.find("redismutex_run_last_success_timestamp_seconds{");
+  EXPECT_THAT(report(), HasSubstr(before.substr(success, before.find('\n', success) - success)));
+}
+
+TEST_F(ReportTest, LosesNoRunOfSeveralAtOnce) {
+  std::vector<ChildProcess> processes;
+  for (int i = 0; i < 20; ++i) {
+    processes.push_back(
+        start_redismutex({"run", "--report", notes_.path("jobs.prom"), i % 2 == 0 ? "even" : "o\"dd", "true"},
+                         {"REDIS_URL=" + server_.url()}));
+  }
+  for (const auto& process : processes) EXPECT_EQ(process.wait(limit), exited(0)) << process.stderr_text();
+  EXPECT_THAT(report(), AllOf(HasSubstr(count("ran", 10, "even")), HasSubstr(count("ran", 10, "o\\\"dd"))));
+  for (const auto& entry : std::filesystem::directory_iterator(notes_.directory())) {
+    EXPECT_THAT(entry.path().filename().string(), Not(HasSubstr(".tmp")));
+  }
+}
+
+TEST_F(ReportTest, ThatCanNotBeWrittenLeavesTheExitStatusAlone) {
+  const auto result = redismutex({"run", "--report", "/no/such/directory/x.prom", "k", "sh", "-c", "exit 4"},
+                                 {"REDIS_URL=" + server_.url()});
+  EXPECT_EQ(result.status, exited(4));
+  EXPECT_THAT(result.err, HasSubstr("the report was not written: /no/such/directory/x.prom"));
+}
+
+}  // namespace
+}  // namespace redismutex::testing
