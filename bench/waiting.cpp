@@ -38,7 +38,7 @@ void run_vigil(Run& run) {
   const Vigil vigil = keep_vigil(run.server, this_program(), threads, 500ms);
   Table table{
       "waiting",
-      "Threads of one process that wait, each for a lock of its own, with a delay of 500 ms, for 10 s; unix socket",
+      "Threads of one process that wait, each for a lock of its own, with a delay of 500 ms, for 20 s; unix socket",
       {"threads", "commands a round", "client, % of a processor", "server, % of a processor"}};
   table.rows.push_back(
       {{vigil.waiting, 0}, {vigil.commands_a_round, 1}, {vigil.client_percent, 2}, {vigil.server_percent, 2}});
