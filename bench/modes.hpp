@@ -52,7 +52,7 @@ void run_contention(Run& run, const Contention& contention);
 /// How long it takes from one process's release to the next one's entry, beside a bare round trip, with 2 to 500 waiting.
 void run_hand_over(Run& run);
 
-/// What 500 waiters ask of the server while they wait.
+/// What 500 waiters ask of the server while they wait, and what 10,000 threads of one process cost, each with a key of its own.
 void run_waiting(Run& run);
 
 /// Threads of one process pass the lock on among themselves: how fast, and how long a second process waits beside them.

@@ -1,5 +1,7 @@
 #include "parts.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -17,6 +19,7 @@
 #include "many_connections.hpp"
 #include "statistics.hpp"
 #include "turns.hpp"
+#include "waiters.hpp"
 
 namespace redismutex::bench {
 namespace {
@@ -34,7 +37,7 @@ struct Parts::Wanted {
   MakeLockers make_lockers;
   std::string client, url, key, go;
   int pairs = 0, connections = 1, threads = 1, grants = 0;
-  long hold_us = 0, pause_us = 0, length_ms = 0;
+  long hold_us = 0, pause_us = 0, length_ms = 0, delay_ms = 0;
   std::vector<int> taking_part{};
   std::vector<std::pair<CLI::App*, std::function<void()>>> parts{};
 
@@ -103,6 +106,13 @@ struct Parts::Wanted {
     print("waiting", measured.waiting);
     print("grant_us", measured.cpu_us);
   }
+
+  [[noreturn]] void wait_in_line() const {
+    const Waiters waiters{url, threads, milliseconds{delay_ms}};
+    print("waiting", waiters.count());
+    print("process", waiters.process());
+    for (;;) ::pause();
+  }
 };
 
 Parts::Parts(CLI::App& program, MakeLockers make_lockers) : wanted_{std::make_unique<Wanted>()} {
@@ -154,6 +164,12 @@ Parts::Parts(CLI::App& program, MakeLockers make_lockers) : wanted_{std::make_un
   grants.add_option("url", wanted.url)->required();
   grants.add_option("threads", wanted.threads)->required()->check(positive);
   grants.add_option("grants", wanted.grants)->required()->check(positive);
+
+  CLI::App& line = part("wait-in-line", "threads of another process that wait, a key each, until this one is killed",
+                        &Wanted::wait_in_line);
+  line.add_option("url", wanted.url)->required();
+  line.add_option("threads", wanted.threads)->required()->check(positive);
+  line.add_option("delay", wanted.delay_ms, "in ms")->required()->check(positive);
 }
 
 Parts::~Parts() = default;

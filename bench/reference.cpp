@@ -18,6 +18,7 @@
 #include "programs.hpp"
 #include "standing.hpp"
 #include "statistics.hpp"
+#include "vigil.hpp"
 
 namespace redismutex::bench {
 namespace {
@@ -280,6 +281,21 @@ void compare_grants(Comparing& comparing) {
                 });
 }
 
+void compare_vigils(Comparing& comparing) {
+  constexpr int wanted = 10'000;
+  const std::string what = "10,000 threads waiting, ";
+  comparing.add({{what + "commands in 500 ms", 0, {Of::itself, {Kind::at_most, 120}}},
+                 {what + "their process, % of a processor", 2, {Of::itself, {Kind::at_most, 3}}},
+                 {what + "the server, % of a processor", 2, {Of::itself, {Kind::at_most, 16}}}},
+                comparing.few_rounds(), [&](const std::string& program) {
+                  const Vigil vigil = keep_vigil(comparing.server(), program, wanted, 500ms);
+                  if (vigil.waiting < wanted) {
+                    comparing.say("with " + Cell{vigil.waiting, 0}.text + " threads: there can be no more");
+                  }
+                  return Figures{vigil.commands_a_round, vigil.client_percent, vigil.server_percent};
+                });
+}
+
 const std::vector<std::pair<std::string, void (*)(Comparing&)>> all_parts{{"pairs", compare_pairs},
                                                                           {"counts", compare_counts},
                                                                           {"threads", compare_threads},
@@ -287,7 +303,8 @@ const std::vector<std::pair<std::string, void (*)(Comparing&)>> all_parts{{"pair
                                                                           {"within", compare_within},
                                                                           {"contention", compare_contention},
                                                                           {"connections", compare_connections},
-                                                                          {"grants", compare_grants}};
+                                                                          {"grants", compare_grants},
+                                                                          {"waiting", compare_vigils}};
 
 }  // namespace
 

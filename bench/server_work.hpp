@@ -29,4 +29,15 @@ struct ServerWork {
   }
 };
 
+/// So many commands have clients sent that only wait: none of these is run by a script.
+inline double commands_of_waiters(testing::Server& server) {
+  auto calls = server.command_calls();
+  double commands = 0;
+  for (const char* name : {"evalsha", "subscribe", "ssubscribe", "client|tracking", "client|caching", "script|load",
+                           "ping", "multi", "exec"}) {
+    commands += static_cast<double>(calls[name]);
+  }
+  return commands;
+}
+
 }  // namespace redismutex::bench

@@ -4,7 +4,10 @@
 
 #include "match.hpp"
 #include "modes.hpp"
+#include "programs.hpp"
+#include "server_work.hpp"
 #include "support/eventually.hpp"
+#include "vigil.hpp"
 
 namespace redismutex::bench {
 namespace {
@@ -18,23 +21,36 @@ const std::string key = "bench:waiting";
 /// What the server counts.
 struct Count {
   Nanoseconds at = monotonic_now();
-  double commands = 0;  // of waiters: none of these is run by a script
+  double commands = 0;
   double messages = 0;
 
   explicit Count(testing::Server& server) {
     auto calls = server.command_calls();
-    for (const char* name :
-         {"evalsha", "subscribe", "ssubscribe", "client|tracking", "client|caching", "script|load"}) {
-      commands += static_cast<double>(calls[name]);
-    }
+    commands = commands_of_waiters(server);
     messages = static_cast<double>(calls["publish"] + calls["spublish"]);
   }
 };
 
-}  // namespace
+/// Threads of one process, with a key each.
+void run_vigil(Run& run) {
+  constexpr int threads = 10'000;
+  run.report.say("waiting: " + std::to_string(threads) + " threads with a key each");
+  const Vigil vigil = keep_vigil(run.server, this_program(), threads, 500ms);
+  Table table{
+      "waiting",
+      "Threads of one process that wait, each for a lock of its own, with a delay of 500 ms, for 20 s; unix socket",
+      {"threads", "commands a round", "client, % of a processor", "server, % of a processor"}};
+  table.rows.push_back(
+      {{vigil.waiting, 0}, {vigil.commands_a_round, 1}, {vigil.client_percent, 2}, {vigil.server_percent, 2}});
+  run.report.add(std::move(table));
+  run.report.hold("waiting: commands of 10,000 threads in a round of 500 ms", vigil.commands_a_round,
+                  {Bar::Kind::at_most, 120});
+  run.report.hold("waiting: their process, % of a processor", vigil.client_percent, {Bar::Kind::at_most, 3});
+  run.report.hold("waiting: their server, % of a processor", vigil.server_percent, {Bar::Kind::at_most, 16});
+}
 
 /// The key is held while the others line up, and for `held` after that.
-void run_waiting(Run& run) {
+void run_line(Run& run) {
   run.report.say("waiting: " + std::to_string(waiters) + " waiters");
   const RedisMutex mutex{Connection{run.server.url()}, {.block_time = 60s, .expiry = 90s}};
   auto lock = mutex.acquire_lock(key);
@@ -75,6 +91,13 @@ void run_waiting(Run& run) {
   run.report.add(std::move(table));
   run.report.hold("waiting: commands of a waiter in a delay", for_each, {Bar::Kind::at_most, 1.0});
   run.report.hold("waiting: messages to waiters while nothing happens", messages, {Bar::Kind::at_most, 0});
+}
+
+}  // namespace
+
+void run_waiting(Run& run) {
+  run_line(run);
+  run_vigil(run);
 }
 
 }  // namespace redismutex::bench

@@ -35,8 +35,8 @@ constexpr milliseconds shortest_delay{50};
 constexpr Instant::duration slack(Instant::duration delay) { return delay / 6; }
 
 /// So much later than it would have a waiter looks by itself, should the Background be held up for so long that the place was not
-/// renewed.
-constexpr Instant::duration backstop(Instant::duration delay) { return 9 * delay; }
+/// renewed. Rarely: to wake a thread costs the process more than to renew its place.
+constexpr Instant::duration backstop(Instant::duration delay) { return 39 * delay; }
 
 }  // namespace
 

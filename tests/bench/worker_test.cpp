@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "programs.hpp"
+#include "support/eventually.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
 #include "support/temp_dir.hpp"
@@ -74,6 +75,13 @@ TEST_F(Worker, IsGrantedLocks) {
   const auto figures = run_part({worker, "be-granted", server_.url(), "10", "4"});
   EXPECT_EQ(figures.at("waiting"), 10);
   EXPECT_GT(figures.at("grant_us"), 0);
+}
+
+TEST_F(Worker, WaitsInLine) {
+  const testing::ChildProcess part{testing::Program{.arguments = {worker, "wait-in-line", server_.url(), "10", "100"}}};
+  EXPECT_TRUE(testing::eventually(30s, [&] { return server_.keys().size() == 20; })) << "a lock and a line for each";
+  EXPECT_TRUE(testing::eventually(30s, [&] { return part.stdout_text().find("process") != std::string::npos; }));
+  EXPECT_THAT(part.stdout_text(), HasSubstr("waiting 10\n"));
 }
 
 TEST_F(Worker, SaysWhatFailed) {

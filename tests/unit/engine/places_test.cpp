@@ -190,9 +190,20 @@ TEST(Places, AStuckBackgroundIsNotWaitedForForEver) {
   engine.world.run_for(2s);
   engine.world.background.stuck = true;
   engine.world.server.counts.clear();
-  engine.world.run_for(6s);
+  engine.world.run_for(21s);
   EXPECT_GE(engine.world.server.count("acquire"), 10);
   EXPECT_TRUE(all_are_in_line(engine, waiters));
+}
+
+// But a thread does not wake every few seconds only to find that its place was renewed: to wake ten thousand of them costs more than to
+// renew their places.
+TEST(Places, AWaiterWhosePlaceIsRenewedRestsForLong) {
+  Engine engine;
+  const Waiter waiter{engine, "job", 500ms};
+  Places::Place place{engine.session->places(), waiter.key, waiter.id, waiter.machine, 500ms};
+  const Instant now = engine.world.now();
+  EXPECT_GE(place.rest(now, now + 500ms) - now, 20s);
+  EXPECT_LE(place.wake().value_or(now), now);
 }
 
 // A connection that broke is another mailbox: each asks again by itself, and its place goes on.
