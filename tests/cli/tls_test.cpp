@@ -51,5 +51,15 @@ TEST_F(TlsCommand, NamesTheProgramThatIsMissing) {
   EXPECT_EQ(plain.wait(std::chrono::seconds{15}), exited(0)) << plain.stderr_text();
 }
 
+// The same for what looks at locks from outside: which program is missing, and where it comes from.
+TEST(OnCallProgram, IsNamedWhenItIsNotThere) {
+  const TempDir elsewhere;
+  const auto copy = elsewhere.file("redismutex");
+  std::filesystem::copy(REDISMUTEX_COMMAND, copy);
+  const ChildProcess alone(Program{.arguments = {copy, "status", "k"}});
+  EXPECT_EQ(alone.wait(limit), exited(70));
+  EXPECT_THAT(alone.stderr_text(), AllOf(HasSubstr("redismutex-on-call: No such file"), HasSubstr("libncurses-dev")));
+}
+
 }  // namespace
 }  // namespace redismutex::testing

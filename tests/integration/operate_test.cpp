@@ -50,7 +50,7 @@ struct Operate : WithServer {
 };
 
 // What the server says of itself, as a whole and in part; a refusal is one.
-TEST_F(Operate, AsksTheServerAboutItself) {
+TEST_F(Operate, TellsTheServersInfo) {
   const auto part = server_info(operators, "replication");
   EXPECT_EQ(part.at("role"), "master");
   EXPECT_FALSE(part.contains("connected_clients"));

@@ -30,9 +30,9 @@ std::vector<Inspection> Lookout::look(const std::vector<std::string>& keys, cons
 
 void Lookout::ask_for_role() {
   try {
-    server_.role = role_text(server_info(connection_, "replication")["role"]);
+    set_role(server_info(connection_, "replication")["role"]);
   } catch (const ServerError&) {  // the right is missing
-    server_.role.clear();
+    set_role({});
   }
 }
 

@@ -30,6 +30,9 @@ class Lookout {
 
   void ask_for_role();
 
+  /// `role`: as INFO has it; empty: unknown.
+  void set_role(const std::string& role) { server_.role = role_text(role); }
+
  private:
   Connection connection_;
   NamedServer server_;

@@ -24,14 +24,15 @@
 #include "shared/subcommands.hpp"
 #include "status.hpp"
 #include "subcommand.hpp"
+#include "watch.hpp"
 #include "words.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 /// In the order of on_call_subcommands.
-constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls, add_break, add_doctor,
-                                                                            add_bench};
+constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls,     add_watch,
+                                                                            add_break,  add_doctor, add_bench};
 
 int run_subcommand(std::size_t index, std::vector<std::string> words) {
   const auto& [name, about] = on_call_subcommands.at(index);

@@ -46,7 +46,8 @@ std::string short_holder_text(const Inspection& seen) {
   const std::string purpose = purpose_of(seen);
   const auto with = [&](const std::string& who) { return purpose.empty() ? who : who + " " + purpose; };
   if (seen.client) return with(printable(seen.client->host) + ":" + std::to_string(seen.client->pid));
-  return with(seen.connected == false ? "(gone)" : "(unknown)");
+  if (seen.connected == false) return with("(gone)");
+  return with(lacks_right_to_clients(seen) ? "(hidden)" : "(not found)");
 }
 
 std::string state_text(const Waiter& waiter) {

@@ -15,7 +15,7 @@ std::string purpose_of(const Inspection& seen);
 /// In a sentence, behind "held by": "web3 pid 812 (run/report)", "a process that is gone".
 std::string holder_text(const Inspection& seen);
 
-/// In a table: "web3:812 run/report", "(gone)", "(foreign)", "-" for a free lock.
+/// In a table: "web3:812 run/report", "(gone)", "(not found)", "(hidden)" without the right to see it, "(foreign)", "-" for a free lock.
 std::string short_holder_text(const Inspection& seen);
 
 /// What comes of a waiter: "connected", "gone: passed over at the next hand-over".

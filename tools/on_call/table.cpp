@@ -25,6 +25,19 @@ std::string padded(const std::string& text, std::size_t width) {
   return own < width ? text + std::string(width - own, ' ') : text;
 }
 
+std::string cut_to(const std::string& text, std::size_t width) {
+  std::string fitting;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t end = i + 1;
+    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80) ++end;
+    const std::string more = fitting + text.substr(i, end - i);
+    if (width_of(more) > width) break;
+    fitting = more;
+    i = end;
+  }
+  return fitting;
+}
+
 std::vector<std::string> Table::lines() const {
   std::vector<std::size_t> widths;
   for (const Row& row : rows_) {

@@ -13,6 +13,9 @@ std::size_t width_of(std::string_view text);
 /// The text with blanks behind it, `width` columns in all; longer ones as they are.
 std::string padded(const std::string& text, std::size_t width);
 
+/// As much of the text as fits into `width` columns.
+std::string cut_to(const std::string& text, std::size_t width);
+
 /// Rows of cells, one line each, in columns as wide as their longest cell.
 class Table {
  public:

@@ -15,6 +15,7 @@ struct SubcommandName {
 inline constexpr std::array on_call_subcommands{
     SubcommandName{"status", "Shows who holds a mutex and who waits for it."},
     SubcommandName{"ls", "Lists mutexes."},
+    SubcommandName{"watch", "Shows mutexes as they change, on the whole screen."},
     SubcommandName{"break", "Takes a mutex from its holder."},
     SubcommandName{"doctor", "Examines a server: is it set up for locks?"},
     SubcommandName{"bench", "Measures how long locks take on a server."},

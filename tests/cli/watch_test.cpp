@@ -1,0 +1,162 @@
+// `redismutex watch` shows locks as they change, and leaves the terminal as it was, however it ends.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "on_call.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// A terminal in tmux, with a shell in it.
+class Tmux {
+ public:
+  Tmux(const std::string& directory, const std::vector<std::string>& environment) : socket_{directory + "/tmux"} {
+    std::vector<std::string> words{"-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "20"};
+    for (const auto& variable : environment) words.insert(words.end(), {"-e", variable});
+    words.insert(words.end(), {"sh"});
+    EXPECT_EQ(run(words).status, exited(0));
+  }
+  ~Tmux() { (void)run({"kill-server"}); }
+  Tmux(const Tmux&) = delete;
+  Tmux& operator=(const Tmux&) = delete;
+
+  void type(const std::vector<std::string>& keys) const {
+    std::vector<std::string> words{"send-keys"};
+    words.insert(words.end(), keys.begin(), keys.end());
+    EXPECT_EQ(run(words).status, exited(0));
+  }
+
+  std::string screen() const { return run({"capture-pane", "-p"}).out; }
+
+  /// Whether the text appears.
+  bool shows(const std::string& text) const {
+    return eventually(limit, [&] { return screen().find(text) != std::string::npos; });
+  }
+
+  /// The screen that is drawn on, and whether the cursor is seen.
+  std::string state() const { return run({"display-message", "-p", "#{alternate_on} #{cursor_flag}"}).out; }
+
+ private:
+  Result run(const std::vector<std::string>& words) const {
+    Program program{.arguments = {"tmux", "-S", socket_}};
+    program.arguments.insert(program.arguments.end(), words.begin(), words.end());
+    return result_of(ChildProcess(program));
+  }
+
+  std::string socket_;
+};
+
+class WatchTest : public ::testing::Test, protected OnCall {
+ protected:
+  /// What stty(1) says of the terminal.
+  std::string modes(const Tmux& tmux) {
+    notes.write("modes", "");
+    tmux.type({"stty -g >$DIR/modes", "Enter"});
+    EXPECT_TRUE(notes.appears("modes"));
+    return notes.read("modes");
+  }
+
+  std::vector<std::string> environment() const {
+    return {"REDIS_URL=" + server.url(), notes.variable(), std::string{"REDISMUTEX="} + REDISMUTEX_COMMAND};
+  }
+};
+
+TEST_F(WatchTest, ShowsAndBreaks) {
+  const auto inside = holder("k");
+  const auto next = waiter("k");
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.type({"$REDISMUTEX watch -n 0.1 k other", "Enter"});
+  ASSERT_TRUE(tmux.shows("HANDOVERS")) << tmux.screen();
+  EXPECT_THAT(tmux.screen(),
+              AllOf(HasSubstr("primary"), HasSubstr("clients"), HasSubstr("memory"), HasSubstr("2 mutexes")));
+  tmux.type({"/", "k", "Enter"});
+  EXPECT_TRUE(tmux.shows("1 mutex ")) << tmux.screen();
+  tmux.type({"s"});
+  EXPECT_TRUE(tmux.shows("sorted by wait"));
+  tmux.type({"p"});
+  EXPECT_TRUE(tmux.shows("PAUSED"));
+  tmux.type({"p"});
+  tmux.type({"Enter"});
+  EXPECT_TRUE(tmux.shows("1 waits for it")) << tmux.screen();
+  tmux.type({"x"});
+  tmux.type({"?"});
+  EXPECT_TRUE(tmux.shows("any key: back"));
+  tmux.type({"x", "b"});
+  EXPECT_TRUE(tmux.shows("? [y/N]"));
+  tmux.type({"n"});
+  EXPECT_TRUE(tmux.shows("nothing was done"));
+  tmux.type({"b"});
+  EXPECT_TRUE(tmux.shows("? [y/N]"));
+  tmux.type({"y"});
+  EXPECT_TRUE(tmux.shows("was taken from")) << tmux.screen();
+  EXPECT_EQ(inside.wait(limit), exited(79));
+  EXPECT_EQ(next.wait(limit), exited(0));
+  EXPECT_TRUE(tmux.shows("hand-overs seen: 1")) << tmux.screen();
+}
+
+// By q, by signals and in a crash.
+TEST_F(WatchTest, LeavesTheTerminalAsItWas) {
+  const Tmux tmux{notes.directory(), environment()};
+  const auto modes_before = modes(tmux);
+  const auto state_before = tmux.state();
+  for (const std::string end : {"q", "TERM", "HUP", "INT", "SEGV", "ABRT"}) {
+    tmux.type({"clear; echo so it was before " + end, "Enter"});
+    ASSERT_TRUE(tmux.shows("so it was before " + end));
+    notes.write("pid", "");
+    tmux.type({"sh -c 'echo $$ >$DIR/pid; exec $REDISMUTEX watch k'", "Enter"});
+    ASSERT_TRUE(tmux.shows("q quit")) << tmux.screen();
+    EXPECT_NE(tmux.state(), state_before);
+    const pid_t pid = std::stoi(notes.read("pid"));
+    if (end == "q") {
+      tmux.type({"q"});
+    } else {
+      (void)result_of(ChildProcess(Program{.arguments = {"sh", "-c", "kill -" + end + " " + std::to_string(pid)}}));
+    }
+    ASSERT_TRUE(eventually(limit, [&] { return !alive(pid); })) << end;
+    EXPECT_TRUE(eventually(limit, [&] { return tmux.state() == state_before; })) << end << ": " << tmux.state();
+    EXPECT_TRUE(tmux.shows("so it was before " + end)) << tmux.screen();
+    EXPECT_THAT(tmux.screen(), Not(HasSubstr("q quit")));
+    EXPECT_EQ(modes(tmux), modes_before) << end;
+  }
+}
+
+TEST_F(WatchTest, ItsStatusSaysHowItEnded) {
+  const Tmux tmux{notes.directory(), environment()};
+  for (const auto& [key, status] : {std::pair{"q", "0"}, std::pair{"C-c", "130"}}) {
+    notes.write("status", "");
+    tmux.type({"$REDISMUTEX watch k; echo $? >$DIR/status", "Enter"});
+    ASSERT_TRUE(tmux.shows("q quit")) << tmux.screen();
+    tmux.type({key});
+    EXPECT_TRUE(notes.appears("status"));
+    EXPECT_EQ(notes.read("status"), std::string{status} + "\n");
+  }
+}
+
+// Without a terminal: a line for each change.
+TEST_F(WatchTest, PrintsALineForEachChange) {
+  const auto watch = start({"watch", "-n", "0.1"});
+  const auto says = [&](const std::string& text) {
+    return eventually(limit, [&] { return watch.stdout_text().find(text) != std::string::npos; });
+  };
+  const auto inside = holder("k");
+  const auto next = waiter("k");
+  EXPECT_TRUE(says(" k free -> ")) << watch.stdout_text() << watch.stderr_text();
+  EXPECT_THAT(watch.stdout_text(), Not(HasSubstr("\x1b")));
+  EXPECT_EQ(run({"break", "--yes", "k"}).status, exited(0));
+  EXPECT_TRUE(says(" -> free, 0 wait\n")) << watch.stdout_text();
+}
+
+TEST_F(WatchTest, SaysWhatIsWrongBeforeThereIsAScreen) {
+  EXPECT_EQ(run({"watch", "-n", "soon"}).status, exited(64));
+  EXPECT_EQ(redismutex({"watch"}, {"REDIS_URL=unix:///nowhere/at/all"}).status, exited(69));
+}
+
+}  // namespace
+}  // namespace redismutex::testing

@@ -1,0 +1,107 @@
+#include "watch.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <redismutex/printable.hpp>
+
+#include "colours.hpp"
+#include "describe.hpp"
+#include "moments.hpp"
+#include "people.hpp"
+#include "repeat.hpp"
+#include "shared/exit_status.hpp"
+#include "shared/parser.hpp"
+#include "watch_screen.hpp"
+#include "watched.hpp"
+#include "words.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto usage = R"(Examples:
+  redismutex watch                       # what is waited for, or has a label
+  redismutex watch 'import:*'            # of these, the same
+  redismutex watch deploy nightly-report # these two
+  redismutex watch deploy | tee log      # a line for each change
+
+Usage: redismutex watch [OPTIONS] [PATTERN | KEY...]
+)";
+constexpr auto details =
+    R"(On a terminal the whole screen is used; the key ? explains it. Elsewhere a line is printed for each change that is
+seen: what comes and goes between two looks is not. A single word with * ? or [ is a pattern, as in the server's command
+KEYS; the database is then gone through now and then for new mutexes, as 'redismutex ls' does.
+
+Exit status: 0 after q, or
+   64  usage error, or no server named      77  login refused
+   69  server unreachable                  130  interrupted
+   70  internal error, or refused)";
+
+struct WatchOptions {
+  std::vector<std::string> words;
+  std::chrono::milliseconds pause = 1s;
+  bool json = false;
+};
+
+Choice choice_of(const std::vector<std::string>& words) {
+  if (words.size() == 1 && words[0].find_first_of("*?[") != std::string::npos) return {.keys = {}, .pattern = words[0]};
+  return {.keys = words, .pattern = {}};
+}
+
+/// "2026-11-28T08:31:02.123Z orders:7 web3:812 -> web5:99, waited 2.3 s, 10 wait".
+std::string line_of(const HandOver& change) {
+  const auto side = [](const Inspection& seen) {
+    return seen.state == Inspection::State::free ? std::string{"free"} : short_holder_text(seen);
+  };
+  std::string line = utc_text(change.now.seen_at) + " " + printable(change.now.key) + " " + side(change.before) +
+                     " -> " + side(change.now);
+  if (change.waited) line += ", waited " + duration_text(*change.waited);
+  return line + ", " + std::to_string(change.now.waiting) + " wait\n";
+}
+
+[[noreturn]] void print_changes(Watched& watched, const WatchOptions& options) {
+  repeat(options.pause, [&] {
+    watched.look();
+    Shown shown;
+    for (const HandOver& change : watched.changes()) {
+      shown.changes += options.json ? json_line(change.now, watched.lookout().server()) : line_of(change);
+    }
+    return shown;
+  });
+}
+
+int run(const WatchOptions& options, const ServerOption& server) {
+  const Choice choice = choice_of(options.words);
+  Watched watched{server, choice};
+  watched.look();  // what is wrong is said before there is a screen
+  if (options.json || !stdout_is_terminal() || ::isatty(STDIN_FILENO) == 0) print_changes(watched, options);
+  const int signal = [&] { return WatchScreen{watched, options.pause, !choice.keys.empty()}.run(); }();
+  if (signal == 0) return 0;
+  if (signal == SIGINT) return exit_status::ended_by_signal(SIGINT);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  return exit_status::ended_by_signal(signal);
+}
+
+}  // namespace
+
+Run add_watch(CLI::App& app, const ServerOption& server) {
+  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
+  const auto options = std::make_shared<WatchOptions>();
+  app.add_option_function<std::string>(
+         "-n,--interval",
+         [options](const std::string& text) {
+           options->pause = parse_seconds("--interval", text, {100ms, 24h});
+         },
+         "how often to look; default 1")
+      ->type_name("SECONDS");
+  app.add_flag("--json", options->json, "for programs: a line with an object for each change");
+  add_words(app, "KEY", options->words, "which mutexes; default: those that are waited for or have a label");
+  return [options, &server] { return run(*options, server); };
+}
+
+}  // namespace redismutex::cli

@@ -1,0 +1,136 @@
+#include "watched.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+
+namespace redismutex::cli {
+namespace {
+
+using std::chrono::microseconds;
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto remembered = 30s;     // a key where nothing is any more
+constexpr auto shortest_pause = 5s;  // between two scans
+constexpr std::size_t most_keys = 1'000;
+constexpr std::size_t most_waits = 100;
+
+/// False: it was stopped.
+bool pause(const std::stop_token& stop, Clock::duration duration) {
+  std::mutex mutex;
+  std::unique_lock lock{mutex};
+  std::condition_variable_any never;
+  never.wait_for(lock, stop, duration, [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace
+
+KnownKeys::KnownKeys(const Connection& connection, Choice choice)
+    : connection_{connection}, choice_{std::move(choice)} {
+  if (choice_.keys.empty()) searcher_ = std::jthread{[this](const std::stop_token& stop) { search(stop); }};
+}
+
+void KnownKeys::search(const std::stop_token& stop) {
+  const ScanOptions how{.pattern = choice_.pattern, .inspect = {.waiters = 0, .clients = false}, .stop = stop};
+  Clock::duration lasted{0};
+  do {
+    const auto began = Clock::now();
+    try {
+      scan(connection_, how, [this](const Inspection& found) {
+        note_taken(found.key);
+        return true;
+      });
+    } catch (const std::exception&) {  // whoever looks at the keys says so
+    }
+    lasted = Clock::now() - began;
+  } while (pause(stop, std::max<Clock::duration>(shortest_pause, 3 * lasted)));
+}
+
+std::vector<std::string> KnownKeys::list() const {
+  if (!choice_.keys.empty()) return choice_.keys;
+  const std::lock_guard lock{mutex_};
+  std::vector<std::string> keys;
+  for (const auto& [key, when] : seen_taken_) {
+    if (keys.size() < most_keys) keys.push_back(key);
+  }
+  return keys;
+}
+
+void KnownKeys::note_taken(const std::string& key) {
+  const std::lock_guard lock{mutex_};
+  seen_taken_[key] = Clock::now();
+}
+
+void KnownKeys::note_free(const std::string& key) {
+  const std::lock_guard lock{mutex_};
+  const auto it = seen_taken_.find(key);
+  if (it != seen_taken_.end() && Clock::now() - it->second > remembered) seen_taken_.erase(it);
+}
+
+std::optional<microseconds> History::median() const {
+  if (waits.empty()) return std::nullopt;
+  auto sorted = waits;
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+std::optional<microseconds> History::longest() const {
+  if (waits.empty()) return std::nullopt;
+  return *std::max_element(waits.begin(), waits.end());
+}
+
+Watched::Watched(const ServerOption& server, Choice choice)
+    : lookout_{server}, keys_{lookout_.connection(), std::move(choice)} {}
+
+void Watched::look() {
+  ask_the_server();
+  changes_.clear();
+  seen_ = inspect(lookout_.connection(), keys_.list());
+  std::map<std::string, Inspection> now;
+  for (const Inspection& each : seen_) {
+    if (each.state == Inspection::State::free && each.waiting == 0)
+      keys_.note_free(each.key);
+    else
+      keys_.note_taken(each.key);
+    const auto before = before_.find(each.key);
+    if (before != before_.end())
+      compare(before->second, each);
+    else if (each.state != Inspection::State::free)
+      changes_.push_back({{.key = each.key}, each, {}});
+    now.emplace(each.key, each);
+  }
+  before_ = std::move(now);
+}
+
+void Watched::compare(const Inspection& before, const Inspection& now) {
+  if (before.value == now.value && before.state == now.state) return;
+  HandOver change{before, now, std::nullopt};
+  if (now.state == Inspection::State::held) {
+    History& history = histories_[now.key];
+    ++history.hand_overs;
+    ++hand_overs_;
+    for (const Waiter& waiter : before.waiters) {
+      if (waiter.id != now.value) continue;
+      change.waited = (now.label ? now.label->since : now.seen_at) - waiter.waiting_since;
+      history.waits.push_back(*change.waited);
+      if (history.waits.size() > most_waits) history.waits.erase(history.waits.begin());
+    }
+  }
+  changes_.push_back(std::move(change));
+}
+
+void Watched::ask_the_server() {
+  const auto began = Clock::now();
+  lookout_.connection().ping();
+  round_trip_ = std::chrono::duration_cast<microseconds>(Clock::now() - began);
+  try {
+    state_ = server_info(lookout_.connection());
+  } catch (const ServerError&) {  // the right is missing
+    state_.clear();
+  }
+  lookout_.set_role(state_["role"]);
+}
+
+}  // namespace redismutex::cli

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <redismutex/operate.hpp>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "look.hpp"
+
+namespace redismutex::cli {
+
+/// Which locks are watched: certain keys, or what a scan finds.
+struct Choice {
+  std::vector<std::string> keys;  ///< if there are none, all that the pattern finds
+  std::string pattern;
+};
+
+/// The keys that a scan has found; it goes on in a thread of its own, now and then.
+class KnownKeys {
+ public:
+  KnownKeys(const Connection& connection, Choice choice);
+
+  std::vector<std::string> list() const;
+
+  /// A key where nothing is any more: it is forgotten when it has been so for long.
+  void note_free(const std::string& key);
+  void note_taken(const std::string& key);
+
+ private:
+  void search(const std::stop_token& stop);
+
+  Connection connection_;
+  const Choice choice_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::chrono::steady_clock::time_point> seen_taken_;
+  std::jthread searcher_;  // last: it uses the others
+};
+
+/// A lock that went from one owner to another between two looks.
+struct HandOver {
+  Inspection before;
+  Inspection now;
+  std::optional<std::chrono::microseconds> waited;  ///< of the new owner; none if it was not seen waiting
+};
+
+/// What has happened to one key since it is watched.
+struct History {
+  std::size_t hand_overs = 0;
+  std::vector<std::chrono::microseconds> waits;  ///< the last ones
+
+  std::optional<std::chrono::microseconds> median() const;
+  std::optional<std::chrono::microseconds> longest() const;
+};
+
+/// Looks at the watched locks again and again, and compares. Belongs to one thread.
+class Watched {
+ public:
+  Watched(const ServerOption& server, Choice choice);
+
+  /// Throws what inspect() throws.
+  void look();
+
+  const std::vector<Inspection>& seen() const noexcept { return seen_; }
+
+  /// Between the last two looks. Locks that were taken or given back are among them.
+  const std::vector<HandOver>& changes() const noexcept { return changes_; }
+
+  const History& history(const std::string& key) { return histories_[key]; }
+
+  /// What INFO tells; empty if the right is missing.
+  const std::map<std::string, std::string>& server_state() const noexcept { return state_; }
+  std::chrono::microseconds round_trip() const noexcept { return round_trip_; }
+  std::size_t hand_overs_in_all() const noexcept { return hand_overs_; }
+
+  Lookout& lookout() noexcept { return lookout_; }
+
+ private:
+  void ask_the_server();
+  void compare(const Inspection& before, const Inspection& now);
+
+  Lookout lookout_;
+  KnownKeys keys_;
+  std::map<std::string, Inspection> before_;
+  std::vector<Inspection> seen_;
+  std::vector<HandOver> changes_;
+  std::map<std::string, History> histories_;
+  std::map<std::string, std::string> state_;
+  std::chrono::microseconds round_trip_{0};
+  std::size_t hand_overs_ = 0;
+};
+
+}  // namespace redismutex::cli
