@@ -146,6 +146,7 @@ std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds e
   if (terms.tracking == protocol::Tracking::off) ++untracked_;
   const Instant until = validity_.until();
   validity_.begin(terms, now);
+  hurry(now);
   if (validity_.until() < until && listens()) reschedule();
   return Extension{.terms = terms, .until = until};
 }
@@ -174,6 +175,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
       keep_label(now);
     }
   }
+  hurry(now);
   if (listens() || look_at_ != never || label_at_ != never) reschedule();
   return nullptr;
 }

@@ -117,6 +117,12 @@ Instant Lease::next_renewal(double share, Instant now) const noexcept {
   return std::max(now, until - times(terms_.expiry, 1 - share));
 }
 
+/// With the lock held: what an extension by the holder has left, or may have, can be over before the renewal that was planned.
+void Lease::hurry(Instant now) noexcept {
+  if (!terms_.renews || extend_at_ == never) return;
+  extend_at_ = std::min<Instant>(extend_at_, now + (validity_.until() - now) / 2);
+}
+
 Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, const Circumstances& how,
                               Instant now) noexcept {
   const std::lock_guard lock{mutex_};
@@ -135,6 +141,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
     note_answer(looked->sent_at, looked->waiting, visit.doubts);
     if (extend_at_ <= now) extend_at_ = next_renewal(how.share, now);  // there was nothing to gain
   }
+  hurry(now);
   if (how.tracks) {
     tracked_link_ = how.link;
     tracked_doubts_ = visit.doubts;

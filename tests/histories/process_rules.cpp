@@ -237,6 +237,7 @@ class Key {
 
   void entered(const Event& event) {
     const auto place = passes_.find(event.id);
+    if (event.id == owner_) granted_at_ = event.time;
     if (place == passes_.end()) return;
     const Pass pass = place->second;
     passes_.erase(place);
@@ -257,7 +258,7 @@ class Key {
   std::map<int, std::uint64_t> most_passes_;
   std::map<std::string, Place, std::less<>> places_;  // at the server
   std::string owner_, row_of_;
-  Time granted_at_{0};
+  Time granted_at_{0};                  // when it came in, if it has
   std::vector<Time> row_;               // the passes of the present owner
   std::map<std::string, Pass> passes_;  // by the turn that is to begin
 };

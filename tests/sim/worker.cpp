@@ -130,6 +130,7 @@ Task<> Worker::stay(Lock& lock, const Plan& plan) {
       extend_at = world_.now() < leave_at ? next_extension() : never;
       continue;
     }
+    lock.look();
     co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), process_.when(lock.valid_until())));
   }
 }

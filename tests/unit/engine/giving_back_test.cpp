@@ -178,6 +178,19 @@ TEST_F(GivingBackTest, AnExtensionOfALockThatIsGone) {
   EXPECT_TRUE(std::holds_alternative<Extending::Ended>(extend(*caller, 20s)));
 }
 
+// The renewals go on in time for what it has left.
+TEST_F(GivingBackTest, AShortExtensionOfALockThatIsRenewed) {
+  Wishes renewed = waiting();
+  renewed.renews = true;
+  Caller caller{process, renewed, "key"};
+  caller.start();
+  ASSERT_TRUE(world.run_until_is([&] { return caller.is_over(); }));
+  EXPECT_TRUE(std::holds_alternative<Extending::Extended>(extend(caller, 1s)));
+  EXPECT_LT(caller.left(), 1s);
+  world.run_for(5s);
+  EXPECT_GT(caller.left(), 4s);
+}
+
 // It was asked for less than the time that the answer takes: by then the lease is over, and that is what the holder hears.
 TEST_F(GivingBackTest, AnExtensionWhoseAnswerComesTooLate) {
   const auto caller = holder();
