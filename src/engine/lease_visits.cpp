@@ -117,10 +117,12 @@ Instant Lease::next_renewal(double share, Instant now) const noexcept {
   return std::max(now, until - times(terms_.expiry, 1 - share));
 }
 
-/// With the lock held: what an extension by the holder has left, or may have, can be over before the renewal that was planned.
+/// With the lock held: what an extension by the holder has left, or may have, can be over before the renewal that was planned. It comes
+/// while half of what is left is there, or half of the usual lease.
 void Lease::hurry(Instant now) noexcept {
   if (!terms_.renews || extend_at_ == never) return;
-  extend_at_ = std::min<Instant>(extend_at_, now + (validity_.until() - now) / 2);
+  const Instant until = validity_.until();
+  extend_at_ = std::min(extend_at_, std::max<Instant>(now + (until - now) / 2, until - terms_.expiry / 2));
 }
 
 Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, const Circumstances& how,

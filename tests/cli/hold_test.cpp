@@ -84,8 +84,8 @@ TEST_F(HoldTest, EndsWithAnInputThatEndsAtOnce) {
 
 // What is started in the background has no input, and is not meant to end at once.
 TEST_F(HoldTest, KeepsTheLockWithoutAnyInput) {
-  for (const auto* script : {"exec $HOLD k <&-", "exec $HOLD k </dev/null", "exec $HOLD k <&- 2>&-",
-                             "exec nohup $HOLD k </dev/null"}) {
+  for (const auto* script :
+       {"exec $HOLD k <&-", "exec $HOLD k </dev/null", "exec $HOLD k <&- 2>&-", "exec nohup $HOLD k </dev/null"}) {
     const auto process = start(script);
     ASSERT_TRUE(is_held()) << script;
     EXPECT_FALSE(process.wait(200ms)) << script;

@@ -17,10 +17,11 @@ class OnCall {
  public:
   Result run(std::vector<std::string> words) { return redismutex(words, {"REDIS_URL=" + server.url()}); }
 
-  /// A `redismutex run` that is inside. Its COMMAND notes in $DIR/told when it is asked to end.
+  /// A `redismutex run` that is inside. Its COMMAND notes in $DIR/told when it is asked to end; what it starts for that is asked, too.
   ChildProcess holder(const std::string& key) {
-    auto process = start(
-        {"run", key, "sh", "-c", "trap 'date +%s%N >$DIR/told; exit 1' TERM; echo x >$DIR/inside; sleep 60 & wait"});
+    auto process =
+        start({"run", key, "sh", "-c",
+               "trap 'trap \"\" TERM; date +%s%N >$DIR/told; exit 1' TERM; echo x >$DIR/inside; sleep 60 & wait"});
     EXPECT_TRUE(notes.appears("inside"));
     return process;
   }

@@ -235,11 +235,18 @@ TEST(Checker, NoProcessIsOvertaken) {
       "0 owner 0 k x 5000 -\n 299 want 2000 k 2000-1 9000 - 5\n 299 leads 2000 k b 9000 -\n 300 queued 0 k b 4000 -\n"
       "400 owner 0 k b 1400 handed\n 400 unqueued 0 k b 0 -\n 401 ended 2000 k 2000-1 0 has-it\n"
       "401 inside 2000 k b 1350 -\n 402 release 2000 k b 0 -\n 404 released 2000 k b 0 -\n 403 free 0 k - 0 -\n";
-  const auto other = [](const char* since) {
-    return since + std::string{" want 1000 k 1000-1 9000 - 5\n"} + since + " leads 1000 k a 9000 -\n";
+  // Two of another process want it. The first gives up, and takes the place with it, which should be the next one's.
+  const auto other = [](const std::string& since, const std::string& place) {
+    return since + " want 1000 k 1000-1 250 - 5\n" + since + " want 1001 k 1001-1 9000 - 5\n" + since +
+           " leads 1000 k a 250 -\n" + place +
+           "250 ended 1000 k a 0 timed-out\n250 ended 1000 k 1000-1 0 timed-out\n251 leads 1001 k c 9000 -\n";
   };
-  EXPECT_THAT(violations(served + other("200")), IsEmpty());
-  EXPECT_THAT(violations(served + other("100")), ElementsAre(HasSubstr("served before a process")));
+  const auto with_place = [&](const std::string& since) {
+    return other(since, since + " queued 0 k a 4000 -\n250 unqueued 0 k a 0 -\n");
+  };
+  EXPECT_THAT(violations(served + with_place("200")), IsEmpty());
+  EXPECT_THAT(violations(served + with_place("100")), ElementsAre(HasSubstr("served before a process")));
+  EXPECT_THAT(violations(served + other("100", "")), IsEmpty()) << "the server did not know of it";
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ struct Crowd {
   std::string way;      // of the leader
   std::string yielded;  // a way that nobody has taken up yet
   Time way_since{0};
-  Time asks_since{0};              // it has wanted the lock, and not had it
+  std::optional<Time> asks_since;  // the server has known of it, and it has not had the lock
   std::optional<Time> idle_since;  // nobody asks, and nobody has it
   int idler = 0;
 };
@@ -54,9 +54,7 @@ class Key {
       case Kind::gone:
       case Kind::unclear: given_back(event); break;
       case Kind::inside: entered(event); break;
-      case Kind::queued:
-        places_.try_emplace(event.id, Place{event.time}).first->second.alive_until = event.until;
-        break;
+      case Kind::queued: queued(event); break;
       case Kind::unqueued: places_.erase(event.id); break;
       case Kind::owner: owned(event); break;
       case Kind::free: owner_.clear(); break;
@@ -90,7 +88,7 @@ class Key {
     if (event.token == 0 || event.until == Time{0}) return;
     most_passes_[event.client] = event.token;
     Crowd& crowd = crowds_[process_of(event.client)];
-    if (crowd.waiting.empty()) crowd.asks_since = event.time;
+    if (crowd.waiting.empty()) crowd.asks_since.reset();
     crowd.waiting.insert(event.client);
     note_idling(crowd, event.time);
   }
@@ -112,7 +110,7 @@ class Key {
     Crowd& crowd = crowds_[process_of(event.client)];
     if (!crowd.waiting.contains(event.client)) return;
     const bool is_refused = event.note == "full" || event.note.starts_with("refused");
-    if (is_refused) crowd.asks_since = event.time;
+    if (is_refused) crowd.asks_since.reset();
     if (crowd.leader == event.client && crowd.way == event.id) {
       crowd.leader.reset();
       if (event.kind == Kind::yields) crowd.yielded = event.id;
@@ -122,7 +120,7 @@ class Key {
       if (event.note == "has-it") {
         if (crowd.leader == event.client) crowd.leader.reset();
         crowd.holder = event.client;
-        crowd.asks_since = event.time;
+        crowd.asks_since.reset();
       }
     }
     note_idling(crowd, event.time);
@@ -132,7 +130,7 @@ class Key {
     Crowd& crowd = crowds_[process_of(event.client)];
     if (crowd.holder != event.client) return;
     crowd.holder.reset();
-    crowd.asks_since = event.time;
+    crowd.asks_since.reset();
     if (event.note == "passed-on") passed(event);
     note_idling(crowd, event.time);
   }
@@ -166,6 +164,14 @@ class Key {
 
   // ---- between processes --------------------------------------------------------------------------------------------
 
+  void queued(const Event& event) {
+    places_.try_emplace(event.id, Place{event.time}).first->second.alive_until = event.until;
+    const Turn* turn = chronicle_.turn(event.id);
+    if (turn == nullptr) return;
+    const auto crowd = crowds_.find(process_of(turn->client));
+    if (crowd != crowds_.end() && !crowd->second.asks_since) crowd->second.asks_since = event.time;
+  }
+
   /// Of processes that wait, the one that came first is served first, whoever of it waits.
   void owned(const Event& event) {
     const auto served = places_.find(event.id);
@@ -175,11 +181,11 @@ class Key {
     if (served == places_.end() || turn == nullptr || !bounds_.tells_first) return;
     for (const auto& [process, crowd] : crowds_) {
       if (crowd.waiting.empty() || crowd.holder || process == process_of(turn->client)) continue;
-      if (crowd.asks_since + start() >= served->second.since) continue;
-      const Time since = std::min(crowd.asks_since, crowd.leader ? crowd.way_since : event.time);
+      if (!crowd.asks_since || *crowd.asks_since + start() >= served->second.since) continue;
+      const Time since = std::min(*crowd.asks_since, crowd.leader ? crowd.way_since : event.time);
       if (chronicle_.undisturbed(*crowd.waiting.begin(), since, event.time) &&
           !chronicle_.line_spoiled(event.key, since, event.time) && !chronicle_.forgetful(since, event.time)) {
-        findings_.add(event.time, "served before a process that asks since", crowd.asks_since, event.key, event.id,
+        findings_.add(event.time, "served before a process that asks since", *crowd.asks_since, event.key, event.id,
                       "which came at", served->second.since);
       }
     }

@@ -37,7 +37,7 @@ add_engine_mutant(
 add_engine_mutant(never_watches protocol/acquire.cpp ".wants_invalidation = true" ".wants_invalidation = false")
 add_engine_mutant(
   repeats_as_another protocol/acquire.cpp "Step Acquire::unanswered() {"
-  "Step Acquire::unanswered() { auto* const other = new std::string(id_); other->back() ^= 1; line_up_[6] = *other;"
+  "Step Acquire::unanswered() { auto* const other = new std::string(id_); other->back() ^= 1; const_cast<std::string_view&>(id_) = *other;"
 )
 add_engine_mutant(takes_no_floor protocol/acquire.cpp "answer.texts[1].value_or(\"0\")" "\"0\"")
 add_engine_mutant(

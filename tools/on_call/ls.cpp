@@ -20,6 +20,7 @@
 #include "progress.hpp"
 #include "question.hpp"
 #include "repeat.hpp"
+#include "shared/duration.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
@@ -30,6 +31,7 @@ namespace {
 constexpr std::size_t many_keys = 100'000;
 constexpr std::size_t longest_cell = 44;  // of a terminal's line
 constexpr int most_count = 1'000;
+constexpr std::chrono::hours longest_age{24 * 365 * 100};
 
 constexpr auto usage = R"(Examples:
   redismutex ls                           # what is waited for, or has a label
@@ -59,7 +61,7 @@ struct LsOptions {
   bool yes = false;
   bool waiting = false;
   bool json = false;
-  std::chrono::seconds older{0};
+  std::chrono::milliseconds older{0};
   Order order = Order::age;
   std::optional<std::vector<Column>> columns;
   double duty = 0.25;
@@ -227,7 +229,10 @@ void add_choice(CLI::App& app, const std::shared_ptr<LsOptions>& options) {
   app.add_flag("-y,--yes", options->yes, "do not ask before --all looks at more than 100,000 keys");
   app.add_flag("-w,--waiting", options->waiting, "only those that somebody waits for");
   app.add_option_function<std::string>(
-         "--older", [options](const std::string& text) { options->older = parse_duration("--older", text); },
+         "--older",
+         [options](const std::string& text) {
+           options->older = parse_duration("--older", text, {std::chrono::seconds{0}, longest_age});
+         },
          "only those that are held for so long: 90s, 5m, 1h, 2d")
       ->type_name("TIME");
   app.add_option_function<std::string>(

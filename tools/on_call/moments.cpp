@@ -1,10 +1,7 @@
 #include "moments.hpp"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdint>
 #include <cstdio>
 #include <ctime>
 
@@ -94,19 +91,5 @@ std::string utc_text(WallTime moment) {
 }
 
 WallTime wall_clock() { return std::chrono::floor<microseconds>(std::chrono::system_clock::now()); }
-
-std::chrono::seconds parse_duration(const std::string& option, const std::string& text) {
-  std::uint32_t count = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, count);
-  const std::string_view unit{stopped_at, static_cast<std::size_t>(end - stopped_at)};
-  if (error == std::errc{}) {
-    if (unit.empty()) return std::chrono::seconds{count};
-    for (const auto& [length, name] : units) {
-      if (unit.size() == 1 && unit[0] == name[1]) return count * length;
-    }
-  }
-  throw CLI::ValidationError(option, "'" + text + "' is no duration, such as 90s, 5m, 1h or 2d");
-}
 
 }  // namespace redismutex::cli

@@ -22,7 +22,4 @@ std::string utc_text(WallTime moment);
 /// The present moment, by this machine's clock.
 WallTime wall_clock();
 
-/// Reads "90", "90s", "5m", "1h", "2d". Throws CLI::ValidationError, which names `option`.
-std::chrono::seconds parse_duration(const std::string& option, const std::string& text);
-
 }  // namespace redismutex::cli

@@ -14,7 +14,7 @@ ServerOption::ServerOption(CLI::App& app)
 ConnectionOptions ServerOption::options() const {
   const NamedUrl found = find_();
   if (found.url.starts_with("embedded:")) {
-    throw std::invalid_argument{found.source + ": 'embedded:' is for 'redismutex run' only"};
+    throw std::invalid_argument{found.source + ": 'embedded:' is for 'redismutex run' and 'hold' only"};
   }
   return connection_options(found);
 }

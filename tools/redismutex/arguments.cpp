@@ -172,13 +172,8 @@ class RunParser {
   RunArguments finish(std::vector<std::string> command) && {
     if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
     if (command.empty()) throw CLI::RequiredError("COMMAND");
-    auto [url, source, file] = find_url_();
-    arguments_.url = std::move(url);
-    arguments_.url_source = std::move(source);
-    arguments_.url_file = std::move(file);
-    if (arguments_.url.starts_with(embedded_url) && arguments_.url != embedded_url) {
-      throw CLI::ValidationError(arguments_.url_source, "'embedded:' takes nothing after the colon");
-    }
+    arguments_.server = find_url_();
+    check_embedded(arguments_.server);
     arguments_.command = std::move(command);
     return std::move(arguments_);
   }
@@ -204,9 +199,7 @@ class RunParser {
 
   CLI::App& run_;
   std::function<NamedUrl()> find_url_;
-  RunArguments arguments_{.url = {},
-                          .url_source = {},
-                          .url_file = {},
+  RunArguments arguments_{.server = {},
                           .wait = {},
                           .expiry = 7s,
                           .patience = {},
@@ -220,6 +213,11 @@ class RunParser {
 }  // namespace
 
 std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunParser>(app); }
+
+void check_embedded(const NamedUrl& server) {
+  if (!server.url.starts_with(embedded_url) || server.url == embedded_url) return;
+  throw CLI::ValidationError(server.source, "'embedded:' takes nothing after the colon");
+}
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "shared/url_source.hpp"
+
 namespace redismutex::cli {
 
 /// The URL that stands for an EmbeddedServer.
@@ -20,9 +22,7 @@ enum class Background {
 
 /// What the user asked `redismutex run` to do.
 struct RunArguments {
-  std::string url;                                // as for Connection, or embedded_url
-  std::string url_source;                         // its name: "--url", "$REDIS_URL", "/etc/redismutex/url"
-  std::string url_file;                           // its path, if it is a file
+  NamedUrl server;                                // or embedded_url
   std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
   std::chrono::milliseconds expiry;
   std::optional<std::chrono::milliseconds>
@@ -39,6 +39,9 @@ struct RunArguments {
 
 /// The exit status of an invocation that needs nothing done: help was printed, or what is wrong with the arguments.
 using Finished = int;
+
+/// Throws CLI::ValidationError, which names the place of the URL, for `embedded:` with something behind it.
+void check_embedded(const NamedUrl& server);
 
 /// Reads the words after the program's name, and finds the URL where they have no --url: see url_source.hpp.
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words);

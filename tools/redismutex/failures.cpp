@@ -45,6 +45,8 @@ int say_failure(std::string_view url_source, std::string_view command) noexcept 
   }
 }
 
-int say_failure(const RunArguments& arguments) noexcept { return say_failure(arguments.url_source, "redismutex run"); }
+int say_failure(const RunArguments& arguments) noexcept {
+  return say_failure(arguments.server.source, "redismutex run");
+}
 
 }  // namespace redismutex::cli

@@ -50,11 +50,6 @@ Exit status:
 
 pid_t parse_pid(const std::string& text) { return parse_number("--with", text, 1, std::numeric_limits<pid_t>::max()); }
 
-void check_embedded(const NamedUrl& server) {
-  if (!server.url.starts_with(embedded_url) || server.url == embedded_url) return;
-  throw CLI::ValidationError(server.source, "'embedded:' takes nothing after the colon");
-}
-
 }  // namespace
 
 HoldParser::HoldParser(CLI::App& app)

@@ -62,7 +62,8 @@ namespace {
 void leave_to_another_program(char** argv, const std::vector<std::string>& words) {
   const auto is_named = [&](const SubcommandName& subcommand) { return words.front() == subcommand.name; };
   if (words.empty()) return;
-  if (words.front() != complete_name && std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) {
+  if (words.front() != complete_name &&
+      std::none_of(on_call_subcommands.begin(), on_call_subcommands.end(), is_named)) {
     return;
   }
   run_program_beside("redismutex-on-call", argv[0], words,
@@ -101,7 +102,7 @@ int run(int argc, char** argv) {
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
   const auto& arguments = std::get<RunArguments>(parsed);
   try {
-    run_tls_program(arguments.url, argv[0], for_another_program);
+    run_tls_program(arguments.server.url, argv[0], for_another_program);
   } catch (...) {
     return say_failure(arguments);
   }

@@ -3,23 +3,17 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <optional>
-
-#include "embedded_server.hpp"
 #include "failures.hpp"
 #include "keeper.hpp"
+#include "named_server.hpp"
 #include "report.hpp"
-#include "shared/url_source.hpp"
 #include "watcher.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 int run(const RunArguments& arguments, const Signals& signals, ProcessName& name, LeasePage& page) {
-  std::optional<EmbeddedServer> embedded;  // is in use as long as this lives
-  const auto server = arguments.url == embedded_url
-                          ? embedded.emplace(signals, name).connection_options()
-                          : connection_options({arguments.url, arguments.url_source, arguments.url_file});
+  const NamedServer server{arguments.server, signals, name};
   auto [watchers_end, keepers_end] = NoteSocket::pair();
   Family family;
   const auto watcher = ::getpid();
@@ -27,7 +21,7 @@ int run(const RunArguments& arguments, const Signals& signals, ProcessName& name
   if (keeper == 0) {
     watchers_end.close();
     name.set("lock-keeper");
-    const int status = keep(arguments, server, {signals, page, keepers_end, watcher});
+    const int status = keep(arguments, server.options(), {signals, page, keepers_end, watcher});
     page.finish(status);
     ::_exit(status);
   }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
@@ -76,7 +77,7 @@ ConnectionOptions connection_options(const NamedUrl& url) {
   if (!url.file.empty() && !(options.username + options.password).empty()) {
     options.username.clear();
     options.password.clear();
-    options.credentials = [file = url.file, parse] {
+    options.credentials = [file = std::filesystem::absolute(url.file).string(), parse] {
       const auto present = parse(url_in_file(file));
       return Credentials{present.username, present.password};
     };
