@@ -46,7 +46,8 @@ struct Lines::Line {
   PlaceTerms place_for(const Member& member) const noexcept {
     PlaceTerms terms = place_terms(member.wishes_);
     std::size_t asked = 0;
-    for (const Member* next = waiting.first(); next != nullptr && asked < most_asked; next = waiting.next(*next)) {
+    for (const Member* next = waiting.first(); next != nullptr && asked < most_asked;
+         next = route::List<Member>::next(*next)) {
       terms = merge(terms, next->wishes_);
       ++asked;
     }

@@ -20,7 +20,9 @@ class Rounds : protected route::Background::Duty {
   /// Where operations leave their results. Outlives the Session if need be.
   class Landing {
    public:
-    Landing(const Setting& from, Duty& duty, std::size_t most) : setting{from}, duty_{&duty} { results_.reserve(most); }
+    Landing(Setting from, Duty& duty, std::size_t most) : setting{std::move(from)}, duty_{&duty} {
+      results_.reserve(most);
+    }
 
     /// Has the next round made. False: nobody wants to know any more.
     bool leave(Result& result) noexcept {

@@ -157,7 +157,7 @@ void WakeUps::all_changed() {
 }
 
 void WakeUps::note_change(const SameKey& same) noexcept {
-  for (Inbox* inbox = same.waiters.first(); inbox != nullptr; inbox = same.waiters.next(*inbox)) {
+  for (Inbox* inbox = same.waiters.first(); inbox != nullptr; inbox = route::List<Inbox>::next(*inbox)) {
     inbox->mail_.changed = true;
     inbox->waker_->wake();
   }

@@ -81,12 +81,14 @@ const std::vector<Rubbish> rubbish{
      }},
 };
 
+/// At once: those that wait write there, too.
 void put_at(Server& server, const Rubbish& it, const std::string& name) {
+  server.command({"MULTI"});
   server.command({"DEL", name});
-  for (const auto& command : it.at(name)) {
-    const Reply reply = server.command(command);
-    ASSERT_FALSE(reply.is_error()) << reply.text;
-  }
+  for (const auto& command : it.at(name)) server.command(command);
+  const Reply done = server.command({"EXEC"});
+  ASSERT_FALSE(done.is_error()) << done.text;
+  for (const Reply& reply : done.elements) ASSERT_FALSE(reply.is_error()) << reply.text;
 }
 
 void PrintTo(const Rubbish& it, std::ostream* out) { *out << it.what; }

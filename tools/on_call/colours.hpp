@@ -3,9 +3,7 @@
 #include <memory>
 #include <string>
 
-namespace CLI {
-class App;
-}
+#include "shared/app.hpp"
 
 namespace redismutex::cli {
 

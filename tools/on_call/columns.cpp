@@ -69,7 +69,8 @@ std::vector<Column> parse_columns(const std::string& option, const std::string& 
     if (column == nullptr) {
       std::string known;
       for (const Column& each : columns) known.append(known.empty() ? "" : ",").append(each.name);
-      throw CLI::ValidationError(option, "'" + name + "' is no column; these are: " + known);
+      throw CLI::ValidationError(option,
+                                 std::string{"'"}.append(name).append("' is no column; these are: ").append(known));
     }
     chosen.push_back(*column);
   }

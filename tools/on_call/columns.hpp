@@ -26,10 +26,10 @@ std::vector<Column> parse_columns(const std::string& option, const std::string& 
 std::vector<Column> usual_columns();
 
 /// Their names in capitals.
-Table::Row header_of(const std::vector<Column>& columns);
+Table::Row header_of(const std::vector<Column>& chosen);
 
 /// `longest`: wider cells are cut.
-Table::Row row_of(const Inspection& seen, const std::vector<Column>& columns, std::size_t longest);
+Table::Row row_of(const Inspection& seen, const std::vector<Column>& chosen, std::size_t longest);
 
 enum class Order { age, wait, queue, key };
 

@@ -121,6 +121,7 @@ class Doctor {
     constexpr int pings = 100;
     constexpr auto much = 10ms;
     std::vector<nanoseconds> times;
+    times.reserve(pings);
     for (int i = 0; i < pings; ++i) times.push_back(ask(connection_, std::array<std::string, 1>{"PING"}).round_trip);
     std::sort(times.begin(), times.end());
     const auto middle = times[pings / 2];

@@ -5,11 +5,8 @@
 #include <redismutex/connection_options.hpp>
 #include <string>
 
+#include "shared/app.hpp"
 #include "shared/url_source.hpp"
-
-namespace CLI {
-class App;
-}
 
 namespace redismutex::cli {
 

@@ -3,10 +3,7 @@
 #include <functional>
 
 #include "server_option.hpp"
-
-namespace CLI {
-class App;
-}
+#include "shared/app.hpp"
 
 namespace redismutex::cli {
 

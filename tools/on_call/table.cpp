@@ -1,7 +1,5 @@
 #include "table.hpp"
 
-#include <wchar.h>
-
 #include <algorithm>
 #include <cwchar>
 

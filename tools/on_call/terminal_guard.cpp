@@ -6,6 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace redismutex::cli {
@@ -35,7 +36,9 @@ void handle(int signal, void (*handler)(int), int flags) {
 void append(const char* capability) {
   const char* const text = ::tigetstr(capability);
   if (text == nullptr || text == reinterpret_cast<const char*>(-1)) return;
-  if (std::strlen(farewell.data()) + std::strlen(text) < farewell.size()) std::strcat(farewell.data(), text);
+  const std::size_t size = std::strlen(text);
+  const std::size_t at = std::strlen(farewell.data());
+  if (at + size < farewell.size()) std::copy_n(text, size + 1, farewell.begin() + at);
 }
 
 }  // namespace

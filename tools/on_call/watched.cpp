@@ -26,8 +26,8 @@ bool pause(const std::stop_token& stop, Clock::duration duration) {
 
 }  // namespace
 
-KnownKeys::KnownKeys(const Connection& connection, Choice choice)
-    : connection_{connection}, choice_{std::move(choice)} {
+KnownKeys::KnownKeys(Connection connection, Choice choice)
+    : connection_{std::move(connection)}, choice_{std::move(choice)} {
   if (choice_.keys.empty()) searcher_ = std::jthread{[this](const std::stop_token& stop) { search(stop); }};
 }
 

@@ -23,7 +23,7 @@ struct Choice {
 /// The keys that a scan has found; it goes on in a thread of its own, now and then.
 class KnownKeys {
  public:
-  KnownKeys(const Connection& connection, Choice choice);
+  KnownKeys(Connection connection, Choice choice);
 
   std::vector<std::string> list() const;
 

@@ -3,9 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
+#include "shared/app.hpp"
 
 namespace redismutex::cli {
 

@@ -1,9 +1,9 @@
 #include "acquirer.hpp"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <redismutex/operate.hpp>
 #include <string_view>
 #include <utility>
@@ -113,7 +113,7 @@ std::optional<Lock> Acquirer::wait_for_lock(const std::stop_token& stop) const {
 }
 
 std::string Acquirer::taken() const {
-  const std::string text =
+  std::string text =
       "the lock '" + arguments_.key + "' " + (arguments_.wait > 0ms ? "was still taken after the wait" : "is taken");
   try {
     const auto seen = inspect(connection_, arguments_.key, {.waiters = 0});
