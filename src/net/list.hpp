@@ -35,11 +35,14 @@ class List {
 
   /// Does nothing if it is in no list.
   void remove(Item& item) noexcept {
-    const Listed<Item> was = place(item);
-    if (!was.listed_) return;
-    (was.previous_ != nullptr ? place(*was.previous_).next_ : first_) = was.next_;
-    (was.next_ != nullptr ? place(*was.next_).previous_ : last_) = was.previous_;
-    place(item) = {};
+    // Member by member: what follows the base in an item may lie in the base's padding, and belong to another thread.
+    if (!place(item).listed_) return;
+    Item* const previous = place(item).previous_;
+    Item* const next = place(item).next_;
+    (previous != nullptr ? place(*previous).next_ : first_) = next;
+    (next != nullptr ? place(*next).previous_ : last_) = previous;
+    place(item).previous_ = place(item).next_ = nullptr;
+    place(item).listed_ = false;
     --size_;
   }
 
