@@ -131,7 +131,7 @@ void WaitTeller::draw(const std::string& text) {
   auto line = printable("redismutex: " + text);
   if (line.size() > width) line = printable(text, width);
   drawn_ = !text.empty();
-  write_in_time("\r" + (drawn_ ? line : std::string{}) + "\x1b[K", 100ms);
+  write_in_time(std::string{"\r"}.append(drawn_ ? line : "").append("\x1b[K"), 100ms);
 }
 
 }  // namespace redismutex::cli
