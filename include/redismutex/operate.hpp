@@ -111,8 +111,9 @@ struct ServerAnswer {
   std::string text{};  ///< of a text; of a number, its digits; of a refusal, what the server said: "NOPERM …"
   std::vector<std::string> list{};  ///< of a list; of a map, each key and then its value
   bool refused = false;             ///< the server does not answer this, or not to this user
-  std::chrono::nanoseconds round_trip{
-      0};  ///< from the request to the answer; with the time to connect, where there was no connection
+
+  /// From the request to the answer. With the time to connect, where there was no connection.
+  std::chrono::nanoseconds round_trip{0};
 };
 
 /// Asks the server about itself, one of these, in capitals and with what the server wants behind them: `PING`, `TIME`, `DBSIZE`,

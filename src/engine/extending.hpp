@@ -39,8 +39,8 @@ class Extending final : public route::Procedure {
   Step resume(Event event, protocol::Instant now) override;
 
   struct Extended {};
-  struct Ended {
-  };  ///< the lease has ended, or is not the holder's any more: nothing was asked, or the answer came too late
+  /// The lease has ended, or is not the holder's any more: nothing was asked, or the answer came too late.
+  struct Ended {};
   struct Gone {};  ///< the server said so
   using Outcome = std::variant<Extended, Ended, Gone, protocol::Refusal, NoAnswer>;
   const Outcome& outcome() const noexcept { return outcome_; }

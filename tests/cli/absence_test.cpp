@@ -95,7 +95,7 @@ TEST_F(AbsenceTest, DuringTheWaitIsWaitedForNoLongerThanPatienceAllows) {
 TEST_F(AbsenceTest, IsNoReasonNotToHearASignal) {
   server_.stop();
   const auto process = start({}, "echo x > $DIR/ran");
-  std::this_thread::sleep_for(300ms);
+  EXPECT_TRUE(eventually(limit, [&] { return !process.stderr_text().empty(); })) << "it says that it waits";
   process.kill(SIGTERM);
   EXPECT_EQ(process.wait(limit), exited(128 + SIGTERM));
 }

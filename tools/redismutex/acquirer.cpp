@@ -4,22 +4,19 @@
 
 #include <array>
 #include <cerrno>
-#include <redismutex/operate.hpp>
 #include <string_view>
 #include <utility>
 
 #include "end_on_signal.hpp"
 #include "failures.hpp"
-#include "shared/holder.hpp"
 #include "shared/messages.hpp"
 #include "wait_teller.hpp"
+#include "waiting.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr auto for_ever = std::chrono::milliseconds{24h * 365};  // then anew
 
 constexpr std::size_t longest_label = 512;
 
@@ -93,7 +90,7 @@ std::optional<Lock> Acquirer::wait() {
   std::optional<Lock> lock;
   try {
     const WaitTeller teller{connection_, *news_, arguments_, means_.group};
-    lock = wait_for_lock(end.token());
+    lock = wait_for_lock(mutex_, arguments_.key, arguments_.wait, end.token());
   } catch (const LockCancelled&) {
     // By the signal below, or because the server was away for too long. That may also come in the very moment of success.
   }
@@ -105,23 +102,6 @@ std::optional<Lock> Acquirer::wait() {
   return lock;
 }
 
-std::optional<Lock> Acquirer::wait_for_lock(const std::stop_token& stop) const {
-  if (arguments_.wait) return mutex_.try_acquire_lock_for(arguments_.key, *arguments_.wait, stop);
-  while (true) {
-    if (auto lock = mutex_.try_acquire_lock_for(arguments_.key, for_ever, stop)) return lock;
-  }
-}
-
-std::string Acquirer::taken() const {
-  std::string text =
-      "the lock '" + arguments_.key + "' " + (arguments_.wait > 0ms ? "was still taken after the wait" : "is taken");
-  try {
-    const auto seen = inspect(connection_, arguments_.key, {.waiters = 0});
-    if (seen.state == Inspection::State::free) return text;
-    return text + " " + taken_by(seen) + "; to break it: redismutex break " + shell_word(arguments_.key);
-  } catch (const Error&) {  // the user may take locks, and not look at them; or the server has gone
-    return text;
-  }
-}
+std::string Acquirer::taken() const { return taken_text(connection_, arguments_.key, arguments_.wait); }
 
 }  // namespace redismutex::cli

@@ -35,7 +35,6 @@ class Acquirer {
  private:
   std::optional<Lock> try_once();
   std::optional<Lock> wait();
-  std::optional<Lock> wait_for_lock(const std::stop_token& stop) const;
 
   Means means_;
   const RunArguments& arguments_;

@@ -75,8 +75,9 @@ bool keep(const Lock& lock, EndingSignal& signal) {
   }
 }
 
-int hold_until_told(const RedisMutex& mutex, const HoldArguments& arguments, EndingSignal& signal) {
-  auto lock = take(mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
+int hold_until_told(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
+                    EndingSignal& signal) {
+  auto lock = take(connection, mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
   if (!lock) return exit_status::not_acquired;
   if (!print(announcement(*lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
   if (keep(*lock, signal)) return give_back(*lock);
@@ -103,7 +104,7 @@ void await_label(const Connection& connection, const std::string& key) noexcept 
 
 int hold_for_a_time(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
                     EndingSignal& signal) {
-  auto lock = take(mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
+  auto lock = take(connection, mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
   if (!lock) return exit_status::not_acquired;
   lock->extend();  // the whole time from now on, also of a lock that was waited for
   await_label(connection, arguments.key);
@@ -120,7 +121,7 @@ int hold(const HoldArguments& arguments, const Signals& signals, ProcessName& na
   EndingSignal signal{signals};
   try {
     return arguments.lease ? hold_for_a_time(connection, mutex, arguments, signal)
-                           : hold_until_told(mutex, arguments, signal);
+                           : hold_until_told(connection, mutex, arguments, signal);
   } catch (const LockCancelled&) {
     return exit_status::ended_by_signal(signal.number());
   }

@@ -15,13 +15,12 @@
 #include "shared/exit_status.hpp"
 #include "shared/json_text.hpp"
 #include "shared/messages.hpp"
+#include "waiting.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr auto for_ever = std::chrono::milliseconds{24h * 365};  // then anew
 
 /// Stops a wait in this thread when the interruption happens in the meantime.
 class StopOn {
@@ -77,13 +76,6 @@ std::optional<Lock> try_once(const RedisMutex& mutex, const HoldArguments& argum
   }
 }
 
-std::optional<Lock> wait_for(const RedisMutex& mutex, const HoldArguments& arguments, const std::stop_token& stop) {
-  if (arguments.wait) return mutex.try_acquire_lock_for(arguments.key, *arguments.wait, stop);
-  while (true) {
-    if (auto lock = mutex.try_acquire_lock_for(arguments.key, for_ever, stop)) return lock;
-  }
-}
-
 }  // namespace
 
 Connection connection_for(const HoldArguments& arguments, ConnectionOptions server) {
@@ -102,17 +94,16 @@ RedisMutex mutex_for(const HoldArguments& arguments, Connection connection) {
                      .label = arguments.label.empty() ? usual_label(arguments) : arguments.label}};
 }
 
-std::optional<Lock> take(const RedisMutex& mutex, const HoldArguments& arguments, const Interruption& interruption) {
+std::optional<Lock> take(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
+                         const Interruption& interruption) {
   // Most locks are free: no thread has to be started to listen meanwhile. The attempt does not take long.
   auto lock = try_once(mutex, arguments);
   if (!lock && arguments.wait != 0ms && !interruption.happened()) {
     const StopOn end{interruption};
-    lock = wait_for(mutex, arguments, end.token());
+    lock = wait_for_lock(mutex, arguments.key, arguments.wait, end.token());
   }
   if (interruption.happened()) throw LockCancelled{"the wait was ended"};  // also in the very moment of success
-  if (!lock) {
-    say("the lock '" + arguments.key + "' " + (arguments.wait > 0ms ? "was still taken after the wait" : "is taken"));
-  }
+  if (!lock) say(taken_text(connection, arguments.key, arguments.wait));
   return lock;
 }
 

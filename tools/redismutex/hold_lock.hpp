@@ -27,7 +27,8 @@ RedisMutex mutex_for(const HoldArguments& arguments, Connection connection);
 
 /// Takes the lock; none if it stays taken, which is said on stderr. Throws LockCancelled, with nothing held, if the
 /// interruption happened.
-std::optional<Lock> take(const RedisMutex& mutex, const HoldArguments& arguments, const Interruption& interruption);
+std::optional<Lock> take(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
+                         const Interruption& interruption);
 
 /// What is printed about a lock that is held: the line, or the JSON.
 std::string announcement(const Lock& lock, const HoldArguments& arguments);

@@ -171,11 +171,12 @@ class Watch {
 int take_and_keep(const HoldArguments& arguments, const Signals& signals, const ProcessName& name,
                   const WatchedProcess& process, const Talk& caller) {
   const NamedServer server{arguments.server, signals, name};
-  const auto mutex = mutex_for(arguments, connection_for(arguments, with_absolute_paths(server.options())));
+  const auto connection = connection_for(arguments, with_absolute_paths(server.options()));
+  const auto mutex = mutex_for(arguments, connection);
   EndingSignal signal{signals};
   const Interruption interruption{{signal.descriptor(), process.descriptor(), caller.descriptor()},
                                   [&] { return signal.came() || process.has_ended() || caller.has_news(); }};
-  auto lock = take(mutex, arguments, interruption);
+  auto lock = take(connection, mutex, arguments, interruption);
   if (!lock) return exit_status::not_acquired;
   if (!caller.say(announcement(*lock, arguments)) || caller.hear().empty()) return exit_status::internal_error;
 
