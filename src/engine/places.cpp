@@ -19,6 +19,7 @@ using protocol::Instant;
 using protocol::Refresh;
 using protocol::Refreshed;
 using std::chrono::milliseconds;
+using namespace std::chrono_literals;
 
 constexpr Instant never = Instant::max();
 
@@ -36,7 +37,7 @@ constexpr Instant::duration slack(Instant::duration delay) { return delay / 6; }
 
 /// So much later than it would have a waiter looks by itself, should the Background be held up for so long that the place was not
 /// renewed. Rarely: to wake a thread costs the process more than to renew its place.
-constexpr Instant::duration backstop(Instant::duration delay) { return 39 * delay; }
+constexpr Instant::duration backstop(Instant::duration delay) { return 39 * std::min<Instant::duration>(delay, 24h); }
 
 }  // namespace
 

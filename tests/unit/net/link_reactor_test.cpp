@@ -170,6 +170,7 @@ TEST(LinkReactor, AWithdrawnCallIsNotTouched) {
 // Withdrawn at any moment around the answer: either it is withdrawn, or it is told once.
 TEST(LinkReactor, WithdrawalRacesTheAnswer) {
   constexpr int rounds = 2000;
+  constexpr int moments = 50;  // the last of them is when the answer is there
   Linked linked;
   std::thread server{[&] {
     while (linked.peer.receive()) {
@@ -180,7 +181,11 @@ TEST(LinkReactor, WithdrawalRacesTheAnswer) {
   for (int round = 0; round < rounds; ++round) {
     Posted call;
     send(linked.link, call, "PING");
-    for (int spins = round % 50; spins > 0 && call.times_over() == 0; --spins) std::this_thread::yield();
+    const int moment = round % moments;
+    for (int spins = moment; spins > 0 && call.times_over() == 0; --spins) std::this_thread::yield();
+    if (moment == moments - 1) {
+      ASSERT_TRUE(eventually(limit, [&] { return call.times_over() == 1; }));
+    }
     if (linked.link.withdraw(call)) {
       ++withdrawn;
       EXPECT_EQ(call.times_over(), 0);
