@@ -15,6 +15,7 @@
 #include "redis_py.hpp"
 #include "statistics.hpp"
 #include "support/eventually.hpp"
+#include "support/posix.hpp"
 #include "support/process.hpp"
 #include "support/temp_dir.hpp"
 
@@ -61,8 +62,8 @@ std::size_t Match::count() const {
 Match play(const std::string& client, const std::string& url, const Game& game, const Spectator& spectator) {
   const testing::TempDir directory;
   const std::string go = directory.file("go");
-  const net::Descriptor file{::open(go.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
-  if (!file.valid() || ::flock(file.get(), LOCK_EX) != 0) throw std::runtime_error{"cannot lock " + go};
+  const testing::Descriptor file{testing::checked(::open(go.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), go.c_str())};
+  testing::checked(::flock(file.get(), LOCK_EX), go.c_str());
   std::vector<ChildProcess> processes;
   for (int i = 0; i < game.processes; ++i) processes.emplace_back(process_of(client, url, game, i, go));
   for (const ChildProcess& process : processes) wait_until_ready(client, process);
