@@ -152,6 +152,54 @@ TEST(Doctor, FindsReplicasThatNobodyWaitsFor) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("warning   replicas: 1"), HasSubstr("CONFIG SET min-replicas-to-write 1")));
 }
 
+TEST(Doctor, TellsHowFarReplicasAre) {
+  auto directives = good_settings();
+  directives.push_back("min-replicas-to-write 1");
+  Server primary({.tcp = true, .directives = directives});
+  Server replica;
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  ASSERT_TRUE(eventually(
+      limit, [&] { return primary.info("replication")["slave0"].find("state=online") != std::string::npos; }));
+  std::string seen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    const auto result = doctor_at(primary.url());
+    seen = result.out;
+    return result.status == exited(0) && seen.find("ok        replica lag: 127.0.0.1:") != std::string::npos;
+  })) << seen;
+  replica.pause();
+  // It is behind as soon as there is something that it does not have.
+  primary.command({"EVAL", "for i = 1, 20 do redis.call('SET', 'k', string.rep('x', 100000)) end", "0"});
+  const auto result = doctor_at(primary.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("warning   replica lag: 127.0.0.1:"), HasSubstr("bytes behind"),
+                                HasSubstr("INFO replication")));
+  replica.resume();
+}
+
+TEST(Doctor, SuspectsAProxyThatHidesTheConnection) {
+  Server server({.users = {"erin on >secret ~* &* +@all -client|id"}, .directives = good_settings()});
+  if (server.version() < Version{7, 0, 0}) server.command({"ACL", "SETUSER", "erin", "-client"});
+  const auto result = doctor_at("unix://erin:secret@" + server.socket_path());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("warning   proxy: CLIENT ID is refused"));
+}
+
+TEST(Doctor, SaysWhatItCanNotSeeOfTheSettings) {
+  Server server({.users = {"fay on >secret ~* &* +@all -config"}, .directives = good_settings()});
+  const auto result = doctor_at("unix://fay:secret@" + server.socket_path());
+  EXPECT_EQ(result.status, exited(0)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("ok        configuration: CONFIG GET is refused"),
+                                HasSubstr("persistence: append-only file, appendfsync unknown")));
+}
+
+TEST(Doctor, AdvisesADatabaseForLocksAlone) {
+  Server server({.directives = good_settings()});
+  server.command({"EVAL", "for i = 1, 100001 do redis.call('SET', i, 'x') end", "0"});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(0)) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("ok        keys: 100001 in this database: redismutex ls is slow here"));
+}
+
 TEST(Doctor, FindsALockThatNeverEnds) {
   Server server({.directives = good_settings()});
   server.command({"SET", "old lock", "6a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11"});
