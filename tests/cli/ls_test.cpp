@@ -106,7 +106,7 @@ TEST_F(LsTest, InterruptedPrintsWhatThereIs) {
 
 // How far it is, in a line that is written anew; gone when the table comes.
 TEST_F(LsTest, ShowsOnATerminalHowFarItIs) {
-  fill(50'000);
+  fill(300'000);
   TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "ls", "--rate", "1", "--count", "10"},
                           .environment = {"REDIS_URL=" + server.url(), "NO_COLOR=1"}}};
   std::string output;
@@ -118,7 +118,7 @@ TEST_F(LsTest, ShowsOnATerminalHowFarItIs) {
   };
   EXPECT_TRUE(shows("\r\x1b[Kscanned ")) << output;
   EXPECT_TRUE(shows(" locks, 1 s\r\x1b[Kscanned ")) << output;
-  EXPECT_THAT(output, ContainsRegex("scanned [0-9]+ % of 50,000 keys, 0 locks, 1 s"));
+  EXPECT_THAT(output, ContainsRegex("scanned [0-9]+ % of 300,000 keys, 0 locks, 1 s"));
   job.type("\x03");
   EXPECT_EQ(job.next_event(), "exit code 130");
   EXPECT_TRUE(shows("\r\x1b[KKEY ")) << output;
@@ -127,7 +127,7 @@ TEST_F(LsTest, ShowsOnATerminalHowFarItIs) {
 
 // A file or a pipe gets no such line.
 TEST_F(LsTest, ShowsNowhereElseHowFarItIs) {
-  fill(50'000);
+  fill(300'000);
   const auto listing = start({"ls", "--rate", "1", "--count", "10"});
   const auto calls = [&] { return server.command_calls()["scan"]; };
   const auto began = std::chrono::steady_clock::now();
