@@ -193,8 +193,8 @@ class OperatorsRightsTest : public LsTest {
 TEST_F(OperatorsRightsTest, AreEnough) {
   const auto inside = holder("k");
   const auto next = waiter("k");
-  for (const std::string subcommand : {"status", "ls"}) {
-    const auto result = run_as("looks", {subcommand, "k"});
+  for (const auto& words : {with_processes({"status", "k"}), std::vector<std::string>{"ls", "k"}}) {
+    const auto result = run_as("looks", words);
     EXPECT_EQ(result.status, exited(0)) << result.err;
     EXPECT_THAT(result.out, Not(HasSubstr("?")));
     EXPECT_THAT(result.err, Not(HasSubstr("lacks")));

@@ -104,9 +104,9 @@ bool Watched::step() {
 }
 
 void Watched::look() {
-  ask_the_server();
   const auto keys = keys_.list();
   for (Inspection& each : inspect(lookout_.connection(), keys)) note(std::move(each));
+  ask_the_server();
   const std::set<std::string> present{keys.begin(), keys.end()};
   std::erase_if(seen_, [&](const auto& each) { return !present.contains(each.first); });
 }
