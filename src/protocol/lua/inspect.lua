@@ -25,6 +25,8 @@ local now = string.format('%.0f', APART + time[1] * 1000000 + time[2])
 local may_count = true
 local replies = {time[1], time[2]}
 
+local byte, sub = string.byte, string.sub
+
 local function add(value) replies[#replies + 1] = value end
 
 -- The first bytes of a string.
@@ -35,10 +37,13 @@ end
 
 -- The kind of mailbox that a place names, and its channel: see line.lua, parts(). Nothing if it names none.
 local function mailbox_of(place)
-  local digit, mailbox = string.sub(place, 37, 37), string.sub(place, 38)
-  if digit ~= '' and string.find('4567', digit, 1, true) then mailbox = string.match(mailbox, '^[1-9]%d* (.+)$') or '' end
-  local kind, channel = string.sub(mailbox, 1, 1), string.sub(mailbox, 2)
-  if channel ~= '' and (kind == 's' or kind == 'p') then return kind, channel end
+  local digit, kind, channel = byte(place, 37), byte(place, 38), sub(place, 39)
+  if digit and digit >= 52 and digit <= 55 then  -- 4 to 7: a lease stands before it
+    local mailbox = string.match(place, '^[1-9]%d* (.+)$', 38) or ''
+    kind, channel = byte(mailbox), sub(mailbox, 2)
+  end
+  if channel == '' then return nil end
+  if kind == 115 then return 's', channel elseif kind == 112 then return 'p', channel end
 end
 
 -- By channel, how many listen to it. All are asked for in one command: the server needs longer for a command than for a channel.
@@ -82,15 +87,17 @@ local function tell_places(line, places, page)
   end
   of = {s = listeners('s', of.s), p = listeners('p', of.p)}
   local over = lives_over(line, places)
+  local last = #replies
   for i = 1, #page, 2 do
     local place, kind = page[i], kinds[i]
-    local id = string.sub(place, 1, 36)
+    local id = sub(place, 1, 36)
     local alive
     if over then alive = not over[id] else alive = is_alive(line, id) end
-    add(string.sub(place, 1, 256))
-    add(page[i + 1])
-    add(alive and '1' or '0')
-    add(kind and (of[kind][channels[i]] or '-') or '')
+    replies[last + 1] = #place <= 256 and place or sub(place, 1, 256)
+    replies[last + 2] = page[i + 1]
+    replies[last + 3] = alive and '1' or '0'
+    replies[last + 4] = kind and (of[kind][channels[i]] or '-') or ''
+    last = last + 4
   end
 end
 
