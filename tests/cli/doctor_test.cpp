@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <deque>
 
 #include "command.hpp"
@@ -43,6 +45,8 @@ struct Ailing {
   std::string remedy;
 };
 
+void PrintTo(const Ailing& ailing, std::ostream* out) { *out << ailing.finding; }
+
 class DoctorOf : public ::testing::TestWithParam<Ailing> {};
 
 TEST_P(DoctorOf, FindsWhatIsWrongAndWhatMendsIt) {
@@ -65,7 +69,13 @@ INSTANTIATE_TEST_SUITE_P(
         Ailing{"timeout 300", 1, "warning   timeout: 300", "CONFIG SET timeout 0"},
         Ailing{"client-output-buffer-limit pubsub 64kb 32kb 60", 1,
                "warning   client-output-buffer-limit: pubsub 65536", "CONFIG SET client-output-buffer-limit"},
-        Ailing{"maxclients 2", 1, "warning   maxclients: 2 connections of 2", "CONFIG SET maxclients 4"}));
+        Ailing{"maxclients 2", 1, "warning   maxclients: 2 connections of 2", "CONFIG SET maxclients 4"}),
+    [](const auto& server) {
+      std::string name = server.param.directive;
+      std::replace_if(
+          name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+      return name;
+    });
 
 TEST(Doctor, FindsThatThereAreNoConnectionsLeft) {
   auto directives = good_settings();
