@@ -59,15 +59,18 @@ local function listeners(kind, channels)
   return of
 end
 
--- By id, which of the lives in the line are over: one command, where a life for each place would be one for each. Nil where that does
--- not tell which places are alive: there are too many, or places without a life.
-local function lives_over(line, places)
-  if redis.call('ZCOUNT', line, '4000000000000000', '+inf') ~= places then return nil end
+-- How many lives of the line are not over; and by id, which are: one command, where a life for each place would be one for each. The
+-- second is nil where it does not tell which places are alive: there are too many, or places without a life.
+local function living(line, places)
+  local lives = redis.call('ZCOUNT', line, '4000000000000000', '+inf')
   local over = redis.call('ZRANGEBYSCORE', line, '4000000000000000', '(' .. now, 'LIMIT', '0', '64')
-  if over[64] then return nil end
-  local of = {}
-  for i = 1, #over do of[over[i]] = true end
-  return of
+  if over[64] then return redis.call('ZCOUNT', line, now, '+inf') end
+  local of
+  if lives == places then
+    of = {}
+    for i = 1, #over do of[over[i]] = true end
+  end
+  return lives - #over, of
 end
 
 local function is_alive(line, id)
@@ -76,7 +79,7 @@ local function is_alive(line, id)
 end
 
 -- The places of a page, and what each has beside it.
-local function tell_places(line, places, page)
+local function tell_places(line, page, over)
   local kinds, channels, of = {}, {}, {s = {}, p = {}}
   for i = 1, #page, 2 do
     local kind, channel = mailbox_of(page[i])
@@ -86,7 +89,6 @@ local function tell_places(line, places, page)
     end
   end
   of = {s = listeners('s', of.s), p = listeners('p', of.p)}
-  local over = lives_over(line, places)
   local last = #replies
   for i = 1, #page, 2 do
     local place, kind = page[i], kinds[i]
@@ -110,15 +112,18 @@ local function tell_line(line)
     add('0')
     return
   end
-  add(places == 0 and '0' or tostring(redis.call('ZCOUNT', line, now, '+inf')))
-  add(tostring(places))
   if places == 0 or most == '0' then
+    add(places == 0 and '0' or tostring(redis.call('ZCOUNT', line, now, '+inf')))
+    add(tostring(places))
     add('0')
     return
   end
+  local waiting, over = living(line, places)
   local page = redis.call('ZRANGEBYSCORE', line, '-inf', '(4000000000000000', 'WITHSCORES', 'LIMIT', from, most)
+  add(tostring(waiting))
+  add(tostring(places))
   add(tostring(#page / 2))
-  tell_places(line, places, page)
+  tell_places(line, page, over)
 end
 
 for i = 1, #KEYS, 4 do
