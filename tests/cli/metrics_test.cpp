@@ -1,4 +1,4 @@
-// What the command writes for Prometheus is what Prometheus reads.
+// What `redismutex status --prometheus` writes is what Prometheus reads; report_test.cpp has the reports of runs.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -80,18 +80,6 @@ TEST_F(MetricsTest, OfStatusNeedFewRights) {
       redismutex({"status", "--prometheus", "k"}, {"REDIS_URL=unix://exporter:secret@" + server.socket_path()});
   EXPECT_EQ(result.status, exited(0)) << result.err;
   EXPECT_EQ(result.err, "");
-}
-
-TEST_F(MetricsTest, OfReportsAreRead) {
-  const std::string key = "a \"b\\c\nd";
-  for (const std::string command : {"true", "false"}) {
-    (void)redismutex({"run", "--report", notes.path("jobs.prom"), key, command}, {"REDIS_URL=" + server.url()});
-  }
-  EXPECT_THAT(read_exposition(notes.read("jobs.prom")),
-              AllOf(HasSubstr("TYPE redismutex_runs counter\n"),
-                    HasSubstr("redismutex_runs_total{lock=a \"b\\c\\nd,outcome=ran} 1.0\n"),
-                    HasSubstr("redismutex_runs_total{lock=a \"b\\c\\nd,outcome=failed} 1.0\n"),
-                    HasSubstr("TYPE redismutex_run_exit_status gauge\n"), Not(HasSubstr("Error"))));
 }
 
 }  // namespace
