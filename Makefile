@@ -51,7 +51,7 @@ soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): sim
 	build/dev/bin/faults_soak $(MINUTES); servers=$$?; \
 	wait $$simulator; simulated=$$?; cat build/dev/sim_soak.log; exit $$((servers | simulated))
 
-matrix: ## run the integration tests against eight versions of Redis, Redict and Valkey
+matrix: ## run integration tests, and those of status, doctor and the like, against eight versions of Redis, Redict and Valkey
 	scripts/setup test
 	$(call build,dev)
 	scripts/matrix

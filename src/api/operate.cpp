@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <redismutex/operate.hpp>
 #include <redismutex/printable.hpp>
+#include <set>
 #include <stdexcept>
 #include <unordered_set>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "api/request.hpp"
 #include "api/runtime.hpp"
 #include "api/runtimes.hpp"
+#include "api/scan_pace.hpp"
 #include "net/pause.hpp"
 #include "protocol/clients.hpp"
 #include "protocol/info.hpp"
@@ -33,6 +35,8 @@ using Duration = std::chrono::steady_clock::duration;
 
 constexpr std::size_t most_in_a_step = 1'000;
 constexpr std::chrono::seconds longest_rest{1};
+constexpr std::chrono::milliseconds between_rests{2};
+constexpr std::chrono::milliseconds longest_collection{100};
 
 // ---- bounds ---------------------------------------------------------------------------------------------------------
 
@@ -154,10 +158,10 @@ Inspection look_at_one(Runtime& runtime, const Key& key, const InspectOptions& o
 /// One scan(): where it is, and what it has told of.
 class Search {
  public:
-  Search(Runtime& runtime, const ScanOptions& options) : runtime_{runtime}, options_{options} {}
+  Search(Runtime& runtime, const ScanOptions& options)
+      : runtime_{runtime}, options_{options}, round_trip_{measure()}, pace_{options.count, round_trip_} {}
 
   ScanProgress run(const std::function<bool(const Inspection&)>& found) {
-    measure();
     do {
       const auto began = std::chrono::steady_clock::now();
       const std::vector<Inspection> seen = step();
@@ -178,15 +182,18 @@ class Search {
   /// Names beside keys are looked for, in place of keys.
   bool by_names() const noexcept { return options_.pattern.empty() && !options_.all; }
 
-  /// How many keys there are, and how long a request takes that costs the server nothing.
-  void measure() {
-    protocol::CountKeys first;  // this one may have to connect
-    api::drive(runtime_, first, action_);
-    progress_.total = first.count();
-    protocol::CountKeys second;
-    const auto began = std::chrono::steady_clock::now();
-    api::drive(runtime_, second, action_);
-    round_trip_ = std::chrono::steady_clock::now() - began;
+  /// How many keys there are. Returns how long a request takes that costs the server nothing.
+  Duration measure() {
+    constexpr int requests = 4;
+    auto shortest = Duration::max();
+    for (int i = 0; i < requests; ++i) {
+      protocol::CountKeys machine;
+      const auto began = std::chrono::steady_clock::now();
+      api::drive(runtime_, machine, action_);  // the first may have to connect
+      shortest = std::min(shortest, std::chrono::steady_clock::now() - began);
+      if (i == 0) progress_.total = machine.count();
+    }
+    return shortest;
   }
 
   std::string_view pattern() const noexcept {
@@ -195,27 +202,41 @@ class Search {
   }
 
   std::vector<Inspection> step() {
-    protocol::Scan scan{cursor_, pattern(), options_.count,
+    protocol::Scan scan{cursor_, pattern(), pace_.count(),
                         by_names() ? protocol::Scan::Types::all : protocol::Scan::Types::strings};
+    const auto began = std::chrono::steady_clock::now();
     api::request(runtime_, scan, action_);
+    progress_.scanned += pace_.count();
+    pace_.note(std::chrono::steady_clock::now() - began);
     auto& page = std::get<protocol::Scan::Page>(scan.outcome());
     cursor_ = std::move(page.cursor);
-    progress_.scanned += options_.count;
     if (progress_.total) progress_.scanned = std::min(progress_.scanned, *progress_.total);
-    std::vector<Key> keys = keys_of(page.keys);
-    trips_ = 1 + static_cast<int>((keys.size() + protocol::Inspect::most_locks - 1) / protocol::Inspect::most_locks);
-    return look(runtime_, std::move(keys), options_.inspect,
-                by_names() ? protocol::Inspect::Which::each_key : protocol::Inspect::Which::only_locks, action_);
+    trips_ = 1;
+    collect(page.keys);
+    return look_at_collected();
   }
 
   /// The keys that may be locks and were not told of.
-  std::vector<Key> keys_of(const std::vector<std::string>& names) const {
-    std::vector<Key> keys;
+  void collect(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
-      auto key = by_names() ? protocol::key_beside(name) : possible_key(name);
-      if (key && !told_.contains(std::string{key->text()})) keys.push_back(std::move(*key));
+      const auto key = by_names() ? protocol::key_beside(name) : possible_key(name);
+      if (!key) continue;
+      std::string text{key->text()};
+      if (!told_.contains(text)) collected_.insert(std::move(text));
     }
-    return keys;
+  }
+
+  /// A step finds few, and the server needs longer for a command than for a lock: so several steps are waited for, but not long.
+  std::vector<Inspection> look_at_collected() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::size_t at_once = protocol::Inspect::locks_at_once(options_.inspect.waiters);
+    if (collected_.size() < at_once && cursor_ != "0" && now - looked_at_ < longest_collection) return {};
+    looked_at_ = now;
+    trips_ += static_cast<int>((collected_.size() + at_once - 1) / at_once);
+    std::vector<Key> keys{collected_.begin(), collected_.end()};
+    collected_.clear();
+    return look(runtime_, std::move(keys), options_.inspect,
+                by_names() ? protocol::Inspect::Which::each_key : protocol::Inspect::Which::only_locks, action_);
   }
 
   static std::optional<Key> possible_key(const std::string& text) {
@@ -230,9 +251,14 @@ class Search {
   }
 
   /// After so much work of the server. False: the scan was stopped.
-  bool rest(Duration busy) const {
+  ///
+  /// Several steps follow each other before a long rest. A server that slept, or did something else, has to fetch from memory again what
+  /// it needs for a step, which costs it a fifth more; and others are served between two steps, too.
+  bool rest(Duration busy) {
+    busy_ += std::max(busy, Duration::zero());
+    if (busy_ < between_rests) return !options_.stop.stop_requested();
     const double share = 1 / options_.duty - 1;
-    const auto pause = std::chrono::duration<double>{std::max(busy, Duration::zero())} * share;
+    const auto pause = std::chrono::duration<double>{std::exchange(busy_, Duration::zero())} * share;
     const auto bounded = std::min<std::chrono::duration<double>>(pause, longest_rest);
     return net::pause_until(std::chrono::steady_clock::now() + std::chrono::duration_cast<Duration>(bounded),
                             options_.stop);
@@ -241,11 +267,15 @@ class Search {
   Runtime& runtime_;
   const ScanOptions& options_;
   const Action action_{"scan for locks"};
-  std::string cursor_{"0"};
-  Duration round_trip_{0};
-  int trips_ = 0;  // of the present step
-  std::unordered_set<std::string> told_;
   ScanProgress progress_;
+  const Duration round_trip_;
+  api::ScanPace pace_;
+  std::string cursor_{"0"};
+  int trips_ = 0;                    // of the present step
+  Duration busy_{0};                 // since the last rest
+  std::set<std::string> collected_;  // keys that are to be looked at
+  std::chrono::steady_clock::time_point looked_at_ = std::chrono::steady_clock::now();
+  std::unordered_set<std::string> told_;
 };
 
 // ---- breaking -------------------------------------------------------------------------------------------------------

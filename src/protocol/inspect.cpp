@@ -95,10 +95,9 @@ std::optional<int> flags_of(std::string_view details) {
 void read_place(Reader& reader, std::size_t position, Inspection& seen) {
   const std::string_view place = reader.text();
   const auto ticket = reader.number<double>();
-  const auto life = reader.optional_text();
+  const bool alive = reader.text() == "1";
   const std::string_view listeners = reader.text();
   if (!reader.good()) return;
-  const auto end_of_life = read_number<double>(life.value_or(std::string_view{}));
   const std::string_view id = place.substr(0, OwnerId::size);
   const bool has_ticket = ticket >= 0 && ticket < apart;  // not where it is no number
   if (place.size() <= OwnerId::size || !read_owner_id(id) || !has_ticket) {
@@ -114,8 +113,7 @@ void read_place(Reader& reader, std::size_t position, Inspection& seen) {
     waiter.asked_at = origin->asked_at;
   }
   waiter.waiting_since = moment(ticket);
-  const double now = static_cast<double>(seen.seen_at.time_since_epoch().count());
-  waiter.alive = end_of_life && *end_of_life - apart >= now;
+  waiter.alive = alive;
   const auto flags = flags_of(waiter.details);
   waiter.wants_token = flags && (*flags & 1) != 0;
   if (listeners == "-") {
@@ -183,7 +181,7 @@ std::optional<Label> read_label(std::string_view label, std::string_view id) {
 Inspect::Inspect(std::vector<Key> keys, const Terms& terms)
     : keys_{std::move(keys)},
       terms_{terms},
-      batch_{std::clamp<std::size_t>(most_places / (1 + terms.waiters), 1, most_locks)},
+      batch_{locks_at_once(terms.waiters)},
       waiters_{std::to_string(terms.waiters)},
       offset_{std::to_string(terms.offset)},
       outcome_{std::vector<Inspection>{}} {}

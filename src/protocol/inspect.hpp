@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <redismutex/inspection.hpp>
@@ -35,7 +36,12 @@ class Inspect final : public Machine {
 
   /// In one command, at the most: the server does nothing else meanwhile, for less than a millisecond.
   static constexpr std::size_t most_locks = 32;
-  static constexpr std::size_t most_places = 128;
+  static constexpr std::size_t most_places = 64;
+
+  /// So many locks are looked at in one command, when of each so many waiters are told.
+  static constexpr std::size_t locks_at_once(std::size_t waiters) {
+    return std::clamp<std::size_t>(most_places / (1 + waiters), 1, most_locks);
+  }
 
   /// So many waiters of one lock can be told of.
   static constexpr std::size_t most_waiters = 100;

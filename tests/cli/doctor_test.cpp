@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <deque>
 
 #include "command.hpp"
@@ -43,6 +45,8 @@ struct Ailing {
   std::string remedy;
 };
 
+void PrintTo(const Ailing& ailing, std::ostream* out) { *out << ailing.finding; }
+
 class DoctorOf : public ::testing::TestWithParam<Ailing> {};
 
 TEST_P(DoctorOf, FindsWhatIsWrongAndWhatMendsIt) {
@@ -59,13 +63,19 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Ailing{"maxmemory-policy allkeys-lru\nmaxmemory 100mb", 2, "critical  maxmemory-policy: allkeys-lru",
                "CONFIG SET maxmemory-policy noeviction"},
-        Ailing{"maxmemory-policy noeviction\nmaxmemory 1mb", 1, "warning   memory: ", "CONFIG SET maxmemory 2097152"},
+        Ailing{"maxmemory-policy noeviction\nmaxmemory 700kb", 1, "warning   memory: ", "CONFIG SET maxmemory 1433600"},
         Ailing{"appendonly no", 1, "warning   persistence: no append-only file", "CONFIG SET appendonly yes"},
         Ailing{"appendfsync no", 1, "warning   persistence: appendfsync no", "CONFIG SET appendfsync everysec"},
         Ailing{"timeout 300", 1, "warning   timeout: 300", "CONFIG SET timeout 0"},
         Ailing{"client-output-buffer-limit pubsub 64kb 32kb 60", 1,
                "warning   client-output-buffer-limit: pubsub 65536", "CONFIG SET client-output-buffer-limit"},
-        Ailing{"maxclients 2", 1, "warning   maxclients: 2 connections of 2", "CONFIG SET maxclients 4"}));
+        Ailing{"maxclients 2", 1, "warning   maxclients: 2 connections of 2", "CONFIG SET maxclients 4"}),
+    [](const auto& server) {
+      std::string name = server.param.directive;
+      std::replace_if(
+          name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+      return name;
+    });
 
 TEST(Doctor, FindsThatThereAreNoConnectionsLeft) {
   auto directives = good_settings();
@@ -152,6 +162,52 @@ TEST(Doctor, FindsReplicasThatNobodyWaitsFor) {
   EXPECT_THAT(result.out, AllOf(HasSubstr("warning   replicas: 1"), HasSubstr("CONFIG SET min-replicas-to-write 1")));
 }
 
+TEST(Doctor, TellsHowFarReplicasAre) {
+  auto directives = good_settings();
+  directives.push_back("min-replicas-to-write 1");
+  Server primary({.tcp = true, .directives = directives});
+  Server replica;
+  replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  ASSERT_TRUE(eventually(
+      limit, [&] { return primary.info("replication")["slave0"].find("state=online") != std::string::npos; }));
+  std::string seen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    const auto result = doctor_at(primary.url());
+    seen = result.out;
+    return result.status == exited(0) && seen.find("ok        replica lag: 127.0.0.1:") != std::string::npos;
+  })) << seen;
+  replica.pause();
+  // It is behind as soon as there is something that it does not have.
+  primary.command({"EVAL", "for i = 1, 20 do redis.call('SET', 'k', string.rep('x', 100000)) end", "0"});
+  const auto result = doctor_at(primary.url());
+  EXPECT_EQ(result.status, exited(1)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("warning   replica lag: 127.0.0.1:"), HasSubstr("bytes behind"),
+                                HasSubstr("INFO replication")));
+  replica.resume();
+}
+
+TEST(Doctor, SuspectsAProxyThatHidesTheConnection) {
+  Server server({.users = {"erin on >secret ~* &* +@all -client"}, .directives = good_settings()});
+  const auto result = doctor_at("unix://erin:secret@" + server.socket_path());
+  EXPECT_THAT(result.out, HasSubstr("warning   proxy: CLIENT ID is refused"));
+}
+
+TEST(Doctor, SaysWhatItCanNotSeeOfTheSettings) {
+  Server server({.users = {"fay on >secret ~* &* +@all -config"}, .directives = good_settings()});
+  const auto result = doctor_at("unix://fay:secret@" + server.socket_path());
+  EXPECT_EQ(result.status, exited(0)) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("ok        configuration: CONFIG GET is refused"),
+                                HasSubstr("persistence: append-only file, appendfsync unknown")));
+}
+
+TEST(Doctor, AdvisesADatabaseForLocksAlone) {
+  Server server({.directives = good_settings()});
+  server.command({"EVAL", "for i = 1, 100001 do redis.call('SET', i, 'x') end", "0"});
+  const auto result = doctor_at(server.url());
+  EXPECT_EQ(result.status, exited(0)) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("ok        keys: 100001 in this database: redismutex ls is slow here"));
+}
+
 TEST(Doctor, FindsALockThatNeverEnds) {
   Server server({.directives = good_settings()});
   server.command({"SET", "old lock", "6a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11"});
@@ -163,8 +219,7 @@ TEST(Doctor, FindsALockThatNeverEnds) {
 }
 
 TEST(Doctor, FindsRightsThatAreMissing) {
-  Server server({.users = {"alice on >secret ~* &* +@all -zadd", "bob on >secret ~* &* +@all -ssubscribe"},
-                 .directives = good_settings()});
+  Server server({.users = {"alice on >secret ~* &* +@all -zadd"}, .directives = good_settings()});
   if (server.version() < Version{7, 0, 0}) {
     EXPECT_THAT(doctor_at("unix://alice:secret@" + server.socket_path()).out, HasSubstr("rights: not checked"));
     return;
@@ -173,6 +228,7 @@ TEST(Doctor, FindsRightsThatAreMissing) {
   EXPECT_EQ(vital.status, exited(2)) << vital.out;
   EXPECT_THAT(vital.out, AllOf(HasSubstr("critical  rights: the user 'alice' lacks +zadd"),
                                HasSubstr("ACL SETUSER alice +zadd"), Not(HasSubstr("secret"))));
+  server.command({"ACL", "SETUSER", "bob", "on", ">secret", "~*", "&*", "+@all", "-ssubscribe"});
   const auto other = doctor_at("unix://bob:secret@" + server.socket_path());
   EXPECT_EQ(other.status, exited(1)) << other.out;
   EXPECT_THAT(other.out, HasSubstr("warning   rights: the user 'bob' lacks +ssubscribe"));

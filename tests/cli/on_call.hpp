@@ -17,6 +17,12 @@ class OnCall {
  public:
   Result run(std::vector<std::string> words) { return redismutex(words, {"REDIS_URL=" + server.url()}); }
 
+  /// The words of `status`, and what it takes for it to find the processes: servers before Redis 6.2 tell of all connections or of none.
+  std::vector<std::string> with_processes(std::vector<std::string> words) {
+    if (server.version() < Version{6, 2, 0}) words.emplace_back("--deep");
+    return words;
+  }
+
   /// A `redismutex run` that is inside. Its COMMAND notes in $DIR/told when it is asked to end; what it starts for that is asked, too.
   ChildProcess holder(const std::string& key) {
     auto process =

@@ -23,7 +23,7 @@ class StatusTest : public ::testing::Test, protected OnCall {};
 TEST_F(StatusTest, ShowsWhoHoldsAndWhoWaits) {
   const auto inside = holder("k");
   const auto next = waiter("k");
-  const auto result = run({"status", "k"});
+  const auto result = run(with_processes({"status", "k"}));
   EXPECT_EQ(result.status, exited(0)) << result.err;
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out,
@@ -59,7 +59,7 @@ TEST_F(StatusTest, QuietlyAnswersByItsStatus) {
 TEST_F(StatusTest, IsJsonForPrograms) {
   const auto inside = holder("k");
   const auto next = waiter("k");
-  const auto seen = json::parse(run({"status", "--json", "k"}).out);
+  const auto seen = json::parse(run(with_processes({"status", "--json", "k"})).out);
   EXPECT_EQ(seen.at("schema"), 1);
   EXPECT_EQ(seen.at("key"), "k");
   EXPECT_EQ(seen.at("state"), "held");

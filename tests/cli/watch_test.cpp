@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <sstream>
 
 #include "on_call.hpp"
+#include "terminal.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -40,6 +43,17 @@ class Tmux {
     return eventually(limit, [&] { return screen().find(text) != std::string::npos; });
   }
 
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::istringstream text{screen()};
+    for (std::string line; std::getline(text, line);) all.push_back(line);
+    return all;
+  }
+
+  void resize(int columns, int rows) const {
+    EXPECT_EQ(run({"resize-window", "-x", std::to_string(columns), "-y", std::to_string(rows)}).status, exited(0));
+  }
+
   /// The screen that is drawn on, and whether the cursor is seen.
   std::string state() const { return run({"display-message", "-p", "#{alternate_on} #{cursor_flag}"}).out; }
 
@@ -70,7 +84,8 @@ class WatchTest : public ::testing::Test, protected OnCall {
 
 TEST_F(WatchTest, ShowsAndBreaks) {
   const auto inside = holder("k");
-  const auto next = waiter("k");
+  const auto next = start({"run", "k", "sh", "-c", "echo x >$DIR/next; sleep 60"});
+  ASSERT_TRUE(eventually(limit, [&] { return waiting("k") == 1; }));
   const Tmux tmux{notes.directory(), environment()};
   tmux.type({"$REDISMUTEX watch -n 0.1 k other", "Enter"});
   ASSERT_TRUE(tmux.shows("HANDOVERS")) << tmux.screen();
@@ -97,7 +112,7 @@ TEST_F(WatchTest, ShowsAndBreaks) {
   tmux.type({"y"});
   EXPECT_TRUE(tmux.shows("was taken from")) << tmux.screen();
   EXPECT_EQ(inside.wait(limit), exited(79));
-  EXPECT_EQ(next.wait(limit), exited(0));
+  EXPECT_TRUE(notes.appears("next"));
   EXPECT_TRUE(tmux.shows("hand-overs seen: 1")) << tmux.screen();
 }
 
@@ -139,6 +154,61 @@ TEST_F(WatchTest, ItsStatusSaysHowItEnded) {
   }
 }
 
+// The first and the last line are where they belong, in each size.
+TEST_F(WatchTest, IsDrawnAnewForAnotherSize) {
+  const auto inside = holder("k");
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.type({"$REDISMUTEX watch -n 3600 k", "Enter"});
+  ASSERT_TRUE(tmux.shows("q quit")) << tmux.screen();
+  for (const auto& [columns, rows] : {std::pair{70, 8}, std::pair{130, 30}, std::pair{40, 5}}) {
+    tmux.resize(columns, rows);
+    EXPECT_TRUE(eventually(limit,
+                           [&, rows = rows] {
+                             const auto lines = tmux.lines();
+                             return lines.size() == static_cast<std::size_t>(rows) &&
+                                    lines.front().starts_with("redismutex watch") &&
+                                    lines.back().starts_with("j/k move") && lines.at(3).starts_with("KEY ");
+                           }))
+        << columns << " x " << rows << ":\n"
+        << tmux.screen();
+  }
+}
+
+// A look that nobody answers takes 2 s to fail, and then the next one begins: keys that wait for looks would take 10 s.
+TEST_F(WatchTest, AnswersKeysWhileTheServerIsSilent) {
+  const auto inside = holder("k");
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.type({"$REDISMUTEX watch -n 0.1 k; echo $? >$DIR/status", "Enter"});
+  ASSERT_TRUE(tmux.shows("q quit")) << tmux.screen();
+  server.pause();
+  EXPECT_TRUE(tmux.shows("answer")) << tmux.screen();
+  const auto began = std::chrono::steady_clock::now();
+  tmux.type({"?"});
+  EXPECT_TRUE(tmux.shows("any key: back")) << tmux.screen();
+  tmux.type({"x", "Enter"});
+  EXPECT_TRUE(tmux.shows("held by ")) << tmux.screen();
+  tmux.type({"b"});
+  EXPECT_TRUE(tmux.shows("? [y/N]")) << tmux.screen();
+  tmux.type({"y", "q"});
+  EXPECT_TRUE(notes.appears("status")) << tmux.screen();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{5});
+  EXPECT_EQ(notes.read("status"), "0\n");
+  server.resume();
+}
+
+// Owners that come and go between two looks: here nobody looks for an hour.
+TEST_F(WatchTest, CountsHandOversBetweenTwoLooks) {
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.type({"$REDISMUTEX watch -n 3600 k", "Enter"});
+  ASSERT_TRUE(tmux.shows("hand-overs seen: 0")) << tmux.screen();
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = std::chrono::seconds{60}}};
+  for (int i = 1; i <= 5; ++i) {
+    auto lock = mutex.acquire_lock("k");
+    EXPECT_TRUE(tmux.shows("hand-overs seen: " + std::to_string(i) + " ")) << tmux.screen();
+    lock.release();
+  }
+}
+
 // Without a terminal: a line for each change.
 TEST_F(WatchTest, PrintsALineForEachChange) {
   const auto watch = start({"watch", "-n", "0.1"});
@@ -151,6 +221,25 @@ TEST_F(WatchTest, PrintsALineForEachChange) {
   EXPECT_THAT(watch.stdout_text(), Not(HasSubstr("\x1b")));
   EXPECT_EQ(run({"break", "--yes", "k"}).status, exited(0));
   EXPECT_TRUE(says(" -> free, 0 wait\n")) << watch.stdout_text();
+}
+
+// As for programs, on a terminal too.
+TEST_F(WatchTest, JsonIsALineForEachChangeEverywhere) {
+  TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "watch", "--json", "-n", "3600", "k"},
+                          .environment = {"REDIS_URL=" + server.url(), "TERM=xterm"}}};
+  ASSERT_TRUE(eventually(limit, [&] {
+    auto calls = server.command_calls();
+    return calls["evalsha_ro"] + calls["evalsha"] > 5;
+  }));
+  const auto inside = holder("k");
+  std::string output;
+  EXPECT_TRUE(eventually(limit, [&] {
+    output += job.output();
+    return output.find("\"state\":\"held\"") != std::string::npos;
+  })) << output;
+  EXPECT_THAT(output, ::testing::StartsWith("{\"schema\":1,\"key\":\"k\","));
+  job.type("\x03");
+  EXPECT_EQ(job.next_event(), "killed by Interrupt");
 }
 
 TEST_F(WatchTest, SaysWhatIsWrongBeforeThereIsAScreen) {

@@ -379,6 +379,27 @@ TEST_F(Operate, SeesTheDeadAndRubbish) {
   server.command({"DEL", line});
 }
 
+// Which are dead is told of few and of many of them.
+TEST_F(Operate, TellsTheDeadFromTheLiving) {
+  constexpr int places = 100;
+  for (const int dead : {0, 1, 63, 64, 99, 100}) {
+    const auto now = std::stoll(server_time_us());
+    for (int i = 0; i < places; ++i) {
+      const std::string id = "00000a12-3401-4234-9234-567890abc" + std::to_string(100 + i);
+      const auto life = 4'000'000'000'000'000 + now + (i < dead ? -1 : 60'000'000);
+      server.command({"ZADD", "redismutex:{key}", std::to_string(now + i), id + "0-", std::to_string(life), id});
+    }
+    const Inspection seen = look("key", {.waiters = places});
+    EXPECT_EQ(seen.waiting, static_cast<std::size_t>(places - dead));
+    ASSERT_THAT(seen.waiters, SizeIs(places));
+    const auto alive =
+        std::count_if(seen.waiters.begin(), seen.waiters.end(), [](const Waiter& waiter) { return waiter.alive; });
+    EXPECT_EQ(alive, places - dead);
+    EXPECT_EQ(seen.waiters.front().alive, dead == 0);
+    server.command({"DEL", "redismutex:{key}"});
+  }
+}
+
 // A long line is told in pages; one beyond the end is empty.
 TEST_F(Operate, TellsALongLineInPages) {
   const std::string line = "redismutex:{key}";

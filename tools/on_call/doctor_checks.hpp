@@ -4,19 +4,10 @@
 #include <redismutex/connection.hpp>
 #include <redismutex/connection_options.hpp>
 #include <string>
-#include <vector>
+
+#include "judgements.hpp"
 
 namespace redismutex::cli {
-
-enum class Level { good, warning, critical };
-
-/// What a check of the server has found.
-struct Finding {
-  std::string check;
-  Level level = Level::good;
-  std::string text;
-  std::string remedy{};  ///< a command to paste, or what else helps; empty if nothing has to be done
-};
 
 /// What is examined, and how.
 struct Examination {
@@ -27,6 +18,6 @@ struct Examination {
 };
 
 /// All that is found; a server that can not be reached is a finding, too.
-std::vector<Finding> examine(const Examination& examination);
+Findings examine(const Examination& examination);
 
 }  // namespace redismutex::cli

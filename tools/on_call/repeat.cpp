@@ -43,15 +43,13 @@ std::optional<std::chrono::milliseconds> RepeatOption::pause() const {
   return parse_seconds("--watch", *text_, {100ms, 24h});
 }
 
-[[noreturn]] void repeat(std::chrono::milliseconds pause, const std::function<Shown()>& look) {
-  const bool draws = stdout_is_terminal();
-  if (draws) std::cout << "\x1b[2J";
+[[noreturn]] void print_again(std::chrono::milliseconds pause, const std::function<std::string()>& look) {
   bool is_away = false;
   for (;; std::this_thread::sleep_for(pause)) {
     try {
-      const Shown shown = look();
+      const std::string text = look();
       is_away = false;
-      std::cout << (draws ? redrawn(shown.screen) : shown.changes) << std::flush;
+      if (!text.empty()) std::cout << text << std::flush;
     } catch (const LoginError&) {
       throw;
     } catch (const ConnectionError& error) {
@@ -59,6 +57,15 @@ std::optional<std::chrono::milliseconds> RepeatOption::pause() const {
     }
     if (!std::cout) throw std::runtime_error{"cannot write to standard output"};
   }
+}
+
+[[noreturn]] void repeat(std::chrono::milliseconds pause, const std::function<Shown()>& look) {
+  const bool draws = stdout_is_terminal();
+  if (draws) std::cout << "\x1b[2J";
+  print_again(pause, [&] {
+    const Shown shown = look();
+    return draws ? redrawn(shown.screen) : shown.changes;
+  });
 }
 
 }  // namespace redismutex::cli

@@ -26,12 +26,14 @@ std::string ServerFacts::config(const std::string& setting, const std::string& o
 long long ServerFacts::number(const std::string& field) const { return std::atoll(info(field).c_str()); }
 
 std::string ServerFacts::product() const {
+  if (fields.contains("redict_version")) return "Redict";
   return fields.contains("valkey_version") || info("server_name") == "valkey" ? "Valkey" : "Redis";
 }
 
 ServerFacts::Version ServerFacts::version() const {
-  Version version{.text = value_of(fields, "valkey_version", info("redis_version"))};
-  // The numbers by which servers tell what they can do: Valkey keeps the one of Redis that it began with.
+  Version version{.text =
+                      value_of(fields, "valkey_version", value_of(fields, "redict_version", info("redis_version")))};
+  // The numbers by which servers tell what they can do: Valkey and Redict keep those of Redis that they began with.
   std::istringstream words{info("redis_version")};
   char dot = 0;
   words >> version.major >> dot >> version.minor;

@@ -26,7 +26,7 @@ struct ServerFacts {
   /// 0 where the server does not tell.
   long long number(const std::string& field) const;
 
-  std::string product() const;  ///< "Redis", "Valkey"
+  std::string product() const;  ///< "Redis", "Redict", "Valkey"
   Version version() const;
 };
 

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <redismutex/operate.hpp>
+#include <stdexcept>
 #include <vector>
 
 #include "colours.hpp"
 #include "describe.hpp"
 #include "look.hpp"
+#include "metrics.hpp"
 #include "moments.hpp"
 #include "notes.hpp"
 #include "repeat.hpp"
@@ -18,6 +21,7 @@ namespace redismutex::cli {
 namespace {
 
 constexpr int most_waiters = 1'000'000'000;
+constexpr std::size_t most_metrics = 100;  // keys: each is four series, which a database keeps for months
 
 constexpr auto usage = R"(Examples:
   redismutex status nightly-report               # who holds it, since when, who waits
@@ -25,12 +29,16 @@ constexpr auto usage = R"(Examples:
   redismutex status -q deploy && echo taken      # for scripts: says nothing
   redismutex status --watch deploy               # again every second
   redismutex status --json deploy | jq .holder.host
+  redismutex status --prometheus deploy | sponge /var/lib/node_exporter/locks.prom
 
 Usage: redismutex status [OPTIONS] KEY...
 )";
 constexpr auto details =
     R"(To be taken is to be held, or to have something else stored at the key. A look is not a lock: what was free a moment
 ago may be taken now.
+
+--prometheus prints gauges: redismutex_lock_held, redismutex_lock_waiting, redismutex_lock_lease_seconds and
+redismutex_lock_held_since_timestamp_seconds, each with the label lock="KEY". A failure prints none of them.
 
 Exit status: 0, or
     1  with -q: one of the keys is free     70  internal error, or refused
@@ -41,6 +49,7 @@ struct StatusOptions {
   std::vector<std::string> keys;
   bool quiet = false;
   bool json = false;
+  bool prometheus = false;
   Lookout::Options look;
   RepeatOption repeat;
   ColourOption colour;
@@ -97,10 +106,25 @@ std::string essence(const Inspection& seen) {
   });
 }
 
+int print_metrics(std::vector<std::string> keys, const ServerOption& server) {
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  if (keys.size() > most_metrics) {
+    throw std::invalid_argument{"--prometheus: " + std::to_string(keys.size()) + " keys, at most " +
+                                std::to_string(most_metrics) + " are allowed"};
+  }
+  std::cout << metrics_of(inspect(server.connect(), keys, {.waiters = 0, .clients = false}));
+  return 0;
+}
+
 int run(const StatusOptions& options, const ServerOption& server) {
   const auto pause = options.repeat.pause();
   if (options.keys.empty()) throw CLI::RequiredError("KEY");
   if (pause && options.quiet) throw CLI::ValidationError("-q", "says nothing, and excludes --watch");
+  if (options.prometheus && (pause || options.quiet || options.json)) {
+    throw CLI::ValidationError("--prometheus", "excludes -q, --json and --watch");
+  }
+  if (options.prometheus) return print_metrics(options.keys, server);
   Lookout lookout{server};
   if (pause) look_again(options, lookout, *pause);
   return look_once(options, lookout);
@@ -125,6 +149,7 @@ Run add_status(CLI::App& app, const ServerOption& server) {
                "look for the processes among all connections of the server, which finds\n"
                "those that had to connect anew; costs the server 10 ms for 1,000 of them");
   app.add_flag("--json", options->json, "for programs: a line with an object for each key");
+  app.add_flag("--prometheus", options->prometheus, "for Prometheus's textfile collector: gauges of at most 100 keys");
   add_words(app, "KEY", options->keys, "the names of the mutexes");
   return [options, &server] { return run(*options, server); };
 }

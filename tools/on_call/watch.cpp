@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <redismutex/printable.hpp>
 
 #include "colours.hpp"
 #include "describe.hpp"
+#include "looker.hpp"
 #include "moments.hpp"
 #include "people.hpp"
 #include "repeat.hpp"
@@ -32,8 +34,9 @@ constexpr auto usage = R"(Examples:
 Usage: redismutex watch [OPTIONS] [PATTERN | KEY...]
 )";
 constexpr auto details =
-    R"(On a terminal the whole screen is used; the key ? explains it. Elsewhere a line is printed for each change that is
-seen: what comes and goes between two looks is not. A single word with * ? or [ is a pattern, as in the server's command
+    R"(On a terminal the whole screen is used; the key ? explains it. Elsewhere a line is printed for each change. Between two
+looks it glances at the owners, every 20 ms but for no more than a twentieth of the time: what comes and goes between two
+glances is not seen. A single word with * ? or [ is a pattern, as in the server's command
 KEYS; the database is then gone through now and then for new mutexes, as 'redismutex ls' does.
 
 Exit status: 0 after q, or
@@ -43,7 +46,7 @@ Exit status: 0 after q, or
 
 struct WatchOptions {
   std::vector<std::string> words;
-  std::chrono::milliseconds pause = 1s;
+  std::chrono::milliseconds interval = 1s;
   bool json = false;
 };
 
@@ -64,27 +67,34 @@ std::string line_of(const HandOver& change) {
 }
 
 [[noreturn]] void print_changes(Watched& watched, const WatchOptions& options) {
-  repeat(options.pause, [&] {
-    watched.look();
-    Shown shown;
-    for (const HandOver& change : watched.changes()) {
-      shown.changes += options.json ? json_line(change.now, watched.lookout().server()) : line_of(change);
+  constexpr auto look_whether_it_is_time = 10ms;
+  print_again(look_whether_it_is_time, [&] {
+    std::string lines;
+    if (Watched::Clock::now() >= watched.next()) watched.step();
+    for (const HandOver& change : watched.take_changes()) {
+      lines += options.json ? json_line(change.now, watched.lookout().server()) : line_of(change);
     }
-    return shown;
+    return lines;
   });
+}
+
+/// Ends this process, without waiting for a server that is silent.
+[[noreturn]] void leave(int signal) {
+  if (signal == 0) std::_Exit(0);
+  if (signal == SIGINT) std::_Exit(exit_status::ended_by_signal(SIGINT));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  std::_Exit(exit_status::ended_by_signal(signal));
 }
 
 int run(const WatchOptions& options, const ServerOption& server) {
   const Choice choice = choice_of(options.words);
-  Watched watched{server, choice};
-  watched.look();  // what is wrong is said before there is a screen
+  Watched watched{server, choice, options.interval};
+  watched.step();  // what is wrong is said before there is a screen
   if (options.json || !stdout_is_terminal() || ::isatty(STDIN_FILENO) == 0) print_changes(watched, options);
-  const int signal = [&] { return WatchScreen{watched, options.pause, !choice.keys.empty()}.run(); }();
-  if (signal == 0) return 0;
-  if (signal == SIGINT) return exit_status::ended_by_signal(SIGINT);
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-  return exit_status::ended_by_signal(signal);
+  Looker looker{watched};
+  const int signal = [&] { return WatchScreen{looker, options.interval, !choice.keys.empty()}.run(); }();
+  leave(signal);
 }
 
 }  // namespace
@@ -95,9 +105,9 @@ Run add_watch(CLI::App& app, const ServerOption& server) {
   app.add_option_function<std::string>(
          "-n,--interval",
          [options](const std::string& text) {
-           options->pause = parse_seconds("--interval", text, {100ms, 24h});
+           options->interval = parse_seconds("--interval", text, {100ms, 24h});
          },
-         "how often to look; default 1")
+         "how often to look at all of it; default 1")
       ->type_name("SECONDS");
   app.add_flag("--json", options->json, "for programs: a line with an object for each change");
   add_words(app, "KEY", options->words, "which mutexes; default: those that are waited for or have a label");

@@ -20,7 +20,6 @@
 namespace redismutex::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr int key_escape = 27;
 constexpr int look_at_keys_ms = 100;
 constexpr std::size_t longest_cell = 40;
@@ -34,8 +33,8 @@ constexpr auto help =
     "p                        pause, and go on\n"
     "q                        quit\n"
     "\n"
-    "HANDOVERS   how often another one was inside than a look before, since watch runs.\n"
-    "            Those that come and go between two looks are not seen.\n"
+    "HANDOVERS   how often another one was inside, since watch runs. A holder that stays for\n"
+    "            20 ms or longer is seen; with many mutexes, or a slow network, it takes longer.\n"
     "WAIT P50, MAX   how long those waited that got in meanwhile.\n"
     "A SINCE with an \u2264 is the time since its holder asked for it.\n";
 
@@ -55,8 +54,8 @@ std::string bytes_text(std::size_t bytes) {
 
 }  // namespace
 
-WatchScreen::WatchScreen(Watched& watched, std::chrono::milliseconds pause, bool shows_free)
-    : watched_{watched}, pause_{pause}, shows_free_{shows_free} {
+WatchScreen::WatchScreen(Looker& looker, std::chrono::milliseconds interval, bool shows_free)
+    : looker_{looker}, interval_{interval}, shows_free_{shows_free} {
   ::initscr();
   guard_.learn();
   ::cbreak();
@@ -71,7 +70,7 @@ WatchScreen::~WatchScreen() { ::endwin(); }
 
 int WatchScreen::run() {
   while (!ended_ && guard_.signal() == 0) {
-    if (!paused_ && Clock::now() >= next_look_) look();
+    take_what_is_new();
     draw();
     const int key = ::getch();
     termios modes{};
@@ -83,22 +82,17 @@ int WatchScreen::run() {
   return guard_.signal();
 }
 
-void WatchScreen::look() {
-  try {
-    watched_.look();
-    trouble_.clear();
-  } catch (const LoginError&) {
-    throw;
-  } catch (const ConnectionError& error) {
-    trouble_ = error.what();
-  }
+void WatchScreen::take_what_is_new() {
+  if (auto answer = looker_.take_answer()) message_ = std::move(*answer);
+  auto view = looker_.view();
+  if (view == view_) return;
+  view_ = std::move(view);
   choose_rows();
-  next_look_ = Clock::now() + pause_;
 }
 
 void WatchScreen::choose_rows() {
   rows_.clear();
-  for (const Inspection& each : watched_.seen()) {
+  for (const Inspection& each : view_->seen) {
     const bool is_free = each.state == Inspection::State::free && each.waiting == 0;
     if ((shows_free_ || !is_free) && each.key.find(filter_) != std::string::npos) rows_.push_back(each);
   }
@@ -120,10 +114,12 @@ void WatchScreen::press(int key) {
     case Mode::filter: press_in_filter(key); break;
     case Mode::question:
       mode_ = Mode::table;
-      if (key == 'y' || key == 'Y')
-        break_selected();
-      else
+      if (key == 'y' || key == 'Y') {
+        looker_.break_lock(asked_about_);
+        message_ = "'" + printable(asked_about_.key) + "' is being taken from " + holder_text(asked_about_);
+      } else {
         message_ = "nothing was done";
+      }
       break;
     case Mode::detail:
     case Mode::help:
@@ -154,7 +150,10 @@ void WatchScreen::press_in_table(int key) {
       choose_rows();
       mode_ = Mode::filter;
       break;
-    case 'p': paused_ = !paused_; break;
+    case 'p':
+      paused_ = !paused_;
+      looker_.pause(paused_);
+      break;
     case '?':
     case 'h': mode_ = Mode::help; break;
     case '\n':
@@ -195,22 +194,6 @@ void WatchScreen::move(int by) {
   selected_key_ = rows_.at(static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(index + by, 0, last))).key;
 }
 
-void WatchScreen::break_selected() {
-  try {
-    const auto broken = break_lock(watched_.lookout().connection(), asked_about_.key, asked_about_.value);
-    const std::string key = "'" + printable(asked_about_.key) + "' ";
-    look();
-    if (broken == Broken::broken)
-      message_ = key + "was taken from " + holder_text(asked_about_);
-    else if (broken == Broken::free)
-      message_ = key + "was given back in this moment";
-    else
-      message_ = key + "changed hands: somebody else holds it now; nothing was done";
-  } catch (const Error& error) {
-    message_ = error.what();
-  }
-}
-
 // ---- drawing --------------------------------------------------------------------------------------------------------
 
 void WatchScreen::put(int line, const std::string& text, int attributes) const {
@@ -229,7 +212,7 @@ void WatchScreen::draw() {
   if (mode_ == Mode::help)
     draw_text(first, last, help);
   else if (mode_ == Mode::detail && selected() != nullptr) {
-    draw_text(first, last, describe(*selected(), watched_.lookout().server(), Colours{}));
+    draw_text(first, last, describe(*selected(), view_->server, Colours{}));
   } else
     draw_table(first, last);
   put(LINES - 1, foot(), static_cast<int>(A_REVERSE));
@@ -237,15 +220,15 @@ void WatchScreen::draw() {
 }
 
 int WatchScreen::draw_head() const {
-  const auto& server = watched_.lookout().server();
+  const auto& server = view_->server;
   const WallTime now = wall_clock();
   put(0,
       "redismutex watch  " + server.name + (server.role.empty() ? "" : ", " + server.role) + "  " +
-          clock_text(now, now) + (paused_ ? "  PAUSED" : "  every " + duration_text(pause_)),
+          clock_text(now, now) + (paused_ ? "  PAUSED" : "  every " + duration_text(interval_)),
       static_cast<int>(A_BOLD));
-  const auto& state = watched_.server_state();
-  std::string line = "ping " + std::to_string(watched_.round_trip().count() / 1000) + "." +
-                     std::to_string(watched_.round_trip().count() / 100 % 10) + " ms";
+  const auto& state = view_->server_state;
+  std::string line = "ping " + std::to_string(view_->round_trip.count() / 1000) + "." +
+                     std::to_string(view_->round_trip.count() / 100 % 10) + " ms";
   if (!state.empty()) {
     line += "   " + grouped(number(state, "connected_clients")) + " clients   " +
             grouped(number(state, "instantaneous_ops_per_sec")) + " commands/s   " + memory_text();
@@ -254,14 +237,14 @@ int WatchScreen::draw_head() const {
   std::size_t waiting = 0;
   for (const Inspection& each : rows_) waiting += each.waiting;
   put(2, grouped(rows_.size()) + (rows_.size() == 1 ? " mutex" : " mutexes") + "   " + grouped(waiting) +
-             " waiting   hand-overs seen: " + grouped(watched_.hand_overs_in_all()) + "   sorted by " +
+             " waiting   hand-overs seen: " + grouped(view_->hand_overs) + "   sorted by " +
              std::string{order_name(order_)} +
              (filter_.empty() ? "" : "   only keys with '" + printable(filter_) + "'"));
   return 4;
 }
 
 std::string WatchScreen::memory_text() const {
-  const auto& state = watched_.server_state();
+  const auto& state = view_->server_state;
   const std::size_t used = number(state, "used_memory");
   const std::size_t most = number(state, "maxmemory");
   std::string text = "memory " + bytes_text(used);
@@ -280,7 +263,8 @@ void WatchScreen::draw_table(int first, int last) const {
   table.add(std::move(header));
   for (const Inspection& each : rows_) {
     auto row = row_of(each, columns, longest_cell);
-    const History& history = watched_.history(each.key);
+    const auto found = view_->histories.find(each.key);
+    const History history = found == view_->histories.end() ? History{} : found->second;
     row.insert(row.end(),
                {std::to_string(history.hand_overs), wait_cell(history.median()), wait_cell(history.longest())});
     table.add(std::move(row));
@@ -320,7 +304,7 @@ std::string WatchScreen::foot() const {
     case Mode::help: return "any key: back";
     case Mode::table: break;
   }
-  if (!trouble_.empty()) return trouble_;
+  if (auto trouble = looker_.trouble(); !trouble.empty()) return trouble;
   return message_.empty() ? "j/k move   Enter detail   b break   s sort   / filter   p pause   ? help   q quit"
                           : message_;
 }

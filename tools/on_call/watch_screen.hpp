@@ -1,36 +1,36 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "columns.hpp"
+#include "looker.hpp"
 #include "terminal_guard.hpp"
-#include "watched.hpp"
 
 namespace redismutex::cli {
 
 /// The screen of `redismutex watch`. There is one at a time.
 class WatchScreen {
  public:
-  WatchScreen(Watched& watched, std::chrono::milliseconds pause, bool shows_free);
+  WatchScreen(Looker& looker, std::chrono::milliseconds interval, bool shows_free);
   ~WatchScreen();
   WatchScreen(const WatchScreen&) = delete;
   WatchScreen& operator=(const WatchScreen&) = delete;
 
-  /// Until somebody wants an end. Returns the signal that asked for it; 0: it was the key q.
+  /// Until somebody wants an end. Returns the signal that asked for it; 0: it was the key q. Throws what Looker::view() throws.
   int run();
 
  private:
   enum class Mode { table, detail, help, filter, question };
 
-  void look();
+  void take_what_is_new();
   void choose_rows();
   void press(int key);
   void press_in_table(int key);
   void press_in_filter(int key);
   void move(int by);
-  void break_selected();
 
   void draw();
   void put(int line, const std::string& text, int attributes = 0) const;
@@ -42,17 +42,16 @@ class WatchScreen {
   const Inspection* selected() const;
 
   TerminalGuard guard_;
-  Watched& watched_;
-  const std::chrono::milliseconds pause_;
+  Looker& looker_;
+  const std::chrono::milliseconds interval_;
   const bool shows_free_;
-  std::chrono::steady_clock::time_point next_look_{};
+  std::shared_ptr<const View> view_;
   Mode mode_ = Mode::table;
   Order order_ = Order::age;
   bool paused_ = false;
   bool ended_ = false;
   std::string filter_;
   std::string message_;  // until the next key
-  std::string trouble_;  // with the server, while it lasts
   std::string selected_key_;
   Inspection asked_about_;  // while there is a question
   std::vector<Inspection> rows_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <set>
 
 namespace redismutex::cli {
 namespace {
@@ -14,6 +15,8 @@ constexpr auto remembered = 30s;     // a key where nothing is any more
 constexpr auto shortest_pause = 5s;  // between two scans
 constexpr std::size_t most_keys = 1'000;
 constexpr std::size_t most_waits = 100;
+constexpr auto shortest_glance_pause = 20ms;
+constexpr int glance_rest = 19;  // times as long as it took
 
 /// False: it was stopped.
 bool pause(const std::stop_token& stop, Clock::duration duration) {
@@ -81,27 +84,67 @@ std::optional<microseconds> History::longest() const {
   return *std::max_element(waits.begin(), waits.end());
 }
 
-Watched::Watched(const ServerOption& server, Choice choice)
-    : lookout_{server}, keys_{lookout_.connection(), std::move(choice)} {}
+Watched::Watched(const ServerOption& server, Choice choice, std::chrono::milliseconds interval)
+    : lookout_{server}, keys_{lookout_.connection(), std::move(choice)}, interval_{interval} {}
+
+bool Watched::step() {
+  const auto began = Clock::now();
+  bool is_new = true;
+  if (began >= next_look_) {
+    next_look_ = next_glance_ = began + interval_;  // also if it fails
+    look();
+    next_look_ = Clock::now() + interval_;
+  } else {
+    next_glance_ = next_look_;  // if it fails
+    is_new = glance();
+  }
+  const auto now = Clock::now();
+  next_glance_ = now + std::max<Clock::duration>(shortest_glance_pause, glance_rest * (now - began));
+  return is_new;
+}
 
 void Watched::look() {
+  const auto keys = keys_.list();
+  for (Inspection& each : inspect(lookout_.connection(), keys)) note(std::move(each));
   ask_the_server();
-  changes_.clear();
-  seen_ = inspect(lookout_.connection(), keys_.list());
-  std::map<std::string, Inspection> now;
-  for (const Inspection& each : seen_) {
-    if (each.state == Inspection::State::free && each.waiting == 0)
-      keys_.note_free(each.key);
-    else
-      keys_.note_taken(each.key);
-    const auto before = before_.find(each.key);
-    if (before != before_.end())
-      compare(before->second, each);
-    else if (each.state != Inspection::State::free)
-      changes_.push_back({{.key = each.key}, each, {}});
-    now.emplace(each.key, each);
+  const std::set<std::string> present{keys.begin(), keys.end()};
+  std::erase_if(seen_, [&](const auto& each) { return !present.contains(each.first); });
+}
+
+/// At the owners; at the rest only where there is another one. Returns whether there is one.
+bool Watched::glance() {
+  std::vector<std::string> keys;
+  keys.reserve(seen_.size());
+  for (const auto& [key, last] : seen_) keys.push_back(key);
+  std::vector<Inspection> others;
+  std::vector<std::string> changed;
+  for (Inspection& each : inspect(lookout_.connection(), keys, {.waiters = 0, .clients = false})) {
+    const Inspection& last = seen_.at(each.key);
+    if (each.value == last.value && each.state == last.state) continue;
+    each.waiters = last.waiters;
+    changed.push_back(each.key);
+    others.push_back(std::move(each));
   }
-  before_ = std::move(now);
+  auto all_about = inspect(lookout_.connection(), changed);
+  for (std::size_t i = 0; i < all_about.size(); ++i) {
+    // It went on while we looked: then both owners are new.
+    if (all_about[i].value != others[i].value) note(std::move(others[i]));
+    note(std::move(all_about[i]));
+  }
+  return !changed.empty();
+}
+
+void Watched::note(Inspection now) {
+  if (now.state == Inspection::State::free && now.waiting == 0)
+    keys_.note_free(now.key);
+  else
+    keys_.note_taken(now.key);
+  const auto before = seen_.find(now.key);
+  if (before != seen_.end())
+    compare(before->second, now);
+  else if (now.state != Inspection::State::free)
+    changes_.push_back({{.key = now.key}, now, {}});
+  seen_[now.key] = std::move(now);
 }
 
 void Watched::compare(const Inspection& before, const Inspection& now) {

@@ -1,13 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <redismutex/operate.hpp>
-#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "look.hpp"
@@ -58,35 +59,53 @@ struct History {
 };
 
 /// Looks at the watched locks again and again, and compares. Belongs to one thread.
+///
+/// All about them, and about the server, is asked for at an interval. Between two such looks it glances at the locks, to see whether they
+/// have other owners: every 20 ms, but for a twentieth of the time at the most. So a lock that is held for longer than that is never
+/// missed, and one for which many wait for a short time each is counted too low.
 class Watched {
  public:
-  Watched(const ServerOption& server, Choice choice);
+  using Clock = std::chrono::steady_clock;
 
-  /// Throws what inspect() throws.
-  void look();
+  Watched(const ServerOption& server, Choice choice, std::chrono::milliseconds interval);
 
-  const std::vector<Inspection>& seen() const noexcept { return seen_; }
+  /// A look or a glance, which is due. Returns whether something may be new. Throws what inspect() throws.
+  bool step();
 
-  /// Between the last two looks. Locks that were taken or given back are among them.
-  const std::vector<HandOver>& changes() const noexcept { return changes_; }
+  /// When the next one is due.
+  Clock::time_point next() const noexcept { return std::min(next_look_, next_glance_); }
 
-  const History& history(const std::string& key) { return histories_[key]; }
+  /// The next step will be a look, and is due.
+  void hurry() noexcept { next_look_ = {}; }
+
+  /// By key, what the last look or glance saw.
+  const std::map<std::string, Inspection>& seen() const noexcept { return seen_; }
+
+  /// Since they were last asked for. Locks that were taken or given back are among them.
+  std::vector<HandOver> take_changes() { return std::exchange(changes_, {}); }
+
+  const std::map<std::string, History>& histories() const noexcept { return histories_; }
 
   /// What INFO tells; empty if the right is missing.
   const std::map<std::string, std::string>& server_state() const noexcept { return state_; }
   std::chrono::microseconds round_trip() const noexcept { return round_trip_; }
   std::size_t hand_overs_in_all() const noexcept { return hand_overs_; }
 
-  Lookout& lookout() noexcept { return lookout_; }
+  const Lookout& lookout() const noexcept { return lookout_; }
 
  private:
+  void look();
+  bool glance();
   void ask_the_server();
+  void note(Inspection now);
   void compare(const Inspection& before, const Inspection& now);
 
   Lookout lookout_;
   KnownKeys keys_;
-  std::map<std::string, Inspection> before_;
-  std::vector<Inspection> seen_;
+  const std::chrono::milliseconds interval_;
+  Clock::time_point next_look_{};
+  Clock::time_point next_glance_{};
+  std::map<std::string, Inspection> seen_;
   std::vector<HandOver> changes_;
   std::map<std::string, History> histories_;
   std::map<std::string, std::string> state_;

@@ -14,7 +14,6 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
-#include <redismutex/printable.hpp>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -22,6 +21,7 @@
 #include "descriptor.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
+#include "shared/metric_label.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -61,16 +61,6 @@ std::string_view outcome_of(const LeasePage& page, int status) {
   if (began) return status == exit_status::lock_lost ? "lost" : "failed";
   if (page.skipped()) return "skipped";
   return status == exit_status::unreachable ? "unreachable" : "failed";
-}
-
-/// A label's value, as the format wants it.
-std::string quoted(std::string_view text) {
-  std::string result{"\""};
-  for (const char c : printable(text)) {
-    if (c == '"' || c == '\\') result += '\\';
-    result += c;
-  }
-  return result + '"';
 }
 
 std::string in_seconds(std::chrono::duration<double> seconds) {
@@ -164,7 +154,7 @@ void update(const RunArguments& arguments, const LeasePage& page, BootClock::tim
   const auto began_at = page.began_at();
   const bool began = began_at != BootClock::time_point{};
   const std::chrono::duration<double> time_of_day = std::chrono::system_clock::now().time_since_epoch();
-  const auto lock = "lock=" + quoted(arguments.key);
+  const auto lock = "lock=" + metric_label(arguments.key);
   const auto of_lock = [&lock](std::string_view name) { return std::string{name}.append("{" + lock + "}"); };
 
   const FileLock only_one{arguments.report + ".lock"};
