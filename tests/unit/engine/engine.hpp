@@ -51,7 +51,7 @@ class Engine {
     const auto expiry = terms.expiry;
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), expiry);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, 1, world.now());
     return lease;
   }
 
@@ -59,7 +59,7 @@ class Engine {
   std::shared_ptr<Lease> claim(std::string_view key, Lease::Terms terms, std::chrono::milliseconds claimed = 1s) {
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), claimed);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, 1, world.now());
     return lease;
   }
 

@@ -410,8 +410,9 @@ class FakeBackground final : public route::Background {
   bool no_threads = false;  ///< what needs one throws
   bool stuck = false;       ///< no duty runs
   bool listening = false;
-  int runs = 0;     ///< of duties
-  int started = 0;  ///< operations
+  int verified = 0;  // how often the server was to be
+  int runs = 0;      ///< of duties
+  int started = 0;   ///< operations
   std::size_t under_way() const noexcept { return operations_.size(); }
 
   /// It is over with all that is on its way.
@@ -433,6 +434,7 @@ class FakeBackground final : public route::Background {
   void call(Duty& duty, Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override { duties_.erase(&duty); }
   void listen(bool wanted) noexcept override { listening = wanted; }
+  void verify_server() noexcept override { ++verified; }
   bool take_in_pushes() noexcept override { return true; }
 
  private:
