@@ -133,8 +133,10 @@ Instant Lease::valid_until(Turn turn) const noexcept {
 Instant Lease::valid_here_until(Turn turn) noexcept {
   if (is_confirmed_here()) return valid_until(turn);
   session_.renewer().get_ready_if_possible();
+  const std::uint64_t here = session_.server().first_link();
   const std::lock_guard lock{mutex_};
-  if (is_present(turn)) reschedule();
+  // Once: after that it is asked until it is known.
+  if (is_present(turn) && std::exchange(asked_link_, here) != here) reschedule();
   return {};
 }
 

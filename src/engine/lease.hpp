@@ -270,6 +270,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool watched_ = false;
   std::uint64_t tracked_link_ = 0;    // the server tells of changes on this connection,
   std::uint64_t tracked_doubts_ = 0;  // if there was no doubt since
+  std::uint64_t asked_link_ = 0;      // the first one to the server that was asked to confirm it
   unsigned extensions_ = 0;           // that somebody waits for
   unsigned untracked_ = 0;            // of those: they may end the tracking
   std::uint64_t extension_doubts_ = 0;

@@ -145,6 +145,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
     extend_at_ = terms_.renews && is_full ? next : next_renewal(how.share, now);
   } else if (const auto* looked = std::get_if<ExtendMany::Looked>(&fate)) {
     note_answer(looked->sent_at, looked->waiting, visit.doubts);
+    if (!is_confirmed_here()) not_before_ = now + little_while;
     if (extend_at_ <= now) extend_at_ = next_renewal(how.share, now);  // there was nothing to gain
   }
   hurry(now);

@@ -476,8 +476,10 @@ class FakeCallbacks final : public route::Callbacks {
 /// All of them together.
 class World {
  public:
-  explicit World(std::shared_ptr<Observer> observer = nullptr)
-      : callbacks{std::make_shared<FakeCallbacks>(nullptr, std::move(observer))} {}
+  explicit World(std::shared_ptr<Observer> observer = nullptr, bool may_be_replaced = false)
+      : known{environment, "redis://fake", [this](std::string_view sentence) { log.emplace_back(sentence); },
+              may_be_replaced},
+        callbacks{std::make_shared<FakeCallbacks>(nullptr, std::move(observer))} {}
 
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -487,7 +489,8 @@ class World {
   Events events{environment};
   FakeServer server{environment, events};
   std::vector<std::string> log;
-  route::Server known{environment, "redis://fake", [this](std::string_view sentence) { log.emplace_back(sentence); }};
+  std::string peer;  ///< where the next connection leads
+  route::Server known;
   const std::shared_ptr<FakeCallbacks> callbacks;
   std::function<void()> on_reconnected;  ///< as Session::all_changed()
 
@@ -528,11 +531,13 @@ class World {
 
   void connect() {
     server.link = ++links_;
-    known.begin(server.link, {.client_id = static_cast<std::int64_t>(links_),
-                              .server = "valkey",
-                              .version = {9, 0, 0},
-                              .role = "master",
-                              .mode = "standalone"});
+    known.begin(server.link,
+                {.client_id = static_cast<std::int64_t>(links_),
+                 .server = "valkey",
+                 .version = {9, 0, 0},
+                 .role = "master",
+                 .mode = "standalone"},
+                peer);
     if (links_ > 1 && on_reconnected) on_reconnected();
   }
 };
