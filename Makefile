@@ -19,7 +19,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: help demo test test-sanitizers soak matrix bench format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -50,6 +50,11 @@ soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): sim
 	nice -n 19 build/dev/bin/redismutex_sim soak $(MINUTES) >build/dev/sim_soak.log & simulator=$$!; \
 	build/dev/bin/faults_soak $(MINUTES); servers=$$?; \
 	wait $$simulator; simulated=$$?; cat build/dev/sim_soak.log; exit $$((servers | simulated))
+
+soak-topologies: ## failovers under load: MINUTES=5 of sentinels that make one server after another the master
+	scripts/setup test
+	$(call build,dev) --target redismutex_faults_soak
+	build/dev/bin/faults_soak $(MINUTES) --profile sentinel --seconds 60
 
 matrix: ## run integration tests, and those of status, doctor and the like, against eight versions of Redis, Redict and Valkey
 	scripts/setup test

@@ -10,6 +10,7 @@
 #include <redismutex/observer.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
@@ -36,10 +37,21 @@ struct Credentials {
   std::string username, password;
 };
 
-/// How to reach one server: everything a URL can say, and more.
+/// Where a server listens.
+struct ServerAddress {
+  std::string host;  ///< a name, or an address of the internet
+  std::uint16_t port = 0;
+
+  friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
+};
+
+/// How to reach the server, or servers: everything a URL can say, and more.
 struct ConnectionOptions {
+  /// Of the kind `single`.
   std::string host = "localhost";
   std::uint16_t port = 6379;
+
+  /// The database; 0 in a cluster.
   int db = 0;
 
   /// Path of a unix socket; when set, host, port and tls are not used.
@@ -81,6 +93,24 @@ struct ConnectionOptions {
   /// must not use the Connection. What it throws is the text of a LoginError. So is a refusal by the server: each operation is
   /// told at once, also one that may wait for a lock, and the next asks again.
   std::function<Credentials()> credentials;
+
+  /// What the addresses lead to.
+  enum class Kind {
+    single,    ///< one server: `host` and `port`, or `unix_socket`
+    sentinel,  ///< the sentinels in `nodes` know which server is the master; after a failover, which one is now
+    cluster,   ///< the servers in `nodes`, some of a cluster's; they know the others
+  };
+  Kind kind = Kind::single;
+
+  /// Of the kinds `sentinel` and `cluster`. One that answers is enough, and leads to the others.
+  std::vector<ServerAddress> nodes;
+
+  /// Of the kind `sentinel`: the name that the sentinels know the server by.
+  std::string master;
+
+  /// Of the kind `sentinel`: what to log in with at the sentinels, which may differ from what the servers want. Empty: they ask for
+  /// nothing. TLS, if there is any, is spoken to sentinels as to servers.
+  std::string sentinel_username, sentinel_password;
 };
 
 /// Reads a URL as Connection does, for programs that want to change a detail before they connect.

@@ -31,7 +31,8 @@ Runtime::Runtime(ConnectionOptions options)
     : callbacks_{std::make_shared<engine::Callbacks>(options.log, options.observer)},
       client_name_{options.client_name},
       server_{route::operating_system(), net::display_name(options),
-              [this](std::string_view sentence) { callbacks_->log(std::string{sentence}); }},
+              [this](std::string_view sentence) { callbacks_->log(std::string{sentence}); },
+              options.kind == ConnectionOptions::Kind::sentinel},
       workroom_{peer_, reactor_},
       session_{{.environment = route::operating_system(),
                 .server = server_,
@@ -50,7 +51,8 @@ route::Peer::Handlers Runtime::handlers() {
       .node = {.link = {.on_push = [this](net::ReplyView push) { take_push(push); },
                         .on_broken = [this](const net::Link& link) { note_broken(link); }},
                .on_linked = [this](const net::Link& link, bool again) { note_linked(link, again); },
-               .on_failed = [this](const Failure& why) { note_failed(why); }},
+               .on_failed = [this](const Failure& why) { note_failed(why); },
+               .on_replaced = [this](const net::Link& link) { note_replaced(link); }},
       .name_connection =
           [this](const net::Greeting& greeting) {
             session_.identity().note_client_id(greeting.client_id);
@@ -86,8 +88,8 @@ void Runtime::take_push(net::ReplyView push) {
 }
 
 void Runtime::note_linked(const net::Link& link, bool again) {
-  server_.begin(link.id(), link.greeting());
-  session_.reconnected();
+  server_.begin(link.id(), link.greeting(), link.peer());
+  session_.server_changed();
   tell_later(*callbacks_, [server = server_.name(), again](Observer& observer) {
     observer.connected({.server = server, .again = again});
   });
@@ -107,6 +109,11 @@ void Runtime::note_failed(const Failure& why) noexcept try {
     observer.connect_failed({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
+}
+
+void Runtime::note_replaced(const net::Link& link) noexcept {
+  server_.note_replaced(link.id());
+  session_.server_changed();
 }
 
 // ---- survey ---------------------------------------------------------------------------------------------------------

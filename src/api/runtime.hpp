@@ -61,6 +61,7 @@ class Runtime {
   void note_linked(const net::Link& link, bool again);
   void note_broken(const net::Link& link) noexcept;
   void note_failed(const route::Failure& why) noexcept;
+  void note_replaced(const net::Link& link) noexcept;
 
   const std::uint64_t generation_ = net::fork_generation();
   const std::shared_ptr<engine::Callbacks> callbacks_;

@@ -1,7 +1,5 @@
 #include "net/url.hpp"
 
-#include <sys/un.h>
-
 #include <algorithm>
 #include <charconv>
 #include <redismutex/connection_options.hpp>
@@ -9,14 +7,16 @@
 #include <string>
 #include <string_view>
 
-#include "net/tls.hpp"
-
 namespace redismutex {
 namespace {
 
 constexpr std::string_view forms =
-    "; expected redis://[[user]:password@]host[:port][/db], the same with rediss://, valkey:// or valkeys://, "
-    "or unix:///path[?db=N]";
+    "; expected redis://[[user]:password@]host[:port][/db], unix:///path[?db=N], "
+    "redis+sentinel://[[user]:password@]host[:port],host[:port].../master[/db] "
+    "or redis+cluster://[[user]:password@]host[:port],host[:port]...; with rediss, valkey or valkeys as well as redis";
+
+constexpr std::uint16_t server_port = 6379;
+constexpr std::uint16_t sentinel_port = 26379;
 
 /// `what` never repeats text of the URL: in a malformed one the password may stand anywhere.
 [[noreturn]] void malformed(const std::string& what) { throw std::invalid_argument{"malformed URL: " + what}; }
@@ -86,25 +86,80 @@ void read_credentials(std::string_view text, ConnectionOptions& options) {
   options.password = percent_decode(parts.after, "password");
 }
 
-void read_address(std::string_view text, ConnectionOptions& options) {
-  std::string_view port;
+/// Of host[:port]. What is left out is left as it is.
+void read_address(std::string_view text, std::string& host, std::uint16_t& port) {
+  std::string_view digits;
   bool has_port = false;
   if (text.starts_with('[')) {
     const auto [address, rest, closed] = split(text.substr(1), ']');
     if (!closed) malformed("the IPv6 address lacks its closing bracket");
     if (address.empty()) malformed("the brackets hold no IPv6 address");
     if (!rest.empty() && rest.front() != ':') malformed("only a port may follow the IPv6 address");
-    options.host = percent_decode(address, "host");
+    host = percent_decode(address, "host");
     has_port = !rest.empty();
-    port = has_port ? rest.substr(1) : rest;
+    digits = has_port ? rest.substr(1) : rest;
   } else {
     if (std::count(text.begin(), text.end(), ':') > 1) malformed("an IPv6 address must stand in brackets");
-    const auto [host, digits, found] = split(text, ':');
-    if (!host.empty()) options.host = percent_decode(host, "host");
-    port = digits;
+    const auto [name, after, found] = split(text, ':');
+    if (!name.empty()) host = percent_decode(name, "host");
+    digits = after;
     has_port = found;
   }
-  if (has_port) options.port = number<std::uint16_t>(port, "port", 1, 65535);
+  if (has_port) port = number<std::uint16_t>(digits, "port", 1, 65535);
+}
+
+/// Of host[:port],host[:port]...
+void read_nodes(std::string_view text, std::uint16_t usual_port, ConnectionOptions& options) {
+  for (bool more = true; more;) {
+    const Split parts = split(text, ',');
+    ServerAddress node{.host = {}, .port = usual_port};
+    read_address(parts.before, node.host, node.port);
+    if (node.host.empty()) malformed("a host in the list is empty");
+    options.nodes.push_back(std::move(node));
+    text = parts.after;
+    more = parts.found;
+  }
+}
+
+/// `text`: what follows the credentials.
+void read_server(std::string_view text, ConnectionOptions& options) {
+  const auto [address, path, has_path] = split(text, '/');
+  read_address(address, options.host, options.port);
+  if (!path.empty()) options.db = database(path);
+}
+
+void read_sentinels(std::string_view text, ConnectionOptions& options) {
+  const auto [addresses, path, has_path] = split(text, '/');
+  read_nodes(addresses, sentinel_port, options);
+  const auto [master, db, has_db] = split(path, '/');
+  if (master.empty()) malformed("the name of the master is missing, as in redis+sentinel://host/mymaster");
+  options.master = percent_decode(master, "name of the master");
+  if (!db.empty()) options.db = database(db);
+}
+
+void read_cluster(std::string_view text, ConnectionOptions& options) {
+  const auto [addresses, path, has_path] = split(text, '/');
+  read_nodes(addresses, server_port, options);
+  if (!path.empty()) options.db = database(path);
+}
+
+/// What a scheme says: `redis`, with TLS `rediss`, or the same of Valkey; and behind that what the server belongs to.
+struct Scheme {
+  ConnectionOptions::Kind kind;
+  bool tls;
+};
+
+Scheme scheme_of(std::string_view text) {
+  using Kind = ConnectionOptions::Kind;
+  const auto end = std::min(text.find_first_of("+-"), text.size());
+  const std::string_view server = text.substr(0, end);
+  const std::string_view beyond = text.substr(end);
+  const bool tls = server == "rediss" || server == "valkeys";
+  const bool known = tls || server == "redis" || server == "valkey";
+  if (known && beyond.empty()) return {Kind::single, tls};
+  if (known && beyond.substr(1) == "sentinel") return {Kind::sentinel, tls};
+  if (known && beyond.substr(1) == "cluster") return {Kind::cluster, tls};
+  malformed("unknown scheme" + shown_scheme(text) + std::string{forms});
 }
 
 void read_parameter(std::string_view name, const std::string& value, ConnectionOptions& options) {
@@ -121,11 +176,15 @@ void read_parameter(std::string_view name, const std::string& value, ConnectionO
   } else if (options.tls && name == "verify") {
     if (value != "yes" && value != "no") malformed("the parameter verify must be yes or no");
     options.tls->verify = value == "yes";
+  } else if (options.kind == ConnectionOptions::Kind::sentinel && name == "sentinel_username") {
+    options.sentinel_username = value;
+  } else if (options.kind == ConnectionOptions::Kind::sentinel && name == "sentinel_password") {
+    options.sentinel_password = value;
   } else {
     malformed(
-        "unknown parameter; there are db and, with rediss or valkeys, ca_file, certificate_file, key_file, "
-        "server_name, "
-        "verify");
+        "unknown parameter; there are db, with rediss or valkeys ca_file, certificate_file, key_file, server_name and "
+        "verify, "
+        "and for sentinels sentinel_username and sentinel_password");
   }
 }
 
@@ -149,9 +208,6 @@ ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
   if (url.find('#') != std::string_view::npos) malformed("'#' must be written as %23");
 
   ConnectionOptions options;
-  const bool with_tls = scheme == "rediss" || scheme == "valkeys";
-  if (with_tls) options.tls.emplace();
-
   // The path can not contain an unescaped @, a password by habit can: the last one counts.
   if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
     read_credentials(rest.substr(0, at), options);
@@ -160,68 +216,19 @@ ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
   if (scheme == "unix") {
     options.unix_socket = percent_decode(rest, "path");
     if (!options.unix_socket.starts_with('/')) malformed("a unix socket needs an absolute path, unix:///path");
-  } else if (with_tls || scheme == "redis" || scheme == "valkey") {
-    const auto [address, path, has_path] = split(rest, '/');
-    read_address(address, options);
-    if (!path.empty()) options.db = database(path);
   } else {
-    malformed("unknown scheme" + shown_scheme(scheme) + std::string{forms});
+    const auto [kind, with_tls] = scheme_of(scheme);
+    options.kind = kind;
+    if (with_tls) options.tls.emplace();
+    switch (kind) {
+      case ConnectionOptions::Kind::single: read_server(rest, options); break;
+      case ConnectionOptions::Kind::sentinel: read_sentinels(rest, options); break;
+      case ConnectionOptions::Kind::cluster: read_cluster(rest, options); break;
+    }
   }
   read_query(query, options);
   net::validate(options);
   return options;
 }
 
-namespace net {
-namespace {
-
-[[noreturn]] void unusable(const std::string& what) { throw std::invalid_argument{"ConnectionOptions::" + what}; }
-
-void check_timeout(std::string_view field, std::chrono::milliseconds timeout) {
-  constexpr std::chrono::milliseconds longest = std::chrono::hours{1};
-  if (timeout.count() <= 0 || timeout > longest) {
-    unusable(std::string{field} + " is " + std::to_string(timeout.count()) + " ms, must be from 1 to " +
-             std::to_string(longest.count()) + " ms");
-  }
-}
-
-}  // namespace
-
-void validate(const ConnectionOptions& options) {
-  const auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
-  if (options.unix_socket.empty()) {
-    if (options.host.empty() || has_zero(options.host)) unusable("host is empty or contains a zero byte");
-    if (options.port == 0) unusable("port is 0, must be from 1 to 65535");
-  } else if (options.unix_socket.size() >= sizeof(sockaddr_un::sun_path) || has_zero(options.unix_socket)) {
-    unusable("unix_socket has " + std::to_string(options.unix_socket.size()) + " bytes, at most " +
-             std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are possible, none of them zero");
-  }
-  if (options.credentials && !(options.username.empty() && options.password.empty())) {
-    unusable("credentials stands in place of username and password, which must be empty");
-  }
-  if (options.db < 0) unusable("db is " + std::to_string(options.db) + ", must not be negative");
-  if (options.tls && options.unix_socket.empty() && !has_tls()) {
-    unusable(
-        "tls: this library was built without TLS (REDISMUTEX_TLS=OFF), so rediss:// and valkeys:// can not be used");
-  }
-  if (options.tls && options.tls->certificate_file.empty() != options.tls->key_file.empty()) {
-    unusable("tls: certificate_file and key_file belong together");
-  }
-  check_timeout("connect_timeout", options.connect_timeout);
-  check_timeout("command_timeout", options.command_timeout);
-  const auto printable = [](char c) { return c > ' ' && c <= '~'; };
-  if (!std::all_of(options.client_name.begin(), options.client_name.end(), printable)) {
-    unusable("client_name may have printable ASCII only, and no spaces");
-  }
-}
-
-std::string display_name(const ConnectionOptions& options) {
-  const std::string db = std::to_string(options.db);
-  if (!options.unix_socket.empty()) return "unix://" + options.unix_socket + (options.db == 0 ? "" : "?db=" + db);
-  const bool ipv6 = options.host.find(':') != std::string::npos;
-  return std::string{options.tls ? "rediss://" : "redis://"} + (ipv6 ? "[" + options.host + "]" : options.host) + ":" +
-         std::to_string(options.port) + (options.db == 0 ? "" : "/" + db);
-}
-
-}  // namespace net
 }  // namespace redismutex

@@ -149,6 +149,24 @@ bool Workroom::take_in_pushes() noexcept {
   return link && link->read_now();
 }
 
+/// By a worker, because it waits for answers. Without one, the next time.
+void Workroom::verify_server() noexcept try {
+  const std::lock_guard lock{mutex_};
+  if (finished_) return;
+  if (!verifying_) {
+    net::Workers& workers = reactor_.get().workers();
+    workers.get_ready();
+    verifying_.emplace(workers, [this] { verify(); });
+  }
+  verifying_->post();
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+void Workroom::verify() noexcept try {
+  peer_.verify(stopping_.get_token());
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no descriptor, no memory: the same
+}
+
 void Workroom::finish(Instant until) noexcept {
   {
     std::unique_lock lock{mutex_};
@@ -158,6 +176,7 @@ void Workroom::finish(Instant until) noexcept {
   stopping_.request_stop();
   timer_.reset();
   dialling_.reset();
+  verifying_.reset();
   dialled_.reset();  // a link tells of pushes as long as it is there
   running_.splice(running_.end(), started_);
   for (const std::unique_ptr<Running>& running : running_) {

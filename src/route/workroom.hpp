@@ -38,6 +38,7 @@ class Workroom final : public Background {
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
   void listen(bool wanted) noexcept override;
+  void verify_server() noexcept override;
   bool take_in_pushes() noexcept override;
 
   /// For the handler of the Peer: the link broke.
@@ -84,6 +85,7 @@ class Workroom final : public Background {
 
   void request_dial() noexcept;
   void dial() noexcept;
+  void verify() noexcept;
   void note_dialled(const Dialled& dialled) noexcept;
   void listen_at_present_link(protocol::Instant here);
 
@@ -112,6 +114,7 @@ class Workroom final : public Background {
 
   // From the first need on, until finish().
   std::optional<net::Workers::Task> dialling_;
+  std::optional<net::Workers::Task> verifying_;
   std::optional<net::Reactor::Timer> timer_;  // of the next round
 };
 

@@ -43,7 +43,11 @@ Arena::Arena(const Furniture& furniture)
       register_{directory_.file("register")} {
   if (furniture.route == Route::cabled) partition_.emplace();
   if (furniture.own_clock) clock_.emplace(directory_.file("clock"));
-  serving_ = &servers_.emplace_back(server_options());
+  if (furniture.sentinels) {
+    set_.emplace();
+    set_->hurry(true);
+  }
+  serving_ = set_ ? set_->servers().data() : &servers_.emplace_back(server_options());
   if (furniture.replica) {
     following_ = &servers_.emplace_back(server_options());
     connect_replica();
@@ -75,7 +79,7 @@ testing::ServerOptions Arena::server_options() const {
 
 void Arena::furnish_places() {
   for (std::size_t i = 0; i < workers; ++i) {
-    Place place{.url = "unix://" + socket_in_use()};
+    Place place{.url = set_ ? set_->url() : "unix://" + socket_in_use()};
     if (!proxies_.empty() && i + 1 < workers) place.url = proxies_[i % 2]->url();
     if (partition_ && i % 2 == 0) {
       place.url = "redis://" + partition_->address() + ":" + std::to_string(serving_->port());
@@ -149,6 +153,41 @@ void Arena::fail_over(milliseconds gap) {
   note_disaster(span, {}, "failover");
   following_->start();
   connect_replica();
+}
+
+void Arena::depose_master(Fall how) {
+  // So soon after all sentinels know of it nobody is left at the former one. And for so long another sentinel may make yet another one the
+  // master, because it had begun to.
+  constexpr auto all_is_over = 4s;
+  const nanoseconds from = now();
+  Server& former = *serving_;
+  if (how == Fall::killed) former.kill();
+  if (how == Fall::frozen) former.pause();
+  serving_ = how == Fall::by_hand ? &set_->fail_over() : &set_->master_after(former);
+  // It goes on as if it were the master still.
+  if (how == Fall::frozen) former.resume();
+  for (const Server* before = nullptr; before != serving_; serving_ = &set_->master()) {
+    before = serving_;
+    wait(all_is_over);
+  }
+  const Span span{from, now()};
+  note_disturbance(span);
+  note_disaster(span, {}, "failover");
+  if (serving_ != &former) rejoin(former, how == Fall::killed);
+}
+
+/// As the sentinels have it do, later; they close all its connections then.
+void Arena::rejoin(Server& former, bool is_down) {
+  if (is_down) former.start();
+  const auto follows = [&] {
+    try {
+      former.command({"REPLICAOF", "127.0.0.1", std::to_string(serving_->port())});
+      return former.info("replication")["master_link_status"] == "up";
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  };
+  if (!eventually(limit, follows)) throw std::runtime_error{"the former master does not follow"};
 }
 
 // ---- notes ----------------------------------------------------------------------------------------------------------

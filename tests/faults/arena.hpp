@@ -19,6 +19,7 @@
 #include "sim/random.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
+#include "support/sentinel_set.hpp"
 #include "support/server.hpp"
 #include "support/temp_dir.hpp"
 
@@ -35,6 +36,7 @@ enum class Route {
 struct Furniture {
   Route route = Route::direct;
   bool replica = false;     ///< there is a second server, which follows the first
+  bool sentinels = false;   ///< there are three, and sentinels, by which the workers find the master
   bool own_clock = false;   ///< the server's clock can be set
   int long_stays = 0;       ///< of a thousand stays, so many are longer than a lease
   std::string worker = {};  ///< the program
@@ -82,6 +84,10 @@ class Arena {
   /// The replica is promoted, and missed what was written within `gap` before; the primary becomes its replica, and empty.
   void fail_over(std::chrono::milliseconds gap);
 
+  /// The sentinels make another one the master: because this one dies, stands still for a while, or for no reason at all.
+  enum class Fall { killed, frozen, by_hand };
+  void depose_master(Fall how);
+
   struct Outcome {
     histories::History history;
     std::vector<std::string> violations;        ///< what a history does not tell
@@ -103,6 +109,7 @@ class Arena {
 
   testing::ServerOptions server_options() const;
   void connect_replica();
+  void rejoin(testing::Server& former, bool is_down);
   void furnish_places();
   void start_worker(Place& place);
   std::string socket_in_use() const { return directory_.file("current.sock"); }
@@ -118,6 +125,7 @@ class Arena {
   Register register_;
   std::optional<Partition> partition_;
   std::optional<ServerClock> clock_;
+  std::optional<testing::SentinelSet> set_;
   std::deque<testing::Server> servers_;
   testing::Server* serving_ = nullptr;
   testing::Server* following_ = nullptr;

@@ -72,6 +72,7 @@ const std::vector<Profile>& profiles() {
        .troubles = {&troubles_of_workers, &troubles_of_servers, &troubles_of_proxies, &late_messages}},
       {.name = "disasters", .troubles = {&disasters}},
       {.name = "failover", .replica = true, .troubles = {&failovers}, .longest_calm = 3s},
+      {.name = "sentinel", .sentinels = true, .troubles = {&depositions}, .longest_calm = 3s},
       {.name = "clock", .own_clock = true, .troubles = {&clock_steps}},
   };
   return all;
@@ -88,6 +89,7 @@ Result try_out(const Setting& setting) {
   const Profile& profile = *setting.profile;
   Arena arena{{.route = profile.route,
                .replica = profile.replica,
+               .sentinels = profile.sentinels,
                .own_clock = profile.own_clock,
                .long_stays = profile.long_stays,
                .worker = setting.worker,

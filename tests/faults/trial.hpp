@@ -19,6 +19,7 @@ struct Profile {
   std::string_view name;
   Route route = Route::direct;
   bool replica = false;
+  bool sentinels = false;
   bool own_clock = false;
   std::vector<const std::vector<Trouble>*> troubles = {};
   int long_stays = 4;                           ///< of a thousand stays, so many are longer than a lease

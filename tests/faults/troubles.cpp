@@ -230,6 +230,12 @@ void evict(Arena& arena) {
 
 void fail_over(Arena& arena) { arena.fail_over(std::chrono::milliseconds{arena.random.between(0, 200)}); }
 
+void kill_master(Arena& arena) { arena.depose_master(Arena::Fall::killed); }
+
+void freeze_master(Arena& arena) { arena.depose_master(Arena::Fall::frozen); }
+
+void fail_over_by_hand(Arena& arena) { arena.depose_master(Arena::Fall::by_hand); }
+
 /// Whatever has a lease that ends within the step loses it.
 void step_clock_forward(Arena& arena) {
   if (arena.clock().offset() > 10s) return;  // floors are kept for a minute
@@ -280,6 +286,9 @@ const std::vector<Trouble> disasters{{"key deleted", delete_key},
                                      {"eviction", evict}};
 
 const std::vector<Trouble> failovers{{"failover", fail_over}};
+
+const std::vector<Trouble> depositions{
+    {"master killed", kill_master}, {"master frozen", freeze_master}, {"failover by hand", fail_over_by_hand}};
 
 const std::vector<Trouble> clock_steps{{"clock forward", step_clock_forward}, {"clock back", step_clock_back}};
 

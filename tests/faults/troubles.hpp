@@ -32,6 +32,7 @@ extern const std::vector<Trouble> disasters;
 
 /// Needs a replica.
 extern const std::vector<Trouble> failovers;
+extern const std::vector<Trouble> depositions;
 
 /// Needs a clock of the server's own.
 extern const std::vector<Trouble> clock_steps;

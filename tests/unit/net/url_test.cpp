@@ -19,9 +19,14 @@ using ::testing::Not;
 
 /// All that a URL can say, in one line.
 std::string fields_of(const ConnectionOptions& options) {
-  std::string fields = "host=" + options.host + " port=" + std::to_string(options.port) +
-                       " db=" + std::to_string(options.db) + " unix=" + options.unix_socket +
-                       " user=" + options.username + " password=" + options.password;
+  std::string fields;
+  if (options.kind == ConnectionOptions::Kind::sentinel)
+    fields +=
+        "sentinels of " + options.master + ", as " + options.sentinel_username + "/" + options.sentinel_password + ": ";
+  if (options.kind == ConnectionOptions::Kind::cluster) fields += "cluster: ";
+  for (const ServerAddress& node : options.nodes) fields += display_name(node) + " ";
+  fields += "host=" + options.host + " port=" + std::to_string(options.port) + " db=" + std::to_string(options.db) +
+            " unix=" + options.unix_socket + " user=" + options.username + " password=" + options.password;
   if (!options.tls) return fields;
   return fields + " tls ca=" + options.tls->ca_file + " certificate=" + options.tls->certificate_file +
          " key=" + options.tls->key_file + " name=" + options.tls->server_name +
@@ -104,6 +109,26 @@ TEST(Url, IsReadIntoFields) {
       {"valkeys://h", "host=h port=6379 db=0 unix= user= password= tls ca= certificate= key= name= verify"},
       {"valkeys://:p@h/1?verify=no&server_name=n",
        "host=h port=6379 db=1 unix= user= password=p tls ca= certificate= key= name=n no-verify"},
+      // Sentinels
+      {"redis+sentinel://s1/mymaster",
+       "sentinels of mymaster, as /: s1:26379 host=localhost port=6379 db=0 unix= user= password="},
+      {"redis+sentinel://u:p@s1,s2:1,[::1]:2,[::2]/my%2Fmaster/3?sentinel_username=su&sentinel_password=s%26p",
+       "sentinels of my/master, as su/s&p: s1:26379 s2:1 [::1]:2 [::2]:26379 host=localhost port=6379 db=3 unix= "
+       "user=u "
+       "password=p"},
+      {"redis+sentinel://:a,b@s1/m?db=2",
+       "sentinels of m, as /: s1:26379 host=localhost port=6379 db=2 unix= user= password=a,b"},
+      {"valkeys+sentinel://s1/m/?verify=no",
+       "sentinels of m, as /: s1:26379 host=localhost port=6379 db=0 unix= user= password= tls ca= certificate= key= "
+       "name= "
+       "no-verify"},
+      {"redis-sentinel://s1/m", "sentinels of m, as /: s1:26379 host=localhost port=6379 db=0 unix= user= password="},
+      // A cluster
+      {"redis+cluster://n1,n2:7001", "cluster: n1:6379 n2:7001 host=localhost port=6379 db=0 unix= user= password="},
+      {"valkey+cluster://u:p@[::1]:1/", "cluster: [::1]:1 host=localhost port=6379 db=0 unix= user=u password=p"},
+      {"rediss+cluster://n1/0?ca_file=/c",
+       "cluster: n1:6379 host=localhost port=6379 db=0 unix= user= password= tls ca=/c certificate= key= name= verify"},
+      {"redis-cluster://n1", "cluster: n1:6379 host=localhost port=6379 db=0 unix= user= password="},
   };
   for (const auto& [url, fields] : table) {
     ASSERT_EQ(complaint_about(url), "") << url;
@@ -136,7 +161,22 @@ TEST(Url, AMistakeIsNamed) {
       {"http://h", "unknown scheme 'http'"},
       {"redisss://h", "unknown scheme 'redisss'"},
       {"valkeyss://h", "unknown scheme 'valkeyss'"},
-      {"tcp://h", "valkey:// or valkeys://, or unix:///path"},
+      {"tcp://h", "unix:///path"},
+      {"redis+http://h", "unknown scheme"},
+      {"unix+sentinel:///s", "unknown scheme"},
+      // Several
+      {"redis+sentinel://", "a host in the list is empty"},
+      {"redis+sentinel://s1,", "a host in the list is empty"},
+      {"redis+sentinel://s1,,s2/m", "a host in the list is empty"},
+      {"redis+sentinel://:1/m", "a host in the list is empty"},
+      {"redis+sentinel://s1", "name of the master"},
+      {"redis+sentinel://s1/", "name of the master"},
+      {"redis+sentinel://s1/m/x", "database"},
+      {"redis+sentinel://s1:0/m", "port"},
+      {"redis+cluster://", "a host in the list is empty"},
+      {"redis+cluster://n1/2", "one database"},
+      {"redis+cluster://n1?sentinel_username=u", "unknown parameter"},
+      {"redis://h?sentinel_password=p", "unknown parameter"},
       {" redis://h", "unknown scheme"},
       // Port
       {"redis://h:0", "port"},
@@ -233,17 +273,32 @@ TEST(Url, NoMessageShowsThePassword) {
                                            "hunter2://hunter2",
                                            "/hunter2",
                                            "%hunter2"};
-  const std::vector<std::string> frames{"redis://user:<>@h:0", "redis://:<>@h:x",
-                                        "redis://:<>@h/x",     "rediss://u:<>@h?x",
-                                        "unix://:<>@relative", "unix://u:<>@/s?db=x",
-                                        "redis://<>@h",        "redis://:<>@",
-                                        "redis://:<>@[::1",    "redis://:<>@::1",
-                                        "http://u:<>@h",       "u:<>@h",
-                                        "redis://:<>@h",       "redis:/:<>@h",
-                                        "redis://u:<>@h#",     "rediss://:<>@h?verify=x",
-                                        "valkey://:<>@h:0",    "valkeys://<>@h?verify=x",
-                                        "redis://<>@h:0",      "unix://<>@relative",
-                                        "redis://:<>@h?db=@x", "u:<>"};
+  const std::vector<std::string> frames{"redis://user:<>@h:0",
+                                        "redis://:<>@h:x",
+                                        "redis://:<>@h/x",
+                                        "rediss://u:<>@h?x",
+                                        "unix://:<>@relative",
+                                        "unix://u:<>@/s?db=x",
+                                        "redis://<>@h",
+                                        "redis://:<>@",
+                                        "redis://:<>@[::1",
+                                        "redis://:<>@::1",
+                                        "http://u:<>@h",
+                                        "u:<>@h",
+                                        "redis://:<>@h",
+                                        "redis:/:<>@h",
+                                        "redis://u:<>@h#",
+                                        "rediss://:<>@h?verify=x",
+                                        "valkey://:<>@h:0",
+                                        "valkeys://<>@h?verify=x",
+                                        "redis://<>@h:0",
+                                        "unix://<>@relative",
+                                        "redis://:<>@h?db=@x",
+                                        "u:<>",
+                                        "redis+sentinel://:<>@s",
+                                        "redis+sentinel://s/m?sentinel_password=<>&x",
+                                        "redis+cluster://:<>@n/2",
+                                        "redis+cluster://<>@n,"};
   for (const auto& frame : frames) {
     for (const auto& password : passwords) {
       const auto at = frame.find("<>");
@@ -282,6 +337,7 @@ TEST(ConnectionOptionsCheck, AcceptsWhatCanWork) {
 
 // Options that can not work are refused in words that name field, value and bound.
 TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
+  using Kind = ConnectionOptions::Kind;
   struct Bad {
     ConnectionOptions options;
     std::vector<std::string> words;
@@ -305,6 +361,15 @@ TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
       {{.client_name = "line\n"}, {"client_name"}},
       {{.client_name = "caf\xC3\xA9"}, {"client_name", "ASCII"}},
       {{.client_name = std::string(1, '\0')}, {"client_name"}},
+      {{.nodes = {{"s", 1}}}, {"nodes", "sentinel or cluster"}},
+      {{.kind = Kind::sentinel, .master = "m"}, {"nodes is empty"}},
+      {{.kind = Kind::sentinel, .nodes = {{"s", 0}}, .master = "m"}, {"nodes: port is 0"}},
+      {{.kind = Kind::sentinel, .nodes = {{"", 1}}, .master = "m"}, {"nodes: host"}},
+      {{.kind = Kind::sentinel, .nodes = {{"s", 1}}}, {"master is empty"}},
+      {{.unix_socket = "/s", .kind = Kind::sentinel, .nodes = {{"s", 1}}, .master = "m"}, {"unix_socket"}},
+      {{.kind = Kind::cluster, .nodes = {{"s", 1}}, .master = "m"}, {"master", "kind must be sentinel"}},
+      {{.sentinel_password = "p"}, {"sentinel_password", "kind must be sentinel"}},
+      {{.db = 1, .kind = Kind::cluster, .nodes = {{"s", 1}}}, {"db is 1", "one database"}},
       {{.username = "u", .credentials = [] { return Credentials{}; }}, {"credentials", "username", "password"}},
       {{.password = "p", .credentials = [] { return Credentials{}; }}, {"credentials", "username", "password"}},
   };
@@ -319,7 +384,10 @@ TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
 // The name of a server has what tells it from others, reads as a URL of ours, and never credentials.
 TEST(DisplayName, IsAUrlWithoutCredentials) {
   const auto name_of = [](const std::string& url) { return display_name(parse_url(url)); };
-  EXPECT_EQ(display_name({}), "redis://localhost:6379");
+  EXPECT_EQ(display_name(ConnectionOptions{}), "redis://localhost:6379");
+  EXPECT_EQ(name_of("valkeys+sentinel://u:secret@s1,[::1]:5/m/2?sentinel_password=secret"),
+            "rediss+sentinel://s1:26379,[::1]:5/m/2");
+  EXPECT_EQ(name_of("redis+cluster://:secret@n1,n2:7001"), "redis+cluster://n1:6379,n2:7001");
   EXPECT_EQ(name_of("redis://user:secret@h:1/2"), "redis://h:1/2");
   EXPECT_EQ(name_of("rediss://:secret@h?verify=no"), "rediss://h:6379");
   EXPECT_EQ(name_of("valkey://user@h"), "redis://h:6379");
@@ -327,7 +395,7 @@ TEST(DisplayName, IsAUrlWithoutCredentials) {
   EXPECT_EQ(name_of("redis://:secret@[::1]/3"), "redis://[::1]:6379/3");
   EXPECT_EQ(name_of("unix://u:secret@/run/s"), "unix:///run/s");
   EXPECT_EQ(name_of("unix://:secret@/run/s?db=4"), "unix:///run/s?db=4");
-  EXPECT_EQ(display_name({.host = "unused", .unix_socket = "/s", .tls = TlsOptions{}}), "unix:///s");
+  EXPECT_EQ(display_name(ConnectionOptions{.host = "unused", .unix_socket = "/s", .tls = TlsOptions{}}), "unix:///s");
 }
 
 }  // namespace
