@@ -117,5 +117,8 @@ struct ConnectionOptions {
 /// Throws std::invalid_argument for a malformed URL; the message never shows the password.
 REDISMUTEX_EXPORT ConnectionOptions parse_url(std::string_view url);
 
+/// How messages name the server, or servers: a URL without credentials and parameters.
+REDISMUTEX_EXPORT std::string display_name(const ConnectionOptions& options);
+
 }  // namespace REDISMUTEX_ABI
 }  // namespace redismutex

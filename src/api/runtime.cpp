@@ -30,7 +30,7 @@ void tell_later(engine::Callbacks& callbacks, Tell tell) {
 Runtime::Runtime(ConnectionOptions options)
     : callbacks_{std::make_shared<engine::Callbacks>(options.log, options.observer)},
       client_name_{options.client_name},
-      server_{route::operating_system(), net::display_name(options),
+      server_{route::operating_system(), display_name(options),
               [this](std::string_view sentence) { callbacks_->log(std::string{sentence}); },
               options.kind == ConnectionOptions::Kind::sentinel},
       workroom_{peer_, reactor_},

@@ -9,7 +9,8 @@
 #include "net/tls.hpp"
 #include "net/url.hpp"
 
-namespace redismutex::net {
+namespace redismutex {
+namespace net {
 namespace {
 
 bool has_zero(const std::string& text) { return text.find('\0') != std::string::npos; }
@@ -96,7 +97,9 @@ void validate(const ConnectionOptions& options) {
 
 std::string display_name(const ServerAddress& address) { return shown(address.host, address.port); }
 
-std::string display_name(const ConnectionOptions& options) {
+}  // namespace net
+
+std::string REDISMUTEX_ABI::display_name(const ConnectionOptions& options) {
   using Kind = ConnectionOptions::Kind;
   const std::string db = std::to_string(options.db);
   if (!options.unix_socket.empty()) return "unix://" + options.unix_socket + (options.db == 0 ? "" : "?db=" + db);
@@ -104,13 +107,13 @@ std::string display_name(const ConnectionOptions& options) {
   if (options.kind == Kind::sentinel) name += "+sentinel";
   if (options.kind == Kind::cluster) name += "+cluster";
   name += "://";
-  if (options.kind == Kind::single) name += shown(options.host, options.port);
+  if (options.kind == Kind::single) name += net::shown(options.host, options.port);
   for (const ServerAddress& node : options.nodes) {
     if (&node != &options.nodes.front()) name += ",";
-    name += display_name(node);
+    name += net::display_name(node);
   }
   if (options.kind == Kind::sentinel) name += "/" + options.master;
   return options.db == 0 ? name : name + "/" + db;
 }
 
-}  // namespace redismutex::net
+}  // namespace redismutex

@@ -8,9 +8,6 @@ namespace redismutex::net {
 /// Throws std::invalid_argument, naming field, value and bound, for options that can not work.
 void validate(const ConnectionOptions& options);
 
-/// How messages name the server, or servers: a URL without credentials.
-std::string display_name(const ConnectionOptions& options);
-
 /// host:port.
 std::string display_name(const ServerAddress& address);
 

@@ -12,7 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto patience = 30s;
+// A sentinel that was held up for two seconds believes nothing for thirty.
+constexpr auto patience = 60s;
 
 ServerOptions server_options(const SentinelSet::Settings& settings) {
   ServerOptions options{.tcp = true, .directives = settings.directives};

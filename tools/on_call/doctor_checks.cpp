@@ -72,7 +72,9 @@ class Doctor {
  private:
   /// Its password is for $REDISCLI_AUTH.
   static Way way_to(const ConnectionOptions& server) {
-    std::string options = server.unix_socket.empty()
+    // Of sentinels the person on call has to ask which one it is.
+    std::string options = server.kind == ConnectionOptions::Kind::sentinel ? "-h MASTER"
+                          : server.unix_socket.empty()
                               ? "-h " + quoted(server.host) + " -p " + std::to_string(server.port)
                               : "-s " + quoted(server.unix_socket);
     if (!server.username.empty()) options += " --user " + quoted(server.username);
