@@ -122,6 +122,52 @@ TEST_F(LettingGo, ALockThatIsLeftOutlivesItsProcess) {
   server.command({"DEL", "key"});
 }
 
+// Also where the process ends at once.
+TEST_F(LettingGo, ALockThatIsLeftKeepsItsLabel) {
+  for (const auto pause : {0ms, 0ms, 4ms, 5ms, 6ms, 50ms}) {
+    const ChildProcess child{[&] {
+      auto lock =
+          RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 30s, .label = "new disks"}}.acquire_lock(
+              "key");
+      std::this_thread::sleep_for(pause);  // about when it is written anyway, and otherwise
+      lock.leave();
+      ::_exit(0);
+      return 0;
+    }};
+    ASSERT_EQ(child.wait(limit), exited(0));
+    const auto seen = inspect(connection, "key");
+    ASSERT_TRUE(seen.label) << pause.count();
+    EXPECT_EQ(seen.label->text, "new disks");
+    EXPECT_GT(server.pttl("redismutex:about:{key}"), server.pttl("key"));
+    server.command({"DEL", "key", "redismutex:about:{key}"});
+  }
+}
+
+TEST_F(LettingGo, ALockThatIsLeftStandsWithoutALabelThatIsRefused) {
+  server.command({"ACL", "SETUSER", "no-labels", "on", ">p", "~key", "&*", "+@all"});
+  auto lock = RedisMutex{logged("unix://no-labels:p@" + server.socket_path()),
+                         {.blocking = false, .expiry = 30s, .label = "new disks"}}
+                  .acquire_lock("key");
+  const std::string value = lock.value();
+  lock.leave();
+  EXPECT_EQ(lock.key(), "");
+  EXPECT_EQ(server.get("key"), value);
+  EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("cannot write the label of lock 'key'"), HasSubstr("NOPERM"))));
+}
+
+// A server that does not answer holds it up for no longer than a release.
+TEST_F(LettingGo, ALockThatIsLeftDoesNotWaitForASilentServer) {
+  Proxy proxy(server);
+  auto lock = RedisMutex{logged(proxy.url(), short_timeouts), {.blocking = false, .expiry = 30s, .label = "new disks"}}
+                  .acquire_lock("key");
+  proxy.freeze();
+  const Stopwatch watch;
+  lock.leave();
+  EXPECT_LT(watch.elapsed_ms(), 400 + limit.count() / 2);
+  EXPECT_TRUE(server.exists("key"));
+  EXPECT_THAT(log->all(), Contains(HasSubstr("cannot write the label of lock 'key'")));
+}
+
 // One that was renewed is not renewed any more, though its Connection lives on.
 TEST_F(LettingGo, ALockThatIsLeftIsNotRenewed) {
   const auto events = std::make_shared<Events>();
