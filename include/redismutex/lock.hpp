@@ -57,6 +57,9 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
 
   /// Lets go of the lock and leaves it locked: it stands until its lease ends, is not renewed any more, and outlives this process.
   /// Afterwards the Lock is empty. `inspect` and `break_lock` (redismutex/operate.hpp) find it by its key.
+  ///
+  /// Options::label stays with it: where it is not known to be on the server yet, this waits until it is written, for no longer than a
+  /// release may take. If it can not be written ConnectionOptions::log is told, and the lock stands without it.
   void leave() noexcept;
 
   /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again.

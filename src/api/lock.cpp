@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <exception>
 #include <redismutex/errors.hpp>
 #include <redismutex/lock.hpp>
@@ -13,6 +14,7 @@
 #include "engine/giving_back.hpp"
 #include "engine/lease.hpp"
 #include "net/fork.hpp"
+#include "protocol/label.hpp"
 #include "protocol/lease.hpp"
 #include "route/sleeper.hpp"
 
@@ -272,14 +274,33 @@ void Lock::end_quietly() noexcept {
   }
 }
 
+namespace {
+
+/// Nobody writes it any more once this process has ended. A server that is away is not waited for.
+void write_label(api::Runtime& runtime, const engine::Lease& lease, const engine::Lease::Left& left) noexcept try {
+  protocol::WriteLabel machine{lease.key(), lease.id(), left.label};
+  auto terms = runtime.session().terms_sparing_absent();
+  terms.deadline = std::min(terms.deadline, left.until);
+  const auto failure = runtime.run(machine, terms);
+  const auto* const refusal = std::get_if<protocol::Refusal>(&machine.outcome());
+  if (!failure && refusal == nullptr) return;
+  const std::string& why = failure ? failure->text : refusal->text;
+  runtime.callbacks().log_here(api::report::cannot(runtime.server_name(), {"write the label of", lease.key()}, why));
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no thread, no memory; the lock stands without it
+}
+
+}  // namespace
+
 void Lock::leave() noexcept {
   if (!lease_) return;
-  const Forgets forgets{*this};
-  if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
-  const std::chrono::nanoseconds began = began_at();
-  lease_->end(turn_);
-  if (ticket_ != 0) runtime_->session().lines().leave(lease_->key(), engine::Lines::Ticket{ticket_});
-  tell_end(HoldEnded::Outcome::left, began);
+  Lock left{std::move(*this)};
+  const Forgets forgets{left};
+  if (left.inherited()) return left.tell_end(HoldEnded::Outcome::abandoned, {});
+  const std::chrono::nanoseconds began = left.began_at();
+  const auto label = left.lease_->leave(turn_);
+  if (ticket_ != 0) left.runtime_->session().lines().leave(left.lease_->key(), engine::Lines::Ticket{ticket_});
+  if (label) write_label(*left.runtime_, *left.lease_, *label);
+  left.tell_end(HoldEnded::Outcome::left, began);
 }
 
 /// In a child of fork() the lease may be locked by a thread that is not there.

@@ -67,8 +67,8 @@ route::Peer::Handlers Runtime::handlers() {
   return handlers;
 }
 
-std::optional<Failure> Runtime::run(protocol::Machine& machine) {
-  engine::Conversation conversation{session_.environment(), server_, machine, session_.terms()};
+std::optional<Failure> Runtime::run(protocol::Machine& machine, const engine::Conversation::Terms& terms) {
+  engine::Conversation conversation{session_.environment(), server_, machine, terms};
   route::Sleeper sleeper;
   drive(conversation, sleeper);
   return conversation.failure();

@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 
+#include "engine/conversation.hpp"
 #include "engine/session.hpp"
 #include "net/fork.hpp"
 #include "net/workers.hpp"
@@ -43,8 +44,9 @@ class Runtime {
     peer_.drive(procedure, sleeper, stop);
   }
 
-  /// The same for a machine of the protocol layer, within the time for one operation: why it gave up, if it did.
-  std::optional<route::Failure> run(protocol::Machine& machine);
+  /// The same for a machine of the protocol layer, within the time for one operation, or these terms: why it gave up, if it did.
+  std::optional<route::Failure> run(protocol::Machine& machine) { return run(machine, session_.terms()); }
+  std::optional<route::Failure> run(protocol::Machine& machine, const engine::Conversation::Terms& terms);
 
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
   void survey() noexcept;

@@ -154,6 +154,14 @@ class Lease : public std::enable_shared_from_this<Lease> {
   };
   std::optional<Ending> end(Turn turn) noexcept;
 
+  /// The turn is over as by end(), and the lock stands until its lease ends. What is to be written of the label before, where it is
+  /// not known to be there for as long.
+  struct Left {
+    protocol::WriteLabel::Terms label;
+    protocol::Instant until;  ///< an answer after that is of no use
+  };
+  std::optional<Left> leave(Turn turn) noexcept;
+
   /// The server did not have it any more when it was given back, after end(): why it was lost, and what tells of that, as with
   /// conclude_extension(), if nobody did yet.
   struct Found {
@@ -210,6 +218,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// to outlast it. The text is the lease's own.
   std::optional<protocol::WriteLabel::Terms> plan_label(protocol::Instant now) noexcept;
 
+  /// It was written.
+  void note_label_written() noexcept;
+
   /// It was not written after all: it is due again at that time; Instant::max(): when the lease is renewed.
   void put_off_label(protocol::Instant next) noexcept;
 
@@ -231,7 +242,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   protocol::Instant work_due() const noexcept;
   void reschedule() noexcept;
   bool may_extend(protocol::Instant now) noexcept;
+  bool outlasts_label(protocol::Instant now) const noexcept;
   void keep_label(protocol::Instant now) noexcept;
+  std::optional<protocol::WriteLabel::Terms> label_terms(protocol::Instant now) noexcept;
   std::unique_ptr<LossJob> note_loss(Loss why) noexcept;
   void tell(std::unique_ptr<LossJob> job) noexcept;
   void log_trouble(std::string_view trouble) const noexcept;
@@ -283,6 +296,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   protocol::Instant label_at_ = protocol::Instant::max();
   protocol::Instant label_until_ = protocol::Instant::min();  // it stands beside the key
   bool has_label_ = false;                                    // or may have, because it was to be written
+  bool label_under_way_ = false;
 
   // The loss.
   std::optional<Loss> lost_;

@@ -171,11 +171,16 @@ void Lease::put_off(Instant next, const std::shared_ptr<const std::string>& trou
 
 // ---- the label ------------------------------------------------------------------------------------------------------
 
-/// With the lock held: it is not to go before the lease, of which the server counts a little more than we do.
+/// With the lock held. The server counts a little more of the lease than we do.
+bool Lease::outlasts_label(Instant now) const noexcept {
+  const Instant::duration left = validity_.until() - now;
+  return now + left + left / 4 > label_until_;
+}
+
+/// With the lock held: it is not to go before the lease.
 void Lease::keep_label(Instant now) noexcept {
   if (terms_.label.empty() || label_at_ != never) return;
-  const Instant::duration left = validity_.until() - now;
-  if (now + left + left / 4 > label_until_) label_at_ = now;
+  if (outlasts_label(now)) label_at_ = now;
 }
 
 std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexcept {
@@ -183,13 +188,18 @@ std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexce
   const std::lock_guard lock{mutex_};
   const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
   if (turn_ == 0 || ended_ || lost_ || label_at_ > now + early) return std::nullopt;
+  return label_terms(now);
+}
+
+/// With the lock held.
+std::optional<protocol::WriteLabel::Terms> Lease::label_terms(Instant now) noexcept {
   label_at_ = never;
   const milliseconds left = protocol::time_left(validity_.until(), now);
   if (left.count() == 0) return std::nullopt;
   // So it need not be written with each renewal.
   const milliseconds lasts = 2 * std::max(left, terms_.expiry);
   label_until_ = now + lasts;
-  has_label_ = true;
+  has_label_ = label_under_way_ = true;
   const auto held_for = std::chrono::floor<milliseconds>(now - granted_at_);
   return protocol::WriteLabel::Terms{.since = session_.environment().wall_clock() - held_for,
                                      .expiry = terms_.expiry,
@@ -198,12 +208,32 @@ std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexce
                                      .lasts = lasts};
 }
 
+void Lease::note_label_written() noexcept {
+  const std::lock_guard lock{mutex_};
+  label_under_way_ = false;
+}
+
 void Lease::put_off_label(Instant next) noexcept {
   const std::lock_guard lock{mutex_};
   if (turn_ == 0 || ended_ || lost_) return;
   label_at_ = next;
   label_until_ = Instant::min();
   reschedule();
+}
+
+/// One that is under way in the background may not get there: that ends with the process.
+std::optional<Lease::Left> Lease::leave(Turn turn) noexcept {
+  const Instant now = session_.now();
+  std::optional<Left> left;
+  {
+    const std::lock_guard lock{mutex_};
+    const bool is_missing = label_under_way_ || outlasts_label(now);
+    if (is_present(turn) && !terms_.label.empty() && is_missing) {
+      if (const auto label = label_terms(now)) left = Left{*label, validity_.until()};
+    }
+  }
+  end(turn);
+  return left;
 }
 
 }  // namespace redismutex::engine

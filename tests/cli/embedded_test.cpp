@@ -12,6 +12,7 @@
 #include "command.hpp"
 #include "run_processes.hpp"
 #include "sandbox.hpp"
+#include "support/raw_client.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -157,6 +158,25 @@ TEST_F(Embedded, ServerEndsAlsoAfterFencingAndTokensGoOnRising) {
     last = token;
     EXPECT_TRUE(eventually(limit, [&] { return server == 0 || !alive(server); }));
   }
+}
+
+// The file that stays remembers both a lock without a process and a token whose lock is free.
+TEST_F(Embedded, ServerFindsAgainWhatTheLastOneHad) {
+  const auto first = run("echo $REDISMUTEX_FENCING_TOKEN");
+  ASSERT_EQ(first.status, exited(0)) << first.err;
+  EXPECT_TRUE(eventually(limit, [] { return server_pid() == 0; }));
+  ASSERT_EQ(redismutex({"hold", "--url", "embedded:", "--lease", "1h", "left"}, environment_).status, exited(0));
+  EXPECT_TRUE(eventually(limit, [] { return server_pid() == 0; }));
+  EXPECT_TRUE(eventually(limit, nothing_is_left));
+
+  const auto process = start({}, "other", "echo x > $DIR/inside; until [ -e $DIR/end ]; do sleep 0.01; done");
+  ASSERT_TRUE(notes_.appears("inside"));
+  RawClient client(directory() + "/redis.sock");
+  EXPECT_EQ(client.command({"GET", "redismutex:floor:{k}"}).text + "\n", first.out);
+  EXPECT_EQ(client.command({"EXISTS", "left", "redismutex:about:{left}"}).integer, 2);
+  EXPECT_EQ(start({"-n"}, "left", "true").wait(limit), exited(75));
+  notes_.write("end");
+  EXPECT_EQ(process.wait(limit), exited(0));
 }
 
 // cron, sudo and a login shell of one user have different environments, and must not have different servers.

@@ -169,12 +169,48 @@ TEST_F(HoldTest, WaitsForAServerThatIsAway) {
   EXPECT_EQ(hold({"-n", "k"}).status, exited(69));
   EXPECT_EQ(hold({"-w", "0.2", "k"}).status, exited(69));
   const auto process = start("exec $HOLD -w 20 k </dev/null");
-  ASSERT_TRUE(
-      eventually(limit, [&] { return process.stderr_text().find("waiting for the server") != std::string::npos; }));
+  ASSERT_TRUE(eventually(
+      limit, [&] { return process.stderr_text().find("waiting for 'k'; the server is away (") != std::string::npos; }));
   server_.start();
   EXPECT_TRUE(has_said(process, "held k "));
   process.kill(SIGTERM);
   EXPECT_EQ(process.wait(limit), exited(0));
+}
+
+TEST_F(HoldTest, WaitsForAServerNoLongerThanPatienceAllows) {
+  server_.stop();
+  for (const auto* how : {"k", "--lease 1h k", "--with $$ k"}) {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto process = start(std::string{"$HOLD --patience 0.5 "} + how + " </dev/null; exit $?");
+    EXPECT_EQ(process.wait(limit), exited(69)) << how;
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, 500ms) << how;
+    EXPECT_THAT(process.stderr_text(), AllOf(HasSubstr("cannot acquire lock 'k'"), HasSubstr("--patience"))) << how;
+  }
+}
+
+TEST_F(HoldTest, SurvivesARestartWhileItWaits) {
+  someone_else_holds("k");
+  const auto process = start("exec $HOLD k </dev/null");
+  ASSERT_TRUE(eventually(limit, [&] { return server_.keys().size() > 1; })) << "in line";
+  server_.stop();
+  EXPECT_FALSE(process.wait(500ms));
+  server_.start();  // without the key
+  EXPECT_TRUE(has_said(process, "held k "));
+  process.kill(SIGTERM);
+  EXPECT_EQ(process.wait(limit), exited(0));
+}
+
+TEST_F(HoldTest, OfATakenLockSaysAndReturnsWhatItIsToldTo) {
+  someone_else_holds("k");
+  for (const auto* how : {"-n", "-w 0.1", "-n --lease 1h", "-n --with $$"}) {
+    const auto process = start(std::string{"$HOLD -q -E 9 "} + how + " k; exit $?");
+    EXPECT_EQ(process.wait(limit), exited(9)) << how;
+    EXPECT_EQ(process.stderr_text(), "") << how;
+  }
+  EXPECT_EQ(hold({"-n", "-q", "-E", "0", "k"}).status, exited(0));
+  EXPECT_EQ(hold({"-n", "-q", "--url", "unix:///nowhere", "k"}).status, exited(69));
+  EXPECT_THAT(hold({"-n", "-q", "--url", "unix:///nowhere", "k"}).err, HasSubstr("cannot acquire lock 'k'"))
+      << "errors are said";
 }
 
 TEST_F(HoldTest, LeavesTheLockForATimeWithoutAnyProcess) {
@@ -232,12 +268,16 @@ TEST_F(HoldTest, ExplainsUsageErrors) {
                                {{"--with", "x", "k"}, "'x'"},
                                {{"--with", "1", "--lease", "1h", "k"}, "--lease"},
                                {{"--expiry", "1", "--lease", "1h", "k"}, "--lease"},
+                               {{"--with", "1", "-E", "0", "k"}, "--conflict-exit-code"},
+                               {{"-E", "256", "k"}, "256"},
+                               {{"--patience", "-1", "k"}, "--patience"},
                                {{"--lease", "2x", "k"}, "2x"},
                                {{"--lease", "h", "k"}, "'h'"},
                                {{"--lease", "1.2.3h", "k"}, "1.2.3h"},
                                {{"--lease", "0", "k"}, "too little"},
                                {{"--lease", "400d", "k"}, "too much"},
                                {{"--label", std::string(513, 'x'), "k"}, "--label"},
+                               {{"--label", "", "k"}, "--label"},
                                {{"k", "true"}, "true"},
                                {{"redismutex:k"}, "redismutex:"},
                                {{"--url", "embedded:x", "k"}, "embedded"}};

@@ -11,6 +11,7 @@
 #include "run_processes.hpp"
 #include "sandbox.hpp"
 #include "support/server.hpp"
+#include "terminal.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -208,6 +209,41 @@ TEST_F(HoldWithWaits, UntilTheProcessEndsThatItIsFor) {
   const auto result = result_of(process);
   EXPECT_EQ(result.status, exited(75));
   EXPECT_THAT(result.err, HasSubstr("process " + std::to_string(other.pid()) + " ended before"));
+  expect_nothing_left();
+}
+
+// The waiting process is in the foreground of the terminal until it has the lock.
+TEST_F(HoldWithWaits, AtATerminalAsRunDoes) {
+  someone_else_holds("k");
+  TerminalJob job(Program{.arguments = {"sh", "-c", std::string{"$HOLD --with $$ k >$DIR/said || exit"} + until_told},
+                          .environment = {"HOLD=" REDISMUTEX_COMMAND " hold", "REDIS_URL=" + server_.url(),
+                                          notes_.variable(), "TERM=xterm"}});
+  std::string screen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    screen += job.output();
+    return screen.find("waiting for 'k', 1st in line; inside: another program") != std::string::npos;
+  })) << screen;
+  job.type("\x1a");
+  ASSERT_EQ(job.next_event(), "stopped");
+  server_.command({"DEL", "k"});
+  job.go_on();
+  ASSERT_TRUE(notes_.appears("inside"));
+  EXPECT_NE(::getsid(holder()), ::getsid(job.pid()));
+  screen += job.output();
+  EXPECT_THAT(screen, ::testing::EndsWith("\r\x1b[K"));
+  job.type("\x03");
+  EXPECT_EQ(job.next_event(), "killed by Interrupt");
+  EXPECT_TRUE(is_free());
+  EXPECT_TRUE(holder_ends());
+}
+
+TEST_F(HoldWithWaits, UntilCtrlC) {
+  someone_else_holds("k");
+  TerminalJob job(Program{.arguments = {REDISMUTEX_COMMAND, "hold", "--with", std::to_string(::getpid()), "k"},
+                          .environment = {"REDIS_URL=" + server_.url(), notes_.variable(), "TERM=xterm"}});
+  EXPECT_TRUE(eventually(limit, [&] { return server_.keys().size() > 1; })) << "in line";
+  job.type("\x03");
+  EXPECT_EQ(job.next_event(), "exit code " + std::to_string(128 + SIGINT));
   expect_nothing_left();
 }
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <thread>
+
 #include "command.hpp"
 #include "support/server.hpp"
 #include "terminal.hpp"
@@ -91,6 +93,74 @@ TEST_F(MessagesTest, OfAWaitAreForThoseWhoAskForThem) {
   EXPECT_THAT(quiet.stderr_text(), Not(HasSubstr("waiting")));
 }
 
+bool has_said(const ChildProcess& process, const std::string& text) {
+  return eventually(limit, [&] { return process.stderr_text().find(text) != std::string::npos; });
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t times = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+  return times;
+}
+
+// Times pass, but they are no news.
+TEST_F(MessagesTest, OfAWaitComeAnewWhenSomethingHasChanged) {
+  const auto inside = holder();
+  const auto first = start({}, "k", "true");
+  ASSERT_TRUE(eventually(limit, [&] { return keys_but_floors(server_).size() > 2; })) << "in line";
+  const auto loud = start({"-v"}, "k", "true");
+  ASSERT_TRUE(has_said(loud, "waiting for 'k', 2nd in line; inside: ")) << loud.stderr_text();
+  std::this_thread::sleep_for(2500ms);  // for two more looks, of which nothing comes
+  EXPECT_EQ(count(loud.stderr_text(), "waiting for 'k'"), 1U) << loud.stderr_text();
+  first.kill(SIGTERM);
+  EXPECT_TRUE(has_said(loud, "waiting for 'k', 1st in line; inside: ")) << loud.stderr_text();
+  inside.kill(SIGTERM);
+  EXPECT_EQ(loud.wait(limit), exited(0));
+}
+
+TEST_F(MessagesTest, OfAServerThatComesAndGoesAreForThoseWhoAskForThem) {
+  const auto inside = holder({"--label", "the holder"});
+  const auto loud = start({"-v"}, "k", "exit 3");
+  ASSERT_TRUE(has_said(loud, "waiting for 'k', 1st in line; inside: ")) << loud.stderr_text();
+  server_.stop();
+  EXPECT_TRUE(has_said(loud, "this server is away, and is waited for by those who may wait for locks; the reason: "));
+  EXPECT_TRUE(has_said(loud, "waiting for 'k'; the server is away (")) << loud.stderr_text();
+  server_.start();
+  EXPECT_EQ(loud.wait(limit), exited(3));
+  EXPECT_THAT(loud.stderr_text(), HasSubstr("this server is there again"));
+}
+
+TEST_F(MessagesTest, OfTheLockAreForThoseWhoAskForThem) {
+  const auto loud = start({"-v"}, "k", "echo \"token $REDISMUTEX_FENCING_TOKEN\"; exit 3");
+  EXPECT_EQ(loud.wait(limit), exited(3));
+  const auto token = loud.stdout_text().substr(0, loud.stdout_text().find('\n'));
+  EXPECT_THAT(loud.stderr_text(), ContainsRegex("redismutex: took the lock 'k', with " + token + "\n" +
+                                                "(.*\n)*redismutex: gave the lock 'k' back\n"));
+  const auto quiet = start({}, "k", "exit 3");
+  EXPECT_EQ(quiet.wait(limit), exited(3));
+  EXPECT_EQ(quiet.stderr_text(), "");
+}
+
+TEST_F(MessagesTest, OfRenewalsThatFailAreForThoseWhoAskForThem) {
+  for (const bool loud : {true, false}) {
+    notes_.write("inside", "");
+    Server server;
+    std::vector<std::string> words{"run", "--expiry", "2", "k", "sh", "-c", "echo x > $DIR/inside; exec sleep 1000"};
+    if (loud) words.insert(words.begin() + 1, "-v");
+    const auto process = start_redismutex(words, {"REDIS_URL=" + server.url(), notes_.variable()});
+    ASSERT_TRUE(notes_.appears("inside"));
+    server.kill();
+    EXPECT_EQ(process.wait(limit), exited(79));
+    const auto failed = HasSubstr("locks could not be renewed and will be tried again; the reason: ");
+    if (loud) {
+      EXPECT_THAT(process.stderr_text(), failed);
+    } else {
+      EXPECT_THAT(process.stderr_text(), Not(failed));
+    }
+    EXPECT_THAT(process.stderr_text(), Not(HasSubstr("gave the lock")));
+  }
+}
+
 TEST_F(MessagesTest, OfAWaitAreDrawnAnewOnATerminalAndGoneAfterwards) {
   auto inside = holder();
   TerminalJob job(Program{.arguments = {REDISMUTEX_COMMAND, "run", "k", "sh", "-c", "echo begun; exit 4"},
@@ -106,6 +176,39 @@ TEST_F(MessagesTest, OfAWaitAreDrawnAnewOnATerminalAndGoneAfterwards) {
   EXPECT_EQ(job.next_event(), "exit code 4");
   screen += job.output();
   EXPECT_THAT(screen, HasSubstr("\r\x1b[Kbegun"));
+}
+
+// A longer line could not be drawn over.
+TEST_F(MessagesTest, OfAWaitAreNoLongerThanALineOfTheTerminal) {
+  constexpr std::size_t width = 79;  // of a terminal that does not tell: 80, less the last column
+  const std::string key(width, 'k');
+  server_.command({"SET", key, "someone else", "PX", "600000"});
+  TerminalJob job(Program{.arguments = {REDISMUTEX_COMMAND, "run", key, "true"},
+                          .environment = {"REDIS_URL=" + server_.url(), "TERM=xterm"}});
+  std::string screen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    screen += job.output();
+    return count(screen, "\x1b[K") >= 2;
+  })) << screen;
+  job.type("\x03");
+  EXPECT_EQ(job.next_event(), "exit code 130");
+  for (std::size_t begin = 0, end = 0; (end = screen.find("\x1b[K", begin)) != std::string::npos; begin = end + 3) {
+    const auto line = screen.substr(begin, end - begin);
+    EXPECT_THAT(line, ::testing::StartsWith("\rwaiting for 'kkk"));
+    EXPECT_LE(line.size() - 1, width);
+  }
+}
+
+// There the shell has its prompt.
+TEST_F(MessagesTest, OfAWaitInTheBackgroundAreNotDrawn) {
+  server_.command({"SET", "k", "someone else", "PX", "600000"});
+  TerminalJob job(Program{.arguments = {"bash", "-mc", REDISMUTEX_COMMAND " run k true & wait $!"},
+                          .environment = {"REDIS_URL=" + server_.url(), "TERM=xterm"}});
+  ASSERT_TRUE(eventually(limit, [&] { return keys_but_floors(server_).size() > 1; })) << "in line";
+  std::this_thread::sleep_for(2500ms);  // for two looks
+  EXPECT_EQ(job.output(), "");
+  server_.command({"DEL", "k"});
+  EXPECT_EQ(job.next_event(), "exit code 0");
 }
 
 TEST_F(MessagesTest, NotRenewedSaysForHowLongAndWhy) {

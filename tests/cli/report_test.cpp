@@ -91,5 +91,28 @@ TEST_F(ReportTest, ThatCanNotBeWrittenLeavesTheExitStatusAlone) {
   EXPECT_THAT(result.err, HasSubstr("the report was not written: /no/such/directory/x.prom"));
 }
 
+// A parser of others reads it, and finds each lock by the name that people see.
+TEST_F(ReportTest, IsWhatPrometheusReads) {
+  for (const auto* key : {"k", "a \"b\" \\ {c=\"d\"} 1", "x\ny\xff\tz", "k\xc3\xa4y"}) {
+    EXPECT_EQ(run({}, {"true"}, key), exited(0));
+    EXPECT_EQ(run({}, {"sh", "-c", "exit 3"}, key), exited(3));
+  }
+  constexpr auto source = R"(
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(open(sys.argv[1], encoding='utf-8').read()):
+    for sample in family.samples:
+        print(family.type, sample.name, sample.labels.get('outcome'), ascii(sample.labels['lock']), sample.value)
+)";
+  const ChildProcess python(Program{.arguments = {REDISMUTEX_PYTHON, "-c", source, notes_.path("jobs.prom")}});
+  const auto result = result_of(python);
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  for (const auto* key : {"'k'", "'a \"b\" \\\\ {c=\"d\"} 1'", "'x\\\\ny\\\\xff\\\\tz'", "'k\\xe4y'"}) {
+    EXPECT_THAT(result.out, AllOf(HasSubstr(std::string{"counter redismutex_runs_total ran "} + key + " 1.0\n"),
+                                  HasSubstr(std::string{"counter redismutex_runs_total failed "} + key + " 1.0\n"),
+                                  HasSubstr(std::string{"gauge redismutex_run_exit_status None "} + key + " 3.0\n")));
+  }
+}
+
 }  // namespace
 }  // namespace redismutex::testing

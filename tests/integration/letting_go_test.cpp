@@ -1,5 +1,7 @@
 // How a Lock ends: left to its lease, given back to a server that is away or refuses, or let go of by what is told of its loss.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -7,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <redismutex/operate.hpp>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -120,6 +123,57 @@ TEST_F(LettingGo, ALockThatIsLeftOutlivesItsProcess) {
   ASSERT_EQ(child.wait(limit), exited(0));
   EXPECT_GT(server.pttl("key"), 30'000 - limit.count());
   server.command({"DEL", "key"});
+}
+
+// Also where the process ends at once.
+TEST_F(LettingGo, ALockThatIsLeftKeepsItsLabel) {
+  for (const auto pause : {0ms, 0ms, 4ms, 5ms, 6ms, 50ms}) {
+    const ChildProcess child{[&] {
+      auto lock =
+          RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 30s, .label = "new disks"}}.acquire_lock(
+              "key");
+      std::this_thread::sleep_for(pause);  // about when it is written anyway, and otherwise
+      lock.leave();
+      ::_exit(0);
+      return 0;
+    }};
+    ASSERT_EQ(child.wait(limit), exited(0));
+    const auto seen = inspect(connection, "key");
+    ASSERT_TRUE(seen.label) << pause.count();
+    EXPECT_EQ(seen.label->text, "new disks");
+    EXPECT_GT(server.pttl("redismutex:about:{key}"), server.pttl("key"));
+    server.command({"DEL", "key", "redismutex:about:{key}"});
+  }
+}
+
+TEST_F(LettingGo, ALockThatIsLeftStandsWithoutALabelThatIsRefused) {
+  server.command({"ACL", "SETUSER", "no-labels", "on", ">p", "~key", "&*", "+@all"});
+  auto lock = RedisMutex{logged("unix://no-labels:p@" + server.socket_path()),
+                         {.blocking = false, .expiry = 30s, .label = "new disks"}}
+                  .acquire_lock("key");
+  const std::string value = lock.value();
+  lock.leave();
+  EXPECT_EQ(lock.key(), "");
+  EXPECT_EQ(server.get("key"), value);
+  EXPECT_THAT(log->all(), Contains(AllOf(HasSubstr("cannot write the label of lock 'key'"), HasSubstr("NOPERM"))));
+  server.command({"DEL", "key"});
+}
+
+// A server that does not answer holds it up for no longer than a release.
+TEST_F(LettingGo, ALockThatIsLeftDoesNotWaitForASilentServer) {
+  {
+    Proxy proxy(server);
+    auto lock =
+        RedisMutex{logged(proxy.url(), short_timeouts), {.blocking = false, .expiry = 30s, .label = "new disks"}}
+            .acquire_lock("key");
+    proxy.freeze();
+    const Stopwatch watch;
+    lock.leave();
+    EXPECT_LT(watch.elapsed_ms(), short_timeouts.sum().count() + limit.count() / 2);
+    EXPECT_THAT(log->all(), Contains(HasSubstr("cannot write the label of lock 'key'")));
+  }
+  EXPECT_TRUE(server.exists("key"));
+  server.command({"DEL", "key", "redismutex:about:{key}"});
 }
 
 // One that was renewed is not renewed any more, though its Connection lives on.

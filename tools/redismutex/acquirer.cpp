@@ -4,14 +4,15 @@
 
 #include <array>
 #include <cerrno>
+#include <redismutex/operate.hpp>
 #include <string_view>
 #include <utility>
 
-#include "end_on_signal.hpp"
-#include "failures.hpp"
+#include "end_of_wait.hpp"
+#include "lease_timing.hpp"
+#include "shared/holder.hpp"
 #include "shared/messages.hpp"
 #include "wait_teller.hpp"
-#include "waiting.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -20,18 +21,11 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t longest_label = 512;
 
-/// What people see of this run where they look at the lock or at the server's connections: "run/report.sh".
-std::string purpose_of(const RunArguments& arguments) {
-  const std::string_view program{arguments.command.front()};
-  return "run/" + std::string{program.substr(program.rfind('/') + 1)};
-}
-
 /// What stands beside the lock: it is there also when the connection is not.
-std::string label_of(const RunArguments& arguments) {
-  if (!arguments.label.empty()) return arguments.label;
+std::string usual_label(const Wanter& wanter) {
   std::array<char, 65> host{};
   ::gethostname(host.data(), host.size() - 1);
-  const auto label = purpose_of(arguments) + ", pid " + std::to_string(::getpid()) + " on " + host.data();
+  const auto label = wanter.purpose + ", pid " + std::to_string(wanter.process) + " on " + host.data();
   return label.substr(0, longest_label);
 }
 
@@ -42,9 +36,10 @@ void name_program(std::string purpose) {
   program_invocation_short_name = name.data();
 }
 
-Connection connect(ConnectionOptions server, const RunArguments& arguments, LeaseTiming timing,
+Connection connect(ConnectionOptions server, const LockArguments& arguments, const Wanter& wanter,
                    std::shared_ptr<LockNews> news) {
-  name_program(purpose_of(arguments));
+  name_program(wanter.purpose);
+  const LeaseTiming timing{arguments.expiry};
   server.connect_timeout = timing.answer_timeout();
   server.command_timeout = timing.answer_timeout();
   server.observer = std::move(news);
@@ -54,23 +49,25 @@ Connection connect(ConnectionOptions server, const RunArguments& arguments, Leas
 
 }  // namespace
 
-Acquirer::Acquirer(Means means, const RunArguments& arguments, ConnectionOptions server)
-    : means_{means},
-      arguments_{arguments},
-      timing_{arguments.expiry},
-      connection_{connect(std::move(server), arguments, timing_, news_)},
+Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease, ConnectionOptions server,
+                   Means means)
+    : arguments_{arguments},
+      means_{std::move(means)},
+      connection_{connect(std::move(server), arguments, wanter, news_)},
       mutex_{connection_,
              {.blocking = false,
-              .expiry = timing_.expiry,
-              .auto_renew = true,
+              .expiry = lease.expiry,
+              .auto_renew = lease.renews,
               .fencing = true,
-              .label = label_of(arguments)}} {}
+              .label = arguments.label.empty() ? usual_label(wanter) : arguments.label}} {}
 
 std::optional<Lock> Acquirer::acquire() {
   // Most locks are free: no thread has to be started to listen meanwhile. The attempt does not take long.
   auto lock = try_once();
-  if (const auto signal = signal_that_asks_to_end(means_.watcher, means_.signals)) throw EndedBySignal{*signal};
-  return lock || arguments_.wait == 0ms ? std::move(lock) : wait();
+  const bool waits = !lock && arguments_.wait != 0ms;
+  if (waits && !means_.interruption.happened()) lock = wait();
+  if (means_.interruption.happened()) throw LockCancelled{"the wait was ended"};  // also in the very moment of success
+  return lock;
 }
 
 /// A server that is away, or takes no locks for the moment, is no reason to give up for one who waits.
@@ -86,22 +83,41 @@ std::optional<Lock> Acquirer::try_once() {
 }
 
 std::optional<Lock> Acquirer::wait() {
-  EndOnSignal end{means_.watcher, means_.signals, *news_, arguments_.patience};
+  EndOfWait end{means_.interruption, *news_, arguments_.patience};
   std::optional<Lock> lock;
   try {
     const WaitTeller teller{connection_, *news_, arguments_, means_.group};
-    lock = wait_for_lock(mutex_, arguments_.key, arguments_.wait, end.token());
-  } catch (const LockCancelled&) {
-    // By the signal below, or because the server was away for too long. That may also come in the very moment of success.
+    lock = stand_in_line(end.token());
+  } catch (const LockCancelled&) {  // NOLINT(bugprone-empty-catch): why, is asked below
   }
-  if (const auto signal = end.finish()) throw EndedBySignal{*signal};
-  if (!lock && end.absence()) {
+  const auto absence = end.finish();
+  if (!lock && absence && !means_.interruption.happened()) {
     throw ConnectionError{"cannot acquire lock '" + arguments_.key +
-                          "': the server was away for longer than --patience (" + end.absence()->reason + ")"};
+                          "': the server was away for longer than --patience (" + absence->reason + ")"};
   }
   return lock;
 }
 
-std::string Acquirer::taken() const { return taken_text(connection_, arguments_.key, arguments_.wait); }
+std::optional<Lock> Acquirer::stand_in_line(const std::stop_token& stop) const {
+  constexpr auto for_ever = std::chrono::milliseconds{24h * 365};  // then anew
+  if (arguments_.wait) return mutex_.try_acquire_lock_for(arguments_.key, *arguments_.wait, stop);
+  while (true) {
+    if (auto lock = mutex_.try_acquire_lock_for(arguments_.key, for_ever, stop)) return lock;
+  }
+}
+
+void Acquirer::say_taken() const {
+  if (arguments_.quiet) return;
+  auto text =
+      "the lock '" + arguments_.key + "' " + (arguments_.wait > 0ms ? "was still taken after the wait" : "is taken");
+  try {
+    const auto seen = inspect(connection_, arguments_.key, {.waiters = 0});
+    if (seen.state != Inspection::State::free) {
+      text += " " + taken_by(seen) + "; to break it: redismutex break " + shell_word(arguments_.key);
+    }
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the user may not look at locks; or the server has gone
+  }
+  say(text);
+}
 
 }  // namespace redismutex::cli

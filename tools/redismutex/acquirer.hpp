@@ -1,44 +1,58 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <redismutex/redismutex.hpp>
+#include <stop_token>
 #include <string>
 
-#include "arguments.hpp"
-#include "lease_timing.hpp"
+#include "interruption.hpp"
+#include "lock_arguments.hpp"
 #include "lock_news.hpp"
-#include "notes.hpp"
-#include "signals.hpp"
 
 namespace redismutex::cli {
 
-/// Takes the lock that `redismutex run` was asked for: at once if it is free, else in line, and through a server's absence.
+/// Who wants a lock, as people see it.
+struct Wanter {
+  std::string purpose;  ///< in the name of the connection, and in front of the usual label: "run/report.sh"
+  pid_t process;        ///< in the usual label
+};
+
+/// Takes the lock that `run` or `hold` was asked for: at once if it is free, else in line, and through a server's absence. Tells people
+/// of the wait.
 class Acquirer {
  public:
   struct Means {
-    NoteSocket& watcher;
-    SignalReader& signals;
-    pid_t group;  // that the shell knows: it has the terminal, or has not
+    Interruption interruption;
+    pid_t group;  ///< that the shell knows: it has the terminal, or has not
+  };
+  struct Lease {
+    std::chrono::milliseconds expiry;
+    bool renews;
   };
 
-  Acquirer(Means means, const RunArguments& arguments, ConnectionOptions server);
+  /// `arguments` must outlive it. `server`: what the URL said.
+  Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease, ConnectionOptions server,
+           Means means);
 
-  /// None if the lock is taken. Throws EndedBySignal, with nothing held, if a signal asked for the end; else as RedisMutex does.
+  /// None if the lock is taken. Throws LockCancelled, with nothing held, if the interruption happened; else as RedisMutex does.
   std::optional<Lock> acquire();
 
-  /// What is known of the lock that is taken, for people.
-  std::string taken() const;
+  /// Says that the lock is taken: by whom and since when, if the server tells, and how to break it. Unless they want it quiet.
+  void say_taken() const;
 
   const LockNews& news() const noexcept { return *news_; }
 
  private:
   std::optional<Lock> try_once();
   std::optional<Lock> wait();
+  std::optional<Lock> stand_in_line(const std::stop_token& stop) const;
 
+  const LockArguments& arguments_;
   Means means_;
-  const RunArguments& arguments_;
-  LeaseTiming timing_;
   std::shared_ptr<LockNews> news_ = std::make_shared<LockNews>();
   Connection connection_;
   RedisMutex mutex_;

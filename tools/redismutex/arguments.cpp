@@ -2,12 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <functional>
 #include <memory>
-#include <redismutex/options.hpp>
 #include <redismutex/version.hpp>
 
 #include "hold_arguments.hpp"
+#include "lock_options.hpp"
 #include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
@@ -16,14 +15,6 @@
 
 namespace redismutex::cli {
 namespace {
-
-using std::chrono::milliseconds;
-using namespace std::chrono_literals;
-
-constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
-constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
-constexpr milliseconds longest_wait = 24h * 365;
-constexpr std::size_t longest_label = 512;
 
 constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
 constexpr auto usage = R"(Examples:
@@ -51,6 +42,10 @@ constexpr auto details_of_run =
     R"(The server's URL is the first that there is of: --url, --url-file, $REDISMUTEX_URL, $REDIS_URL,
 $CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url. A file has one line with a URL; lines that begin with # are
 comments. A password in --url is visible in the process list for a moment; one in the other places is not.
+
+--url embedded: starts or joins a server of this user's in /tmp/redismutex-UID, which ends when nobody uses it. What stays is
+a small file, dump.rdb: by it a lock whose lease has not ended still stands the next time, and tokens go on rising where the
+clock was set back.
 
 COMMAND sees REDISMUTEX_KEY, REDISMUTEX_VALUE (the owner's id, as stored at the key) and REDISMUTEX_FENCING_TOKEN, a number
 that rises with each run, for resources that reject stale writers. Every signal sent to redismutex is passed on to COMMAND,
@@ -105,64 +100,26 @@ DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) 
 /// `redismutex run …` as CLI11 sees it.
 class RunParser {
  public:
-  explicit RunParser(CLI::App& app) : run_{*app.add_subcommand("run", about_run)} {
+  explicit RunParser(CLI::App& app)
+      : run_{*app.add_subcommand("run", about_run)},
+        lock_{run_,
+              arguments_,
+              {.other_urls = "below",
+               .quiet = "say nothing about a mutex that is taken, nor about processes that are\n"
+                        "waited for; errors are still said",
+               .label = "what people read who look at the mutex; default: the name of COMMAND, and\n"
+                        "pid and host of redismutex"}} {
     set_help(run_, usage_of_run, details_of_run);
-    find_url_ = add_url_options(run_,
-                                "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
-                                "embedded: for a private one of this user on this machine; the other\n"
-                                "places for it are below");
-    auto* const nonblock = run_.add_flag_callback(
-        "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
-    run_.add_option_function<std::string>(
-            "-w,--wait",
-            [this](const std::string& text) {
-              arguments_.wait = parse_seconds("--wait", text, {0ms, longest_wait});
-            },
-            "wait at most so long; 0 is the same as -n; without either, for ever")
-        ->type_name("SECONDS")
-        ->excludes(nonblock);
-    run_.add_option_function<std::string>(
-            "-E,--conflict-exit-code",
-            [this](const std::string& text) {
-              arguments_.conflict_status = parse_number("--conflict-exit-code", text, 0, 255);
-            },
-            "the exit status for a mutex that is taken; default 75")
-        ->type_name("N");
-    run_.add_option_function<std::string>(
-            "--patience",
-            [this](const std::string& text) {
-              arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
-            },
-            "while waiting, give up (exit status 69) when the server has been away for\n"
-            "so long; without it, a server that is back within the wait is in time")
-        ->type_name("SECONDS");
-    run_.add_flag("-q,--quiet", arguments_.quiet,
-                  "say nothing about a mutex that is taken, nor about processes that are\n"
-                  "waited for; errors are still said");
-    run_.add_flag("-v,--verbose", arguments_.verbose,
-                  "say what is waited for, what becomes of the connection, and what the\n"
-                  "server is badly set up for");
     run_.add_option_function<std::string>(
             "--background", [this](const std::string& text) { set_background(text); },
             "what becomes of processes that COMMAND leaves running when it ends:\n"
             "wait (the default) keeps the lock until they have ended, too, and ends\n"
             "only then; leave gives the lock back at once, and they run without it")
         ->type_name("HOW");
-    run_.add_option_function<std::string>(
-            "--expiry", [this](const std::string& text) { set_expiry(text); },
-            "how long others are locked out if this machine dies; default 7")
-        ->type_name("SECONDS");
-    run_.add_option_function<std::string>(
-            "--label", [this](const std::string& text) { set_label(text); },
-            "what people read who look at the mutex; default: the name of COMMAND, and\n"
-            "pid and host of redismutex")
-        ->type_name("TEXT");
     run_.add_option("--report", arguments_.report,
                     "count this run in a file for Prometheus (node_exporter's textfile\n"
                     "collector): runs by outcome, times, and the exit status")
         ->type_name("FILE");
-    run_.add_flag("--fencing")->description("does nothing: COMMAND always has a fencing token");
-    run_.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
     // Here for the help only: divide() keeps the command away from CLI11.
     run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("...");
   }
@@ -170,10 +127,8 @@ class RunParser {
   const CLI::App& app() const { return run_; }
 
   RunArguments finish(std::vector<std::string> command) && {
-    if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
-    if (command.empty()) throw CLI::RequiredError("COMMAND");
-    arguments_.server = find_url_();
-    check_embedded(arguments_.server);
+    if (!arguments_.key.empty() && command.empty()) throw CLI::RequiredError("COMMAND");
+    lock_.finish();
     arguments_.command = std::move(command);
     return std::move(arguments_);
   }
@@ -186,38 +141,14 @@ class RunParser {
     arguments_.background = text == "wait" ? Background::wait : Background::leave;
   }
 
-  void set_expiry(const std::string& text) {
-    arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
-  }
-
-  void set_label(const std::string& text) {
-    if (text.empty() || text.size() > longest_label) {
-      throw CLI::ValidationError("--label", "takes 1 to " + std::to_string(longest_label) + " bytes");
-    }
-    arguments_.label = text;
-  }
-
   CLI::App& run_;
-  std::function<NamedUrl()> find_url_;
-  RunArguments arguments_{.server = {},
-                          .wait = {},
-                          .expiry = 7s,
-                          .patience = {},
-                          .label = {},
-                          .report = {},
-                          .conflict_status = exit_status::not_acquired,
-                          .key = {},
-                          .command = {}};
+  RunArguments arguments_;
+  LockOptions lock_;
 };
 
 }  // namespace
 
 std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunParser>(app); }
-
-void check_embedded(const NamedUrl& server) {
-  if (!server.url.starts_with(embedded_url) || server.url == embedded_url) return;
-  throw CLI::ValidationError(server.source, "'embedded:' takes nothing after the colon");
-}
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};

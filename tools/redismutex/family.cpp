@@ -85,6 +85,27 @@ std::vector<Process> all_processes() {
   return result;
 }
 
+/// As the kernel lists them, which takes no longer where there are many other processes. It can miss one while another ends, and lists
+/// none where it is built without CONFIG_PROC_CHILDREN.
+std::vector<Process> children_of(const Process& parent) {
+  std::vector<Process> result;
+  const auto self = std::to_string(parent.pid);
+  const auto tasks = "/proc/" + self + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory{::opendir(tasks.c_str()), ::closedir};
+  if (!directory) return result;
+  while (const auto* entry = ::readdir(directory.get())) {
+    if (!number(entry->d_name)) continue;
+    std::istringstream children{read_file(tasks + "/" + entry->d_name + "/children")};
+    for (std::string child; children >> child;) {
+      const auto process = read_process(child.c_str());
+      if (process && process->parent == parent.pid) result.push_back(*process);
+    }
+  }
+  // The parent's number may have been given to another meanwhile.
+  const auto still = read_process(self.c_str());
+  return still && still->started_at == parent.started_at ? result : std::vector<Process>{};
+}
+
 std::multimap<pid_t, Process> all_processes_by_parent() {
   std::multimap<pid_t, Process> result;
   for (const auto& process : all_processes()) result.emplace(process.parent, process);
@@ -167,23 +188,36 @@ std::vector<pid_t> Family::members() const {
   return result;
 }
 
-template <class Function>
-void Family::for_each(Function function) const {
+/// All are found before anything is done to them: what a dead one has started is not its child any more.
+template <class ChildrenOf, class Function>
+void Family::for_each(ChildrenOf find_children, Function function) const {
   const Numbering numbering;
-  if (numbering.self() == 0) return;
-  const auto by_parent = all_processes_by_parent();
-  std::vector<pid_t> relatives{numbering.self()};
+  const auto self = read_process(std::to_string(numbering.self()).c_str());
+  if (!self) return;  // there is no /proc
+  std::vector<Process> relatives{*self};
   for (std::size_t next = 0; next < relatives.size(); ++next) {
-    const auto [begin, end] = by_parent.equal_range(relatives[next]);
-    for (auto child = begin; child != end; ++child) {
-      const auto& process = child->second;
-      if (contains(strangers_, process.pid)) continue;
-      relatives.push_back(process.pid);
-      if (!process.living()) continue;
-      const auto pid = numbering.ours(process.pid);
-      if (pid > 0 && !contains(helpers_, pid)) function(process, pid);
+    for (const Process& process : find_children(Process{relatives[next]})) {  // a copy: they become more
+      if (!contains(strangers_, process.pid)) relatives.push_back(process);
     }
   }
+  relatives.erase(relatives.begin());
+  for (const Process& process : relatives) {
+    if (!process.living()) continue;
+    const auto pid = numbering.ours(process.pid);
+    if (pid > 0 && !contains(helpers_, pid)) function(process, pid);
+  }
+}
+
+template <class Function>
+void Family::for_each(Function function) const {
+  const auto by_parent = all_processes_by_parent();
+  const auto in_snapshot = [&](const Process& parent) {
+    std::vector<Process> children;
+    const auto [begin, end] = by_parent.equal_range(parent.pid);
+    for (auto child = begin; child != end; ++child) children.push_back(child->second);
+    return children;
+  };
+  for_each(in_snapshot, function);
 }
 
 int signal_all_with(const std::string& variable, int number) {
@@ -208,17 +242,20 @@ void Family::signal(int number, pid_t has_it) const {
 
 void Family::kill() { send_to_new_ones(SIGKILL, killed_, 0); }
 
+/// First to those that are quickly found: on a busy machine a walk through all of /proc may take longer than there is time.
 void Family::send_to_new_ones(int number, std::vector<Known>& done, pid_t has_it) const {
   bool found = true;
+  const auto send_once = [&](const Process& process, pid_t pid) {
+    const Known known{.pid = process.pid, .started_at = process.started_at};
+    if (pid == has_it || std::find(done.begin(), done.end(), known) != done.end()) return;
+    send(process, pid, number);
+    done.push_back(known);
+    found = true;
+  };
+  for_each(children_of, send_once);
   for (int walk = 0; found && walk < most_walks; ++walk) {
     found = false;
-    for_each([&](const Process& process, pid_t pid) {
-      const Known known{.pid = process.pid, .started_at = process.started_at};
-      if (pid == has_it || std::find(done.begin(), done.end(), known) != done.end()) return;
-      send(process, pid, number);
-      done.push_back(known);
-      found = true;
-    });
+    for_each(send_once);
   }
 }
 

@@ -43,6 +43,8 @@ class Family {
 
   template <class Function>
   void for_each(Function function) const;
+  template <class ChildrenOf, class Function>
+  void for_each(ChildrenOf find_children, Function function) const;
   void send_to_new_ones(int number, std::vector<Known>& done, pid_t has_it) const;
 
   std::vector<pid_t> strangers_;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "end_on_signal.hpp"
+#include "keepers_signals.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 

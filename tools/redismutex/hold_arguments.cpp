@@ -14,11 +14,8 @@ namespace {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
-constexpr milliseconds shortest_lease = 100ms;  // less leaves no time to renew it
-constexpr milliseconds longest_expiry = 24h;    // a dead owner blocks the others for as long
+constexpr milliseconds shortest_lease = 100ms;
 constexpr milliseconds longest_lease = 24h * 365;
-constexpr milliseconds longest_wait = 24h * 365;
-constexpr std::size_t longest_label = 512;
 
 constexpr auto usage = R"(Examples:
   redismutex hold --with $$ deploy || exit          # in a script: for the rest of it
@@ -42,8 +39,10 @@ matters, use redismutex run. If lock-holder is killed (SIGKILL) the lease ends, 
 
 --lease TIME lets no process stay: the lock ends after TIME, or with: redismutex break KEY
 
+A server that is away is waited for as long as the lock is. A login in a file is read again for each connection.
+
 Exit status:
-    0  held (--with, --lease), or kept until the end    75  not acquired (-n, -w)
+    0  held (--with, --lease), or kept until the end    75  not acquired (-n, -w), or as -E
    64  usage error, no server named, or no such PID     77  login refused
    69  server unreachable                               79  lock lost
    70  internal error, or refused                    128+N  signal N ended the wait)";
@@ -53,34 +52,18 @@ pid_t parse_pid(const std::string& text) { return parse_number("--with", text, 1
 }  // namespace
 
 HoldParser::HoldParser(CLI::App& app)
-    : arguments_{.server = {}, .wait = {}, .lease = {}, .expiry = 7s, .with = {}, .label = {}, .key = {}} {
+    : lock_{app,
+            arguments_,
+            {.other_urls = "those of redismutex run",
+             .quiet = "say nothing about a mutex that is taken; errors are still said",
+             .label = "what people read who look at the mutex; default: hold, the name of the\n"
+                      "process PID, and pid and host"}} {
   app.description(about_hold);
   set_help(app, usage, details);
-  find_url_ = add_url_options(app,
-                              "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
-                              "embedded: for a private one of this user on this machine; the other\n"
-                              "places for it are those of redismutex run");
-  auto* const nonblock = app.add_flag_callback(
-      "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
-  app.add_option_function<std::string>(
-         "-w,--wait",
-         [this](const std::string& text) {
-           arguments_.wait = parse_seconds("--wait", text, {0ms, longest_wait});
-         },
-         "wait at most so long; 0 is the same as -n; without either, for ever")
-      ->type_name("SECONDS")
-      ->excludes(nonblock);
   auto* const with = app.add_option_function<std::string>(
                             "--with", [this](const std::string& text) { arguments_.with = parse_pid(text); },
                             "return when it is held, and keep it until this process ends")
                          ->type_name("PID");
-  auto* const expiry = app.add_option_function<std::string>(
-                              "--expiry",
-                              [this](const std::string& text) {
-                                arguments_.expiry = parse_seconds("--expiry", text, {shortest_lease, longest_expiry});
-                              },
-                              "how long others are locked out if this machine dies; default 7")
-                           ->type_name("SECONDS");
   app.add_option_function<std::string>(
          "--lease",
          [this](const std::string& text) {
@@ -90,21 +73,15 @@ HoldParser::HoldParser(CLI::App& app)
          "unit: 30m, 2h, 1d")
       ->type_name("TIME")
       ->excludes(with)
-      ->excludes(expiry);
-  app.add_flag("--fencing")->description("mint a fencing token: this is always done");
-  app.add_option("--label", arguments_.label, "what people are told of the holder, who look at the lock")
-      ->type_name("TEXT");
+      ->excludes(app.get_option("--expiry"));
   app.add_flag("--json", arguments_.json, "print a JSON object in place of the line");
-  app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
 }
 
 HoldArguments HoldParser::finish() {
-  if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
-  if (arguments_.label.size() > longest_label) {
-    throw CLI::ValidationError("--label", "has more than " + std::to_string(longest_label) + " bytes");
+  if (arguments_.with && arguments_.conflict_status == 0) {
+    throw CLI::ValidationError("--conflict-exit-code", "0 says with --with that the mutex is held");
   }
-  arguments_.server = find_url_();
-  check_embedded(arguments_.server);
+  lock_.finish();
   return std::move(arguments_);
 }
 

@@ -4,29 +4,23 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "arguments.hpp"
-#include "shared/url_source.hpp"
+#include "lock_arguments.hpp"
+#include "lock_options.hpp"
 
 namespace redismutex::cli {
 
 inline constexpr auto about_hold = "Takes the mutex KEY and keeps it: while a script runs, or for a time.";
 
 /// What the user asked `redismutex hold` to do.
-struct HoldArguments {
-  NamedUrl server;                                 // embedded_url, or as for Connection
-  std::optional<std::chrono::milliseconds> wait;   // nothing: for ever; 0: one attempt
+struct HoldArguments : LockArguments {
   std::optional<std::chrono::milliseconds> lease;  // the lock stands so long, and no process stays
-  std::chrono::milliseconds expiry;                // of a lock that is renewed
   std::optional<pid_t> with;                       // the lock is kept until this process ends
   bool json = false;
-  std::string label;
-  std::string key;
 };
 
 /// `redismutex hold …` as CLI11 sees it.
@@ -41,8 +35,8 @@ class HoldParser {
   HoldArguments finish();
 
  private:
-  std::function<NamedUrl()> find_url_;
   HoldArguments arguments_;
+  LockOptions lock_;
 };
 
 /// Reads the words after `redismutex hold`.

@@ -8,9 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <optional>
-#include <redismutex/operate.hpp>
+#include <redismutex/redismutex.hpp>
 #include <stop_token>
-#include <thread>
 
 #include "ending_signal.hpp"
 #include "event.hpp"
@@ -23,8 +22,6 @@
 
 namespace redismutex::cli {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr auto command_name = "redismutex hold";
 
@@ -75,56 +72,34 @@ bool keep(const Lock& lock, EndingSignal& signal) {
   }
 }
 
-int hold_until_told(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
-                    EndingSignal& signal) {
-  auto lock = take(connection, mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
-  if (!lock) return exit_status::not_acquired;
-  if (!print(announcement(*lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
-  if (keep(*lock, signal)) return give_back(*lock);
-  say("the lock '" + lock->key() + "' was lost");
+int hold_until_told(Lock& lock, const HoldArguments& arguments, EndingSignal& signal) {
+  if (!print(announcement(lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
+  if (keep(lock, signal)) return give_back(lock);
+  say("the lock '" + lock.key() + "' was lost");
   return exit_status::lock_lost;
 }
 
-/// The label is written in the background, and not any more once the lock is left. A user who may not look is not kept waiting.
-void await_label(const Connection& connection, const std::string& key) noexcept {
-  constexpr int most_looks = 50;
-  constexpr auto pause = 10ms;
-  for (int look = 0; look < most_looks; ++look) {
-    try {
-      if (inspect(connection, key, {.waiters = 0, .clients = false}).label) return;
-    } catch (const ServerError&) {
-      std::this_thread::sleep_for(5 * pause);
-      return;
-    } catch (const std::exception&) {
-      return;
-    }
-    std::this_thread::sleep_for(pause);
-  }
-}
-
-int hold_for_a_time(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
-                    EndingSignal& signal) {
-  auto lock = take(connection, mutex, arguments, {{signal.descriptor()}, [&] { return signal.came(); }});
-  if (!lock) return exit_status::not_acquired;
-  lock->extend();  // the whole time from now on, also of a lock that was waited for
-  await_label(connection, arguments.key);
-  if (!print(announcement(*lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
-  lock->leave();
+int hold_for_a_time(Lock& lock, const HoldArguments& arguments) {
+  lock.extend();  // the whole time from now on, also of a lock that was waited for
+  if (!print(announcement(lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
+  lock.leave();
   return 0;
 }
 
 int hold(const HoldArguments& arguments, const Signals& signals, ProcessName& name) {
   if (arguments.with) return hold_with(arguments, signals, name);
   const NamedServer server{arguments.server, signals, name};
-  const auto connection = connection_for(arguments, server.options());
-  const auto mutex = mutex_for(arguments, connection);
   EndingSignal signal{signals};
+  auto acquirer = acquirer_for(arguments, server.options(), {{signal.descriptor()}, [&] { return signal.came(); }});
+  std::optional<Lock> lock;
   try {
-    return arguments.lease ? hold_for_a_time(connection, mutex, arguments, signal)
-                           : hold_until_told(connection, mutex, arguments, signal);
+    lock = acquirer.acquire();
   } catch (const LockCancelled&) {
     return exit_status::ended_by_signal(signal.number());
   }
+  if (lock) return arguments.lease ? hold_for_a_time(*lock, arguments) : hold_until_told(*lock, arguments, signal);
+  acquirer.say_taken();
+  return arguments.conflict_status;
 }
 
 }  // namespace

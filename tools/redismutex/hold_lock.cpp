@@ -1,56 +1,19 @@
 #include "hold_lock.hpp"
 
-#include <poll.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <fstream>
 #include <redismutex/printable.hpp>
-#include <stop_token>
 #include <system_error>
-#include <thread>
+#include <utility>
 
-#include "event.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/json_text.hpp"
 #include "shared/messages.hpp"
-#include "waiting.hpp"
 
 namespace redismutex::cli {
 namespace {
-
-using namespace std::chrono_literals;
-
-/// Stops a wait in this thread when the interruption happens in the meantime.
-class StopOn {
- public:
-  explicit StopOn(const Interruption& interruption) : interruption_{interruption}, thread_{[this] { listen(); }} {}
-  StopOn(const StopOn&) = delete;
-  StopOn& operator=(const StopOn&) = delete;
-  ~StopOn() {
-    over_.raise();
-    thread_.join();
-  }
-
-  std::stop_token token() const { return stop_.get_token(); }
-
- private:
-  void listen() {
-    std::vector<pollfd> sources{{over_.descriptor(), POLLIN, 0}};
-    for (const int descriptor : interruption_.descriptors) sources.push_back({descriptor, POLLIN, 0});
-    while (!interruption_.happened()) {
-      ::poll(sources.data(), sources.size(), -1);
-      if (sources.front().revents != 0) return;
-    }
-    stop_.request_stop();
-  }
-
-  const Interruption& interruption_;
-  Event over_;
-  std::stop_source stop_;
-  std::thread thread_;  // last: it uses all the others
-};
 
 std::string program_of(pid_t process) {
   std::string name;
@@ -58,53 +21,20 @@ std::string program_of(pid_t process) {
   return name;
 }
 
-/// What people are told who look at the lock and nothing was said: "hold/deploy.sh".
-std::string usual_label(const HoldArguments& arguments) {
-  return arguments.with ? "hold/" + program_of(*arguments.with) : "hold";
-}
-
-/// None if the lock is taken, or the server is away and may be waited for.
-std::optional<Lock> try_once(const RedisMutex& mutex, const HoldArguments& arguments) {
-  try {
-    return mutex.try_acquire_lock(arguments.key);
-  } catch (const LoginError&) {
-    throw;
-  } catch (const ConnectionError& error) {
-    if (arguments.wait == 0ms) throw;
-    say(std::string{error.what()} + "; waiting for the server");
-    return std::nullopt;
-  }
+/// As people see it who look at the lock: "hold/deploy.sh".
+Wanter wanter(const HoldArguments& arguments) {
+  if (!arguments.with) return {"hold", ::getpid()};
+  return {"hold/" + program_of(*arguments.with), *arguments.with};
 }
 
 }  // namespace
 
-Connection connection_for(const HoldArguments& arguments, ConnectionOptions server) {
-  const LeaseTiming timing{arguments.expiry};
-  server.connect_timeout = timing.answer_timeout();
-  server.command_timeout = timing.answer_timeout();
-  return Connection{std::move(server)};
-}
-
-RedisMutex mutex_for(const HoldArguments& arguments, Connection connection) {
-  return RedisMutex{std::move(connection),
-                    {.blocking = false,
-                     .expiry = arguments.lease.value_or(arguments.expiry),
-                     .auto_renew = !arguments.lease,
-                     .fencing = true,
-                     .label = arguments.label.empty() ? usual_label(arguments) : arguments.label}};
-}
-
-std::optional<Lock> take(const Connection& connection, const RedisMutex& mutex, const HoldArguments& arguments,
-                         const Interruption& interruption) {
-  // Most locks are free: no thread has to be started to listen meanwhile. The attempt does not take long.
-  auto lock = try_once(mutex, arguments);
-  if (!lock && arguments.wait != 0ms && !interruption.happened()) {
-    const StopOn end{interruption};
-    lock = wait_for_lock(mutex, arguments.key, arguments.wait, end.token());
-  }
-  if (interruption.happened()) throw LockCancelled{"the wait was ended"};  // also in the very moment of success
-  if (!lock) say(taken_text(connection, arguments.key, arguments.wait));
-  return lock;
+Acquirer acquirer_for(const HoldArguments& arguments, ConnectionOptions server, Interruption interruption) {
+  return {arguments,
+          wanter(arguments),
+          {.expiry = arguments.lease.value_or(arguments.expiry), .renews = !arguments.lease},
+          std::move(server),
+          {.interruption = std::move(interruption), .group = ::getpgrp()}};
 }
 
 std::string announcement(const Lock& lock, const HoldArguments& arguments) {

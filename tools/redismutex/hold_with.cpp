@@ -19,6 +19,7 @@
 #include "event.hpp"
 #include "failures.hpp"
 #include "hold_lock.hpp"
+#include "lease_timing.hpp"
 #include "named_server.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
@@ -171,13 +172,16 @@ class Watch {
 int take_and_keep(const HoldArguments& arguments, const Signals& signals, const ProcessName& name,
                   const WatchedProcess& process, const Talk& caller) {
   const NamedServer server{arguments.server, signals, name};
-  const auto connection = connection_for(arguments, with_absolute_paths(server.options()));
-  const auto mutex = mutex_for(arguments, connection);
   EndingSignal signal{signals};
-  const Interruption interruption{{signal.descriptor(), process.descriptor(), caller.descriptor()},
-                                  [&] { return signal.came() || process.has_ended() || caller.has_news(); }};
-  auto lock = take(connection, mutex, arguments, interruption);
-  if (!lock) return exit_status::not_acquired;
+  auto acquirer = acquirer_for(arguments, with_absolute_paths(server.options()),
+                               {{signal.descriptor(), process.descriptor(), caller.descriptor()},
+                                [&] { return signal.came() || process.has_ended() || caller.has_news(); }});
+  auto lock = acquirer.acquire();
+  if (!lock) {
+    acquirer.say_taken();
+    return arguments.conflict_status;
+  }
+  ::setsid();  // up to here the terminal's signals were for this process, too
   if (!caller.say(announcement(*lock, arguments)) || caller.hear().empty()) return exit_status::internal_error;
 
   point_to_null(STDERR_FILENO);
@@ -189,7 +193,6 @@ int take_and_keep(const HoldArguments& arguments, const Signals& signals, const 
 int be_lock_holder(const HoldArguments& arguments, const Signals& signals, ProcessName& name,
                    const WatchedProcess& process, const Talk& caller) noexcept {
   try {
-    ::setsid();
     name.set("lock-holder");
     point_to_null(STDIN_FILENO);
     point_to_null(STDOUT_FILENO);

@@ -4,18 +4,25 @@
 
 #include <optional>
 #include <redismutex/redismutex.hpp>
+#include <string>
+#include <string_view>
 
 #include "acquirer.hpp"
 #include "child.hpp"
 #include "failures.hpp"
 #include "guard.hpp"
+#include "keepers_signals.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-using namespace std::chrono_literals;
+/// What people see of this run where they look at the lock or at the server's connections: "run/report.sh".
+std::string purpose_of(const RunArguments& arguments) {
+  const std::string_view program{arguments.command.front()};
+  return "run/" + std::string{program.substr(program.rfind('/') + 1)};
+}
 
 /// One run of the keeper.
 class Keeper {
@@ -25,21 +32,25 @@ class Keeper {
         timing_{arguments.expiry},
         means_{means},
         signals_{means.signals},
-        acquirer_{{means.notes, signals_, commands_group()}, arguments, server} {}
+        acquirer_{
+            arguments, {purpose_of(arguments), ::getpid()}, {arguments.expiry, true}, server, means_of_waiting()} {}
 
   int run();
 
  private:
+  std::optional<Lock> acquire();
   std::optional<Lock> acquire_in_time();
   int run_under(Lock& lock);
   int release(Lock& lock, int status) const;
   pid_t commands_group() const;
+  Acquirer::Means means_of_waiting();
 
   const RunArguments& arguments_;
   LeaseTiming timing_;
   KeeperMeans means_;
   SignalReader signals_;
   pid_t first_group_ = ::getpgrp();
+  std::optional<int> ended_by_;  // the signal that ended the wait
   Acquirer acquirer_;
 };
 
@@ -50,8 +61,27 @@ int Keeper::run() {
   auto lock = acquire_in_time();
   if (lock) return run_under(*lock);
   means_.page.set_skipped();
-  if (!arguments_.quiet) say(acquirer_.taken());
+  acquirer_.say_taken();
   return arguments_.conflict_status;
+}
+
+std::optional<Lock> Keeper::acquire() {
+  try {
+    return acquirer_.acquire();
+  } catch (const LockCancelled&) {
+    throw EndedBySignal{ended_by_.value()};
+  }
+}
+
+/// While there is no COMMAND, a signal that asks for an end ends the wait.
+Acquirer::Means Keeper::means_of_waiting() {
+  return {.interruption = {.descriptors = {means_.notes.descriptor(), signals_.descriptor()},
+                           .happened =
+                               [this] {
+                                 if (!ended_by_) ended_by_ = signal_that_asks_to_end(means_.notes, signals_);
+                                 return ended_by_.has_value();
+                               }},
+          .group = commands_group()};
 }
 
 /// A lock under which COMMAND can be started. This process may have stood still since it got the lock (Ctrl-Z, a suspended
@@ -59,7 +89,7 @@ int Keeper::run() {
 /// more: if this process stands still after that, the watcher ends it in time.
 std::optional<Lock> Keeper::acquire_in_time() {
   while (true) {
-    auto lock = acquirer_.acquire();
+    auto lock = acquire();
     if (!lock) return lock;
     if (lock->valid_for() <= timing_.stop_margin()) continue;
     means_.page.set_mark("REDISMUTEX_VALUE=" + lock->value());
@@ -92,6 +122,7 @@ int Keeper::release(Lock& lock, int status) const {
   const auto key = lock.key();
   try {
     lock.release();
+    if (arguments_.verbose) say("gave the lock '" + key + "' back");
     // All is said to the server, and nobody waits for the threads to end.
     ::_exit(status);
   } catch (const MutexUnlockError& error) {

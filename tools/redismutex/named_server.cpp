@@ -1,6 +1,6 @@
 #include "named_server.hpp"
 
-#include "arguments.hpp"
+#include "lock_arguments.hpp"
 
 namespace redismutex::cli {
 

@@ -26,9 +26,11 @@ constexpr auto each = 1s;
 constexpr auto short_absence = 3s;
 constexpr std::size_t most_places = 100;  // that are looked through for ours
 
-bool can_be_redrawn() {
+/// Nobody knows who is in the foreground of a terminal that is not the session's own.
+bool can_be_redrawn(pid_t group) {
   const char* const terminal = std::getenv("TERM");
-  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view{terminal} != "dumb";
+  if (terminal == nullptr || std::string_view{terminal} == "dumb") return false;
+  return group == 0 ? ::isatty(STDERR_FILENO) == 1 : ::tcgetpgrp(STDERR_FILENO) >= 0;
 }
 
 /// A longer line would leave its beginning behind.
@@ -50,12 +52,12 @@ std::string place_in_line(const Inspection& seen, const std::string& id) {
 
 }  // namespace
 
-WaitTeller::WaitTeller(Connection connection, const LockNews& news, const RunArguments& arguments, pid_t group)
+WaitTeller::WaitTeller(Connection connection, const LockNews& news, const LockArguments& arguments, pid_t group)
     : connection_{std::move(connection)},
       news_{news},
       arguments_{arguments},
       group_{group},
-      on_terminal_{can_be_redrawn()} {
+      on_terminal_{can_be_redrawn(group)} {
   if (arguments.quiet) return;
   try {
     thread_ = std::jthread{[this](const std::stop_token& stop) { tell(stop); }};

@@ -7,8 +7,8 @@
 #include <string>
 #include <thread>
 
-#include "arguments.hpp"
 #include "boot_clock.hpp"
+#include "lock_arguments.hpp"
 #include "lock_news.hpp"
 
 namespace redismutex::cli {
@@ -18,7 +18,7 @@ namespace redismutex::cli {
 /// of a server that is away: a wrong address is waited for, too.
 class WaitTeller {
  public:
-  WaitTeller(Connection connection, const LockNews& news, const RunArguments& arguments, pid_t group);
+  WaitTeller(Connection connection, const LockNews& news, const LockArguments& arguments, pid_t group);
 
   /// Takes the line off the terminal.
   ~WaitTeller();
@@ -35,7 +35,7 @@ class WaitTeller {
 
   Connection connection_;
   const LockNews& news_;
-  const RunArguments& arguments_;
+  const LockArguments& arguments_;
   pid_t group_;
   bool on_terminal_;
   bool drawn_ = false;

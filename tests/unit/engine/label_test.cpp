@@ -139,6 +139,74 @@ TEST_F(LabelTest, OutlastsAnExtension) {
   EXPECT_EQ(server.count("SET"), 2);
 }
 
+// Nobody writes it later: the process may end.
+TEST_F(LabelTest, OfALockThatIsLeftIsWrittenBefore) {
+  const auto lease = engine.hold("job", {.expiry = 7s, .renews = true, .label = "import"});
+  const auto left = lease->leave(first_turn);
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->until, protocol::valid_until(world.now(), 7s));
+  protocol::WriteLabel machine{lease->key(), lease->id(), left->label};
+  EXPECT_FALSE(engine.run(machine));
+  ASSERT_TRUE(label_of(*lease));
+  EXPECT_EQ(label_of(*lease)->text, "import");
+  EXPECT_GT(ahead(*lease), 0s);
+  world.run_for(60s);
+  EXPECT_EQ(server.count("SET"), 1);
+  EXPECT_EQ(server.count("extend"), 0) << "it is nobody's any more";
+  EXPECT_FALSE(lease->leave(first_turn));
+}
+
+TEST_F(LabelTest, OfALockThatIsLeftIsThereAlready) {
+  const auto lease = engine.hold("job", {.expiry = 7s, .label = "import"});
+  world.run_for(10ms);
+  ASSERT_TRUE(label_of(*lease));
+  EXPECT_FALSE(lease->leave(first_turn));
+}
+
+// What is under way in the background may not get there, and what was refused or is too short is not there.
+TEST_F(LabelTest, OfALockThatIsLeftIsWrittenUnlessItIsKnownToBeThere) {
+  server.round_trip = 100ms;
+  const auto under_way = engine.hold("under way", {.expiry = 7s, .label = "import"});
+  world.run_for(50ms);
+  EXPECT_TRUE(under_way->leave(first_turn));
+  world.run_for(1s);
+  server.round_trip = 1ms;
+
+  server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "SET") return Reply::error("NOPERM");
+    return std::nullopt;
+  };
+  const auto refused = engine.hold("refused", {.expiry = 7s, .label = "import"});
+  world.run_for(50ms);
+  server.answers_instead = nullptr;
+  EXPECT_TRUE(refused->leave(first_turn));
+
+  const auto longer = engine.hold("longer", {.expiry = 3s, .label = "import"});
+  world.run_for(50ms);
+  ASSERT_TRUE(label_of(*longer));
+  server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "SET") return Reply::error("NOPERM");
+    return std::nullopt;
+  };
+  Extending extending{*engine.session, longer, first_turn, {.expiry = 60s}};
+  Drive drive{world, extending, [] {}};
+  drive.start();
+  ASSERT_TRUE(world.run_until_is([&] { return drive.is_over(); }));
+  EXPECT_TRUE(longer->leave(first_turn));
+}
+
+// There is nothing to say of it.
+TEST_F(LabelTest, OfALockThatIsOverIsNotWritten) {
+  const auto lease = engine.hold("job", {.expiry = 1s, .label = "import"});
+  lease->lose(Loss::gone);
+  EXPECT_FALSE(lease->leave(first_turn));
+  const auto expired = engine.hold("other", {.expiry = 4ms, .label = "import"});
+  world.run_for(1s);
+  EXPECT_FALSE(expired->leave(first_turn));
+  const auto plain = engine.hold("third", {.expiry = 1s});
+  EXPECT_FALSE(plain->leave(first_turn));
+}
+
 // A handed-over lock is the new holder's; the label, too.
 TEST_F(LabelTest, OfAClaimIsTheHolders) {
   const auto lease = engine.claim("job", {.expiry = 10s, .label = "import"});

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "shared/exit_status.hpp"
+#include "shared/url_source.hpp"
+
+namespace redismutex::cli {
+
+/// The URL that stands for an EmbeddedServer.
+inline constexpr std::string_view embedded_url = "embedded:";
+
+/// Which lock is wanted, and how: what the users of `run` and of `hold` say in the same words.
+struct LockArguments {
+  NamedUrl server;                                // embedded_url, or as for Connection
+  std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
+  std::optional<std::chrono::milliseconds>
+      patience;  // so long the server may be away during the wait; nothing: all of it
+  std::chrono::milliseconds expiry = std::chrono::seconds{7};  // of a lock that is renewed
+  std::string label;                                           // what people see of the holder; empty: the usual
+  int conflict_status = exit_status::not_acquired;             // of a lock that stays taken
+  bool quiet = false;
+  bool verbose = false;
+  std::string key;
+};
+
+/// The exit status of an invocation that needs nothing done: help was printed, or what is wrong with the arguments.
+using Finished = int;
+
+}  // namespace redismutex::cli

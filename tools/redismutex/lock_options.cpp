@@ -1,0 +1,94 @@
+#include "lock_options.hpp"
+
+#include <chrono>
+
+#include "shared/parser.hpp"
+
+namespace redismutex::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
+constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
+constexpr milliseconds longest_wait = 24h * 365;
+constexpr std::size_t longest_label = 512;
+constexpr int highest_status = 255;
+
+}  // namespace
+
+LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& words) : arguments_{arguments} {
+  find_url_ = add_url_options(app,
+                              "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
+                              "embedded: for a private one of this user on this machine; the other\n"
+                              "places for it are " +
+                                  words.other_urls);
+  declare_waiting(app);
+  declare_sayings(app, words);
+  app.add_option_function<std::string>(
+         "--expiry",
+         [this](const std::string& text) {
+           arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
+         },
+         "how long others are locked out if this machine dies; default 7")
+      ->type_name("SECONDS");
+  app.add_flag("--fencing")->description("does nothing: there always is a fencing token");
+  app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
+}
+
+void LockOptions::declare_waiting(CLI::App& app) {
+  auto* const nonblock = app.add_flag_callback(
+      "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
+  app.add_option_function<std::string>(
+         "-w,--wait",
+         [this](const std::string& text) {
+           arguments_.wait = parse_seconds("--wait", text, {0ms, longest_wait});
+         },
+         "wait at most so long; 0 is the same as -n; without either, for ever")
+      ->type_name("SECONDS")
+      ->excludes(nonblock);
+  app.add_option_function<std::string>(
+         "-E,--conflict-exit-code",
+         [this](const std::string& text) {
+           arguments_.conflict_status = parse_number("--conflict-exit-code", text, 0, highest_status);
+         },
+         "the exit status for a mutex that is taken; default 75")
+      ->type_name("N");
+  app.add_option_function<std::string>(
+         "--patience",
+         [this](const std::string& text) {
+           arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
+         },
+         "while waiting, give up (exit status 69) when the server has been away for\n"
+         "so long; without it, a server that is back within the wait is in time")
+      ->type_name("SECONDS");
+}
+
+void LockOptions::declare_sayings(CLI::App& app, const Words& words) {
+  app.add_flag("-q,--quiet", arguments_.quiet, words.quiet);
+  app.add_flag("-v,--verbose", arguments_.verbose,
+               "say what is waited for, what becomes of the connection, and what the\n"
+               "server is badly set up for");
+  app.add_option_function<std::string>(
+         "--label",
+         [this](const std::string& text) {
+           if (text.empty() || text.size() > longest_label) {
+             throw CLI::ValidationError("--label", "takes 1 to " + std::to_string(longest_label) + " bytes");
+           }
+           arguments_.label = text;
+         },
+         words.label)
+      ->type_name("TEXT");
+}
+
+void LockOptions::finish() {
+  if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
+  arguments_.server = find_url_();
+  const auto& url = arguments_.server.url;
+  if (url.starts_with(embedded_url) && url != embedded_url) {
+    throw CLI::ValidationError(arguments_.server.source, "'embedded:' takes nothing after the colon");
+  }
+}
+
+}  // namespace redismutex::cli
