@@ -20,9 +20,9 @@ constexpr int highest_status = 255;
 
 LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& words) : arguments_{arguments} {
   find_url_ = add_url_options(app,
-                              "the server: redis://, rediss://, valkey://, valkeys://, unix://, or\n"
-                              "embedded: for a private one of this user on this machine; the other\n"
-                              "places for it are " +
+                              "the server: redis://, rediss://, valkey://, valkeys://, unix://,\n"
+                              "redis+sentinel://, or embedded: for a private one of this user on this\n"
+                              "machine; the other places for it are " +
                                   words.other_urls);
   declare_waiting(app);
   declare_sayings(app, words);
