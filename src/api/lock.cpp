@@ -276,7 +276,7 @@ void Lock::leave() noexcept {
   const Forgets forgets{*this};
   if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
   const std::chrono::nanoseconds began = began_at();
-  lease_->end(turn_);
+  lease_->end(turn_, runtime_->session().now());
   if (ticket_ != 0) runtime_->session().lines().leave(lease_->key(), engine::Lines::Ticket{ticket_});
   tell_end(HoldEnded::Outcome::left, began);
 }

@@ -142,7 +142,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
     protocol::Instant began;   ///< of the turn
     std::optional<Loss> lost;  ///< it was told before
   };
-  std::optional<Ending> end(Turn turn) noexcept;
+  std::optional<Ending> end(Turn turn, protocol::Instant now) noexcept;
 
   /// The server did not have it any more when it was given back, after end(): why it was lost, and what tells of that, as with
   /// conclude_extension(), if nobody did yet.
