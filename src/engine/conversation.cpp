@@ -37,7 +37,7 @@ bool is_unknown_script(const Answer& answer) { return error_of(answer).starts_wi
 
 route::Procedure::Step Conversation::start(Instant now) { return go_on(machine_.start(now)); }
 
-route::Procedure::Step Conversation::resume(Event event, Instant now) {
+route::Procedure::Step Conversation::resume(Event&& event, Instant now) {
   return std::visit([this, now](auto& what) { return on(what, now); }, event);
 }
 

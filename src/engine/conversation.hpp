@@ -54,7 +54,7 @@ class Conversation final : public route::Procedure {
       : environment_{environment}, server_{server}, machine_{machine}, terms_{terms} {}
 
   Step start(protocol::Instant now) override;
-  Step resume(Event event, protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
 
   /// Another driver goes on with it, also after Done, and may have more time or less. What the one before left unanswered is asked
   /// again, and what came meanwhile is looked at.

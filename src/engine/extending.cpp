@@ -33,7 +33,7 @@ route::Procedure::Step Extending::start(Instant now) {
   return go_on(conversation_->start(now));
 }
 
-route::Procedure::Step Extending::resume(Event event, Instant now) {
+route::Procedure::Step Extending::resume(Event&& event, Instant now) {
   return go_on(conversation_->resume(std::move(event), now));
 }
 

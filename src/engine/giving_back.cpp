@@ -70,7 +70,7 @@ route::Procedure::Step GivingBack::start(Instant now) {
   return ticket_ ? hand_on(Lines::Extended::not_yet, now) : release(now);
 }
 
-route::Procedure::Step GivingBack::resume(Event event, Instant now) {
+route::Procedure::Step GivingBack::resume(Event&& event, Instant now) {
   if (extending_) return ask(extending_->resume(std::move(event), now), now);
   return go_on(conversation_->resume(std::move(event), now));
 }

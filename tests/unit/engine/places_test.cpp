@@ -48,7 +48,7 @@ class Waiter {
       drive.start();
     }
     Step start(Instant now) override { return inner->start(now); }
-    Step resume(Event event, Instant now) override {
+    Step resume(Event&& event, Instant now) override {
       if (std::holds_alternative<Woken>(event)) ++woken;
       return inner->resume(std::move(event), now);
     }
