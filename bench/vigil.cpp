@@ -20,7 +20,7 @@ using Seconds = std::chrono::duration<double>;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto limit = 120s;
-constexpr auto length = 20s;  // in which each thread wakes by itself at least once, which it does rarely
+constexpr auto length = 20s;
 
 /// What can be read at any time, to be compared with a later reading.
 struct Reading {

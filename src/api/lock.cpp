@@ -279,9 +279,8 @@ namespace {
 /// Nobody writes it any more once this process has ended. A server that is away is not waited for.
 void write_label(api::Runtime& runtime, const engine::Lease& lease, const engine::Lease::Left& left) noexcept try {
   protocol::WriteLabel machine{lease.key(), lease.id(), left.label};
-  auto terms = runtime.session().terms_sparing_absent();
-  terms.deadline = std::min(terms.deadline, left.until);
-  const auto failure = runtime.run(machine, terms);
+  const engine::Session& session = runtime.session();
+  const auto failure = runtime.run(machine, session.terms_sparing_absent(std::min(session.patience(), left.until)));
   const auto* const refusal = std::get_if<protocol::Refusal>(&machine.outcome());
   if (!failure && refusal == nullptr) return;
   const std::string& why = failure ? failure->text : refusal->text;

@@ -74,7 +74,7 @@ route::Procedure::Step Acquisition::start(Instant now) {
   return Reach{.until = wishes_.wait_until ? *wishes_.wait_until : session_.patience()};
 }
 
-route::Procedure::Step Acquisition::resume(Event event, Instant now) {
+route::Procedure::Step Acquisition::resume(Event&& event, Instant now) {
   switch (phase_) {
     case Phase::reaching: return greeted(event, now);
     case Phase::waiting: return look_at_line(std::holds_alternative<Stopped>(event), now);

@@ -27,7 +27,7 @@ class Acquisition final : public route::Procedure {
   ~Acquisition();
 
   Step start(protocol::Instant now) override;
-  Step resume(Event event, protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
 
   struct Granted {
     enum class How {

@@ -46,8 +46,7 @@ Instant deadline_of(const Session& session, const Wishes& wishes) {
 }
 
 Conversation::Terms terms_of(const Session& session, const Wishes& wishes, Inbox& inbox, PlaceKeeper& keeper) {
-  Conversation::Terms terms = session.terms();
-  terms.deadline = deadline_of(session, wishes);
+  Conversation::Terms terms = session.terms(deadline_of(session, wishes));
   terms.inbox = &inbox;
   terms.keeper = &keeper;
   return terms;

@@ -37,7 +37,7 @@ bool is_unknown_script(const Answer& answer) { return error_of(answer).starts_wi
 
 route::Procedure::Step Conversation::start(Instant now) { return go_on(machine_.start(now)); }
 
-route::Procedure::Step Conversation::resume(Event event, Instant now) {
+route::Procedure::Step Conversation::resume(Event&& event, Instant now) {
   return std::visit([this, now](auto& what) { return on(what, now); }, event);
 }
 
@@ -285,15 +285,15 @@ route::Procedure::Step Conversation::rest(const protocol::Pause& pause) {
 }
 
 /// What the machine says to the renewals of its place meanwhile: normally, to rest on. None: there were none.
-std::optional<protocol::Step> Conversation::wake_up() {
-  const auto renewed_at = terms_.keeper != nullptr ? terms_.keeper->wake() : std::nullopt;
+std::optional<protocol::Step> Conversation::wake_up(Instant now) {
+  const auto renewed_at = terms_.keeper != nullptr ? terms_.keeper->wake(now) : std::nullopt;
   if (!renewed_at) return std::nullopt;
   return machine_.refreshed(protocol::Refreshed::renewed, *renewed_at);
 }
 
 /// What woke the waiter: the more it says, the earlier it is looked at.
 route::Procedure::Step Conversation::take_mail(bool link_broke, Instant now) {
-  const std::optional<protocol::Step> renewed = wake_up();
+  const std::optional<protocol::Step> renewed = wake_up(now);
   const Mail mail = terms_.inbox != nullptr ? terms_.inbox->take() : Mail{};
   if (mail.grant) return go_on(machine_.granted(*mail.grant, now));
   if (mail.changed || link_broke) return go_on(machine_.woken(now));
@@ -302,8 +302,8 @@ route::Procedure::Step Conversation::take_mail(bool link_broke, Instant now) {
   return go_on(renewed ? *renewed : machine_.woken(now));
 }
 
-route::Procedure::Step Conversation::on(Stopped& /*stopped*/, Instant /*now*/) {
-  if (state_ == State::resting) wake_up();
+route::Procedure::Step Conversation::on(Stopped& /*stopped*/, Instant now) {
+  if (state_ == State::resting) wake_up(now);
   return fail({Failure::Kind::cancelled, "cancelled"});
 }
 

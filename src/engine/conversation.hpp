@@ -26,7 +26,7 @@ class PlaceKeeper {
   virtual protocol::Instant rest(protocol::Instant now, protocol::Instant look_at) noexcept = 0;
 
   /// It is awake, and looks after its place by itself. Returns when it was renewed last, if it was since rest().
-  virtual std::optional<protocol::Instant> wake() noexcept = 0;
+  virtual std::optional<protocol::Instant> wake(protocol::Instant now) noexcept = 0;
 
  protected:
   ~PlaceKeeper() = default;
@@ -54,7 +54,7 @@ class Conversation final : public route::Procedure {
       : environment_{environment}, server_{server}, machine_{machine}, terms_{terms} {}
 
   Step start(protocol::Instant now) override;
-  Step resume(Event event, protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
 
   /// Another driver goes on with it, also after Done, and may have more time or less. What the one before left unanswered is asked
   /// again, and what came meanwhile is looked at.
@@ -93,7 +93,7 @@ class Conversation final : public route::Procedure {
   Step take_in(std::span<const protocol::Answer> answers, protocol::Instant now);
   Step tell(const protocol::Answer& answer);
   Step rest(const protocol::Pause& pause);
-  std::optional<protocol::Step> wake_up();
+  std::optional<protocol::Step> wake_up(protocol::Instant now);
   Step take_mail(bool link_broke, protocol::Instant now);
   Step wait_out(protocol::Instant now, std::string_view leaves);
   Step give_up_waiting();

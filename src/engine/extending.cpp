@@ -26,13 +26,14 @@ route::Procedure::Step Extending::start(Instant now) {
   }
   machine_.emplace(lease_->key(), lease_->id(), extension->terms);
   // An answer after the lease's end is of no use.
-  auto terms = terms_.longer == protocol::Longer::stays ? session_.terms_sparing_absent() : session_.terms();
-  terms.deadline = std::min(terms.deadline, extension->until);
+  const Instant until = std::min(session_.patience(now), extension->until);
+  const auto terms =
+      terms_.longer == protocol::Longer::stays ? session_.terms_sparing_absent(until) : session_.terms(until);
   conversation_.emplace(session_.environment(), session_.server(), *machine_, terms);
   return go_on(conversation_->start(now));
 }
 
-route::Procedure::Step Extending::resume(Event event, Instant now) {
+route::Procedure::Step Extending::resume(Event&& event, Instant now) {
   return go_on(conversation_->resume(std::move(event), now));
 }
 

@@ -36,7 +36,7 @@ class Extending final : public route::Procedure {
   ~Extending();
 
   Step start(protocol::Instant now) override;
-  Step resume(Event event, protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
 
   struct Extended {};
   /// The lease has ended, or is not the holder's any more: nothing was asked, or the answer came too late.

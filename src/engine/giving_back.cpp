@@ -48,7 +48,7 @@ void give_back(Session& session, const std::shared_ptr<Lease>& lease, Lease::Tur
       try_to_pass(session, lease, ticket, Lines::Extended::not_yet, session.now()).what == Lines::Pass::passed) {
     return;
   }
-  if (const auto ending = lease->end(turn)) clean_up(session, *lease, ending->terms);
+  if (const auto ending = lease->end(turn, session.now())) clean_up(session, *lease, ending->terms);
   if (ticket) session.lines().leave(lease->key(), ticket);
 }
 
@@ -70,7 +70,7 @@ route::Procedure::Step GivingBack::start(Instant now) {
   return ticket_ ? hand_on(Lines::Extended::not_yet, now) : release(now);
 }
 
-route::Procedure::Step GivingBack::resume(Event event, Instant now) {
+route::Procedure::Step GivingBack::resume(Event&& event, Instant now) {
   if (extending_) return ask(extending_->resume(std::move(event), now), now);
   return go_on(conversation_->resume(std::move(event), now));
 }
@@ -107,13 +107,13 @@ route::Procedure::Step GivingBack::asked(Instant now) {
   extending_.reset();
   if (std::holds_alternative<Extending::Extended>(said)) return hand_on(Lines::Extended::just_now, now);
   if (std::holds_alternative<Extending::Gone>(said)) {
-    ending_ = lease_->end(turn_);
+    ending_ = lease_->end(turn_, now);
     return over(found_gone());
   }
   const auto* unanswered = std::get_if<NoAnswer>(&said);
   if (unanswered == nullptr) return release(now);
   // A server that did not answer is not waited for a second time.
-  ending_ = lease_->end(turn_);
+  ending_ = lease_->end(turn_, now);
   if (!ending_) return over(Gone{});
   leave_to_clean_ups();
   return over(NoAnswer{.failure = unanswered->failure, .unknown = false});
@@ -122,11 +122,12 @@ route::Procedure::Step GivingBack::asked(Instant now) {
 // ---- to the server --------------------------------------------------------------------------------------------------
 
 route::Procedure::Step GivingBack::release(Instant now) {
-  ending_ = lease_->end(turn_);
+  ending_ = lease_->end(turn_, now);
   if (!ending_) return over(Gone{});
   machine_.emplace(lease_->key(), lease_->id(), ending_->terms);
   // Somebody may end many locks, one after the other: an absent server is not waited for each time.
-  conversation_.emplace(session_.environment(), session_.server(), *machine_, session_.terms_sparing_absent());
+  conversation_.emplace(session_.environment(), session_.server(), *machine_,
+                        session_.terms_sparing_absent(session_.patience(now)));
   return go_on(conversation_->start(now));
 }
 

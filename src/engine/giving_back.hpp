@@ -27,7 +27,7 @@ class GivingBack final : public route::Procedure {
   ~GivingBack();
 
   Step start(protocol::Instant now) override;
-  Step resume(Event event, protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
 
   struct Released {};
   struct Passed {};   ///< to the next of the process

@@ -32,7 +32,7 @@ class Renewer::Labelling final : public route::Background::Operation {
         lease_{lease},
         key_{lease->key()},
         machine_{key_, lease->id(), terms},
-        conversation_{setting.environment(), server_, machine_, setting.terms_sparing_absent()} {}
+        conversation_{setting.environment(), server_, machine_, setting.terms_sparing_absent(setting.patience())} {}
 
   route::Procedure& procedure() noexcept override { return conversation_; }
 

@@ -260,9 +260,8 @@ void Lease::set_successor(Successor* successor) noexcept {
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-std::optional<Lease::Ending> Lease::end(Turn turn) noexcept {
+std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
   using Release = protocol::Release;
-  const Instant now = session_.now();
   const std::lock_guard lock{mutex_};
   if (turn != turn_ || turn == 0 || ended_) return std::nullopt;
   ended_ = true;

@@ -152,7 +152,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
     protocol::Instant began;   ///< of the turn
     std::optional<Loss> lost;  ///< it was told before
   };
-  std::optional<Ending> end(Turn turn) noexcept;
+  std::optional<Ending> end(Turn turn, protocol::Instant now) noexcept;
 
   /// The turn is over as by end(), and the lock stands until its lease ends. What is to be written of the label before, where it is
   /// not known to be there for as long.

@@ -232,7 +232,7 @@ std::optional<Lease::Left> Lease::leave(Turn turn) noexcept {
       if (const auto label = label_terms(now)) left = Left{*label, validity_.until()};
     }
   }
-  end(turn);
+  end(turn, now);
   return left;
 }
 

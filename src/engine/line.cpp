@@ -94,14 +94,17 @@ struct Lines::Shard {
 
   Shard() { spare.reserve(most_spare); }
 
+  /// Most find none, so it looks for one as it puts in another.
   Line& line_for(const protocol::Key& key) {
-    if (const auto place = lines.find(key); place != lines.end()) return place->second;
     if (spare.empty()) return lines.try_emplace(key).first->second;
-    // Taken off only when nothing can fail any more.
     spare.back().key() = key;
-    Map::node_type node = std::move(spare.back());
-    spare.pop_back();
-    return lines.insert(std::move(node)).position->second;
+    auto put_in = lines.insert(std::move(spare.back()));
+    if (put_in.inserted) {
+      spare.pop_back();
+    } else {
+      spare.back() = std::move(put_in.node);
+    }
+    return put_in.position->second;
   }
 
   void take_out(Line& line, Member& member) noexcept {
@@ -109,17 +112,18 @@ struct Lines::Shard {
     --waiting;
   }
 
-  void forget(const protocol::Key& key) noexcept {
-    Map::node_type node = lines.extract(key);
-    if (node.empty() || spare.size() == most_spare) return;
+  void forget(Map::const_iterator place) noexcept {
+    Map::node_type node = lines.extract(place);
+    if (spare.size() == most_spare) return;
     node.mapped() = Line{};
     spare.push_back(std::move(node));
   }
 
   /// The next goes to the server, if there is one: with the approach, which else stays with the caller.
-  Rest go_on(Line& line, const protocol::Key& key, std::unique_ptr<Approach>& approach) noexcept {
+  Rest go_on(Map::iterator place, std::unique_ptr<Approach>& approach) noexcept {
+    Line& line = place->second;
     if (line.waiting.size() == 0) {
-      forget(key);
+      forget(place);
       return {};
     }
     Member& next = *line.waiting.first();
@@ -262,7 +266,7 @@ std::unique_ptr<Approach> Lines::give_up(Member& first, std::unique_ptr<Approach
   {
     const std::lock_guard lock{shard.mutex};
     first.state_.store(Member::State::outside, std::memory_order_relaxed);
-    rest = shard.go_on(*first.line_, first.key_, approach);
+    rest = shard.go_on(shard.lines.find(first.key_), approach);
   }
   rest.finish();
   return approach;
@@ -341,7 +345,7 @@ void Lines::vacate(const protocol::Key& key, const IsMeant& is_meant) noexcept {
     if (place == shard.lines.end()) return;
     Line& line = place->second;
     if (line.first != nullptr || !is_meant(line)) return;
-    rest = shard.go_on(line, key, none);
+    rest = shard.go_on(place, none);
   }
   rest.finish();
 }

@@ -35,9 +35,12 @@ constexpr milliseconds shortest_delay{50};
 /// How much too early a renewal may be, to go along with others.
 constexpr Instant::duration slack(Instant::duration delay) { return delay / 6; }
 
-/// So much later than it would have a waiter looks by itself, should the Background be held up for so long that the place was not
-/// renewed. Rarely: to wake a thread costs the process more than to renew its place.
-constexpr Instant::duration backstop(Instant::duration delay) { return 39 * std::min<Instant::duration>(delay, 24h); }
+// The rarest that a waiter looks whether the Background runs, in delays, where there are few. To wake a thread costs the process more than
+// to renew its place.
+constexpr std::size_t rarest_watch = 10;
+
+// So much later than a place was due the Background must be standing still; it then lapses soon.
+constexpr Instant::duration forgotten_after(Instant::duration delay) { return delay / 2 + 1s; }
 
 }  // namespace
 
@@ -98,17 +101,18 @@ Instant Places::Place::rest(Instant now, Instant look_at) noexcept {
   kept_every_ = delay_;
   if (delay_ < shortest_delay || size > most_details || !places_.get_ready()) return Instant::min();
   try {
-    places_.add(*this, std::min<Instant>(now + delay_, look_at));
+    const Instant watch_at = places_.add(*this, now, std::min<Instant>(now + delay_, look_at));
+    rests_ = watch_at != Instant::min();
+    return watch_at;
   } catch (const std::bad_alloc&) {
     return Instant::min();
   }
-  rests_ = true;
-  return look_at + backstop(delay_);
 }
 
-std::optional<Instant> Places::Place::wake() noexcept {
+std::optional<Instant> Places::Place::wake(Instant now) noexcept {
   if (!std::exchange(rests_, false)) return std::nullopt;
   const std::lock_guard lock{places_.mutex_};
+  if (is_forgotten(*this, now)) places_.raise_alarm();
   places_.remove(*this);
   return std::exchange(renewed_at_, std::nullopt);
 }
@@ -118,13 +122,16 @@ bool Places::get_ready() noexcept try { return enlist(); } catch (const std::exc
   return false;
 }
 
-void Places::add(Place& place, Instant due) {
+/// As rest().
+Instant Places::add(Place& place, Instant now, Instant due) {
+  if (stands_still_) return Instant::min();
   const std::lock_guard lock{mutex_};
   Group& group = groups_[place.kept_every_];
   ++group.size;
   place.first_ = place.acquire_.is_first();
   place.renewed_at_.reset();
   enqueue(group, place, due);
+  return group.next_watch(now, place.kept_every_);
 }
 
 /// With the lock held.
@@ -149,10 +156,38 @@ void Places::enqueue(Group& group, Place& place, Instant due) noexcept {
   if (queue.first() == &place) session_.background().call(*this, place.due_);
 }
 
+// ---- should the Background stand still ------------------------------------------------------------------------------
+
+/// With the lock held: when the next that rests is to wake by itself, so that all together do so once in a delay.
+Instant Places::Group::next_watch(Instant now, milliseconds delay) noexcept {
+  constexpr std::size_t most = 1'000'000;
+  const Instant::duration pause = std::min<Instant::duration>(delay, 1h);
+  const auto after = [&](std::size_t pauses) { return now + static_cast<Instant::rep>(pauses) * pause; };
+  watch_at += pause;
+  const bool fits = watch_at >= after(rarest_watch) && watch_at <= after(std::clamp(size, rarest_watch, most));
+  return fits ? watch_at : watch_at = after(rarest_watch);
+}
+
+/// With the lock held: it is due for long, and nobody has come for it.
+bool Places::is_forgotten(const Place& place, Instant now) noexcept {
+  return route::List<Place>::holds(place) && place.due_ + forgotten_after(place.kept_every_) < now;
+}
+
+/// With the lock held: has all that are due some time look by themselves, until there is a round again.
+void Places::raise_alarm() noexcept {
+  if (stands_still_.exchange(true)) return;
+  for (const auto& [delay, group] : groups_) {
+    for (const Place* place = group.queue.first(); place != nullptr; place = route::List<Place>::next(*place)) {
+      session_.wake_ups().place_refreshed(place->id_, Refreshed::no_place);
+    }
+  }
+}
+
 // ---- in the Background ----------------------------------------------------------------------------------------------
 
 Instant Places::run(Instant now) noexcept {
   constexpr milliseconds without_memory{20};
+  stands_still_ = false;
   take_results([this](const std::shared_ptr<Batch>& batch) { take_in(*batch); });
   try {
     while (has_room() && send_next(now)) continue;

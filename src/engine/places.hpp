@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -25,8 +26,12 @@ struct PlacesPart;
 /// 10,000 waiters cost about what 10,000 renewed leases do. Only a waiter with news is woken. One whose place could not be renewed is
 /// woken, too, and looks by itself. Runs in the Background. Thread-safe.
 ///
+/// Should the Background stand still, one of the waiters finds out, and each looks by itself until it runs again.
+///
 /// Its mutex comes before those of WakeUps and of the Background.
 class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
+  using Instant = protocol::Instant;
+
  public:
   explicit Places(Session& session);
   ~Places();
@@ -40,12 +45,12 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
     Place(Places& places, const protocol::Key& key, const protocol::OwnerId& id, const protocol::Acquire& acquire,
           std::chrono::milliseconds delay) noexcept
         : places_{places}, key_{key}, id_{id}, acquire_{acquire}, delay_{delay} {}
-    ~Place() { wake(); }
+    ~Place() { wake(Instant::min()); }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
 
     protocol::Instant rest(protocol::Instant now, protocol::Instant look_at) noexcept override;
-    std::optional<protocol::Instant> wake() noexcept override;
+    std::optional<protocol::Instant> wake(protocol::Instant now) noexcept override;
 
     /// From the next rest on.
     void change_delay(std::chrono::milliseconds delay) noexcept { delay_ = delay; }
@@ -75,24 +80,28 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
   struct Group {
     route::List<Place> queue;
     std::size_t size = 0;  // with those that are under way
+    Instant watch_at{};    // the last time that next_watch() gave
+
+    Instant next_watch(Instant now, std::chrono::milliseconds delay) noexcept;
   };
 
   using Batch = PlacesBatch;
   class Flight;
 
-  using Instant = protocol::Instant;
-
   Instant run(Instant now) noexcept override;
   bool get_ready() noexcept;
-  void add(Place& place, Instant due);
+  Instant add(Place& place, Instant now, Instant due);
   void remove(Place& place) noexcept;
   void enqueue(Group& group, Place& place, Instant due) noexcept;
+  static bool is_forgotten(const Place& place, Instant now) noexcept;
+  void raise_alarm() noexcept;
   bool send_next(Instant now);
   std::shared_ptr<Batch> load(Instant now);
   void take_in(Batch& batch) noexcept;
   Instant next_due() noexcept;
 
   Session& session_;
+  std::atomic<bool> stands_still_{false};  // the Background; as far as is known
 
   std::mutex mutex_;  // guards what follows
   std::map<std::chrono::milliseconds, Group> groups_;

@@ -37,12 +37,18 @@ class Setting {
   Callbacks& callbacks() const noexcept { return outside_.callbacks; }
 
   /// How long an operation that has no time limit of its own may take: to reach the server and to get an answer.
-  protocol::Instant patience() const noexcept { return now() + limits_.connect_timeout + limits_.command_timeout; }
+  protocol::Instant patience(protocol::Instant now) const noexcept {
+    return now + limits_.connect_timeout + limits_.command_timeout;
+  }
+  protocol::Instant patience() const noexcept { return patience(now()); }
 
-  /// Of a conversation that may take as long, and begins now.
-  Conversation::Terms terms() const noexcept { return {.deadline = patience(), .patience = limits_.connect_timeout}; }
-  Conversation::Terms terms_sparing_absent() const noexcept {
-    Conversation::Terms terms = this->terms();
+  /// Of a conversation that may take until then; without a time: as long.
+  Conversation::Terms terms(protocol::Instant deadline) const noexcept {
+    return {.deadline = deadline, .patience = limits_.connect_timeout};
+  }
+  Conversation::Terms terms() const noexcept { return terms(patience()); }
+  Conversation::Terms terms_sparing_absent(protocol::Instant deadline) const noexcept {
+    Conversation::Terms terms = this->terms(deadline);
     terms.spares_absent = true;
     return terms;
   }

@@ -58,9 +58,9 @@ Environment& operating_system() noexcept {
 
 protocol::Instant now() noexcept { return protocol::Instant{net::boot_now()}; }
 
-net::Deadline deadline_at(protocol::Instant instant) noexcept {
-  // In this order, so that a wait can not end before the instant.
-  const auto left = instant - now();
+/// In this order, so that a wait can not end before the instant.
+net::Deadline deadline_at(protocol::Instant instant, protocol::Instant now) noexcept {
+  const auto left = instant - now;
   const net::Deadline here = net::Deadline::clock::now();
   return left < net::Deadline::max() - here ? here + left : net::Deadline::max();
 }

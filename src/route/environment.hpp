@@ -41,8 +41,9 @@ Environment& operating_system() noexcept;
 /// server's countdown does not either.
 protocol::Instant now() noexcept;
 
-/// The same point on the clock that waits are counted on.
-net::Deadline deadline_at(protocol::Instant instant) noexcept;
+/// The same point on the clock that waits are counted on. `now`: read before.
+net::Deadline deadline_at(protocol::Instant instant, protocol::Instant now) noexcept;
+inline net::Deadline deadline_at(protocol::Instant instant) noexcept { return deadline_at(instant, now()); }
 
 /// So many random digits and letters of both cases.
 std::string random_word(Environment& environment, std::size_t size);

@@ -121,7 +121,7 @@ class Peer::Drive {
       : peer_{peer}, procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
 
   void run() {
-    Procedure::Step step = procedure_.start(now());
+    Procedure::Step step = procedure_.start(now_);
     for (;;) {
       if (const auto* reach = std::get_if<Procedure::Reach>(&step)) {
         step = carry_out(*reach);
@@ -140,14 +140,15 @@ class Peer::Drive {
  private:
   using Step = Procedure::Step;
 
-  Step tell(Procedure::Event event) { return procedure_.resume(std::move(event), now()); }
+  Step tell(Procedure::Event event) {
+    now_ = now();
+    return procedure_.resume(std::move(event), now_);
+  }
 
   Step carry_out(const Procedure::Reach& reach) {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
-    if (!reach.dials) {
-      link_ = peer_.present_link();
-      return tell(reached(link_));
-    }
+    link_ = peer_.present_link();
+    if (link_ || !reach.dials) return tell(reached(link_));
     auto dialled = peer_.link(reach.until, stop_);
     if (auto* failure = std::get_if<Failure>(&dialled)) return tell(Procedure::Unreached{std::move(*failure)});
     link_ = std::move(std::get<std::shared_ptr<Link>>(dialled));
@@ -164,15 +165,15 @@ class Peer::Drive {
     net::Caller caller;
     std::array<std::optional<net::BlockingCall>, most> calls;
     std::size_t wanted = 0;
-    const Instant sent_at = peer_.on_answered_ ? now() : Instant{};
+    const net::Deadline deadline = deadline_at(send.until, now_);
     send_commands(*link_, send.commands, [&]() -> net::Call* { return &calls.at(wanted++).emplace(caller); });
     std::array<Answer, most> answers;
     for (std::size_t i = 0; i < wanted; ++i) {
-      const Link::Waited waited = link_->wait(*calls[i], deadline_at(send.until), stop_);
+      const Link::Waited waited = link_->wait(*calls[i], deadline, stop_);
       if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
       answers[i] = view(calls[i]->reply());
     }
-    if (peer_.on_answered_) peer_.on_answered_(now() - sent_at);
+    if (peer_.on_answered_) peer_.on_answered_(now() - now_);
     return tell(Procedure::Answered{{answers.data(), wanted}});
   }
 
@@ -205,6 +206,7 @@ class Peer::Drive {
   Sleeper& sleeper_;
   const std::stop_token& stop_;
   std::shared_ptr<Link> link_;
+  Instant now_ = now();  // when the procedure was told something the last time
 };
 
 void Peer::drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {

@@ -92,10 +92,10 @@ class Procedure {
 
   using Event = std::variant<Reached, Unreached, Answered, Unanswered, Woken, Stopped>;
 
-  /// `now`: read right before. For a Send it is the time before the commands leave. After an exception (std::bad_alloc) it is not
-  /// driven any more.
+  /// `event`: may be taken from. `now`: read right before. For a Send it is the time before the commands leave. After an
+  /// exception (std::bad_alloc) it is not driven any more.
   virtual Step start(protocol::Instant now) = 0;
-  virtual Step resume(Event event, protocol::Instant now) = 0;
+  virtual Step resume(Event&& event, protocol::Instant now) = 0;
 
   Procedure(const Procedure&) = delete;
   Procedure& operator=(const Procedure&) = delete;

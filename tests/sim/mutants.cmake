@@ -47,8 +47,8 @@ add_engine_mutant(counts_tokens_ahead engine/lease.cpp "token_is_ahead_ = held.t
 
 # The line of a process, and what goes from one to the next in it.
 add_engine_mutant(
-  gives_up_the_place engine/line.cpp "go_on(*first.line_, first.key_, approach)"
-  "go_on(*first.line_, first.key_, *std::make_unique<std::unique_ptr<Approach>>())")
+  gives_up_the_place engine/line.cpp "go_on(shard.lines.find(first.key_), approach)"
+  "go_on(shard.lines.find(first.key_), *std::make_unique<std::unique_ptr<Approach>>())")
 add_engine_mutant(passes_for_too_long engine/line.cpp "now - line.row_began > longest_row" "false")
 add_engine_mutant(passes_too_often engine/line.cpp "line.passes >= wishes.local_handoffs" "false")
 add_engine_mutant(

@@ -42,7 +42,7 @@ class Noted final : public route::Procedure {
       : inner_{inner}, before_{std::move(before)}, after_{std::move(after)} {}
 
   Step start(Instant now) override { return noted(inner_.start(now)); }
-  Step resume(Event event, Instant now) override {
+  Step resume(Event&& event, Instant now) override {
     before_(event);
     return noted(inner_.resume(std::move(event), now));
   }

@@ -87,7 +87,7 @@ class FakeKeeper final : public PlaceKeeper {
     ++rests;
     return kept_until;
   }
-  std::optional<Instant> wake() noexcept override {
+  std::optional<Instant> wake(Instant /*now*/) noexcept override {
     ++wakes;
     return std::exchange(renewed_at, std::nullopt);
   }

@@ -415,6 +415,9 @@ class FakeBackground final : public route::Background {
   int started = 0;   ///< operations
   std::size_t under_way() const noexcept { return operations_.size(); }
 
+  /// It is stuck no more: what was due meanwhile runs.
+  void go_on();
+
   /// It is over with all that is on its way.
   void end() {
     for (auto operations = std::exchange(operations_, {}); auto& [drive, operation] : operations) {
@@ -711,6 +714,13 @@ inline void FakeBackground::call(Duty& duty, Instant at) noexcept {
     const auto due = duties_.find(&duty);
     if (!stuck && due != duties_.end() && due->second == at) run(duty);
   });
+}
+
+inline void FakeBackground::go_on() {
+  stuck = false;
+  for (const auto& [duty, at] : duties_) {
+    if (at <= world_.now()) world_.events.at(world_.now(), [this, late = duty] { run(*late); });
+  }
 }
 
 inline void FakeBackground::run(Duty& duty) {

@@ -31,7 +31,7 @@ TEST(HeldLease, APlainOneNeedsNobody) {
   {
     const auto lease = engine.hold("job", {.expiry = 3s});
     engine.world.run_for(1s);
-    ASSERT_TRUE(lease->end(first_turn));
+    ASSERT_TRUE(lease->end(first_turn, engine.world.now()));
   }
   engine.world.run_for(10s);
   EXPECT_EQ(engine.world.background.runs, 0);
@@ -62,7 +62,7 @@ TEST(HeldLease, AnEndIsToldAsExpired) {
   engine.world.run_for(2s);
   ASSERT_EQ(notes->losses.size(), 1U);
   EXPECT_EQ(notes->losses[0].second, Loss::expired);
-  const auto ending = lease->end(first_turn);
+  const auto ending = lease->end(first_turn, engine.world.now());
   ASSERT_TRUE(ending);
   EXPECT_EQ(ending->lost, Loss::expired);
   EXPECT_EQ(lease->found_gone().why, Loss::expired);
@@ -74,13 +74,13 @@ TEST(HeldLease, AnEndThatTheReleaseFindsIsToldAsExpired) {
   Engine engine;
   const auto lease = engine.hold("job", {.expiry = 1s});
   engine.world.run_for(2s);
-  const auto ending = lease->end(first_turn);
+  const auto ending = lease->end(first_turn, engine.world.now());
   ASSERT_TRUE(ending);
   EXPECT_FALSE(ending->lost);
   EXPECT_EQ(lease->found_gone().why, Loss::expired);
 
   const auto other = engine.hold("other", {.expiry = 10s});
-  ASSERT_TRUE(other->end(first_turn));
+  ASSERT_TRUE(other->end(first_turn, engine.world.now()));
   EXPECT_EQ(other->found_gone().why, Loss::gone);
 }
 
@@ -91,8 +91,8 @@ TEST(HeldLease, NobodyIsToldAfterTheEnd) {
   const auto lease = engine.hold("job", {.expiry = 1s, .renews = true});
   const std::stop_token token = lease->lost_token(first_turn);
   engine.world.run_for(50ms);
-  ASSERT_TRUE(lease->end(first_turn));
-  EXPECT_FALSE(lease->end(first_turn));
+  ASSERT_TRUE(lease->end(first_turn, engine.world.now()));
+  EXPECT_FALSE(lease->end(first_turn, engine.world.now()));
   engine.world.server.remove("job");
   engine.world.run_for(10s);
   EXPECT_FALSE(is_lost(token));
@@ -121,7 +121,7 @@ TEST(HeldLease, NothingThrowsAfterTheGrant) {
   EXPECT_THROW(engine.make_lease("job", {.expiry = 1s, .renews = true}), std::system_error);
   const auto lease = engine.claim("job", {.expiry = 10s});
   EXPECT_THROW(lease->lost_token(first_turn), std::system_error);
-  EXPECT_TRUE(lease->end(first_turn));
+  EXPECT_TRUE(lease->end(first_turn, engine.world.now()));
 }
 
 // ---- claims ---------------------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ TEST(HeldLease, EachTurnHasItsOwnTokens) {
   EXPECT_EQ(lease->token(first), 0U);
   EXPECT_EQ(lease->valid_until(first), Instant{});
   EXPECT_FALSE(lease->begin_extension(first, 1s, protocol::Longer::goes));
-  EXPECT_FALSE(lease->end(first));
+  EXPECT_FALSE(lease->end(first, engine.world.now()));
   EXPECT_TRUE(is_lost(lease->lost_token(first)));
   const std::stop_token other = lease->lost_token(second);
   engine.world.run_for(10s);

@@ -572,7 +572,7 @@ TEST(LinesWithThreads, OneAtATime) {
       ++passes;
       return;
     }
-    lease->end(turn);
+    lease->end(turn, session.now());
     lines.leave(key, ticket);
   };
   const auto visit = [&](std::mt19937& random) {

@@ -45,7 +45,7 @@ TEST(Renewer, ARenewedLeaseLastsUntilItIsGivenBack) {
   EXPECT_LE(engine.world.server.count("extend"), 75);
   EXPECT_GE(engine.world.server.count("extend"), 60);
   EXPECT_EQ(notes->renewals.size(), static_cast<std::size_t>(engine.world.server.count("extend")));
-  ASSERT_TRUE(lease->end(first_turn));
+  ASSERT_TRUE(lease->end(first_turn, engine.world.now()));
   engine.world.server.counts.clear();
   engine.world.run_for(60s);
   EXPECT_EQ(engine.world.server.count("extend"), 0);

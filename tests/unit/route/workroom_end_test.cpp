@@ -134,7 +134,7 @@ class Ask final : public Background::Operation, private Procedure {
 
  private:
   Step start(protocol::Instant now) override { return Reach{.until = now + limit}; }
-  Step resume(Event event, protocol::Instant now) override {
+  Step resume(Event&& event, protocol::Instant now) override {
     if (std::holds_alternative<Reached>(event)) return Send{.commands = commands_, .until = now + limit};
     return Done{};
   }

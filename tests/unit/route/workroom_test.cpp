@@ -120,7 +120,7 @@ class Errand final : public Background::Operation, private Procedure {
     return reach(now);
   }
 
-  Step resume(Event event, Instant now) override {
+  Step resume(Event&& event, Instant now) override {
     if (std::holds_alternative<Reached>(event)) return Send{.commands = commands_, .until = now + plan_.within};
     if (const auto* answered = std::get_if<Answered>(&event)) {
       for (const protocol::Answer& answer : answered->answers) report_->answered(std::string{answer.text});
