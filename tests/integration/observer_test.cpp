@@ -473,7 +473,9 @@ TEST_F(LogTest, WarnsOfReplicasWithoutPersistence) {
   const RedisMutex mutex{logged(primary.url()), non_blocking};
   (void)mutex.acquire_lock("key");
   ASSERT_TRUE(eventually(limit, [&] { return !notes->all().empty(); }));
-  EXPECT_THAT(notes->all(), ElementsAre(HasSubstr("set appendonly to yes")));
+  EXPECT_TRUE(eventually(limit, [&] { return notes->all().size() == 2; }));
+  EXPECT_THAT(notes->all(),
+              ElementsAre(HasSubstr("set appendonly to yes"), HasSubstr("set min-replicas-to-write to 1")));
 }
 
 TEST_F(LogTest, SaysWhatItCannotSee) {
