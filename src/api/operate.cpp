@@ -94,7 +94,7 @@ struct Found {
 Found look_for(Runtime& runtime, std::span<Inspection> seen, bool deep, const Action& action) {
   const std::vector<std::string_view> tags = tags_of(seen);
   if (tags.empty()) return {};
-  const std::int64_t newest = runtime.session().server().client_id();
+  const std::int64_t newest = runtime.session().router().any().client_id();
   std::vector<std::int64_t> ids;
   for (const std::string_view tag : tags) {
     const auto of_tag = protocol::client_ids_of(tag, newest);

@@ -58,8 +58,9 @@ route::Procedure::Step Conversation::go_on(const protocol::Request& request) {
 
 route::Procedure::Step Conversation::reach() {
   state_ = State::reaching;
-  const bool may_dial = terms_.dials && !(terms_.spares_absent && server_.seems_away());
-  return Reach{.until = terms_.deadline, .dials = may_dial};
+  server_ = &router_.server_for(machine_);
+  const bool may_dial = terms_.dials && !(terms_.spares_absent && server_->seems_away());
+  return Reach{.until = terms_.deadline, .dials = may_dial, .at = server_};
 }
 
 route::Procedure::Step Conversation::restart(Instant now) {
@@ -90,13 +91,13 @@ route::Procedure::Step Conversation::on(Reached& reached, Instant now) {
   const bool wants_pushes = request_.wants_wake_ups || request_.wants_invalidation;
   // A server without sharded channels would not know what to do with a place that names one.
   const bool has_guessed = std::exchange(guesses_mailbox_, false);
-  if (has_guessed && !wants_pushes && !machine_.mailbox().empty()) machine_.note_mailbox(server_.pushes().mailbox());
-  return wants_pushes && server_.pushes().incomplete(link_) ? open(now) : ask(now);
+  if (has_guessed && !wants_pushes && !machine_.mailbox().empty()) machine_.note_mailbox(server_->pushes().mailbox());
+  return wants_pushes && server_->pushes().incomplete(link_) ? open(now) : ask(now);
 }
 
 /// Asks for what is missing; in two round trips where the server has sharded channels and does not let us have one.
 route::Procedure::Step Conversation::open(Instant now) {
-  wanted_ = server_.pushes().wanted(link_);
+  wanted_ = server_->pushes().wanted(link_);
   const bool subscribes = !wanted_.subscribe.empty();
   if (!subscribes && !wanted_.tracking) return ask(now);
   state_ = State::opening;
@@ -114,13 +115,13 @@ route::Procedure::Step Conversation::note_opened(std::span<const Answer> answers
   bool asks_again = false;
   if (subscribes) {
     const std::string_view error = error_of(answers.front());
-    const Pushes::Next next = server_.pushes().subscribed(link_, wanted_, error);
+    const Pushes::Next next = server_->pushes().subscribed(link_, wanted_, error);
     asks_again = next == Pushes::Next::ask_again;
-    server_.note_means(next, route::Server::channels, error);
+    server_->note_means(next, route::Server::channels, error);
   }
   if (wanted_.tracking) {
     const std::string_view error = error_of(answers.back());
-    server_.note_means(server_.pushes().tracked(link_, error), route::Server::tracking, error);
+    server_->note_means(server_->pushes().tracked(link_, error), route::Server::tracking, error);
   }
   return asks_again ? open(now) : ask(now);
 }
@@ -151,7 +152,7 @@ route::Procedure::Step Conversation::load(Instant now) {
 }
 
 void Conversation::add_request() {
-  if (request_.wants_invalidation && server_.pushes().may_track()) add(caching);
+  if (request_.wants_invalidation && server_->pushes().may_track()) add(caching);
   // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
   // keep it from sending the rest, if they share a processor. This makes ours the last.
   if (request_.wakes_others) add(ping);
@@ -196,14 +197,14 @@ route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, In
   answer.sent_at = sent_at_;
   answer.now = now;
   if (answers.size() > 1 && answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
-  server_.note_presence();
+  server_->note_presence();
   trouble_.reset();
   if (answer.type != Answer::Type::error) return tell(answer);
   const protocol::Verdict verdict = protocol::verdict(answer.text);
   const bool leaves = verdict == protocol::Verdict::leave;
   if (!leaves && verdict != protocol::Verdict::repeat) return tell(answer);
   trouble_ = Failure{Failure::Kind::refused, std::string{answer.text}};
-  if (leaves) server_.note_left(answer.text, now);
+  if (leaves) server_->note_left(answer.text, now);
   return wait_out(now, leaves ? std::string_view{trouble_->text} : std::string_view{});
 }
 
@@ -211,7 +212,7 @@ route::Procedure::Step Conversation::tell(const Answer& answer) {
   // Also after a look at the key: it may have been the first request on its connection, where nobody can reach us yet.
   const bool may_be_woken = request_.wants_wake_ups || request_.wants_invalidation;
   if (may_be_woken && !machine_.mailbox().empty()) {
-    const std::string present = server_.pushes().mailbox();
+    const std::string present = server_->pushes().mailbox();
     if (present != machine_.mailbox()) return go_on(machine_.wake_at(present));
   }
   return go_on(machine_.answered(answer));
@@ -244,7 +245,7 @@ bool Conversation::may_go_by(const Failure& failure) {
   using Kind = Failure::Kind;
   if (failure.kind == Kind::refused || failure.kind == Kind::turned_away) return true;
   if (!machine_.may_wait() || (failure.kind != Kind::unreachable && failure.kind != Kind::timed_out)) return false;
-  server_.note_absence(failure);
+  server_->note_absence(failure);
   return true;
 }
 

@@ -14,6 +14,7 @@
 #include "route/environment.hpp"
 #include "route/procedure.hpp"
 #include "route/pushes.hpp"
+#include "route/router.hpp"
 #include "route/server.hpp"
 
 namespace redismutex::engine {
@@ -32,7 +33,7 @@ class PlaceKeeper {
   ~PlaceKeeper() = default;
 };
 
-/// A state machine of the protocol layer on its way through one server: subscribes, or loads a script, where that is missing, and
+/// A state machine of the protocol layer on its way, to the server where its key lives: subscribes, or loads a script, where that is missing, and
 /// repeats what was refused for now.
 ///
 /// A request that is refused by a server that takes none for now, or is the wrong one (protocol::Verdict), is sent again after a
@@ -50,8 +51,13 @@ class Conversation final : public route::Procedure {
   };
 
   /// What it is given must outlive it.
-  Conversation(route::Environment& environment, route::Server& server, protocol::Machine& machine, const Terms& terms)
-      : environment_{environment}, server_{server}, machine_{machine}, terms_{terms} {}
+  Conversation(route::Environment& environment, const route::Router& router, protocol::Machine& machine,
+               const Terms& terms)
+      : environment_{environment},
+        router_{router},
+        machine_{machine},
+        terms_{terms},
+        server_{&router_.server_for(machine)} {}
 
   Step start(protocol::Instant now) override;
   Step resume(Event event, protocol::Instant now) override;
@@ -67,7 +73,8 @@ class Conversation final : public route::Procedure {
   /// Whether something was sent, and no answer has come so far.
   bool is_unanswered() const noexcept { return state_ == State::asking || state_ == State::loading; }
 
-  /// The connection that the last request went to; 0: none was reached.
+  /// The server that the last request went to, and the connection; 0: none was reached.
+  route::Server& server() const noexcept { return *server_; }
   std::uint64_t link() const noexcept { return link_; }
 
   /// Of the request under way: why it was not answered so far, such as a server that is away.
@@ -108,15 +115,17 @@ class Conversation final : public route::Procedure {
   static constexpr std::size_t most_commands = 10;
 
   route::Environment& environment_;
-  route::Server& server_;
+  const route::Router router_;
   protocol::Machine& machine_;
   Terms terms_;
+
+  route::Server* server_;  // that the last request went to, or the present one goes to
 
   State state_ = State::reaching;
   State failed_in_ = State::done;
   protocol::Request request_;
   std::uint64_t link_ = 0;
-  bool guesses_mailbox_ = !server_.pushes().knows_mailbox();
+  bool guesses_mailbox_ = !server_->pushes().knows_mailbox();
   protocol::Instant sent_at_;
   std::optional<route::Failure> failure_, trouble_;
 

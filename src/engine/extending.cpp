@@ -28,7 +28,7 @@ route::Procedure::Step Extending::start(Instant now) {
   // An answer after the lease's end is of no use.
   auto terms = terms_.longer == protocol::Longer::stays ? session_.terms_sparing_absent() : session_.terms();
   terms.deadline = std::min(terms.deadline, extension->until);
-  conversation_.emplace(session_.environment(), session_.server(), *machine_, terms);
+  conversation_.emplace(session_.environment(), session_.router(), *machine_, terms);
   return go_on(conversation_->start(now));
 }
 

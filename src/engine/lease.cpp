@@ -190,7 +190,7 @@ std::unique_ptr<route::Job> Lease::note_end(Turn turn) noexcept {
 /// With the lock held.
 bool Lease::is_tracked() const noexcept {
   return tracked_link_ != 0 && untracked_ == 0 && tracked_doubts_ == doubts_ &&
-         tracked_link_ == session_.server().live_link();
+         tracked_link_ == session_.router().server_of(key_).live_link();
 }
 
 Lease::Standing Lease::standing() const noexcept {
@@ -253,14 +253,15 @@ std::optional<Lease::Ending> Lease::end(Turn turn) noexcept {
   const bool contended = waiting_ > 0 || session_.contended(key_);
   // The server's own command knows no line, and keeps no token.
   const bool plain = !contended && !handed_over_ && token_ == 0;
-  return Ending{.terms = {.valid_until = validity_.until(),
-                          .token = token_,
-                          .details = {details_.data(), details_size_},
-                          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
-                          .deletion = plain ? session_.server().deletion() : Release::Deletion::by_script,
-                          .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
-                .began = began_,
-                .lost = lost_};
+  return Ending{
+      .terms = {.valid_until = validity_.until(),
+                .token = token_,
+                .details = {details_.data(), details_size_},
+                .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
+                .deletion = plain ? session_.router().server_of(key_).deletion() : Release::Deletion::by_script,
+                .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
+      .began = began_,
+      .lost = lost_};
 }
 
 Lease::Found Lease::found_gone() noexcept {
@@ -309,10 +310,10 @@ void Lease::lose(Loss why) noexcept {
 /// Without the lock.
 void Lease::log_trouble(std::string_view trouble) const noexcept try {
   constexpr std::size_t longest = 80;
-  session_.server().log(std::string{"lock '"}
-                            .append(printable(key_.text(), longest))
-                            .append("' was lost because it could not be renewed in time; ")
-                            .append(trouble));
+  session_.router().server_of(key_).log(std::string{"lock '"}
+                                            .append(printable(key_.text(), longest))
+                                            .append("' was lost because it could not be renewed in time; ")
+                                            .append(trouble));
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
 }
 

@@ -310,7 +310,9 @@ void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcep
     why = std::make_shared<const std::string>(
         std::string{batch.is_refused ? "the server said: " : "the reason: "}.append(trouble));
     if (is_first && renewals > 0) {
-      session_.server().log("locks could not be renewed and will be tried again; " + *why);
+      session_.router()
+          .server_of(batch.keys.front())
+          .log("locks could not be renewed and will be tried again; " + *why);
     }
     if (renewals > 0) {
       session_.callbacks().tell_observer([renewals, reason = std::string{trouble}](Observer& observer) {

@@ -34,8 +34,8 @@ void Session::all_changed() {
 }
 
 /// Nobody can be woken until it is asked for again, and each that looks does so.
-void Session::channel_ended(std::string_view channel) {
-  if (server().pushes().ended(channel)) wake_ups_.all_changed();
+void Session::channel_ended(route::Server& server, std::string_view channel) {
+  if (server.pushes().ended(channel)) wake_ups_.all_changed();
 }
 
 }  // namespace redismutex::engine

@@ -49,8 +49,8 @@ class Session : public Setting {
   /// There is another connection: the server tracks for a connection, and forgets with it.
   void reconnected() { renewer_.all_changed(); }
 
-  /// It ended the subscription to a channel by itself.
-  void channel_ended(std::string_view channel);
+  /// This server ended the subscription to a channel by itself.
+  void channel_ended(route::Server& server, std::string_view channel);
 
  private:
   Identity identity_;

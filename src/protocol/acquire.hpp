@@ -48,6 +48,7 @@ class Acquire final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  const Key* key() const noexcept override { return &key_; }
   Step woken(Instant now) override;
   Step granted(const Grant& grant, Instant now) override;
   Step told_first(std::chrono::milliseconds claim, Instant now) override;

@@ -15,7 +15,8 @@ bool is_list_of(const Answer& answer, std::size_t count) {
 }  // namespace
 
 Extend::Extend(const Key& key, const OwnerId& id, const Terms& terms)
-    : terms_{terms},
+    : key_{key},
+      terms_{terms},
       expiry_ms_{std::to_string(terms.expiry.count())},
       arguments_{"EVALSHA",  scripts::extend.sha1, "2", key.text(), key.line(), flag(terms.tracking), id.text(),
                  expiry_ms_, flag(terms.longer)} {}

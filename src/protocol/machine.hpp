@@ -5,6 +5,7 @@
 
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/key.hpp"
 
 namespace redismutex::protocol {
 
@@ -22,6 +23,9 @@ class Machine {
 
   /// None will come, the connection broke: whether the server carried it out is unknown.
   virtual Step unanswered() = 0;
+
+  /// The key that all of it is about, or that shares its slot of a cluster; none: it goes to any server.
+  virtual const Key* key() const noexcept { return nullptr; }
 
   // Of those that wait for others:
 

@@ -55,6 +55,7 @@ class Release final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  const Key* key() const noexcept override { return &key_; }
 
   struct Released {};
   struct Gone {};  ///< it was not ours any more

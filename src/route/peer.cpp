@@ -100,7 +100,9 @@ std::size_t count_wanted(const Procedure::Send& send) noexcept {
 Peer::Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers)
     : server_{server},
       on_answered_{std::move(handlers.on_answered)},
-      node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {}
+      node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {
+  server_.note_peer(*this);
+}
 
 std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until, const std::stop_token& stop) {
   auto reached = node_.link(deadline_at(until), stop);
@@ -114,11 +116,13 @@ std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until,
 
 // ---- a thread that drives -------------------------------------------------------------------------------------------
 
+namespace {
+
 /// A thread on the way with a procedure: carries out one step after the other.
-class Peer::Drive {
+class Drive {
  public:
-  Drive(Peer& peer, Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop)
-      : peer_{peer}, procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
+  Drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop)
+      : procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
 
   void run() {
     Procedure::Step step = procedure_.start(now());
@@ -144,11 +148,12 @@ class Peer::Drive {
 
   Step carry_out(const Procedure::Reach& reach) {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
+    peer_ = reach.at->peer();
     if (!reach.dials) {
-      link_ = peer_.present_link();
+      link_ = peer_->present_link();
       return tell(reached(link_));
     }
-    auto dialled = peer_.link(reach.until, stop_);
+    auto dialled = peer_->link(reach.until, stop_);
     if (auto* failure = std::get_if<Failure>(&dialled)) return tell(Procedure::Unreached{std::move(*failure)});
     link_ = std::move(std::get<std::shared_ptr<Link>>(dialled));
     return tell(Procedure::Reached{link_->id()});
@@ -164,7 +169,7 @@ class Peer::Drive {
     net::Caller caller;
     std::array<std::optional<net::BlockingCall>, most> calls;
     std::size_t wanted = 0;
-    const Instant sent_at = peer_.on_answered_ ? now() : Instant{};
+    const Instant sent_at = peer_->on_answered() ? now() : Instant{};
     send_commands(*link_, send.commands, [&]() -> net::Call* { return &calls.at(wanted++).emplace(caller); });
     std::array<Answer, most> answers;
     for (std::size_t i = 0; i < wanted; ++i) {
@@ -172,12 +177,12 @@ class Peer::Drive {
       if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
       answers[i] = view(calls[i]->reply());
     }
-    if (peer_.on_answered_) peer_.on_answered_(now() - sent_at);
+    if (peer_->on_answered()) peer_->on_answered()(now() - sent_at);
     return tell(Procedure::Answered{{answers.data(), wanted}});
   }
 
   Step tell_unanswered(Failure failure) {
-    if (link_->was_silent()) peer_.server_.note_silence();
+    if (link_->was_silent()) peer_->server().note_silence();
     link_.reset();
     return tell(unanswered(std::move(failure)));
   }
@@ -196,19 +201,21 @@ class Peer::Drive {
   }
 
   Step carry_out(const Procedure::Leave& leave) {
-    if (link_) peer_.leave(link_, leave.refusal);
+    if (link_) peer_->leave(link_, leave.refusal);
     return carry_out(leave.then);
   }
 
-  Peer& peer_;
   Procedure& procedure_;
   Sleeper& sleeper_;
   const std::stop_token& stop_;
+  Peer* peer_ = nullptr;  // that was reached last
   std::shared_ptr<Link> link_;
 };
 
-void Peer::drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
-  Drive{*this, procedure, sleeper, stop}.run();
+}  // namespace
+
+void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
+  Drive{procedure, sleeper, stop}.run();
 }
 
 }  // namespace redismutex::route

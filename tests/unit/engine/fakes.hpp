@@ -433,7 +433,7 @@ class FakeBackground final : public route::Background {
   void call(Duty& duty, Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override { duties_.erase(&duty); }
   void listen(bool wanted) noexcept override { listening = wanted; }
-  bool take_in_pushes() noexcept override { return true; }
+  bool take_in_pushes(route::Server& /*server*/) noexcept override { return true; }
 
  private:
   struct UnderWay {
