@@ -4,10 +4,14 @@
 #include <redismutex/observer.hpp>
 #include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "api/client_name.hpp"
 #include "engine/conversation.hpp"
 #include "net/url.hpp"
+#include "protocol/ping.hpp"
+#include "protocol/slot_map.hpp"
 #include "protocol/survey.hpp"
 #include "route/background.hpp"
 #include "route/environment.hpp"
@@ -45,17 +49,39 @@ Runtime::Runtime(ConnectionOptions options)
       name_{net::display_name(options_)},
       workroom_{reactor_},
       session_{{.environment = route::operating_system(),
-                .router = stations_.emplace_back(*this, options_).server,
+                .router = make_router(),
                 .background = workroom_,
                 .callbacks = *callbacks_},
-               {.connect_timeout = options_.connect_timeout, .command_timeout = options_.command_timeout}} {
-  workroom_.add(*stations_.front().peer);
-}
+               {.connect_timeout = options_.connect_timeout, .command_timeout = options_.command_timeout}} {}
 
 Runtime::~Runtime() {
   session_.close();
   workroom_.finish(session_.patience());
   for (Station& station : stations_) station.peer.reset();
+}
+
+route::Router Runtime::make_router() {
+  if (options_.kind != ConnectionOptions::Kind::cluster) return make_station(options_);
+  const auto make = [this](const ServerAddress& address) -> route::Server& {
+    ConnectionOptions options = options_;
+    options.kind = ConnectionOptions::Kind::single;
+    options.nodes.clear();
+    options.host = address.host;
+    options.port = address.port;
+    return make_station(options);
+  };
+  return cluster_.emplace(options_.nodes, make);
+}
+
+route::Server& Runtime::make_station(const ConnectionOptions& options) {
+  Station& station = stations_.emplace_back(*this, options);
+  try {
+    workroom_.add(*station.peer);
+  } catch (...) {
+    stations_.pop_back();
+    throw;
+  }
+  return station.server;
 }
 
 route::Peer::Handlers Runtime::handlers(Station& station) {
@@ -78,8 +104,21 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
   return handlers;
 }
 
-std::optional<Failure> Runtime::run(protocol::Machine& machine) {
-  engine::Conversation conversation{session_.environment(), session_.router(), machine, session_.terms()};
+void Runtime::learn_map() {
+  if (cluster_->is_known()) return;
+  protocol::Ping first;  // passes over seeds that are not there
+  if (run(first)) return;
+  const route::Cluster::Informant informant = cluster_->present();
+  protocol::AskSlots machine{informant.address};
+  run(machine, informant.server);
+  if (const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine.outcome()))
+    cluster_->take_in(*ranges);
+}
+
+std::optional<Failure> Runtime::run(protocol::Machine& machine, route::Server* at) {
+  engine::Conversation::Terms terms = session_.terms();
+  terms.at = at;
+  engine::Conversation conversation{session_.environment(), session_.router(), machine, terms};
   route::Sleeper sleeper;
   drive(conversation, sleeper);
   return conversation.failure();
@@ -100,6 +139,7 @@ void Runtime::take_push(Station& station, net::ReplyView push) {
 
 void Runtime::note_linked(Station& station, const net::Link& link, bool again) {
   station.server.begin(link.id(), link.greeting());
+  if (cluster_) cluster_->note_linked();
   session_.reconnected();
   tell_later(*callbacks_, [server = station.server.name(), again](Observer& observer) {
     observer.connected({.server = server, .again = again});

@@ -14,8 +14,10 @@
 #include "net/workers.hpp"
 #include "protocol/machine.hpp"
 #include "route/callbacks.hpp"
+#include "route/cluster.hpp"
 #include "route/peer.hpp"
 #include "route/procedure.hpp"
+#include "route/router.hpp"
 #include "route/server.hpp"
 #include "route/sleeper.hpp"
 #include "route/workroom.hpp"
@@ -46,8 +48,12 @@ class Runtime {
     route::drive(procedure, sleeper, stop);
   }
 
-  /// The same for a machine of the protocol layer, within the time for one operation: why it gave up, if it did.
-  std::optional<route::Failure> run(protocol::Machine& machine);
+  /// The same for a machine of the protocol layer, within the time for one operation: why it gave up, if it did. `at`: the server, if it is
+  /// not the one where the machine's key lives.
+  std::optional<route::Failure> run(protocol::Machine& machine, route::Server* at = nullptr);
+
+  /// Of a cluster: asks where its slots are, if that is not known yet. What keeps it from that is no matter here.
+  void learn_map();
 
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
   void survey() noexcept;
@@ -62,6 +68,8 @@ class Runtime {
   /// A server, and the way to it.
   struct Station;
 
+  route::Router make_router();
+  route::Server& make_station(const ConnectionOptions& options);
   route::Peer::Handlers handlers(Station& station);
   void take_push(Station& station, net::ReplyView push);
   void note_linked(Station& station, const net::Link& link, bool again);
@@ -73,9 +81,10 @@ class Runtime {
   const ConnectionOptions options_;
   const std::string name_;
   net::ReactorOnDemand reactor_;
-  std::list<Station> stations_;  // each stays where it is
-  route::Workroom workroom_;     // uses the peers until it has finished
-  engine::Session session_;      // is told of pushes by the links
+  std::list<Station> stations_;            // each stays where it is
+  route::Workroom workroom_;               // uses the peers until it has finished
+  std::optional<route::Cluster> cluster_;  // makes stations
+  engine::Session session_;                // is told of pushes by the links
   std::atomic<bool> surveyed_{false};
 };
 

@@ -26,7 +26,8 @@ protocol::Terms acquire_terms(const Wishes& wishes, const PlaceTerms& place) {
 protocol::Terms first_terms(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
                             route::Pushes::MailboxText& mailbox) {
   protocol::Terms terms = acquire_terms(wishes, place);
-  terms.mailbox = session.router().server_of(key).pushes().mailbox(mailbox);
+  const route::Router& router = session.router();
+  terms.mailbox = router.server_of(key).pushes().mailbox(router.slot_of(key), mailbox);
   terms.expect_line = session.contended(key).load(std::memory_order_relaxed);
   return terms;
 }

@@ -8,6 +8,7 @@
 #include "engine/clean_ups.hpp"
 #include "engine/identity.hpp"
 #include "engine/line.hpp"
+#include "engine/map_reader.hpp"
 #include "engine/places.hpp"
 #include "engine/renewer.hpp"
 #include "engine/setting.hpp"
@@ -56,6 +57,7 @@ class Session : public Setting {
   Identity identity_;
   WakeUps wake_ups_;
   std::array<std::atomic<bool>, 256> contended_{};
+  MapReader map_reader_;
   CleanUps clean_ups_;
   Renewer renewer_;
   Places places_;

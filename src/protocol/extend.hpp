@@ -42,6 +42,7 @@ class Extend final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
   const Key* key() const noexcept override { return &key_; }
 
   struct Extended {
@@ -61,7 +62,9 @@ class Extend final : public Machine {
   const Key& key_;
   const Terms terms_;
   const std::string expiry_ms_;
-  const std::array<std::string_view, 9> arguments_;
+  const OwnerId& id_;
+  std::array<std::string_view, 9> arguments_;
+  std::size_t argument_count_ = 9;
   bool in_doubt_ = false;
   Outcome outcome_{Gone{}};
 };
@@ -85,6 +88,7 @@ class ExtendMany final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
   const Key* key() const noexcept override { return items_.front().key; }
 
   /// Of the item with the same index.
@@ -98,12 +102,17 @@ class ExtendMany final : public Machine {
 
  private:
   Request request() const;
+  Request request_one();
+  Step answered_one(const Answer& answer);
+  static Fate fate_of(const Item& item, std::int64_t said, Instant sent_at);
 
   const std::vector<Item> items_;
   const Tracking tracking_;
   const std::string key_count_;
   std::vector<std::string> numbers_;
   std::vector<std::string_view> arguments_;
+  bool one_by_one_ = false;
+  std::vector<Fate> fates_;  // so far, one by one
   Outcome outcome_;
 };
 

@@ -33,6 +33,23 @@ bool add_texts(net::ReplyView list, std::vector<std::optional<std::string_view>>
   return true;
 }
 
+/// Adds the values of a list, each of them followed by its own.
+void add_values(net::ReplyView list, std::vector<protocol::Value>& values) {
+  using Type = protocol::Value::Type;
+  for (const net::ReplyView element : list) {
+    if (element.is_list()) {
+      values.push_back({.type = Type::list, .integer = static_cast<std::int64_t>(element.size())});
+      add_values(element, values);
+    } else if (element.is_string()) {
+      values.push_back({.type = Type::text, .text = element.text()});
+    } else if (element.type() == ReplyType::integer) {
+      values.push_back({.type = Type::integer, .integer = element.integer()});
+    } else {
+      values.push_back({.type = element.type() == ReplyType::null ? Type::nothing : Type::other});
+    }
+  }
+}
+
 void view_list(net::ReplyView list, Answer& answer) {
   using Type = Answer::Type;
   const auto is_integer = [](net::ReplyView element) { return element.type() == ReplyType::integer; };
@@ -40,8 +57,12 @@ void view_list(net::ReplyView list, Answer& answer) {
     answer.type = Type::integers;
     answer.integers.reserve(list.size());
     for (const net::ReplyView element : list) answer.integers.push_back(element.integer());
+  } else if (add_texts(list, answer.texts)) {
+    answer.type = Type::texts;
   } else {
-    answer.type = add_texts(list, answer.texts) ? Type::texts : Type::other;
+    answer.type = Type::values;
+    answer.texts.clear();
+    add_values(list, answer.values);
   }
 }
 
