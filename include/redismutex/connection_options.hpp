@@ -41,6 +41,8 @@ struct Credentials {
 struct ServerAddress {
   std::string host;  ///< a name, or an address of the internet
   std::uint16_t port = 0;
+
+  friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
 };
 
 /// How to reach the server, or servers: everything a URL can say, and more.

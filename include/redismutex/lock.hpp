@@ -72,6 +72,9 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   ///
   /// A lock that was waited for has a lease of a second at first, and its full one within a few milliseconds. Who asks sooner
   /// has it at once: the first call may take a round trip.
+  ///
+  /// 0 while another server is in charge than the one that confirmed it, as after a failover: the new one may not know this lock. It is asked
+  /// by itself, or by extend(); lease_ends_in() goes on.
   std::chrono::milliseconds valid_for() const noexcept;
 
   /// The time until the lease ends, as it was last confirmed; 0 once it is known to be lost. Asks nobody.

@@ -94,7 +94,8 @@ bool Lock::owns_lock() const noexcept { return lease_ends_in() > milliseconds{0}
 
 milliseconds Lock::valid_for() const noexcept {
   if (lease_ && !inherited() && lease_->is_claim(turn_) && !asked_.exchange(true)) ask_for_full_lease();
-  return lease_ends_in();
+  if (!lease_ || inherited()) return milliseconds{0};
+  return protocol::time_left(lease_->valid_here_until(turn_), runtime_->session().now());
 }
 
 /// Where that fails it has the short one.

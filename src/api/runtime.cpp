@@ -35,7 +35,8 @@ void tell_later(engine::Callbacks& callbacks, Tell tell) {
 struct Runtime::Station {
   Station(Runtime& runtime, const ConnectionOptions& options)
       : server{route::operating_system(), net::display_name(options),
-               [&runtime](std::string_view sentence) { runtime.callbacks_->log(std::string{sentence}); }} {
+               [&runtime](std::string_view sentence) { runtime.callbacks_->log(std::string{sentence}); },
+               options.kind == ConnectionOptions::Kind::sentinel} {
     peer.emplace(options, server, runtime.reactor_, runtime.handlers(*this));
   }
 
@@ -89,7 +90,8 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
       .node = {.link = {.on_push = [this, &station](net::ReplyView push) { take_push(station, push); },
                         .on_broken = [this, &station](const net::Link& link) { note_broken(station, link); }},
                .on_linked = [this, &station](const net::Link& link, bool again) { note_linked(station, link, again); },
-               .on_failed = [this, &station](const Failure& why) { note_failed(station, why); }},
+               .on_failed = [this, &station](const Failure& why) { note_failed(station, why); },
+               .on_replaced = [this, &station](const net::Link& link) { note_replaced(station, link); }},
       .name_connection =
           [this](const net::Greeting& greeting) {
             session_.identity().note_client_id(greeting.client_id);
@@ -138,9 +140,9 @@ void Runtime::take_push(Station& station, net::ReplyView push) {
 }
 
 void Runtime::note_linked(Station& station, const net::Link& link, bool again) {
-  station.server.begin(link.id(), link.greeting());
+  station.server.begin(link.id(), link.greeting(), link.peer());
   if (cluster_) cluster_->note_linked();
-  session_.reconnected();
+  session_.server_changed();
   tell_later(*callbacks_, [server = station.server.name(), again](Observer& observer) {
     observer.connected({.server = server, .again = again});
   });
@@ -160,6 +162,11 @@ void Runtime::note_failed(const Station& station, const Failure& why) noexcept t
     observer.connect_failed({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
+}
+
+void Runtime::note_replaced(Station& station, const net::Link& link) noexcept {
+  station.server.note_replaced(link.id());
+  session_.server_changed();
 }
 
 // ---- survey ---------------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ class Runtime {
   void note_linked(Station& station, const net::Link& link, bool again);
   void note_broken(Station& station, const net::Link& link) noexcept;
   void note_failed(const Station& station, const route::Failure& why) noexcept;
+  void note_replaced(Station& station, const net::Link& link) noexcept;
 
   const std::uint64_t generation_ = net::fork_generation();
   const std::shared_ptr<engine::Callbacks> callbacks_;

@@ -113,7 +113,7 @@ void Approach::change_place(const Wishes& wishes, const PlaceTerms& place) {
 }
 
 Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now) noexcept {
-  const Lease::Turn turn = lease_->begin(held, now);
+  const Lease::Turn turn = lease_->begin(held, conversation_.link(), now);
   return {.lease = std::move(lease_), .turn = turn};
 }
 

@@ -47,7 +47,7 @@ void Extending::conclude() {
     outcome_ = NoAnswer{.failure = *failure, .unknown = unknown};
     loss_ = lease_->conclude_extension(*machine_, unknown ? Lease::Went::unknown : Lease::Went::never_left);
   } else {
-    loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered);
+    loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered, conversation_->link());
     if (const auto* refused = std::get_if<protocol::Refusal>(&machine_->outcome())) {
       outcome_ = *refused;
     } else if (std::holds_alternative<Extend::Gone>(machine_->outcome())) {

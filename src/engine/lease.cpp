@@ -66,10 +66,12 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
       key_text_{key_.text()},
       value_{id.text()},
       terms_{std::move(terms)},
-      seat_{*this} {
+      seat_{*this},
+      confirmed_by_{&session.router().server_of(key_)} {
   const bool observed = session_.callbacks().observer() != nullptr;
   if (observed) job_ = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
-  const bool is_visited = terms_.renews || !terms_.label.empty();
+  const bool may_move = session_.router().server_of(key_).may_be_replaced();
+  const bool is_visited = terms_.renews || !terms_.label.empty() || may_move;
   if (!observed && !is_visited) return;
   try {
     if (observed || terms_.renews) session_.callbacks().get_ready();
@@ -78,14 +80,15 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
     if (terms_.renews) throw;
     job_.reset();  // it is a lock all the same
   }
-  if (terms_.renews) session_.renewer().admit(*this);
+  if (terms_.renews || may_move) session_.renewer().admit(*this);
+  if (may_move) session_.vigil().keep();
 }
 
 Lease::~Lease() { session_.renewer().dismiss(*this); }
 
 // ---- for whoever is inside ------------------------------------------------------------------------------------------
 
-Lease::Turn Lease::begin(const protocol::Acquire::Held& held, Instant now) noexcept {
+Lease::Turn Lease::begin(const protocol::Acquire::Held& held, std::uint64_t link, Instant now) noexcept {
   if (held.claimed) session_.renewer().get_ready_if_possible();
   const std::lock_guard lock{mutex_};
   validity_ = {held.valid_until, held.claimed};
@@ -96,6 +99,7 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, Instant now) noexc
   details_size_ = std::min(held.details.size(), details_.size());
   std::copy_n(held.details.begin(), details_size_, details_.begin());
   turn_ = 1;
+  note_confirmed(link);
   if (held.claimed) {
     extend_at_ = now + protocol::confirm_after(held.valid_until - now);
   } else {
@@ -127,6 +131,31 @@ Instant Lease::valid_until(Turn turn) const noexcept {
   return is_present(turn) ? validity_.until() : Instant{};
 }
 
+Instant Lease::valid_here_until(Turn turn) noexcept {
+  if (is_confirmed_here()) return valid_until(turn);
+  session_.renewer().get_ready_if_possible();
+  const route::Server& here = session_.router().server_of(key_);
+  const std::lock_guard lock{mutex_};
+  // Once: after that it is asked until it is known.
+  const bool is_asked =
+      std::exchange(asked_link_, here.first_link()) == here.first_link() && std::exchange(asked_at_, &here) == &here;
+  if (is_present(turn) && !is_asked) reschedule();
+  return {};
+}
+
+/// In a cluster a slot may move to a server that we have been connected to for long.
+bool Lease::is_confirmed_here() const noexcept {
+  const route::Router& router = session_.router();
+  const route::Server& server = router.server_of(key_);
+  return confirmed_by_ == &server && (router.cluster() != nullptr || confirmed_link_ >= server.first_link());
+}
+
+/// With the lock held.
+void Lease::note_confirmed(std::uint64_t link) noexcept {
+  confirmed_by_ = &session_.router().server_of(key_);
+  confirmed_link_ = std::max(confirmed_link_.load(), link);
+}
+
 bool Lease::is_claim(Turn turn) const noexcept {
   const std::lock_guard lock{mutex_};
   return is_present(turn) && validity_.is_claim();
@@ -151,7 +180,7 @@ std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds e
   return Extension{.terms = terms, .until = until};
 }
 
-std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how) noexcept {
+std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how, std::uint64_t link) noexcept {
   const Instant now = session_.now();
   const bool gone = how == Went::answered && std::holds_alternative<Extend::Gone>(machine.outcome());
   const std::lock_guard lock{mutex_};
@@ -170,6 +199,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
     validity_.conclude(machine, now);
     if (gone) return note_loss(ended ? Loss::expired : Loss::gone);
     if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
+      note_confirmed(link);
       note_answer(extended->sent_at, extended->waiting, extension_doubts_);
       if (!terms_.renews && !validity_.is_claim()) extend_at_ = never;
       keep_label(now);
@@ -199,7 +229,7 @@ Lease::Standing Lease::standing() const noexcept {
   const bool is_ours = is_present(turn_);
   const bool heard_lately = confirmed_ + knowledge_lasts >= now && settled_doubts_ == doubts_;
   return {.until = is_ours ? validity_.until() : Instant{},
-          .is_known = is_ours && (heard_lately || is_tracked()),
+          .is_known = is_ours && (heard_lately || is_tracked()) && is_confirmed_here(),
           .is_counted = counted_ + count_lasts >= now,
           .waiting = waiting_,
           .counts_tokens = !token_is_ahead_,

@@ -23,6 +23,7 @@
 #include "protocol/release.hpp"
 #include "protocol/validity.hpp"
 #include "route/callbacks.hpp"
+#include "route/server.hpp"
 
 namespace redismutex::engine {
 
@@ -75,7 +76,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   /// It was granted: the first turn begins. From now on it is looked after: the short lease of a hand-over becomes the full one,
   /// and it is renewed if it is to be. Once.
-  Turn begin(const protocol::Acquire::Held& held, protocol::Instant now) noexcept;
+  /// `link`: the connection on which that was said.
+  Turn begin(const protocol::Acquire::Held& held, std::uint64_t link, protocol::Instant now) noexcept;
 
   /// When the present turn began.
   protocol::Instant began() const noexcept;
@@ -83,8 +85,16 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// 0: none was wanted, or the turn is over.
   std::uint64_t token(Turn turn) const noexcept;
 
-  /// Until when it can be relied on, as far as answers have arrived; a time long past once it was lost, or the turn is over.
+  /// Until when it can be relied on, as far as answers have arrived, whichever server gave them; a time long past once it was lost, or
+  /// the turn is over.
   protocol::Instant valid_until(Turn turn) const noexcept;
+
+  /// The same; but a time long past, too, as long as the present server has not confirmed it, which is asked soon: another one was asked before, and
+  /// what that one knew may be lost.
+  protocol::Instant valid_here_until(Turn turn) noexcept;
+
+  /// Whether the present server has confirmed it, and not only one that was there before. Needs no lock.
+  bool is_confirmed_here() const noexcept;
 
   /// Whether it still has the short lease of a hand-over.
   bool is_claim(Turn turn) const noexcept;
@@ -108,7 +118,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
     unknown,     ///< it was sent, and no answer came
     never_left,  ///< nothing was sent
   };
-  [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how) noexcept;
+  [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how,
+                                                               std::uint64_t link = 0) noexcept;
 
   /// The same in place of both, if its time is over.
   [[nodiscard]] std::unique_ptr<route::Job> note_end(Turn turn) noexcept;
@@ -213,6 +224,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool is_present(Turn turn) const noexcept { return turn == turn_ && turn != 0 && !ended_ && !lost_; }
   bool listens() const noexcept { return terms_.renews || job_ != nullptr || successor_ != nullptr; }
   bool is_tracked() const noexcept;
+  void note_confirmed(std::uint64_t link) noexcept;
   void note_answer(protocol::Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept;
   protocol::Instant limit() const noexcept;
   protocol::Instant next_renewal(double share, protocol::Instant now) const noexcept;
@@ -233,6 +245,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const Terms terms_;
   Renewer::Seat seat_;
   std::atomic<std::uint64_t> doubts_{0};
+  std::atomic<const route::Server*> confirmed_by_{
+      nullptr};  // so far as is known; from the beginning on. Written with the lock
+  std::atomic<std::uint64_t> confirmed_link_{
+      0};  // on which the server said last that it is ours. Written with the lock
 
   mutable std::mutex mutex_;  // guards what follows; before the renewer's
   protocol::Validity validity_{{}, false};
@@ -257,8 +273,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool watched_ = false;
   std::uint64_t tracked_link_ = 0;    // the server tells of changes on this connection,
   std::uint64_t tracked_doubts_ = 0;  // if there was no doubt since
-  unsigned extensions_ = 0;           // that somebody waits for
-  unsigned untracked_ = 0;            // of those: they may end the tracking
+  std::uint64_t asked_link_ = 0;      // the first one to the server that was asked to confirm it
+  const route::Server* asked_at_ = nullptr;
+  unsigned extensions_ = 0;  // that somebody waits for
+  unsigned untracked_ = 0;   // of those: they may end the tracking
   std::uint64_t extension_doubts_ = 0;
 
   // What is to be done.

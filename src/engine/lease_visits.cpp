@@ -40,7 +40,7 @@ Instant Lease::limit() const noexcept { return terms_.max_hold.count() > 0 ? beg
 
 /// With the lock held: when there is something to ask the server.
 Instant Lease::work_due() const noexcept {
-  const bool doubtful = watched_ && settled_doubts_ != doubts_;
+  const bool doubtful = (watched_ && settled_doubts_ != doubts_) || !is_confirmed_here();
   const Instant due = doubtful ? Instant{} : std::min(extend_at_, look_at_);
   return due == never ? never : std::max(due, not_before_);
 }
@@ -78,11 +78,14 @@ Lease::Visit Lease::plan(Instant now) noexcept {
   Visit visit{.until = until, .doubts = doubts_};
   const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
   const bool is_due = work_due() <= now + early && not_before_ <= now;
-  const bool extends = is_due && (terms_.renews || extend_at_ <= now) && may_extend(now);
+  // A server that has taken the place of another counts by a clock of its own: so it is asked for what is left, too.
+  const bool moves = !is_confirmed_here();
+  const bool prolongs = terms_.renews || extend_at_ <= now;
+  const bool extends = is_due && (prolongs || moves) && may_extend(now);
   if (extends) {
-    const Instant wanted = std::min(now + terms_.expiry, terms_.renews ? limit() : never);
+    const Instant wanted = prolongs ? std::min(now + terms_.expiry, terms_.renews ? limit() : never) : until;
     // What is left may not be worth a command: then it is only looked at.
-    if (wanted > until) visit.renew_to = std::chrono::floor<milliseconds>(wanted - now);
+    if (wanted > until || moves) visit.renew_to = std::chrono::ceil<milliseconds>(std::max(wanted, until) - now);
     visit.renews = terms_.renews && visit.renew_to.count() > 0;
   }
   if (visit.renew_to.count() > 0) {
@@ -134,6 +137,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   look_at_ = never;
   if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
     validity_.renewed(visit.renew_to, extended->sent_at);
+    note_confirmed(how.link);
     keep_label(now);
     note_answer(extended->sent_at, extended->waiting, visit.doubts);
     const Instant next = std::max(now, extended->sent_at + times(visit.renew_to, how.share));
@@ -141,6 +145,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
     extend_at_ = terms_.renews && is_full ? next : next_renewal(how.share, now);
   } else if (const auto* looked = std::get_if<ExtendMany::Looked>(&fate)) {
     note_answer(looked->sent_at, looked->waiting, visit.doubts);
+    if (!is_confirmed_here()) not_before_ = now + little_while;
     if (extend_at_ <= now) extend_at_ = next_renewal(how.share, now);  // there was nothing to gain
   }
   hurry(now);

@@ -141,10 +141,15 @@ void Renewer::key_changed(std::string_view key) noexcept {
 void Renewer::all_changed() noexcept {
   const std::lock_guard lock{mutex_};
   for (const auto& [key, seat] : by_key_) {
-    if (!seat->watched_) continue;
+    if (!seat->watched_ && seat->lease_.is_confirmed_here()) continue;
     seat->lease_.doubt();
     set_due(*seat, Instant{}, {});
   }
+}
+
+bool Renewer::is_idle() noexcept {
+  const std::lock_guard lock{mutex_};
+  return by_key_.empty();
 }
 
 // ---- a round --------------------------------------------------------------------------------------------------------

@@ -69,10 +69,15 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   /// It is to be visited at that time at the latest. After get_ready(). May be called with the lease's mutex held.
   void schedule(Lease& lease, protocol::Instant due, protocol::Instant::duration slack = {}) noexcept;
 
+  /// Whether no lease is known by its key, see admit().
+  bool is_idle() noexcept;
+
   /// It needs no care any more. May be called with the lease's mutex held.
   void dismiss(Lease& lease) noexcept;
 
   void key_changed(std::string_view key) noexcept;
+
+  /// All keys may have been changed, or the server: visits those leases that are watched, and those that another server has confirmed.
   void all_changed() noexcept;
 
  private:

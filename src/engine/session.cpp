@@ -10,11 +10,13 @@ Session::Session(const Outside& outside, const Limits& limits)
       clean_ups_{*this},
       renewer_{*this},
       places_{*this},
-      lines_{*this} {}
+      lines_{*this},
+      vigil_{*this} {}
 
 Session::~Session() = default;
 
 void Session::close() noexcept {
+  vigil_.close();
   places_.close();
   renewer_.close();
   clean_ups_.close();

@@ -12,6 +12,7 @@
 #include "engine/places.hpp"
 #include "engine/renewer.hpp"
 #include "engine/setting.hpp"
+#include "engine/vigil.hpp"
 #include "engine/wake_ups.hpp"
 #include "protocol/key.hpp"
 
@@ -35,6 +36,7 @@ class Session : public Setting {
   Renewer& renewer() noexcept { return renewer_; }
   Places& places() noexcept { return places_; }
   CleanUps& clean_ups() noexcept { return clean_ups_; }
+  Vigil& vigil() noexcept { return vigil_; }
 
   /// Whether the key was taken the last time that one of us wanted it. A hint: keys may share one.
   std::atomic<bool>& contended(const protocol::Key& key) noexcept;
@@ -47,8 +49,9 @@ class Session : public Setting {
   /// All of them, as after FLUSHALL.
   void all_changed();
 
-  /// There is another connection: the server tracks for a connection, and forgets with it.
-  void reconnected() { renewer_.all_changed(); }
+  /// There is another connection, or soon will be: the server tracks for a connection, and forgets with it; and it may be another
+  /// server.
+  void server_changed() { renewer_.all_changed(); }
 
   /// This server ended the subscription to a channel by itself.
   void channel_ended(route::Server& server, std::string_view channel);
@@ -62,6 +65,7 @@ class Session : public Setting {
   Renewer renewer_;
   Places places_;
   Lines lines_;
+  Vigil vigil_;
 };
 
 }  // namespace redismutex::engine

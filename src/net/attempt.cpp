@@ -3,45 +3,79 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
-#include <vector>
 
 #include "net/plain_stream.hpp"
+#include "net/sentinels.hpp"
+#include "net/url.hpp"
 
 namespace redismutex::net {
 namespace {
 
-std::unique_ptr<Tls> tls_of(const ConnectionOptions& options) {
+std::shared_ptr<Tls> tls_of(const ConnectionOptions& options) {
   return options.tls && options.unix_socket.empty() ? make_tls(*options.tls) : nullptr;
 }
 
 }  // namespace
 
 Dialler::Dialler(const ConnectionOptions& used, Namer namer)
-    : options{used}, name{std::move(namer)}, resolver{used.host, used.port}, tls{tls_of(used)}, credentials{used} {}
+    : options{used},
+      name{std::move(namer)},
+      credentials{used},
+      way_{.address = {used.host, used.port}, .tls = tls_of(used)},
+      sentinels_{used.kind == ConnectionOptions::Kind::sentinel ? std::make_unique<Sentinels>(used) : nullptr} {
+  resolver_.emplace(way_.address.host, way_.address.port);
+}
+
+Dialler::Dialler(const ConnectionOptions& used, Way way, Namer namer)
+    : options{used}, name{std::move(namer)}, credentials{used}, way_{std::move(way)} {
+  resolver_.emplace(way_.address.host, way_.address.port);
+}
+
+Dialler::~Dialler() = default;
+
+void Dialler::aim(ServerAddress address) {
+  if (way_.address == address) return;
+  way_.address = std::move(address);
+  resolver_.emplace(way_.address.host, way_.address.port);
+}
 
 Attempt::Attempt(Dialler& dialler, Deadline now) : dialler_{dialler}, limit_{now + dialler.options.connect_timeout} {
   const std::string& unix_socket = dialler.options.unix_socket;
-  if (unix_socket.empty()) return;
-  connector_.emplace(unix_socket, limit_);
-  stage_ = Stage::connecting;
+  if (dialler.sentinels() != nullptr) {
+    search_ = dialler.sentinels()->ask_all(now);
+    stage_ = Stage::locating;
+  } else if (!unix_socket.empty()) {
+    connector_.emplace(unix_socket, limit_);
+    stage_ = Stage::connecting;
+  }
 }
+
+Attempt::~Attempt() = default;
 
 std::variant<Awaited, LoggedIn, Failure> Attempt::step(Deadline now) {
   Stuck stuck;
   while (!stuck) stuck = advance(now);
+  if (auto* failure = std::get_if<Failure>(&*stuck)) return in_full(std::move(*failure));
   if (auto* awaited = std::get_if<Awaited>(&*stuck)) {
-    if (now >= limit_) return cut_short(unfinished());
+    if (now >= limit_) return in_full(cut_short(unfinished()));
     awaited->until = std::min(awaited->until, limit_);
   }
   return std::move(*stuck);
 }
 
+/// Where sentinels have named the server, people are to know which one it is.
+Failure Attempt::in_full(Failure failure) const {
+  if (dialler_.sentinels() == nullptr || stage_ == Stage::locating) return failure;
+  failure.text.insert(0, "the master is " + display_name(dialler_.address()) + " by its sentinels: ");
+  return failure;
+}
+
 Failure Attempt::unfinished() const {
-  const std::string& host = dialler_.options.host;
+  const std::string& host = dialler_.address().host;
   const auto vain = [](std::string text) { return Failure{Failure::Kind::timed_out, std::move(text)}; };
   switch (stage_) {
+    case Stage::locating: return vain("no answer from a sentinel");
     case Stage::looking_up: return vain("no answer while looking up '" + host + "'");
     case Stage::connecting: return vain("no answer while connecting");
     case Stage::shaking_hands: return vain("TLS handshake with " + host + ": no answer");
@@ -60,6 +94,7 @@ Failure Attempt::explained(Failure failure) const {
 
 Attempt::Stuck Attempt::advance(Deadline now) {
   switch (stage_) {
+    case Stage::locating: return locate(now);
     case Stage::looking_up: return look_up(now);
     case Stage::connecting: return connect(now);
     case Stage::shaking_hands: return shake_hands();
@@ -69,11 +104,21 @@ Attempt::Stuck Attempt::advance(Deadline now) {
   return log_in(now);
 }
 
+Attempt::Stuck Attempt::locate(Deadline now) {
+  auto located = search_->step(now);
+  if (auto* awaited = std::get_if<Awaited>(&located)) return *awaited;
+  if (auto* failure = std::get_if<Failure>(&located)) return std::move(*failure);
+  search_.reset();
+  dialler_.aim(std::move(std::get<ServerAddress>(located)));
+  stage_ = Stage::looking_up;
+  return std::nullopt;
+}
+
 Attempt::Stuck Attempt::look_up(Deadline now) {
-  auto looked_up = dialler_.resolver.step(now);
+  auto looked_up = dialler_.resolver().step(now);
   if (auto* awaited = std::get_if<Awaited>(&looked_up)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&looked_up)) return std::move(*failure);
-  connector_.emplace(std::move(std::get<Addresses>(looked_up)), dialler_.options.host, limit_);
+  connector_.emplace(std::move(std::get<Addresses>(looked_up)), dialler_.address().host, limit_);
   stage_ = Stage::connecting;
   return std::nullopt;
 }
@@ -83,14 +128,14 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   if (auto* awaited = std::get_if<Awaited>(&connected)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
   auto& socket = std::get<Socket>(connected);
-  if (dialler_.tls != nullptr) return begin_handshake(std::move(socket));
+  peer_ = peer_of(socket);
+  if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));
   reached(std::make_unique<PlainStream>(std::move(socket)));
   return std::nullopt;
 }
 
 Attempt::Stuck Attempt::begin_handshake(Socket socket) {
-  const ConnectionOptions& options = dialler_.options;
-  auto begun = dialler_.tls->begin(std::move(socket), options.host);
+  auto begun = dialler_.tls()->begin(std::move(socket), dialler_.address().host);
   if (auto* failure = std::get_if<Failure>(&begun)) return std::move(*failure);
   handshake_ = std::move(std::get<std::unique_ptr<TlsHandshake>>(begun));
   stage_ = Stage::shaking_hands;
@@ -106,7 +151,7 @@ Attempt::Stuck Attempt::shake_hands() {
 }
 
 void Attempt::reached(std::unique_ptr<Stream> stream) {
-  stream_ = std::move(stream);
+  dialogue_.emplace(std::move(stream));
   stage_ = Stage::asking_credentials;
 }
 
@@ -116,11 +161,13 @@ Attempt::Stuck Attempt::ask_credentials(Deadline now) {
   if (auto* awaited = std::get_if<Awaited>(&asked)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&asked)) return std::move(*failure);
   credentials_ = std::move(std::get<Credentials>(asked));
-  login_.emplace(wire_, Login::Settings{.username = credentials_.username,
-                                        .password = credentials_.password,
-                                        .db = dialler_.options.db,
-                                        .transport = dialler_.tls != nullptr ? diagnosis::Transport::tls
-                                                                             : diagnosis::Transport::plain});
+  login_.emplace(
+      dialogue_->wire(),
+      Login::Settings{.username = credentials_.username,
+                      .password = credentials_.password,
+                      .db = dialler_.options.db,
+                      .transport = dialler_.tls() != nullptr ? diagnosis::Transport::tls : diagnosis::Transport::plain,
+                      .to_sentinel = dialler_.to_sentinel()});
   stage_ = Stage::logging_in;
   return std::nullopt;
 }
@@ -133,54 +180,23 @@ Attempt::Stuck Attempt::log_in(Deadline now) {
       if (auto* failure = std::get_if<Failure>(&*outcome)) return explained(std::move(*failure));
       return finish(std::move(std::get<Greeting>(*outcome)), now);
     }
-    write();
-    if (auto stuck = read_answers(now)) return stuck;
+    auto stuck = dialogue_->exchange(now, dialler_.options.command_timeout);
+    if (!stuck) continue;
+    if (const auto* failure = std::get_if<Failure>(&*stuck)) return cut_short(*failure);
+    return std::get<Awaited>(*stuck);
   }
-  return Awaited{.fd = stream_->fd(), .events = POLLIN, .until = now};
+  return dialogue_->again(now);
 }
 
-/// None if something has come.
-Attempt::Stuck Attempt::read_answers(Deadline now) {
-  std::array<char, 16 * 1024> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by the read
-  Stream::Transfer read = stream_->read_now(buffer);
-  switch (read.status) {
-    case Stream::Status::ok: break;
-    case Stream::Status::closed: return cut_short({Failure::Kind::unreachable, std::move(read.why)});
-    case Stream::Status::refused: return cut_short({Failure::Kind::unusable, std::move(read.why)});
-    case Stream::Status::would_block: {
-      if (now >= wire_.next_deadline()) {
-        const auto timeout = dialler_.options.command_timeout.count();
-        return cut_short(
-            {Failure::Kind::unreachable, "no answer within the command timeout of " + std::to_string(timeout) + " ms"});
-      }
-      const bool unsent = wire_.unsent() > 0 && !deaf_;
-      const auto events = static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN);
-      return Awaited{.fd = stream_->fd(), .events = events, .until = wire_.next_deadline()};
-    }
+std::variant<Awaited, LoggedIn, Failure> Attempt::finish(Greeting greeting, Deadline now) {
+  // Where a failover is under way sentinels may name one that is not the master yet, or any more.
+  if (dialler_.sentinels() != nullptr && greeting.role != "master") {
+    return Failure{Failure::Kind::turned_away, "it says that it is a " + greeting.role};
   }
-  Calls over;                 // the login looks at its calls itself
-  std::vector<Reply> pushes;  // of nothing that anybody has asked for yet
-  wire_.received({buffer.data(), read.bytes}, over, pushes);
-  if (wire_.problem().empty()) return std::nullopt;
-  return cut_short({Failure::Kind::unusable, std::string{wire_.problem()}});
-}
-
-/// What the server takes.
-void Attempt::write() {
-  while (!deaf_) {
-    const std::string_view bytes = wire_.outgoing();
-    if (bytes.empty()) return;
-    const Stream::Transfer written = stream_->write_now(bytes);
-    wire_.sent(written.bytes);
-    if (written.status == Stream::Status::would_block) return;
-    deaf_ = written.status != Stream::Status::ok;
-  }
-}
-
-LoggedIn Attempt::finish(Greeting greeting, Deadline now) {
-  tell_names(wire_, greeting, dialler_.name(greeting), overdue_at(now));
-  write();
-  return {std::move(stream_), std::move(wire_), std::move(greeting)};
+  tell_names(dialogue_->wire(), greeting, dialler_.name(greeting), overdue_at(now));
+  dialogue_->write();
+  auto [stream, wire] = std::move(*dialogue_).leave();
+  return LoggedIn{std::move(stream), std::move(wire), std::move(greeting), dialler_.address(), std::move(peer_)};
 }
 
 }  // namespace redismutex::net

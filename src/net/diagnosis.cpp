@@ -142,11 +142,13 @@ Failure of_refused_hello(std::string_view refusal, Login login, std::string_view
   return {Kind::unreachable, "the login was refused: " + quote(refusal, login)};
 }
 
-std::optional<Failure> of_greeting(const Greeting& greeting) {
-  if (greeting.mode != "sentinel") return std::nullopt;
+std::optional<Failure> of_greeting(const Greeting& greeting, Expected expected) {
+  const bool is_sentinel = greeting.mode == "sentinel";
+  if (is_sentinel == (expected == Expected::sentinel)) return std::nullopt;
+  if (!is_sentinel) return Failure{Kind::unusable, "this is no sentinel, but a server: connect to it with redis://"};
   return Failure{Kind::unusable,
-                 "this is a sentinel, which keeps no locks: connect to the server that it watches, whose "
-                 "address SENTINEL GET-MASTER-ADDR-BY-NAME tells"};
+                 "this is a sentinel, which keeps no locks: connect with redis+sentinel:// and the name of the master, "
+                 "as in redis+sentinel://host/mymaster"};
 }
 
 Failure of_odd_answer() {

@@ -30,8 +30,9 @@ Question question_after(std::string_view hello_refusal, Login login);
 /// HELLO was refused. `info` is what INFO said of the server, empty if that was not asked, or refused as well.
 Failure of_refused_hello(std::string_view refusal, Login login, std::string_view info);
 
-/// HELLO was answered: none if it is a server to work with.
-std::optional<Failure> of_greeting(const Greeting& greeting);
+/// HELLO was answered: none if it is a server to work with, or a sentinel, whichever was looked for.
+enum class Expected { server, sentinel };
+std::optional<Failure> of_greeting(const Greeting& greeting, Expected expected);
 
 /// HELLO was answered with something that is no greeting.
 Failure of_odd_answer();

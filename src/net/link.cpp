@@ -18,6 +18,8 @@ Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply
       id_{next_link_id()},
       reactor_{reactor},
       greeting_{std::move(logged_in.greeting)},
+      address_{std::move(logged_in.address)},
+      peer_{std::move(logged_in.peer)},
       stream_{std::move(logged_in.stream)},
       reply_timeout_{reply_timeout},
       handlers_{std::move(handlers)},

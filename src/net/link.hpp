@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <redismutex/connection_options.hpp>
 #include <span>
 #include <stop_token>
 #include <string_view>
@@ -32,6 +33,8 @@ struct LoggedIn {
   std::unique_ptr<Stream> stream;
   Wire wire;
   Greeting greeting;
+  ServerAddress address = {};  ///< as it was looked for; none: by a unix socket
+  std::string peer = {};  ///< what that led to: an address of the internet with its port, or the path of a unix socket
 };
 
 /// One socket to one server, shared by threads and by calls that no thread waits for.
@@ -118,6 +121,10 @@ class Link final : private Reactor::Source {
   /// What the server said of itself.
   const Greeting& greeting() const noexcept { return greeting_; }
 
+  /// Where it leads: see LoggedIn.
+  const ServerAddress& address() const noexcept { return address_; }
+  const std::string& peer() const noexcept { return peer_; }
+
   /// Whether anything was answered since the login.
   bool has_served() const noexcept;
 
@@ -185,6 +192,8 @@ class Link final : private Reactor::Source {
   const std::uint64_t id_;
   Reactor& reactor_;
   const Greeting greeting_;
+  const ServerAddress address_;
+  const std::string peer_;
   const std::unique_ptr<Stream> stream_;
   const std::chrono::milliseconds reply_timeout_;
   const Handlers handlers_;

@@ -108,7 +108,7 @@ Login::Introduced Login::introduced(const Failure& otherwise) const {
   if (greeted_.reply().is_error()) return Refused{std::string{greeted_.reply().text()}};
   if (greeted_.reply().type() != ReplyType::map) return diagnosis::of_odd_answer();
   Greeting greeting = read_greeting(greeted_.reply());
-  if (auto failure = diagnosis::of_greeting(greeting)) return std::move(*failure);
+  if (auto failure = diagnosis::of_greeting(greeting, expected())) return std::move(*failure);
   if (selects() && !selected_.answered()) return otherwise;
   if (selects() && selected_.reply().is_error()) {
     return diagnosis::of_refused_select(selected_.reply().text(), settings_.db);
@@ -123,7 +123,7 @@ Failure Login::found_out() const {
     server = asked_.reply().text();
   }
   if (phase_ == Phase::question_of_greeting && asked_.answered() && asked_.reply().type() == ReplyType::map) {
-    if (auto failure = diagnosis::of_greeting(read_greeting(asked_.reply()))) return std::move(*failure);
+    if (auto failure = diagnosis::of_greeting(read_greeting(asked_.reply()), expected())) return std::move(*failure);
   }
   return diagnosis::of_refused_hello(refusal_, kind_, server);
 }

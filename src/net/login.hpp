@@ -25,6 +25,7 @@ class Login {
     std::string username, password;
     int db = 0;
     diagnosis::Transport transport = diagnosis::Transport::plain;
+    bool to_sentinel = false;
   };
 
   /// `wire` must outlive the steps.
@@ -50,6 +51,9 @@ class Login {
   using Introduced = std::variant<Greeting, Failure, Refused>;
 
   bool has_credentials() const { return kind_ != diagnosis::Login::without_password; }
+  diagnosis::Expected expected() const {
+    return settings_.to_sentinel ? diagnosis::Expected::sentinel : diagnosis::Expected::server;
+  }
   bool selects() const { return settings_.db != 0; }
   std::vector<std::string_view> auth() const;
   void introduce(Phase how, Deadline overdue_at);

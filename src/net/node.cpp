@@ -8,6 +8,7 @@
 
 #include "net/pause.hpp"
 #include "net/poll.hpp"
+#include "net/url.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -118,6 +119,40 @@ void Node::go_on() noexcept try {
 std::shared_ptr<Link> Node::present_link() {
   const std::lock_guard lock{mutex_};
   return link_ && !link_->broken() ? link_ : nullptr;
+}
+
+void Node::verify(const std::stop_token& stop) {
+  const std::shared_ptr<Link> link = present_link();
+  if (!link || options_.kind != ConnectionOptions::Kind::sentinel) return;
+  if (!sentinels_) sentinels_ = std::make_unique<Sentinels>(options_);
+  // One that does not answer says nothing: the next is asked.
+  std::optional<ServerAddress> named;
+  for (std::size_t i = 0; i < sentinels_->size() && !named; ++i) {
+    named = named_by(*sentinels_->ask_next(steady_clock::now()), stop);
+  }
+  if (!named || *named == link->address()) return;
+  // It may be one that knows no better.
+  named = named_by(*sentinels_->ask_all(steady_clock::now()), stop);
+  if (!named || *named == link->address() || link->broken()) return;
+  handlers_.on_replaced(*link);
+  drop(link, "the sentinels name another server as the master: " + display_name(*named));
+}
+
+/// None if nobody has said so in a moment.
+std::optional<ServerAddress> Node::named_by(SentinelSearch& search, const std::stop_token& stop) const {
+  constexpr auto moment = 400ms;
+  Kick kick;
+  const std::stop_callback on_stop{stop, [&kick] { kick.kick(); }};
+  const Deadline give_up = steady_clock::now() + moment;
+  for (Deadline now = steady_clock::now(); now < give_up && !stop.stop_requested(); now = steady_clock::now()) {
+    auto step = search.step(now);
+    if (auto* address = std::get_if<ServerAddress>(&step)) return std::move(*address);
+    if (std::holds_alternative<Failure>(step)) return std::nullopt;
+    auto& awaited = std::get<Awaited>(step);
+    awaited.until = std::min(awaited.until, give_up);
+    poll_until(awaited, &kick);
+  }
+  return std::nullopt;
 }
 
 void Node::drop(const std::shared_ptr<Link>& link, std::string_view refusal) {

@@ -16,6 +16,7 @@
 #include "net/failure.hpp"
 #include "net/link.hpp"
 #include "net/poll.hpp"
+#include "net/sentinels.hpp"
 #include "net/workers.hpp"
 
 namespace redismutex::net {
@@ -34,6 +35,8 @@ class Node {
     std::function<void(const Link& link, bool again)> on_linked;
     /// Why an attempt failed; with a lock held: it must be quick, and not use the node. Must not throw.
     std::function<void(const Failure&)> on_failed;
+    /// The sentinels name another server than the one that this link leads to, which is left for that.
+    std::function<void(const Link& link)> on_replaced;
   };
 
   /// `reactor` must outlive all links. `name`: for every connection, see Dialler.
@@ -45,6 +48,10 @@ class Node {
 
   /// The live link, if there is one.
   std::shared_ptr<Link> present_link();
+
+  /// Of a server that sentinels watch: asks one of them whether it is the master still. If it says that another one is, and all of them
+  /// together say so, too, the server is left. Waits for their answers; not for two threads at a time.
+  void verify(const std::stop_token& stop);
 
   /// Leaves the server that `link` leads to, because it is the wrong one, by this refusal: the next to ask for a link
   /// dials anew, which looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link.
@@ -67,6 +74,7 @@ class Node {
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
   void note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
+  std::optional<ServerAddress> named_by(SentinelSearch& search, const std::stop_token& stop) const;
   void leave_to_a_worker() noexcept;
   void go_on() noexcept;
   void plan_next_attempt();
@@ -79,6 +87,8 @@ class Node {
   // These belong to the one who set dialling_.
   Dialler dialler_;
   std::unique_ptr<Attempt> attempt_;  // that is under way
+
+  std::unique_ptr<Sentinels> sentinels_;  // for verify(); from its first call on
 
   std::mutex mutex_;  // guards what follows; never held while dialling
   std::condition_variable_any changed_;

@@ -1,6 +1,7 @@
 #include "net/poll.hpp"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -19,6 +20,22 @@ void Kick::kick() const noexcept { ::eventfd_write(event_.get(), 1); }
 void Kick::clear() const noexcept {
   eventfd_t ignored;
   ::eventfd_read(event_.get(), &ignored);
+}
+
+Awaited AnyOf::await(std::span<const Awaited> all) {
+  if (all.size() == 1) return all.front();
+  together_ = Socket::opened_by([] { return ::epoll_create1(EPOLL_CLOEXEC); });
+  if (!together_.valid()) throw std::system_error{errno, std::generic_category(), "epoll_create1"};
+  Awaited any{.fd = together_.get(), .events = POLLIN};
+  for (const Awaited& one : all) {
+    epoll_event event{};
+    event.events = ((one.events & POLLIN) != 0 ? EPOLLIN : 0U) | ((one.events & POLLOUT) != 0 ? EPOLLOUT : 0U);
+    if (::epoll_ctl(together_.get(), EPOLL_CTL_ADD, one.fd, &event) != 0) {
+      throw std::system_error{errno, std::generic_category(), "epoll_ctl"};
+    }
+    any.until = std::min(any.until, one.until);
+  }
+  return any;
 }
 
 Polled poll_until(const Awaited& awaited, const Kick* kick) {

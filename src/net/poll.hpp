@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 
 #include "net/socket.hpp"
 
@@ -28,6 +29,17 @@ class Kick {
 
  private:
   Socket event_;
+};
+
+/// Several of them at once.
+class AnyOf {
+ public:
+  /// What is ready when one of them is, and until the earliest of their times. Holds until the next call. Throws std::system_error if
+  /// there is no descriptor to be had.
+  Awaited await(std::span<const Awaited> all);
+
+ private:
+  Socket together_;
 };
 
 enum class Polled { ready, kicked, timed_out };

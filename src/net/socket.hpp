@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace redismutex::net {
 
@@ -31,5 +32,8 @@ class Socket {
   int fd_ = -1;
   std::uint64_t fork_generation_ = 0;  // in which it was opened; in later ones it is closed
 };
+
+/// The peer of a connected socket: an address of the internet with its port, or the path of a unix socket; empty if that can not be said.
+std::string peer_of(const Socket& socket);
 
 }  // namespace redismutex::net

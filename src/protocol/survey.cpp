@@ -25,6 +25,12 @@ Step Survey::answered(const Answer& answer) {
         "forget "
         "them too; set appendonly to yes, or do not let it restart by itself");
   }
+  if (!replicas.empty() && replicas != "0" && info_value(answer.text, "min_slaves_good_slaves").empty()) {
+    warnings_.emplace_back(
+        "it has replicas and takes writes without them: after a failover it goes on granting locks for some ten "
+        "seconds, while the "
+        "new master grants them, too; set min-replicas-to-write to 1 and min-replicas-max-lag to 1 or 2");
+  }
   return Done{};
 }
 

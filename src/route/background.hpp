@@ -62,6 +62,9 @@ class Background {
   /// the servers have to tell is read also while no caller reads. In the Background's thread only.
   virtual void listen(bool wanted) noexcept = 0;
 
+  /// Another server may have taken the place of the one that we are connected to: has that found out, and the server left, soon.
+  virtual void verify_server() noexcept = 0;
+
   /// Takes in what this server has told and nobody has read yet. Does not wait. False: that can not be said to be all.
   virtual bool take_in_pushes(Server& server) noexcept = 0;
 

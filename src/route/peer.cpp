@@ -122,7 +122,7 @@ Peer::Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reac
     : server_{server},
       on_answered_{std::move(handlers.on_answered)},
       node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {
-  server_.note_peer(*this);
+  server_.note_way(*this);
 }
 
 std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until, const std::stop_token& stop) {
@@ -169,7 +169,7 @@ class Drive {
 
   Step carry_out(const Procedure::Reach& reach) {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
-    peer_ = reach.at->peer();
+    peer_ = reach.at->way();
     if (!reach.dials) {
       link_ = peer_->present_link();
       return tell(reached(link_));

@@ -41,6 +41,7 @@ class Peer {
   /// See net::Node.
   std::variant<std::shared_ptr<net::Link>, Failure> link(protocol::Instant until, const std::stop_token& stop);
   std::shared_ptr<net::Link> present_link() { return node_.present_link(); }
+  void verify(const std::stop_token& stop) { node_.verify(stop); }
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal) { node_.drop(link, refusal); }
 
   /// None: nobody wants to know.

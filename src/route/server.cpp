@@ -21,10 +21,14 @@ Deletion deletion_of(const net::Greeting& greeting) {
 
 }  // namespace
 
-Server::Server(Environment& environment, std::string name, Log log)
-    : name_{std::move(name)}, log_{std::move(log)}, pushes_{environment} {}
+Server::Server(Environment& environment, std::string name, Log log, bool may_be_replaced)
+    : name_{std::move(name)}, log_{std::move(log)}, pushes_{environment}, may_be_replaced_{may_be_replaced} {}
 
-void Server::begin(std::uint64_t link, const net::Greeting& greeting) {
+void Server::begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer) {
+  if (peer != peer_) {
+    peer_ = peer;
+    first_link_ = link;
+  }
   seems_away_ = false;
   pushes_.begin(link, greeting);
   deletion_ = deletion_of(greeting);

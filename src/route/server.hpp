@@ -26,13 +26,23 @@ class Server {
   /// Is told what a person should know: a sentence, with the server's name in front. Must not throw.
   using Log = std::function<void(std::string_view)>;
 
-  Server(Environment& environment, std::string name, Log log);
+  /// `may_be_replaced`: others may put another server in its place at any time, and tell that to those who ask.
+  Server(Environment& environment, std::string name, Log log, bool may_be_replaced = false);
 
   /// Without credentials, for people.
   const std::string& name() const noexcept { return name_; }
 
-  /// There is a new connection.
-  void begin(std::uint64_t link, const net::Greeting& greeting);
+  /// There is a new connection. `peer`: where it leads, see net::LoggedIn.
+  void begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer = {});
+
+  /// The first connection to the present server. Those with smaller numbers led to another one, or to one that another has replaced: what it said
+  /// of a lock does not hold here.
+  std::uint64_t first_link() const noexcept { return first_link_; }
+
+  /// Another server has taken the place of the one that this connection leads to. It may not be known yet where that is.
+  void note_replaced(std::uint64_t link) noexcept { first_link_ = link + 1; }
+
+  bool may_be_replaced() const noexcept { return may_be_replaced_; }
 
   /// The server's own number of the last connection; 0: there was none.
   std::int64_t client_id() const noexcept { return client_id_; }
@@ -80,13 +90,16 @@ class Server {
   // ---- for drivers
 
   /// The way to it; none where a driver has others.
-  Peer* peer() const noexcept { return peer_; }
-  void note_peer(Peer& peer) noexcept { peer_ = &peer; }
+  Peer* way() const noexcept { return way_; }
+  void note_way(Peer& way) noexcept { way_ = &way; }
 
  private:
   const std::string name_;
   const Log log_;
   Pushes pushes_;
+  const bool may_be_replaced_;
+  std::string peer_;  // of the last connection. Belongs to the one who dials
+  std::atomic<std::uint64_t> first_link_{0};
   std::atomic<std::uint64_t> live_link_{0};
   std::atomic<std::int64_t> client_id_{0};
   std::atomic<protocol::Release::Deletion> deletion_{protocol::Release::Deletion::by_script};
@@ -96,7 +109,7 @@ class Server {
   std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means
   std::atomic<protocol::Instant> left_at_{protocol::Instant::min()};
   std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};
-  Peer* peer_ = nullptr;  // from the beginning on
+  Peer* way_ = nullptr;  // from the beginning on
 };
 
 }  // namespace redismutex::route

@@ -101,8 +101,34 @@ void Workroom::note_answered(Running& running) noexcept {
 }
 
 bool Workroom::take_in_pushes(Server& server) noexcept {
-  const std::shared_ptr<Link> link = server.peer()->present_link();
+  const std::shared_ptr<Link> link = server.way()->present_link();
   return link && link->read_now();
+}
+
+/// By a worker, because it waits for answers. Without one, the next time.
+void Workroom::verify_server() noexcept try {
+  const std::lock_guard lock{mutex_};
+  if (finished_) return;
+  if (!verifying_) {
+    net::Workers& workers = reactor_.get().workers();
+    workers.get_ready();
+    verifying_.emplace(workers, [this] { verify(); });
+  }
+  verifying_->post();
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+void Workroom::verify() noexcept try {
+  for (std::size_t i = 0;; ++i) {
+    Peer* peer = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      if (i == ways_.size()) return;
+      peer = &ways_[i].peer;
+    }
+    peer->verify(stopping_.get_token());
+  }
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no descriptor, no memory: the same
 }
 
 void Workroom::finish(Instant until) noexcept {
@@ -113,6 +139,7 @@ void Workroom::finish(Instant until) noexcept {
   }
   stopping_.request_stop();
   timer_.reset();
+  verifying_.reset();
   for (Way& way : ways_) {
     way.dialling.reset();
     way.dialled.reset();  // a link tells of pushes as long as it is there

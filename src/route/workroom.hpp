@@ -40,6 +40,7 @@ class Workroom final : public Background {
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
   void listen(bool wanted) noexcept override;
+  void verify_server() noexcept override;
   bool take_in_pushes(Server& server) noexcept override;
 
   /// Operations may go there from now on.
@@ -113,6 +114,7 @@ class Workroom final : public Background {
   void note_dialled(const Way& way, const Dialled& dialled) noexcept;
   void listen_at_present_links(protocol::Instant here);
   void listen(Way& way, protocol::Instant here);
+  void verify() noexcept;
 
   net::ReactorOnDemand& reactor_;
   std::stop_source stopping_;
@@ -134,7 +136,9 @@ class Workroom final : public Background {
   protocol::Instant next_time_ = protocol::Instant::max();  // of an operation
   bool listens_ = false;
 
-  std::optional<net::Reactor::Timer> timer_;  // of the next round; from the first need on, until finish()
+  // From the first need on, until finish().
+  std::optional<net::Workers::Task> verifying_;
+  std::optional<net::Reactor::Timer> timer_;  // of the next round
 };
 
 }  // namespace redismutex::route

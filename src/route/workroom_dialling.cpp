@@ -32,7 +32,7 @@ void Workroom::add(Peer& peer) {
 
 Workroom::Way& Workroom::way_to(Server* server) {
   const std::lock_guard lock{mutex_};
-  const auto leads_there = [server](const Way& way) { return &way.peer == server->peer(); };
+  const auto leads_there = [server](const Way& way) { return &way.peer == server->way(); };
   return server == nullptr ? ways_.front() : *std::find_if(ways_.begin(), ways_.end(), leads_there);
 }
 

@@ -28,6 +28,7 @@ class Background final : public route::Background {
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
   void listen(bool wanted) noexcept override;
+  void verify_server() noexcept override {}
   bool take_in_pushes(route::Server& /*server*/) noexcept override;
 
  private:

@@ -137,7 +137,7 @@ bool Process::somebody_is_behind(const engine::Acquisition& acquisition, std::st
 /// The server tracks for a connection, and forgets with it.
 void Process::linked(const net::Greeting& greeting) {
   session_.identity().note_client_id(greeting.client_id);
-  session_.reconnected();
+  session_.server_changed();
 }
 
 void Process::take_push(const Value& push) {

@@ -39,6 +39,8 @@ RawClient::~RawClient() = default;
 
 Reply RawClient::command(const std::vector<std::string>& arguments) {
   const std::lock_guard guard(mutex_);
+  // A sentinel has its servers close all connections after a failover.
+  if (socket_ && socket_->closed()) socket_.reset();
   if (!socket_ || connected_in_ != ::getpid()) connect();
   return exchange(arguments);
 }

@@ -25,7 +25,8 @@ struct Reply {
 };
 
 /// One plain RESP2 connection to a server's unix socket. Of the library under test it shares the reading and writing of the
-/// protocol only. Connects on first use and again after an I/O error. Thread-safe; in a forked child it makes a connection of
+/// protocol only. Connects on first use and again after an I/O error,
+/// or when the server has closed the connection. Thread-safe; in a forked child it makes a connection of
 /// its own.
 class RawClient {
  public:

@@ -50,6 +50,12 @@ void RespSocket::set_time_limit(std::chrono::milliseconds limit) {
   checked(::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value), "setsockopt");
 }
 
+bool RespSocket::closed() const {
+  char next = 0;
+  const ssize_t there = ::recv(socket_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  return there == 0 || (there < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 void RespSocket::send(std::span<const std::string_view> arguments) {
   outgoing_.clear();
   net::append_command(outgoing_, arguments);

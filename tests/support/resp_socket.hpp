@@ -23,6 +23,9 @@ class RespSocket {
   /// From now on nothing blocks for longer.
   void set_time_limit(std::chrono::milliseconds limit);
 
+  /// Whether the peer has closed it, and all that it sent before was received.
+  bool closed() const;
+
   void send(std::span<const std::string_view> arguments);
 
   /// The next reply, or push.

@@ -6,7 +6,8 @@
 namespace redismutex::cli {
 
 void run_tls_program(const std::string& url, const char* name, const std::vector<std::string>& words) {
-  if (!url.starts_with("rediss://") && !url.starts_with("valkeys://")) return;
+  // rediss://, rediss+sentinel://, ...
+  if (!url.starts_with("rediss") && !url.starts_with("valkeys")) return;
   run_program_beside("redismutex-tls", name, words, "TLS needs it: install redismutex as a whole");
 }
 

@@ -58,6 +58,7 @@ class Reader final : public route::Background {
   void call(Duty& duty, Instant at) noexcept override { world_.background.call(duty, at); }
   void withdraw(Duty& duty) noexcept override { world_.background.withdraw(duty); }
   void listen(bool wanted) noexcept override { world_.background.listen(wanted); }
+  void verify_server() noexcept override { world_.background.verify_server(); }
   bool take_in_pushes(route::Server& /*server*/) noexcept override {
     for (const auto& push : std::exchange(unread, {})) push();
     return true;

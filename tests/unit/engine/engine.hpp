@@ -32,8 +32,9 @@ class Notes final : public Observer {
 /// A session at the fake server, and what its users do with it.
 class Engine {
  public:
-  explicit Engine(std::shared_ptr<Observer> observer = nullptr) : world{std::move(observer)} {
-    world.on_reconnected = [this] { session->all_changed(); };
+  explicit Engine(std::shared_ptr<Observer> observer = nullptr, bool may_be_replaced = false)
+      : world{std::move(observer), may_be_replaced} {
+    world.on_reconnected = [this] { session->server_changed(); };
     world.server.on_message = [this](std::string_view message) { session->take_message(message); };
     world.server.on_change = [this](std::string_view key) { session->key_changed(key); };
     session.emplace(Session::Outside{world.environment, world.known, world.background, *world.callbacks},
@@ -51,7 +52,7 @@ class Engine {
     const auto expiry = terms.expiry;
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), expiry);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, 1, world.now());
     return lease;
   }
 
@@ -59,7 +60,7 @@ class Engine {
   std::shared_ptr<Lease> claim(std::string_view key, Lease::Terms terms, std::chrono::milliseconds claimed = 1s) {
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), claimed);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, 1, world.now());
     return lease;
   }
 

@@ -410,8 +410,9 @@ class FakeBackground final : public route::Background {
   bool no_threads = false;  ///< what needs one throws
   bool stuck = false;       ///< no duty runs
   bool listening = false;
-  int runs = 0;     ///< of duties
-  int started = 0;  ///< operations
+  int verified = 0;  // how often the server was to be
+  int runs = 0;      ///< of duties
+  int started = 0;   ///< operations
   std::size_t under_way() const noexcept { return operations_.size(); }
 
   /// It is over with all that is on its way.
@@ -433,6 +434,7 @@ class FakeBackground final : public route::Background {
   void call(Duty& duty, Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override { duties_.erase(&duty); }
   void listen(bool wanted) noexcept override { listening = wanted; }
+  void verify_server() noexcept override { ++verified; }
   bool take_in_pushes(route::Server& /*server*/) noexcept override { return true; }
 
  private:
@@ -474,8 +476,10 @@ class FakeCallbacks final : public route::Callbacks {
 /// All of them together.
 class World {
  public:
-  explicit World(std::shared_ptr<Observer> observer = nullptr)
-      : callbacks{std::make_shared<FakeCallbacks>(nullptr, std::move(observer))} {}
+  explicit World(std::shared_ptr<Observer> observer = nullptr, bool may_be_replaced = false)
+      : known{environment, "redis://fake", [this](std::string_view sentence) { log.emplace_back(sentence); },
+              may_be_replaced},
+        callbacks{std::make_shared<FakeCallbacks>(nullptr, std::move(observer))} {}
 
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -485,7 +489,8 @@ class World {
   Events events{environment};
   FakeServer server{environment, events};
   std::vector<std::string> log;
-  route::Server known{environment, "redis://fake", [this](std::string_view sentence) { log.emplace_back(sentence); }};
+  std::string peer;  ///< where the next connection leads
+  route::Server known;
   const std::shared_ptr<FakeCallbacks> callbacks;
   std::function<void()> on_reconnected;  ///< as Session::all_changed()
 
@@ -526,11 +531,13 @@ class World {
 
   void connect() {
     server.link = ++links_;
-    known.begin(server.link, {.client_id = static_cast<std::int64_t>(links_),
-                              .server = "valkey",
-                              .version = {9, 0, 0},
-                              .role = "master",
-                              .mode = "standalone"});
+    known.begin(server.link,
+                {.client_id = static_cast<std::int64_t>(links_),
+                 .server = "valkey",
+                 .version = {9, 0, 0},
+                 .role = "master",
+                 .mode = "standalone"},
+                peer);
     if (links_ > 1 && on_reconnected) on_reconnected();
   }
 };

@@ -231,7 +231,7 @@ TEST(HeldLease, EachTurnHasItsOwnTokens) {
   const auto lease = engine.make_lease("job", {.expiry = 2s});
   engine.world.server.store("job", lease->value(), 2s);
   const Lease::Turn first =
-      lease->begin({.valid_until = protocol::valid_until(engine.world.now(), 2s), .token = 7}, engine.world.now());
+      lease->begin({.valid_until = protocol::valid_until(engine.world.now(), 2s), .token = 7}, 1, engine.world.now());
   const std::stop_token token = lease->lost_token(first);
   engine.world.run_for(100ms);
   const Lease::Turn second = lease->pass();

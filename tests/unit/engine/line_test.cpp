@@ -546,6 +546,7 @@ struct Still final : route::Background {
   void call(Duty& /*duty*/, Instant /*at*/) noexcept override {}
   void withdraw(Duty& /*duty*/) noexcept override {}
   void listen(bool /*wanted*/) noexcept override {}
+  void verify_server() noexcept override {}
   bool take_in_pushes(route::Server& /*server*/) noexcept override { return true; }
 };
 
@@ -595,7 +596,7 @@ TEST(LinesWithThreads, OneAtATime) {
     const protocol::OwnerId id = route::new_owner_id(environment, {});
     const auto lease = std::make_shared<Lease>(session, key, id, Lease::Terms{.expiry = 7s});
     const Instant now = session.now();
-    const Lease::Turn turn = lease->begin({.valid_until = now + 6s, .since = now}, now);
+    const Lease::Turn turn = lease->begin({.valid_until = now + 6s, .since = now}, 1, now);
     lines.granted(member, lease, now);
     use(lease, turn, member.ticket);
   };

@@ -130,10 +130,17 @@ TEST(Diagnosis, AuthenticatesFirstWhereHelloNeedsARight) {
 TEST(Diagnosis, OfASentinel) {
   EXPECT_EQ(question_after(wrongpass, with), Question::greeting);
   EXPECT_EQ(question_after(noauth, without), Question::none);
-  const auto failure = of_greeting({.client_id = 4, .server = "redis", .version = {7, 0, 15}, .mode = "sentinel"});
+  const auto failure =
+      of_greeting({.client_id = 4, .server = "redis", .version = {7, 0, 15}, .mode = "sentinel"}, Expected::server);
   ASSERT_TRUE(failure);
-  expect(*failure, Kind::unusable, "sentinel");
-  for (const auto* mode : {"standalone", "cluster", ""}) EXPECT_FALSE(of_greeting({.mode = mode})) << mode;
+  expect(*failure, Kind::unusable, "redis+sentinel://");
+  EXPECT_FALSE(of_greeting({.mode = "sentinel"}, Expected::sentinel));
+  for (const auto* mode : {"standalone", "cluster", ""}) {
+    EXPECT_FALSE(of_greeting({.mode = mode}, Expected::server)) << mode;
+    const auto other = of_greeting({.mode = mode}, Expected::sentinel);
+    ASSERT_TRUE(other) << mode;
+    expect(*other, Kind::unusable, "no sentinel");
+  }
 }
 
 TEST(Diagnosis, OfProtectedMode) {

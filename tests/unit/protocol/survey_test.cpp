@@ -14,13 +14,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+// There only if a server takes no writes without replicas.
+const std::string waits_for_replicas = "min_slaves_good_slaves:1\r\n";
+
 /// The fields that matter, among others that look like them, as INFO prints them.
 std::string info(const std::string& maxmemory, const std::string& policy, const std::string& aof,
-                 const std::string& replicas) {
+                 const std::string& replicas, const std::string& good_replicas = waits_for_replicas) {
   return "# Memory\r\nused_memory:1000\r\nmaxmemory:" + maxmemory +
          "\r\nmaxmemory_human:7G\r\nmaxmemory_policy:" + policy + "\r\n\r\n# Persistence\r\naof_enabled:" + aof +
          "\r\naof_rewrite_in_progress:0\r\n\r\n# Replication\r\nrole:master\r\n" + "connected_slaves:" + replicas +
-         "\r\nmaster_repl_offset:0\r\n";
+         "\r\nmaster_repl_offset:0\r\n" + good_replicas;
 }
 
 std::vector<std::string> warnings(const Answer& answer) {
@@ -58,6 +61,13 @@ TEST(Survey, EvictionIsWarnedOf) {
 TEST(Survey, ForgettingWithReplicasIsWarnedOf) {
   EXPECT_THAT(warnings(text(info("0", "noeviction", "0", "1"))), ElementsAre(HasSubstr("set appendonly to yes")));
   EXPECT_EQ(warnings(text(info("1000000", "allkeys-lfu", "0", "3"))).size(), 2u);
+}
+
+// And one that goes on alone when others have taken its place.
+TEST(Survey, TwoMastersAreWarnedOf) {
+  EXPECT_THAT(warnings(text(info("0", "noeviction", "1", "2", ""))),
+              ElementsAre(HasSubstr("set min-replicas-to-write to 1")));
+  EXPECT_THAT(warnings(text(info("0", "noeviction", "1", "0", ""))), IsEmpty());
 }
 
 // A server that does not let us look is no reason to fail; what to look at is said.

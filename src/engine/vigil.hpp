@@ -1,0 +1,37 @@
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "protocol/instant.hpp"
+#include "route/background.hpp"
+
+namespace redismutex::engine {
+
+class Session;
+
+/// Has it verified once a second, as long as a lock is held or waited for, that the server is still the one to be at, where another may
+/// take its place. A server that was replaced goes on answering for many seconds, and nobody says a word. Thread-safe.
+class Vigil final : private route::Background::Duty {
+ public:
+  /// `session` must outlive it.
+  explicit Vigil(Session& session) : session_{session} {}
+  ~Vigil() { close(); }
+
+  /// There is a lock that is held or waited for, see Renewer::is_idle(). Without a thread nothing is verified.
+  void keep() noexcept;
+
+  void close() noexcept;
+
+ private:
+  protocol::Instant run(protocol::Instant now) noexcept override;
+
+  Session& session_;
+  std::atomic<bool> keeping_{false};
+
+  std::mutex mutex_;  // guards what follows
+  bool enlisted_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace redismutex::engine

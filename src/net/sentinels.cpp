@@ -1,0 +1,197 @@
+#include "net/sentinels.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "net/url.hpp"
+
+namespace redismutex::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Those who have not answered by then are not waited for, if any has.
+constexpr auto time_to_answer = 300ms;
+
+// What sentinels say of each other must not make us dial the world.
+constexpr std::size_t most_sentinels = 16;
+
+ConnectionOptions towards_sentinels(const ConnectionOptions& options) {
+  ConnectionOptions towards;
+  towards.username = options.sentinel_username;
+  towards.password = options.sentinel_password;
+  towards.tls = options.tls;
+  towards.connect_timeout = options.connect_timeout;
+  towards.command_timeout = options.command_timeout;
+  towards.client_name = options.client_name.empty() ? "redismutex" : options.client_name;
+  return towards;
+}
+
+}  // namespace
+
+// ---- one sentinel ---------------------------------------------------------------------------------------------------
+
+class SentinelSearch::Question {
+ public:
+  Question(Dialler& whom, const std::string& master, Deadline now)
+      : whom_{whom}, words_{sentinel::questions(master)}, attempt_{whom, now} {}
+
+  /// Goes on; none if there is an outcome.
+  std::optional<Awaited> step(Deadline now) {
+    while (!outcome_) {
+      if (auto stuck = dialogue_ ? ask(now) : reach(now)) return stuck;
+    }
+    return std::nullopt;
+  }
+
+  bool is_over() const noexcept { return outcome_.has_value(); }
+  const sentinel::Answer* answer() const { return outcome_ ? std::get_if<sentinel::Answer>(&*outcome_) : nullptr; }
+
+  /// Why it names no master; for people.
+  Failure failure() const {
+    const std::string who = display_name(whom_.address()) + ": ";
+    if (!outcome_) return {Failure::Kind::timed_out, who + attempt_.unfinished().text};
+    if (const auto* failure = std::get_if<Failure>(&*outcome_)) return {failure->kind, who + failure->text};
+    const auto& answer = std::get<sentinel::Answer>(*outcome_);
+    const auto kind = answer.knows_no_such_name ? Failure::Kind::unusable : Failure::Kind::unreachable;
+    return {kind, who + answer.refusal};
+  }
+
+ private:
+  std::optional<Awaited> reach(Deadline now) {
+    auto step = attempt_.step(now);
+    if (const auto* awaited = std::get_if<Awaited>(&step)) return *awaited;
+    if (auto* failure = std::get_if<Failure>(&step)) {
+      outcome_ = std::move(*failure);
+      return std::nullopt;
+    }
+    auto& logged_in = std::get<LoggedIn>(step);
+    dialogue_.emplace(std::move(logged_in.stream), std::move(logged_in.wire));
+    for (std::size_t i = 0; i < calls_.size(); ++i) {
+      dialogue_->wire().submit(&calls_[i], words_[i], now + whom_.options.command_timeout);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Awaited> ask(Deadline now) {
+    auto stuck = dialogue_->exchange(now, whom_.options.command_timeout);
+    if (std::all_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.answered(); })) {
+      outcome_ = sentinel::read(std::array{calls_[0].reply(), calls_[1].reply(), calls_[2].reply()});
+    } else if (stuck) {
+      if (const auto* awaited = std::get_if<Awaited>(&*stuck)) return *awaited;
+      outcome_ = std::move(std::get<Failure>(*stuck));
+    }
+    return std::nullopt;
+  }
+
+  Dialler& whom_;
+  const sentinel::Questions words_;
+  Attempt attempt_;
+  std::array<Call, sentinel::question_count> calls_;
+  std::optional<Dialogue> dialogue_;  // has the calls in flight
+  std::optional<std::variant<sentinel::Answer, Failure>> outcome_;
+};
+
+// ---- a search -------------------------------------------------------------------------------------------------------
+
+SentinelSearch::SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, Deadline now)
+    : sentinels_{sentinels}, settles_at_{now + time_to_answer} {
+  questions_.reserve(whom.size());
+  for (const auto& dialler : whom) {
+    questions_.push_back(std::make_unique<Question>(*dialler, sentinels.master_, now));
+  }
+}
+
+SentinelSearch::~SentinelSearch() = default;
+
+std::variant<Awaited, ServerAddress, Failure> SentinelSearch::step(Deadline now) {
+  std::vector<Awaited> awaited;
+  for (const auto& question : questions_) {
+    if (auto waits = question->step(now)) awaited.push_back(*waits);
+  }
+  if (is_settled(now)) {
+    auto outcome = this->outcome();
+    if (auto* found = std::get_if<ServerAddress>(&outcome)) return std::move(*found);
+    return std::move(std::get<Failure>(outcome));
+  }
+  Awaited any = any_of_.await(awaited);
+  if (now < settles_at_) any.until = std::min(any.until, settles_at_);
+  return any;
+}
+
+bool SentinelSearch::is_settled(Deadline now) const {
+  const auto is_over = [](const auto& question) { return question->is_over(); };
+  const auto names_one = [](const auto& question) {
+    return question->answer() != nullptr && question->answer()->master.has_value();
+  };
+  if (std::all_of(questions_.begin(), questions_.end(), is_over)) return true;
+  return now >= settles_at_ && std::any_of(questions_.begin(), questions_.end(), names_one);
+}
+
+std::variant<ServerAddress, Failure> SentinelSearch::outcome() const {
+  std::vector<sentinel::Answer> answers;
+  for (const auto& question : questions_) {
+    if (const auto* answer = question->answer()) answers.push_back(*answer);
+  }
+  sentinels_.others_.clear();
+  for (const sentinel::Answer& answer : answers) {
+    sentinels_.others_.insert(sentinels_.others_.end(), answer.others.begin(), answer.others.end());
+  }
+  auto chosen = sentinel::choose(answers);
+  if (chosen) return std::move(*chosen);
+  return failure();
+}
+
+/// Permanent if that of each of them is.
+Failure SentinelSearch::failure() const {
+  std::optional<Failure> all;
+  for (const auto& question : questions_) {
+    Failure one = question->failure();
+    if (!all) {
+      all = {one.kind, "no sentinel names the server '" + sentinels_.master_ + "': " + one.text};
+      continue;
+    }
+    all->text += "; " + one.text;
+    if (all->permanent() && !one.permanent()) all->kind = one.kind;
+  }
+  return std::move(*all);
+}
+
+// ---- all of them ----------------------------------------------------------------------------------------------------
+
+Sentinels::Sentinels(const ConnectionOptions& options)
+    : options_{towards_sentinels(options)}, master_{options.master}, named_by_user_{options.nodes.size()} {
+  if (options.tls) tls_ = make_tls(*options.tls);
+  for (const ServerAddress& node : options.nodes) add(node);
+}
+
+Sentinels::~Sentinels() = default;
+
+void Sentinels::add(const ServerAddress& address) {
+  known_.push_back(std::make_unique<Dialler>(options_,
+                                             Dialler::Way{.address = address, .tls = tls_, .to_sentinel = true},
+                                             [this](const Greeting&) { return options_.client_name; }));
+}
+
+/// Those that the user names stay; of the others, those that were named the last time.
+void Sentinels::take_up_others() {
+  if (others_.empty()) return;
+  known_.resize(named_by_user_);
+  for (const ServerAddress& other : std::exchange(others_, {})) {
+    const auto is_known = [&](const auto& dialler) { return dialler->address() == other; };
+    if (known_.size() >= most_sentinels) return;
+    if (std::none_of(known_.begin(), known_.end(), is_known)) add(other);
+  }
+}
+
+std::unique_ptr<SentinelSearch> Sentinels::ask_all(Deadline now) {
+  take_up_others();
+  return std::make_unique<SentinelSearch>(*this, known_, now);
+}
+
+std::unique_ptr<SentinelSearch> Sentinels::ask_next(Deadline now) {
+  next_ = (next_ + 1) % known_.size();
+  return std::make_unique<SentinelSearch>(*this, std::span{known_}.subspan(next_, 1), now);
+}
+
+}  // namespace redismutex::net

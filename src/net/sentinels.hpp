@@ -1,0 +1,76 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <redismutex/connection_options.hpp>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "net/attempt.hpp"
+#include "net/dialogue.hpp"
+#include "net/failure.hpp"
+#include "net/poll.hpp"
+#include "net/sentinel_answers.hpp"
+
+namespace redismutex::net {
+
+class SentinelSearch;
+
+/// The sentinels of one server, as far as they are known: those that the user names, and those that these name. For one thread at a
+/// time.
+class Sentinels {
+ public:
+  explicit Sentinels(const ConnectionOptions& options);
+  ~Sentinels();
+  Sentinels(const Sentinels&) = delete;
+  Sentinels& operator=(const Sentinels&) = delete;
+
+  /// Asks all of them at once. Neither may outlive it.
+  std::unique_ptr<SentinelSearch> ask_all(Deadline now);
+
+  /// Asks one, each time another one.
+  std::unique_ptr<SentinelSearch> ask_next(Deadline now);
+
+  std::size_t size() const noexcept { return known_.size(); }
+
+ private:
+  friend class SentinelSearch;
+
+  void add(const ServerAddress& address);
+  void take_up_others();
+
+  const ConnectionOptions options_;  // towards a sentinel
+  const std::string master_;
+  const std::size_t named_by_user_;
+  std::shared_ptr<Tls> tls_;
+  std::vector<std::unique_ptr<Dialler>> known_;  // those that the user names come first
+  std::vector<ServerAddress> others_;            // that sentinels have named the last time
+  std::size_t next_ = 0;
+};
+
+/// Finds out which server is the master now, as steps that never wait. For one thread at a time.
+class SentinelSearch {
+ public:
+  SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, Deadline now);
+  ~SentinelSearch();
+
+  std::variant<Awaited, ServerAddress, Failure> step(Deadline now);
+
+ private:
+  class Question;
+  bool is_settled(Deadline now) const;
+  std::variant<ServerAddress, Failure> outcome() const;
+  Failure failure() const;
+
+  Sentinels& sentinels_;
+  const Deadline settles_at_;
+  std::vector<std::unique_ptr<Question>> questions_;
+  AnyOf any_of_;
+};
+
+}  // namespace redismutex::net

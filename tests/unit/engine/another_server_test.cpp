@@ -1,0 +1,130 @@
+// What a lease is worth while another server is in charge than the one that confirmed it.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+
+#include "unit/engine/engine.hpp"
+
+namespace redismutex::engine::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A server, in whose place another comes. What they keep is the same as far as it was replicated.
+struct AnotherServer : ::testing::TestWithParam<bool> {
+  AnotherServer() { reach("a"); }
+
+  void reach(const std::string& peer) {
+    engine.world.break_link();
+    engine.world.peer = peer;
+    engine.world.connect();
+  }
+
+  bool is_valid(Lease& lease) { return lease.valid_here_until(first_turn) > engine.world.now(); }
+
+  Engine engine{nullptr, GetParam()};
+};
+
+TEST_P(AnotherServer, ConfirmsALeaseBeforeItIsWorthAnything) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  const Instant until = lease->valid_until(first_turn);
+  engine.world.run_for(1s);
+  reach("b");
+  // Its clock counts otherwise: it would end the lease too soon.
+  engine.world.server.store("job", lease->value(), 5s);
+  EXPECT_FALSE(is_valid(*lease));
+  EXPECT_EQ(lease->valid_until(first_turn), until) << "as it was last confirmed";
+  engine.world.run_for(100ms);
+  EXPECT_TRUE(is_valid(*lease));
+  EXPECT_EQ(lease->valid_until(first_turn), until) << "it is not made longer";
+  EXPECT_GE(engine.left(*lease), until - engine.world.now());
+}
+
+TEST_P(AnotherServer, IsNotTheSameOneReachedAgain) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  reach("a");
+  EXPECT_TRUE(is_valid(*lease));
+}
+
+TEST_P(AnotherServer, MayKnowNothingOfTheLock) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  engine.world.server.remove("job");
+  reach("b");
+  EXPECT_FALSE(is_valid(*lease));
+  engine.world.run_for(100ms);
+  EXPECT_EQ(lease->valid_until(first_turn), Instant{}) << "lost";
+}
+
+TEST_P(AnotherServer, IsAskedAgainUntilItAnswers) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  reach("b");
+  engine.world.server.away = true;
+  engine.world.break_link();
+  EXPECT_FALSE(is_valid(*lease));
+  engine.world.run_for(3s);
+  EXPECT_FALSE(is_valid(*lease));
+  EXPECT_GT(lease->valid_until(first_turn), engine.world.now()) << "nor is it lost";
+  engine.world.server.away = false;
+  EXPECT_TRUE(engine.world.run_until_is([&] { return is_valid(*lease); }, 2s));
+}
+
+// A lease that is passed on within the process has to be known to the server that the next holder's requests go to.
+TEST_P(AnotherServer, HasNothingPassedOn) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  EXPECT_TRUE(lease->standing().is_known);
+  reach("b");
+  EXPECT_FALSE(lease->standing().is_known);
+}
+
+// It is known that there is another one, though not where.
+TEST_P(AnotherServer, IsHeardOfBeforeItIsReached) {
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  engine.world.known.note_replaced(engine.world.server.link);
+  EXPECT_FALSE(is_valid(*lease));
+}
+
+INSTANTIATE_TEST_SUITE_P(OfSentinelsAndOthers, AnotherServer, ::testing::Bool());
+
+// Where servers may be replaced each lease is confirmed again at once, whether anybody asks or not.
+TEST(Replaceable, LeasesAreConfirmedUnasked) {
+  Engine engine{nullptr, true};
+  engine.world.peer = "a";
+  engine.world.connect();
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  engine.world.break_link();
+  engine.world.peer = "b";
+  engine.world.connect();
+  EXPECT_FALSE(lease->is_confirmed_here());
+  engine.world.run_for(100ms);
+  EXPECT_TRUE(lease->is_confirmed_here());
+}
+
+// And it is looked once a second whether the server is still the one, but only while there is a lock to lose.
+TEST(Replaceable, ServersAreWatchedWhileThereAreLocks) {
+  Engine engine{nullptr, true};
+  engine.world.connect();
+  engine.world.run_for(10s);
+  EXPECT_EQ(engine.world.background.verified, 0);
+  for (int round = 1; round <= 2; ++round) {
+    {
+      const auto lease = engine.hold("job", {.expiry = 60s});
+      engine.world.run_for(5500ms);
+    }
+    EXPECT_EQ(engine.world.background.verified, 5 * round);
+    engine.world.run_for(10s);
+    EXPECT_EQ(engine.world.background.verified, 5 * round);
+  }
+}
+
+TEST(Replaceable, OthersAreNotWatched) {
+  Engine engine;
+  engine.world.connect();
+  const auto lease = engine.hold("job", {.expiry = 60s});
+  engine.world.run_for(10s);
+  EXPECT_EQ(engine.world.background.verified, 0);
+}
+
+}  // namespace
+}  // namespace redismutex::engine::testing
