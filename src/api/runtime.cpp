@@ -1,6 +1,9 @@
 #include "api/runtime.hpp"
 
 #include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <redismutex/observer.hpp>
 #include <string_view>
 #include <utility>
@@ -61,10 +64,25 @@ Runtime::~Runtime() {
   for (Station& station : stations_) station.peer.reset();
 }
 
+namespace {
+
+/// For several servers of one Connection, which may dial at the same time: never called twice at a time.
+std::function<Credentials()> one_at_a_time(std::function<Credentials()> supply) {
+  if (!supply) return {};
+  return [supply = std::move(supply), mutex = std::make_shared<std::mutex>()] {
+    const std::lock_guard lock{*mutex};
+    return supply();
+  };
+}
+
+}  // namespace
+
 route::Router Runtime::make_router() {
   if (options_.kind != ConnectionOptions::Kind::cluster) return make_station(options_);
-  const auto make = [this](const ServerAddress& address) -> route::Server& {
+  const auto make = [this, credentials = one_at_a_time(options_.credentials)](
+                        const ServerAddress& address) -> route::Server& {
     ConnectionOptions options = options_;
+    options.credentials = credentials;
     options.kind = ConnectionOptions::Kind::single;
     options.nodes.clear();
     options.host = address.host;
