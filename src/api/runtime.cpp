@@ -79,8 +79,8 @@ std::function<Credentials()> one_at_a_time(std::function<Credentials()> supply) 
 
 route::Router Runtime::make_router() {
   if (options_.kind != ConnectionOptions::Kind::cluster) return make_station(options_);
-  const auto make = [this, credentials = one_at_a_time(options_.credentials)](
-                        const ServerAddress& address) -> route::Server& {
+  const auto make = [this, credentials =
+                               one_at_a_time(options_.credentials)](const ServerAddress& address) -> route::Server& {
     ConnectionOptions options = options_;
     options.credentials = credentials;
     options.kind = ConnectionOptions::Kind::single;
@@ -125,7 +125,7 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
 }
 
 void Runtime::learn_map() {
-  if (cluster_->is_known()) return;
+  if (cluster_->is_read()) return;
   protocol::Ping first;  // passes over seeds that are not there
   if (run(first)) return;
   const route::Cluster::Informant informant = cluster_->present();

@@ -64,7 +64,7 @@ void Cluster::doubt(const Server& server) noexcept {
 }
 
 void Cluster::note_linked() noexcept {
-  if (!known_) have_map_read();
+  if (!read_) have_map_read();
 }
 
 void Cluster::have_map_read() noexcept {
@@ -127,7 +127,7 @@ void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
     known.server->note_retired(std::find(masters.begin(), masters.end(), known.server) == masters.end());
   }
   home_ = masters.front();
-  known_ = true;
+  known_ = read_ = true;
 }
 
 std::vector<Server*> Cluster::masters() const {

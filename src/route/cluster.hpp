@@ -57,8 +57,9 @@ class Cluster {
   bool try_next_seed(const Server& server);
   std::size_t seed_count() const noexcept { return seeds_.size(); }
 
-  /// Whether the map was read, or a part of it learnt.
+  /// Whether a part of the map was learnt, or the whole of it read.
   bool is_known() const noexcept { return known_; }
+  bool is_read() const noexcept { return read_; }
 
   // ---- for the reader of the map
 
@@ -102,6 +103,7 @@ class Cluster {
   std::array<std::atomic<Server*>, protocol::slot_count> map_{};
   std::atomic<Server*> home_{nullptr};
   std::atomic<bool> known_{false};
+  std::atomic<bool> read_{false};
   std::atomic<bool> doubted_{false};
   std::atomic<const Server*> doubtful_{nullptr};  // the last one that gave rise to doubt
 

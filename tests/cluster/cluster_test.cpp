@@ -187,8 +187,10 @@ TEST_F(ClusterTest, Operates) {
     EXPECT_EQ(seen[i].value, locks[i].value());
     EXPECT_TRUE(seen[i].client) << "who holds it";
   }
+  // Also over a connection that knows nothing of the cluster yet.
+  const Connection fresh{cluster.url()};
   std::set<std::string> found;
-  const ScanProgress progress = scan(connection, {.pattern = "operate *", .duty = 1}, [&](const Inspection& each) {
+  const ScanProgress progress = scan(fresh, {.pattern = "operate *", .duty = 1}, [&](const Inspection& each) {
     found.insert(each.key);
     return true;
   });

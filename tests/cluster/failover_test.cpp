@@ -42,6 +42,8 @@ TEST_F(ClusterFailover, Planned) {
   cluster.fail_over(before);
   lock.extend();
   EXPECT_NE(&cluster.master_of_key(key), &before);
+  // The order is that of those who can be woken.
+  ASSERT_TRUE(eventually(limit, [&] { return in_line_and_listening(cluster.master_of_key(key), key) == 2; }));
   lock.release();
   EXPECT_EQ(contenders.next_inside().who, "first");
   first.leave();

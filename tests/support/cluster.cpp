@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -39,6 +40,18 @@ std::vector<std::vector<std::string>> lines_of(const std::string& text) {
     for (std::string word; words >> word;) found.push_back(word);
   }
   return lines;
+}
+
+/// Each range of slots with the port of its master, as this server sees it.
+std::string map_of(Server& node) {
+  std::set<std::string> ranges;
+  for (const Reply& range : node.command({"CLUSTER", "SLOTS"}).elements) {
+    ranges.insert(range.elements.at(0).text + "-" + range.elements.at(1).text + " " +
+                  range.elements.at(2).elements.at(1).text);
+  }
+  std::string map;
+  for (const std::string& range : ranges) map += range + "\n";
+  return map;
 }
 
 }  // namespace
@@ -132,7 +145,15 @@ Server& Cluster::replica_of(Server& master) {
   throw std::runtime_error{"the master has no replica"};
 }
 
+bool Cluster::agree() try {
+  const std::string map = map_of(node(0));
+  return std::all_of(nodes_.begin(), nodes_.end(), [&map](const auto& node) { return map_of(*node) == map; });
+} catch (const std::exception&) {
+  return false;
+}
+
 bool Cluster::is_well() try {
+  if (!agree()) return false;
   for (const auto& node : nodes_) {
     if (node->command({"CLUSTER", "INFO"}).text.find("cluster_state:ok") == std::string::npos) return false;
     std::size_t masters = 0, replicas = 0;
@@ -202,6 +223,7 @@ void Cluster::move_slot(std::uint16_t slot, Server& to, const std::function<void
   for (Server* master : masters()) {
     if (master != &from && master != &to) master->command({"CLUSTER", "SETSLOT", number, "NODE", id});
   }
+  if (!eventually(limit, [this] { return agree(); })) throw std::runtime_error{"the servers do not agree on the slots"};
 }
 
 std::vector<std::string> keys_of_many_slots(std::size_t count, const std::string& prefix) {

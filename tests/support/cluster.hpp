@@ -59,6 +59,7 @@ class Cluster {
  private:
   void form();
   bool is_well();
+  bool agree();
   Server& node_at(std::uint16_t port);
 
   std::array<std::unique_ptr<Server>, size> nodes_;
