@@ -9,13 +9,13 @@
 #include <utility>
 #include <variant>
 
+#include "api/looking.hpp"
 #include "api/report.hpp"
 #include "api/request.hpp"
 #include "api/runtime.hpp"
 #include "api/runtimes.hpp"
 #include "api/scan_pace.hpp"
 #include "net/pause.hpp"
-#include "protocol/clients.hpp"
 #include "protocol/info.hpp"
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
@@ -67,90 +67,8 @@ protocol::OwnerId owner_id(std::string_view id) {
                               "' is no owner's: those are UUIDs of version 4, in small letters"};
 }
 
-// ---- looking --------------------------------------------------------------------------------------------------------
-
-bool is_missing_right(const Refusal& refusal) { return refusal.code == "NOPERM"; }
-
-void note_missing(std::span<Inspection> all, std::string_view right) {
-  for (Inspection& each : all) each.missing_rights.emplace_back(right);
-}
-
-/// Of those who hold, and those who wait.
-std::vector<std::string_view> tags_of(std::span<const Inspection> all) {
-  std::vector<std::string_view> tags;
-  for (const Inspection& each : all) {
-    if (!each.tag.empty()) tags.push_back(each.tag);
-    for (const Waiter& waiter : each.waiters) {
-      if (!waiter.tag.empty()) tags.push_back(waiter.tag);
-    }
-  }
-  std::sort(tags.begin(), tags.end());
-  tags.erase(std::unique(tags.begin(), tags.end()), tags.end());
-  return tags;
-}
-
-/// The server's connections, as far as it tells of them.
-struct Found {
-  std::vector<protocol::Connected> connected;
-  bool all = false;
-};
-
-Found look_for(Runtime& runtime, std::span<Inspection> seen, bool deep, const Action& action) {
-  const std::vector<std::string_view> tags = tags_of(seen);
-  if (tags.empty()) return {};
-  const std::int64_t newest = runtime.session().server().client_id();
-  std::vector<std::int64_t> ids;
-  for (const std::string_view tag : tags) {
-    const auto of_tag = protocol::client_ids_of(tag, newest);
-    ids.insert(ids.end(), of_tag.begin(), of_tag.end());
-  }
-  Found found;
-  protocol::Clients by_id{std::move(ids)};
-  api::drive(runtime, by_id, action);
-  if (const auto* refused = std::get_if<Refusal>(&by_id.outcome()); refused != nullptr && is_missing_right(*refused)) {
-    note_missing(seen, by_id.right());
-    return {};
-  }
-  // Redis 6.0 can not be asked for some.
-  if (const auto* some = std::get_if<std::vector<protocol::Connected>>(&by_id.outcome())) found.connected = *some;
-  const auto is_found = [&](std::string_view tag) {
-    return protocol::client_with_tag(found.connected, tag).has_value();
-  };
-  if (!deep || std::all_of(tags.begin(), tags.end(), is_found)) return found;
-  protocol::Clients every{protocol::Clients::All{}};
-  api::drive(runtime, every, action);
-  if (const auto* refused = std::get_if<Refusal>(&every.outcome()); refused != nullptr && is_missing_right(*refused)) {
-    note_missing(seen, every.right());
-  }
-  if (const auto* all = std::get_if<std::vector<protocol::Connected>>(&every.outcome())) {
-    found = {.connected = *all, .all = true};
-  }
-  return found;
-}
-
-/// Who they are that hold and wait.
-void find_clients(Runtime& runtime, std::span<Inspection> seen, const InspectOptions& options, const Action& action) {
-  if (!options.clients) return;
-  const Found found = look_for(runtime, seen, options.deep, action);
-  for (Inspection& each : seen) {
-    each.client = protocol::client_with_tag(found.connected, each.tag);
-    if (each.client || (found.all && !each.tag.empty())) each.connected = each.client.has_value();
-    for (Waiter& waiter : each.waiters) waiter.client = protocol::client_with_tag(found.connected, waiter.tag);
-  }
-}
-
-std::vector<Inspection> look(Runtime& runtime, std::vector<Key> keys, const InspectOptions& options,
-                             protocol::Inspect::Which which, const Action& action) {
-  if (keys.empty()) return {};
-  protocol::Inspect machine{std::move(keys), {.waiters = options.waiters, .offset = options.offset, .which = which}};
-  api::request(runtime, machine, action);
-  auto seen = std::get<std::vector<Inspection>>(std::move(machine.outcome()));
-  find_clients(runtime, seen, options, action);
-  return seen;
-}
-
 Inspection look_at_one(Runtime& runtime, const Key& key, const InspectOptions& options, const Action& action) {
-  return std::move(look(runtime, {key}, options, protocol::Inspect::Which::each_key, action).front());
+  return std::move(api::look(runtime, {key}, options, protocol::Inspect::Which::each_key, action).front());
 }
 
 // ---- searching ------------------------------------------------------------------------------------------------------
@@ -159,7 +77,11 @@ Inspection look_at_one(Runtime& runtime, const Key& key, const InspectOptions& o
 class Search {
  public:
   Search(Runtime& runtime, const ScanOptions& options)
-      : runtime_{runtime}, options_{options}, round_trip_{measure()}, pace_{options.count, round_trip_} {}
+      : runtime_{runtime},
+        options_{options},
+        servers_{servers_of(runtime)},
+        round_trip_{measure()},
+        pace_{options.count, round_trip_} {}
 
   ScanProgress run(const std::function<bool(const Inspection&)>& found) {
     do {
@@ -171,7 +93,8 @@ class Search {
         ++progress_.found;
         if (!found(each)) return progress_;
       }
-      progress_.complete = cursor_ == "0";
+      if (cursor_ == "0") ++server_;
+      progress_.complete = server_ == servers_.size();
       if (options_.progress) options_.progress(progress_);
       if (progress_.complete || !rest(busy)) return progress_;
     } while (!options_.stop.stop_requested());
@@ -179,21 +102,38 @@ class Search {
   }
 
  private:
+  /// Each has keys that no other one has.
+  static std::vector<route::Server*> servers_of(Runtime& runtime) {
+    const route::Router& router = runtime.session().router();
+    if (router.cluster() == nullptr) return {&router.any()};
+    runtime.learn_map();
+    return router.cluster()->masters();
+  }
+
   /// Names beside keys are looked for, in place of keys.
   bool by_names() const noexcept { return options_.pattern.empty() && !options_.all; }
 
   /// How many keys there are. Returns how long a request takes that costs the server nothing.
   Duration measure() {
-    constexpr int requests = 4;
+    progress_.total = 0;
+    for (route::Server* server : servers_) {
+      const auto keys = count_keys(server);  // may have to connect
+      progress_.total = progress_.total && keys ? std::optional{*progress_.total + *keys} : std::nullopt;
+    }
+    constexpr int requests = 3;
     auto shortest = Duration::max();
     for (int i = 0; i < requests; ++i) {
-      protocol::CountKeys machine;
       const auto began = std::chrono::steady_clock::now();
-      api::drive(runtime_, machine, action_);  // the first may have to connect
+      count_keys(servers_.front());
       shortest = std::min(shortest, std::chrono::steady_clock::now() - began);
-      if (i == 0) progress_.total = machine.count();
     }
     return shortest;
+  }
+
+  std::optional<std::size_t> count_keys(route::Server* server) {
+    protocol::CountKeys machine;
+    api::drive(runtime_, machine, action_, server);
+    return machine.count();
   }
 
   std::string_view pattern() const noexcept {
@@ -205,7 +145,7 @@ class Search {
     protocol::Scan scan{cursor_, pattern(), pace_.count(),
                         by_names() ? protocol::Scan::Types::all : protocol::Scan::Types::strings};
     const auto began = std::chrono::steady_clock::now();
-    api::request(runtime_, scan, action_);
+    api::request(runtime_, scan, action_, servers_[server_]);
     progress_.scanned += pace_.count();
     pace_.note(std::chrono::steady_clock::now() - began);
     auto& page = std::get<protocol::Scan::Page>(scan.outcome());
@@ -235,8 +175,8 @@ class Search {
     trips_ += static_cast<int>((collected_.size() + at_once - 1) / at_once);
     std::vector<Key> keys{collected_.begin(), collected_.end()};
     collected_.clear();
-    return look(runtime_, std::move(keys), options_.inspect,
-                by_names() ? protocol::Inspect::Which::each_key : protocol::Inspect::Which::only_locks, action_);
+    return api::look(runtime_, keys, options_.inspect,
+                     by_names() ? protocol::Inspect::Which::each_key : protocol::Inspect::Which::only_locks, action_);
   }
 
   static std::optional<Key> possible_key(const std::string& text) {
@@ -267,6 +207,8 @@ class Search {
   Runtime& runtime_;
   const ScanOptions& options_;
   const Action action_{"scan for locks"};
+  const std::vector<route::Server*> servers_;
+  std::size_t server_ = 0;  // the present one of them
   ScanProgress progress_;
   const Duration round_trip_;
   api::ScanPace pace_;
@@ -333,7 +275,7 @@ std::vector<Inspection> REDISMUTEX_ABI::inspect(const Connection& connection, st
   for (const std::string& key : keys) checked.emplace_back(key);
   check(options);
   const auto runtime = api::ConnectionAccess::runtime(connection);
-  return look(*runtime, std::move(checked), options, protocol::Inspect::Which::each_key, Action{"inspect locks"});
+  return api::look(*runtime, checked, options, protocol::Inspect::Which::each_key, Action{"inspect locks"});
 }
 
 ScanProgress REDISMUTEX_ABI::scan(const Connection& connection, const ScanOptions& options,

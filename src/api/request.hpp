@@ -9,12 +9,12 @@
 
 namespace redismutex::api {
 
-/// Drives a machine of the protocol layer for a caller that waits. Throws ConnectionError and ResourceError for what keeps it from its
+/// Drives a machine of the protocol layer for a caller that waits; `at`: see Runtime::run(). Throws ConnectionError and ResourceError for what keeps it from its
 /// end.
 template <class Machine>
-void drive(Runtime& runtime, Machine& machine, const report::Action& action) {
+void drive(Runtime& runtime, Machine& machine, const report::Action& action, route::Server* at = nullptr) {
   try {
-    if (const auto failure = runtime.run(machine)) report::raise(runtime.server_name(), action, *failure);
+    if (const auto failure = runtime.run(machine, at)) report::raise(runtime.server_name(), action, *failure);
   } catch (const std::system_error& error) {
     report::raise(runtime.server_name(), action, {net::Failure::Kind::exhausted, error.code().message()});
   }
@@ -30,8 +30,8 @@ void raise_refusal(const Runtime& runtime, Machine& machine, const report::Actio
 
 /// Both.
 template <class Machine>
-void request(Runtime& runtime, Machine& machine, const report::Action& action) {
-  drive(runtime, machine, action);
+void request(Runtime& runtime, Machine& machine, const report::Action& action, route::Server* at = nullptr) {
+  drive(runtime, machine, action, at);
   raise_refusal(runtime, machine, action);
 }
 

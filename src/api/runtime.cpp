@@ -1,13 +1,20 @@
 #include "api/runtime.hpp"
 
 #include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <redismutex/observer.hpp>
 #include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "api/client_name.hpp"
 #include "engine/conversation.hpp"
 #include "net/url.hpp"
+#include "protocol/ping.hpp"
+#include "protocol/slot_map.hpp"
 #include "protocol/survey.hpp"
 #include "route/background.hpp"
 #include "route/environment.hpp"
@@ -27,48 +34,115 @@ void tell_later(engine::Callbacks& callbacks, Tell tell) {
 
 }  // namespace
 
+/// The peer goes before the rest of the Runtime does: its links tell the Session of pushes.
+struct Runtime::Station {
+  Station(Runtime& runtime, const ConnectionOptions& options)
+      : server{route::operating_system(), display_name(options),
+               [&runtime](std::string_view sentence) { runtime.callbacks_->log(std::string{sentence}); },
+               options.kind == ConnectionOptions::Kind::sentinel} {
+    peer.emplace(options, server, runtime.reactor_, runtime.handlers(*this));
+  }
+
+  route::Server server;
+  std::optional<route::Peer> peer;
+};
+
 Runtime::Runtime(ConnectionOptions options)
     : callbacks_{std::make_shared<engine::Callbacks>(options.log, options.observer)},
-      client_name_{options.client_name},
-      server_{route::operating_system(), display_name(options),
-              [this](std::string_view sentence) { callbacks_->log(std::string{sentence}); },
-              options.kind == ConnectionOptions::Kind::sentinel},
-      workroom_{peer_, reactor_},
+      options_{std::move(options)},
+      name_{display_name(options_)},
+      workroom_{reactor_},
       session_{{.environment = route::operating_system(),
-                .server = server_,
+                .router = make_router(),
                 .background = workroom_,
                 .callbacks = *callbacks_},
-               {.connect_timeout = options.connect_timeout, .command_timeout = options.command_timeout}},
-      peer_{std::move(options), server_, reactor_, handlers()} {}
+               {.connect_timeout = options_.connect_timeout, .command_timeout = options_.command_timeout}} {}
 
 Runtime::~Runtime() {
   session_.close();
   workroom_.finish(session_.patience());
+  for (Station& station : stations_) station.peer.reset();
 }
 
-route::Peer::Handlers Runtime::handlers() {
+namespace {
+
+/// For several servers of one Connection, which may dial at the same time: never called twice at a time.
+std::function<Credentials()> one_at_a_time(std::function<Credentials()> supply) {
+  if (!supply) return {};
+  return [supply = std::move(supply), mutex = std::make_shared<std::mutex>()] {
+    const std::lock_guard lock{*mutex};
+    return supply();
+  };
+}
+
+}  // namespace
+
+route::Router Runtime::make_router() {
+  if (options_.kind != ConnectionOptions::Kind::cluster) return make_station(options_);
+  const auto make = [this, credentials =
+                               one_at_a_time(options_.credentials)](const ServerAddress& address) -> route::Server& {
+    ConnectionOptions options = options_;
+    options.credentials = credentials;
+    options.kind = ConnectionOptions::Kind::single;
+    options.nodes.clear();
+    options.host = address.host;
+    options.port = address.port;
+    return make_station(options);
+  };
+  return cluster_.emplace(options_.nodes, make);
+}
+
+route::Server& Runtime::make_station(const ConnectionOptions& options) {
+  Station& station = stations_.emplace_back(*this, options);
+  try {
+    workroom_.add(*station.peer);
+  } catch (...) {
+    stations_.pop_back();
+    throw;
+  }
+  return station.server;
+}
+
+route::Peer::Handlers Runtime::handlers(Station& station) {
   route::Peer::Handlers handlers{
-      .node = {.link = {.on_push = [this](net::ReplyView push) { take_push(push); },
-                        .on_broken = [this](const net::Link& link) { note_broken(link); }},
-               .on_linked = [this](const net::Link& link, bool again) { note_linked(link, again); },
-               .on_failed = [this](const Failure& why) { note_failed(why); },
-               .on_replaced = [this](const net::Link& link) { note_replaced(link); }},
+      .node = {.link = {.on_push = [this, &station](net::ReplyView push) { take_push(station, push); },
+                        .on_broken = [this, &station](const net::Link& link) { note_broken(station, link); }},
+               .on_linked = [this, &station](const net::Link& link, bool again) { note_linked(station, link, again); },
+               .on_failed = [this, &station](const Failure& why) { note_failed(station, why); },
+               .on_replaced = [this, &station](const net::Link& link) { note_replaced(station, link); }},
       .name_connection =
           [this](const net::Greeting& greeting) {
             session_.identity().note_client_id(greeting.client_id);
-            return client_name(client_name_, session_.identity().tag());
+            return client_name(options_.client_name, session_.identity().tag());
           },
       .on_answered = {}};
   if (observer() != nullptr) {
-    handlers.on_answered = [this](std::chrono::nanoseconds duration) {
-      observer()->request_answered({.server = server_.name(), .duration = duration});
+    handlers.on_answered = [this, &station](std::chrono::nanoseconds duration) {
+      observer()->request_answered({.server = station.server.name(), .duration = duration});
     };
   }
   return handlers;
 }
 
+void Runtime::learn_map() {
+  if (cluster_->is_read()) return;
+  protocol::Ping first;  // passes over seeds that are not there
+  if (run(first)) return;
+  const route::Cluster::Informant informant = cluster_->present();
+  protocol::AskSlots machine{informant.address};
+  run(machine, informant.server);
+  if (const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine.outcome()))
+    cluster_->take_in(*ranges);
+}
+
+std::optional<Failure> Runtime::run(protocol::Machine& machine, route::Server* at) {
+  engine::Conversation::Terms terms = session_.terms();
+  terms.at = at;
+  return run(machine, terms);
+}
+
 std::optional<Failure> Runtime::run(protocol::Machine& machine, const engine::Conversation::Terms& terms) {
-  engine::Conversation conversation{session_.environment(), server_, machine, terms};
+  engine::Conversation conversation{session_.environment(), session_.router(), machine, terms};
   route::Sleeper sleeper;
   drive(conversation, sleeper);
   return conversation.failure();
@@ -76,43 +150,44 @@ std::optional<Failure> Runtime::run(protocol::Machine& machine, const engine::Co
 
 // ---- what the server tells ------------------------------------------------------------------------------------------
 
-void Runtime::take_push(net::ReplyView push) {
+void Runtime::take_push(Station& station, net::ReplyView push) {
   if (push.size() < 2) return;
   const std::string_view kind = push[0].text();
   const net::ReplyView about = push[1];
   if ((kind == "message" || kind == "smessage") && push.size() == 3) session_.take_message(push[2].text());
-  if (kind == "sunsubscribe") session_.channel_ended(about.text());
+  if (kind == "sunsubscribe") session_.channel_ended(station.server, about.text());
   if (kind != "invalidate") return;
   if (about.type() != net::ReplyType::array) return session_.all_changed();  // null, as after FLUSHALL
   for (const net::ReplyView key : about) session_.key_changed(key.text());
 }
 
-void Runtime::note_linked(const net::Link& link, bool again) {
-  server_.begin(link.id(), link.greeting(), link.peer());
+void Runtime::note_linked(Station& station, const net::Link& link, bool again) {
+  station.server.begin(link.id(), link.greeting(), link.peer());
+  if (cluster_) cluster_->note_linked();
   session_.server_changed();
-  tell_later(*callbacks_, [server = server_.name(), again](Observer& observer) {
+  tell_later(*callbacks_, [server = station.server.name(), again](Observer& observer) {
     observer.connected({.server = server, .again = again});
   });
 }
 
-void Runtime::note_broken(const net::Link& link) noexcept try {
-  server_.note_broken(link.id());
+void Runtime::note_broken(Station& station, const net::Link& link) noexcept try {
+  station.server.note_broken(link.id());
   workroom_.link_broke();
-  tell_later(*callbacks_, [server = server_.name(), reason = link.failure().text](Observer& observer) {
+  tell_later(*callbacks_, [server = station.server.name(), reason = link.failure().text](Observer& observer) {
     observer.disconnected({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
 }
 
-void Runtime::note_failed(const Failure& why) noexcept try {
-  tell_later(*callbacks_, [server = server_.name(), reason = why.text](Observer& observer) {
+void Runtime::note_failed(const Station& station, const Failure& why) noexcept try {
+  tell_later(*callbacks_, [server = station.server.name(), reason = why.text](Observer& observer) {
     observer.connect_failed({.server = server, .reason = reason});
   });
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to tell the observer
 }
 
-void Runtime::note_replaced(const net::Link& link) noexcept {
-  server_.note_replaced(link.id());
+void Runtime::note_replaced(Station& station, const net::Link& link) noexcept {
+  station.server.note_replaced(link.id());
   session_.server_changed();
 }
 
@@ -122,16 +197,13 @@ namespace {
 
 class Look final : public engine::Conversing<protocol::Survey> {
  public:
-  explicit Look(const engine::Setting& setting) : Conversing{setting, setting.terms()}, server_{setting.server()} {}
+  explicit Look(const engine::Setting& setting) : Conversing{setting, setting.terms()} {}
 
   void over(End end) noexcept override {
     // Whoever wants a lock finds out, too, why nobody answers.
     if (end == End::abandoned || conversation_.failure()) return;
-    for (const std::string& warning : machine_.warnings()) server_.log(warning);
+    for (const std::string& warning : machine_.warnings()) conversation_.server().log(warning);
   }
-
- private:
-  route::Server& server_;
 };
 
 }  // namespace

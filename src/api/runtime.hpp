@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <redismutex/connection_options.hpp>
@@ -14,8 +15,10 @@
 #include "net/workers.hpp"
 #include "protocol/machine.hpp"
 #include "route/callbacks.hpp"
+#include "route/cluster.hpp"
 #include "route/peer.hpp"
 #include "route/procedure.hpp"
+#include "route/router.hpp"
 #include "route/server.hpp"
 #include "route/sleeper.hpp"
 #include "route/workroom.hpp"
@@ -34,19 +37,27 @@ class Runtime {
 
   engine::Session& session() noexcept { return session_; }
   engine::Callbacks& callbacks() noexcept { return *callbacks_; }
-  const std::string& server_name() const noexcept { return server_.name(); }
+
+  /// Of what the Connection leads to, for people.
+  const std::string& server_name() const noexcept { return name_; }
 
   /// None if nobody wants to be told.
   Observer* observer() const noexcept { return callbacks_->observer(); }
 
-  /// See route::Peer.
+  /// See route::drive().
   void drive(route::Procedure& procedure, route::Sleeper& sleeper, const std::stop_token& stop = {}) {
-    peer_.drive(procedure, sleeper, stop);
+    route::drive(procedure, sleeper, stop);
   }
 
-  /// The same for a machine of the protocol layer, within the time for one operation, or these terms: why it gave up, if it did.
-  std::optional<route::Failure> run(protocol::Machine& machine) { return run(machine, session_.terms()); }
+  /// The same for a machine of the protocol layer, within the time for one operation: why it gave up, if it did. `at`: the server, if it is
+  /// not the one where the machine's key lives.
+  std::optional<route::Failure> run(protocol::Machine& machine, route::Server* at = nullptr);
+
+  /// The same by these terms.
   std::optional<route::Failure> run(protocol::Machine& machine, const engine::Conversation::Terms& terms);
+
+  /// Of a cluster: asks where its slots are, if that is not known yet. What keeps it from that is no matter here.
+  void learn_map();
 
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
   void survey() noexcept;
@@ -58,21 +69,27 @@ class Runtime {
   bool runs_this_thread() const noexcept { return reactor_.runs_this_thread(); }
 
  private:
-  route::Peer::Handlers handlers();
-  void take_push(net::ReplyView push);
-  void note_linked(const net::Link& link, bool again);
-  void note_broken(const net::Link& link) noexcept;
-  void note_failed(const route::Failure& why) noexcept;
-  void note_replaced(const net::Link& link) noexcept;
+  /// A server, and the way to it.
+  struct Station;
+
+  route::Router make_router();
+  route::Server& make_station(const ConnectionOptions& options);
+  route::Peer::Handlers handlers(Station& station);
+  void take_push(Station& station, net::ReplyView push);
+  void note_linked(Station& station, const net::Link& link, bool again);
+  void note_broken(Station& station, const net::Link& link) noexcept;
+  void note_failed(const Station& station, const route::Failure& why) noexcept;
+  void note_replaced(Station& station, const net::Link& link) noexcept;
 
   const std::uint64_t generation_ = net::fork_generation();
   const std::shared_ptr<engine::Callbacks> callbacks_;
-  const std::string client_name_;
+  const ConnectionOptions options_;
+  const std::string name_;
   net::ReactorOnDemand reactor_;
-  route::Server server_;
-  route::Workroom workroom_;  // uses the peer until it has finished
-  engine::Session session_;   // is told of pushes by the links
-  route::Peer peer_;
+  std::list<Station> stations_;            // each stays where it is
+  route::Workroom workroom_;               // uses the peers until it has finished
+  std::optional<route::Cluster> cluster_;  // makes stations
+  engine::Session session_;                // is told of pushes by the links
   std::atomic<bool> surveyed_{false};
 };
 

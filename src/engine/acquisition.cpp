@@ -71,7 +71,8 @@ route::Procedure::Step Acquisition::over(Outcome outcome) {
 
 route::Procedure::Step Acquisition::start(Instant now) {
   if (session_.identity().known()) return enter(now);
-  return Reach{.until = wishes_.wait_until ? *wishes_.wait_until : session_.patience()};
+  return Reach{.until = wishes_.wait_until ? *wishes_.wait_until : session_.patience(),
+               .at = &session_.router().server_of(key_)};
 }
 
 route::Procedure::Step Acquisition::resume(Event&& event, Instant now) {

@@ -26,7 +26,8 @@ protocol::Terms acquire_terms(const Wishes& wishes, const PlaceTerms& place) {
 protocol::Terms first_terms(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
                             route::Pushes::MailboxText& mailbox) {
   protocol::Terms terms = acquire_terms(wishes, place);
-  terms.mailbox = session.server().pushes().mailbox(mailbox);
+  const route::Router& router = session.router();
+  terms.mailbox = router.server_of(key).pushes().mailbox(router.slot_of(key), mailbox);
   terms.expect_line = session.contended(key).load(std::memory_order_relaxed);
   return terms;
 }
@@ -78,7 +79,7 @@ Approach::Approach(Session& session, const protocol::Key& key, const Wishes& wis
       machine_{key_, id_, first_terms(session, key, wishes, place, mailbox_)},
       inbox_{session.wake_ups(), key_, id_, waker},
       place_{session.places(), key_, id_, machine_, place.delay},
-      conversation_{session.environment(), session.server(), machine_, terms_of(session, wishes, inbox_, place_)} {}
+      conversation_{session.environment(), session.router(), machine_, terms_of(session, wishes, inbox_, place_)} {}
 
 /// A request that was never answered may have taken the lock, whatever the machine knows.
 bool Approach::left_traces() const noexcept {

@@ -165,10 +165,12 @@ void CleanUps::tell_log(const Task& task) noexcept {
   if (task.trouble.empty() || std::exchange(told_, true)) return;
   try {
     constexpr std::size_t longest = 80;
-    session_.server().log(std::string{"lock '"}
-                              .append(printable(task.remains.key.text(), longest))
-                              .append("', or a place in line for it, could not be given back, and goes by itself; ")
-                              .append(task.trouble));
+    session_.router()
+        .server_of(task.remains.key)
+        .log(std::string{"lock '"}
+                 .append(printable(task.remains.key.text(), longest))
+                 .append("', or a place in line for it, could not be given back, and goes by itself; ")
+                 .append(task.trouble));
   } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
   }
 }

@@ -20,9 +20,16 @@ using route::Pushes;
 constexpr std::chrono::milliseconds first_pause{50};
 constexpr std::chrono::milliseconds longest_pause{250};
 
+// To reach one server of a cluster. What was begun by then goes on.
+constexpr std::chrono::milliseconds look_elsewhere_after{300};
+
+// Servers of a cluster that send a request back and forth do not agree yet.
+constexpr unsigned most_redirections = 5;
+
 using Subscribe = std::array<std::string_view, 2>;
 constexpr std::array<std::string_view, 5> track{"CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"};
 constexpr std::array<std::string_view, 3> caching{"CLIENT", "CACHING", "YES"};
+constexpr std::array<std::string_view, 1> asking{"ASKING"};
 constexpr std::array<std::string_view, 1> ping{"PING"};
 constexpr std::array<std::string_view, 1> multi{"MULTI"};
 constexpr std::array<std::string_view, 1> exec{"EXEC"};
@@ -57,9 +64,26 @@ route::Procedure::Step Conversation::go_on(const protocol::Request& request) {
 }
 
 route::Procedure::Step Conversation::reach() {
+  asks_once_ = false;
+  server_ = terms_.at != nullptr ? terms_.at : &router_.server_for(slot_);
+  return reach_server();
+}
+
+route::Procedure::Step Conversation::reach_server() {
   state_ = State::reaching;
-  const bool may_dial = terms_.dials && !(terms_.spares_absent && server_.seems_away());
-  return Reach{.until = terms_.deadline, .dials = may_dial};
+  const bool may_dial = terms_.dials && !(terms_.spares_absent && server_->seems_away());
+  return Reach{.until = reach_until(), .dials = may_dial, .at = server_};
+}
+
+/// One server of a cluster is not waited for while another may take over.
+Instant Conversation::reach_until() const {
+  return may_be_replaced() ? std::min<Instant>(terms_.deadline, environment_.now() + look_elsewhere_after)
+                           : terms_.deadline;
+}
+
+bool Conversation::may_be_replaced() const noexcept {
+  const route::Cluster* const cluster = router_.cluster();
+  return cluster != nullptr && cluster->is_known() && terms_.at == nullptr;
 }
 
 route::Procedure::Step Conversation::restart(Instant now) {
@@ -87,16 +111,18 @@ route::Procedure::Step Conversation::fail(Failure failure) {
 
 route::Procedure::Step Conversation::on(Reached& reached, Instant now) {
   link_ = reached.link;
+  if (asks_once_) return ask(now);
   const bool wants_pushes = request_.wants_wake_ups || request_.wants_invalidation;
   // A server without sharded channels would not know what to do with a place that names one.
   const bool has_guessed = std::exchange(guesses_mailbox_, false);
-  if (has_guessed && !wants_pushes && !machine_.mailbox().empty()) machine_.note_mailbox(server_.pushes().mailbox());
-  return wants_pushes && server_.pushes().incomplete(link_) ? open(now) : ask(now);
+  if (has_guessed && !wants_pushes && !machine_.mailbox().empty())
+    machine_.note_mailbox(server_->pushes().mailbox(slot_));
+  return wants_pushes && server_->pushes().incomplete(link_, slot_) ? open(now) : ask(now);
 }
 
 /// Asks for what is missing; in two round trips where the server has sharded channels and does not let us have one.
 route::Procedure::Step Conversation::open(Instant now) {
-  wanted_ = server_.pushes().wanted(link_);
+  wanted_ = server_->pushes().wanted(link_, slot_);
   const bool subscribes = !wanted_.subscribe.empty();
   if (!subscribes && !wanted_.tracking) return ask(now);
   state_ = State::opening;
@@ -114,13 +140,13 @@ route::Procedure::Step Conversation::note_opened(std::span<const Answer> answers
   bool asks_again = false;
   if (subscribes) {
     const std::string_view error = error_of(answers.front());
-    const Pushes::Next next = server_.pushes().subscribed(link_, wanted_, error);
+    const Pushes::Next next = server_->pushes().subscribed(link_, wanted_, error);
     asks_again = next == Pushes::Next::ask_again;
-    server_.note_means(next, route::Server::channels, error);
+    server_->note_means(next, route::Server::channels, error);
   }
   if (wanted_.tracking) {
     const std::string_view error = error_of(answers.back());
-    server_.note_means(server_.pushes().tracked(link_, error), route::Server::tracking, error);
+    server_->note_means(server_->pushes().tracked(link_, error), route::Server::tracking, error);
   }
   return asks_again ? open(now) : ask(now);
 }
@@ -151,20 +177,30 @@ route::Procedure::Step Conversation::load(Instant now) {
 }
 
 void Conversation::add_request() {
-  if (request_.wants_invalidation && server_.pushes().may_track()) add(caching);
+  // That would have to stand where ASKING does: right in front of the command.
+  const bool tracks = request_.wants_invalidation && !asks_once_ && server_->pushes().may_track();
+  if (tracks) add(caching);
   // Redis sends to its clients in the reverse order of their first messages; and the one who is answered first may well
   // keep it from sending the rest, if they share a processor. This makes ours the last.
   if (request_.wakes_others) add(ping);
+  add_asking();
   if (request_.joined.empty()) {
     add(request_.arguments, true);
-    commands_.at(command_count_ - 1).times = request_.times;
-    if (!request_.next.empty()) add(request_.next, true);
+    if (!asks_once_) commands_.at(command_count_ - 1).times = request_.times;
+    if (request_.next.empty()) return;
+    add_asking();
+    add(request_.next, true);
   } else {
     add(multi);
     add(request_.arguments);
     for (const protocol::Arguments joined : request_.joined) add(joined);
     add(exec, true);
   }
+}
+
+/// It counts for the next command, or transaction.
+void Conversation::add_asking() {
+  if (asks_once_) add(asking);
 }
 
 void Conversation::add(protocol::Arguments arguments, bool wanted) {
@@ -196,22 +232,58 @@ route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, In
   answer.sent_at = sent_at_;
   answer.now = now;
   if (answers.size() > 1 && answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
-  server_.note_presence();
+  server_->note_presence();
   trouble_.reset();
-  if (answer.type != Answer::Type::error) return tell(answer);
-  const protocol::Verdict verdict = protocol::verdict(answer.text);
-  const bool leaves = verdict == protocol::Verdict::leave;
-  if (!leaves && verdict != protocol::Verdict::repeat) return tell(answer);
+  return answer.type == Answer::Type::error ? refused(answer, now) : tell(answer);
+}
+
+route::Procedure::Step Conversation::refused(const Answer& answer, Instant now) {
+  using protocol::Verdict;
+  const Verdict verdict = protocol::verdict(answer.text);
+  const bool leaves = verdict == Verdict::leave;
+  switch (verdict) {
+    case Verdict::moved:
+    case Verdict::ask: return redirected(answer, now);
+    case Verdict::split:
+      if (const auto step = machine_.split(now)) return go_on(*step);
+      break;
+    case Verdict::repeat:
+    case Verdict::leave:
+      if (router_.cluster() != nullptr) router_.cluster()->doubt(*server_);
+      break;
+    default: return tell(answer);
+  }
   trouble_ = Failure{Failure::Kind::refused, std::string{answer.text}};
-  if (leaves) server_.note_left(answer.text, now);
+  if (leaves) server_->note_left(answer.text, now);
   return wait_out(now, leaves ? std::string_view{trouble_->text} : std::string_view{});
 }
 
+/// By a server of a cluster. What no cluster was asked for is the caller's to hear.
+route::Procedure::Step Conversation::redirected(const Answer& answer, Instant now) {
+  route::Cluster* const cluster = router_.cluster();
+  if (cluster == nullptr || terms_.at != nullptr) return tell(answer);
+  const bool once = protocol::verdict(answer.text) == protocol::Verdict::ask;
+  route::Server* const to =
+      once ? cluster->asked_elsewhere(*server_, answer.text) : cluster->moved(*server_, answer.text);
+  if (to == nullptr) return tell(answer);
+  if (!has_answer_) guesses_mailbox_ = true;  // it was another server's
+  if (++redirections_ > most_redirections) {
+    redirections_ = 0;
+    trouble_ = Failure{Failure::Kind::refused, std::string{answer.text}};
+    return wait_out(now, {});
+  }
+  server_ = to;
+  asks_once_ = once;
+  return reach_server();
+}
+
 route::Procedure::Step Conversation::tell(const Answer& answer) {
+  has_answer_ = true;
+  redirections_ = 0;
   // Also after a look at the key: it may have been the first request on its connection, where nobody can reach us yet.
   const bool may_be_woken = request_.wants_wake_ups || request_.wants_invalidation;
-  if (may_be_woken && !machine_.mailbox().empty()) {
-    const std::string present = server_.pushes().mailbox();
+  if (may_be_woken && !asks_once_ && !machine_.mailbox().empty()) {
+    const std::string present = server_->pushes().mailbox(slot_);
     if (present != machine_.mailbox()) return go_on(machine_.wake_at(present));
   }
   return go_on(machine_.answered(answer));
@@ -222,6 +294,7 @@ route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant now) {
     Unreached unreached{std::move(unanswered.failure)};
     return on(unreached, now);
   }
+  if (router_.cluster() != nullptr) router_.cluster()->doubt(*server_);
   const protocol::Step step = machine_.unanswered();
   if (unanswered.failure.kind != Failure::Kind::unreachable) {
     go_on(step);  // for restart()
@@ -234,18 +307,30 @@ route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant now) {
 route::Procedure::Step Conversation::on(Unreached& unreached, Instant now) {
   Failure& failure = unreached.failure;
   if (failure.kind == Failure::Kind::cancelled) return fail(std::move(failure));
+  if (router_.cluster() != nullptr && terms_.at == nullptr) {
+    route::Cluster& cluster = *router_.cluster();
+    if (seeds_tried_ < cluster.seed_count() && now < terms_.deadline && cluster.try_next_seed(*server_)) {
+      ++seeds_tried_;
+      return reach();
+    }
+    cluster.doubt(*server_);
+    if (failure.kind == Failure::Kind::timed_out && now < terms_.deadline) failure.kind = Failure::Kind::unreachable;
+  }
   if (failure.kind != Failure::Kind::timed_out || !trouble_) trouble_ = std::move(failure);
   return may_go_by(*trouble_) ? wait_out(now, {}) : give_up_waiting();
 }
 
-/// Whether the same request may be sent again after a pause, nothing having been carried out. Who waits anyway waits for a
-/// server that is away, too; others are told of that at once.
+/// Whether the same request may be sent again after a pause, nothing having been carried out. A machine that waits anyway waits for a
+/// server that is away, too; others are told of that at once, unless another server of a cluster may take over.
 bool Conversation::may_go_by(const Failure& failure) {
   using Kind = Failure::Kind;
   if (failure.kind == Kind::refused || failure.kind == Kind::turned_away) return true;
-  if (!machine_.may_wait() || (failure.kind != Kind::unreachable && failure.kind != Kind::timed_out)) return false;
-  server_.note_absence(failure);
-  return true;
+  if (failure.kind != Kind::unreachable && failure.kind != Kind::timed_out) return false;
+  if (machine_.may_wait()) {
+    server_->note_absence(failure);
+    return true;
+  }
+  return may_be_replaced() && !terms_.spares_absent;
 }
 
 route::Procedure::Step Conversation::wait_out(Instant now, std::string_view leaves) {

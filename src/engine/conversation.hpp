@@ -14,6 +14,7 @@
 #include "route/environment.hpp"
 #include "route/procedure.hpp"
 #include "route/pushes.hpp"
+#include "route/router.hpp"
 #include "route/server.hpp"
 
 namespace redismutex::engine {
@@ -32,12 +33,13 @@ class PlaceKeeper {
   ~PlaceKeeper() = default;
 };
 
-/// A state machine of the protocol layer on its way through one server: subscribes, or loads a script, where that is missing, and
+/// A state machine of the protocol layer on its way, to the server where its key lives: subscribes, or loads a script, where that is missing, and
 /// repeats what was refused for now.
 ///
 /// A request that is refused by a server that takes none for now, or is the wrong one (protocol::Verdict), is sent again after a
 /// pause: until the deadline for a machine that waits anyway, for others for `patience`. The last refusal is then the answer. A
-/// machine that waits anyway waits for a server that is away, too.
+/// machine that waits anyway waits for a server that is away, too; in a cluster others do as well, for `patience`, because another server
+/// takes over. Where a cluster's servers send a request on, it goes there at once: the machine hears nothing of that.
 class Conversation final : public route::Procedure {
  public:
   struct Terms {
@@ -47,11 +49,18 @@ class Conversation final : public route::Procedure {
     bool dials = true;                   ///< a new connection, if there is none
     bool spares_absent = false;          ///< but not to a server that seems to be away: route::Server::seems_away()
     PlaceKeeper* keeper = nullptr;       ///< with an inbox: of its place in line
+    route::Server* at = nullptr;         ///< in place of the one where the machine's key lives
   };
 
   /// What it is given must outlive it.
-  Conversation(route::Environment& environment, route::Server& server, protocol::Machine& machine, const Terms& terms)
-      : environment_{environment}, server_{server}, machine_{machine}, terms_{terms} {}
+  Conversation(route::Environment& environment, const route::Router& router, protocol::Machine& machine,
+               const Terms& terms)
+      : environment_{environment},
+        router_{router},
+        machine_{machine},
+        terms_{terms},
+        slot_{router_.slot_for(machine)},
+        server_{&router_.server_for(slot_)} {}
 
   Step start(protocol::Instant now) override;
   Step resume(Event&& event, protocol::Instant now) override;
@@ -67,7 +76,11 @@ class Conversation final : public route::Procedure {
   /// Whether something was sent, and no answer has come so far.
   bool is_unanswered() const noexcept { return state_ == State::asking || state_ == State::loading; }
 
-  /// The connection that the last request went to; 0: none was reached.
+  /// The server that the last request went to, and the connection; 0: none was reached.
+  route::Server& server() const noexcept { return *server_; }
+
+  /// Whether that server was asked this once, though the key is to move there only: it tells of no changes to it then.
+  bool asks_once() const noexcept { return asks_once_; }
   std::uint64_t link() const noexcept { return link_; }
 
   /// Of the request under way: why it was not answered so far, such as a server that is away.
@@ -86,6 +99,11 @@ class Conversation final : public route::Procedure {
   Step go_on(const protocol::Step& step);
   Step go_on(const protocol::Request& request);
   Step reach();
+  Step reach_server();
+  protocol::Instant reach_until() const;
+  bool may_be_replaced() const noexcept;
+  Step refused(const protocol::Answer& answer, protocol::Instant now);
+  Step redirected(const protocol::Answer& answer, protocol::Instant now);
   Step open(protocol::Instant now);
   Step note_opened(std::span<const protocol::Answer> answers, protocol::Instant now);
   Step ask(protocol::Instant now);
@@ -102,21 +120,29 @@ class Conversation final : public route::Procedure {
 
   void add(protocol::Arguments arguments, bool wanted = false);
   void add_request();
+  void add_asking();
   Step send();
 
   // The most in one write: the scripts, and those of a request.
-  static constexpr std::size_t most_commands = 10;
+  static constexpr std::size_t most_commands = 12;
 
   route::Environment& environment_;
-  route::Server& server_;
+  const route::Router router_;
   protocol::Machine& machine_;
   Terms terms_;
+
+  const std::uint16_t slot_;
+  route::Server* server_;      // that the last request went to, or the present one goes to
+  bool asks_once_ = false;     // there, because another server has said so of the slot that is about to move
+  bool has_answer_ = false;    // the machine was told an answer
+  unsigned redirections_ = 0;  // of the present request, in a row
+  std::size_t seeds_tried_ = 1;
 
   State state_ = State::reaching;
   State failed_in_ = State::done;
   protocol::Request request_;
   std::uint64_t link_ = 0;
-  bool guesses_mailbox_ = !server_.pushes().knows_mailbox();
+  bool guesses_mailbox_ = !server_->pushes().knows_mailbox();
   protocol::Instant sent_at_;
   std::optional<route::Failure> failure_, trouble_;
 

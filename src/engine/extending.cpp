@@ -29,7 +29,7 @@ route::Procedure::Step Extending::start(Instant now) {
   const Instant until = std::min(session_.patience(now), extension->until);
   const auto terms =
       terms_.longer == protocol::Longer::stays ? session_.terms_sparing_absent(until) : session_.terms(until);
-  conversation_.emplace(session_.environment(), session_.server(), *machine_, terms);
+  conversation_.emplace(session_.environment(), session_.router(), *machine_, terms);
   return go_on(conversation_->start(now));
 }
 

@@ -35,8 +35,9 @@ Lines::Passing try_to_pass(Session& session, const std::shared_ptr<Lease>& lease
     const Lines::Passing passing = session.lines().pass(ticket, lease, extended, now);
     if (passing.what != Lines::Pass::read_first) return passing;
     // Else the server is asked.
-    if (!session.background().take_in_pushes()) return {Lines::Pass::extend_first, passing.expiry};
-    session.lines().note_read(now);
+    route::Server& server = session.router().server_of(lease->key());
+    if (!session.background().take_in_pushes(server)) return {Lines::Pass::extend_first, passing.expiry};
+    server.note_read(now);
   }
 }
 
@@ -126,7 +127,7 @@ route::Procedure::Step GivingBack::release(Instant now) {
   if (!ending_) return over(Gone{});
   machine_.emplace(lease_->key(), lease_->id(), ending_->terms);
   // Somebody may end many locks, one after the other: an absent server is not waited for each time.
-  conversation_.emplace(session_.environment(), session_.server(), *machine_,
+  conversation_.emplace(session_.environment(), session_.router(), *machine_,
                         session_.terms_sparing_absent(session_.patience(now)));
   return go_on(conversation_->start(now));
 }
@@ -138,7 +139,7 @@ route::Procedure::Step GivingBack::go_on(const Step& step) {
 }
 
 void GivingBack::conclude() {
-  if (machine_->deletion_refused()) session_.server().note_deletion_refused();
+  if (machine_->deletion_refused()) conversation_->server().note_deletion_refused();
   const auto& failure = conversation_->failure();
   const Release::Outcome& said = machine_->outcome();
   // What fails after the release is done concerns only those who wait.

@@ -27,12 +27,12 @@ class Renewer::Labelling final : public route::Background::Operation {
  public:
   Labelling(const Setting& setting, std::shared_ptr<Labels> labels, const std::shared_ptr<Lease>& lease,
             const protocol::WriteLabel::Terms& terms)
-      : server_{setting.server()},
-        labels_{std::move(labels)},
+      : labels_{std::move(labels)},
         lease_{lease},
         key_{lease->key()},
         machine_{key_, lease->id(), terms},
-        conversation_{setting.environment(), server_, machine_, setting.terms_sparing_absent(setting.patience())} {}
+        conversation_{setting.environment(), setting.router(), machine_,
+                      setting.terms_sparing_absent(setting.patience())} {}
 
   route::Procedure& procedure() noexcept override { return conversation_; }
 
@@ -54,14 +54,13 @@ class Renewer::Labelling final : public route::Background::Operation {
   /// A server that is away is told of elsewhere.
   void tell_log(const protocol::Refusal& refusal) const noexcept try {
     constexpr std::size_t longest = 80;
-    server_.log(std::string{"the label of lock '"}
-                    .append(printable(key_.text(), longest))
-                    .append("' could not be written; the server said: ")
-                    .append(refusal.text));
+    conversation_.server().log(std::string{"the label of lock '"}
+                                   .append(printable(key_.text(), longest))
+                                   .append("' could not be written; the server said: ")
+                                   .append(refusal.text));
   } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
   }
 
-  route::Server& server_;
   const std::shared_ptr<Labels> labels_;
   const std::weak_ptr<Lease> lease_;  // keeps none alive
   const protocol::Key key_;

@@ -66,10 +66,11 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
       key_text_{key_.text()},
       value_{id.text()},
       terms_{std::move(terms)},
-      seat_{*this} {
+      seat_{*this},
+      confirmed_by_{&session.router().server_of(key_)} {
   const bool observed = session_.callbacks().observer() != nullptr;
   if (observed) job_ = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
-  const bool may_move = session_.server().may_be_replaced();
+  const bool may_move = session_.router().server_of(key_).may_be_replaced();
   const bool is_visited = terms_.renews || !terms_.label.empty() || may_move;
   if (!observed && !is_visited) return;
   try {
@@ -133,17 +134,27 @@ Instant Lease::valid_until(Turn turn) const noexcept {
 Instant Lease::valid_here_until(Turn turn) noexcept {
   if (is_confirmed_here()) return valid_until(turn);
   session_.renewer().get_ready_if_possible();
-  const std::uint64_t here = session_.server().first_link();
+  const route::Server& here = session_.router().server_of(key_);
   const std::lock_guard lock{mutex_};
   // Once: after that it is asked until it is known.
-  if (is_present(turn) && std::exchange(asked_link_, here) != here) reschedule();
+  const bool is_asked =
+      std::exchange(asked_link_, here.first_link()) == here.first_link() && std::exchange(asked_at_, &here) == &here;
+  if (is_present(turn) && !is_asked) reschedule();
   return {};
 }
 
-bool Lease::is_confirmed_here() const noexcept { return confirmed_link_ >= session_.server().first_link(); }
+/// In a cluster a slot may move to a server that we have been connected to for long.
+bool Lease::is_confirmed_here() const noexcept {
+  const route::Router& router = session_.router();
+  const route::Server& server = router.server_of(key_);
+  return confirmed_by_ == &server && (router.cluster() != nullptr || confirmed_link_ >= server.first_link());
+}
 
 /// With the lock held.
-void Lease::note_confirmed(std::uint64_t link) noexcept { confirmed_link_ = std::max(confirmed_link_.load(), link); }
+void Lease::note_confirmed(std::uint64_t link) noexcept {
+  confirmed_by_ = &session_.router().server_of(key_);
+  confirmed_link_ = std::max(confirmed_link_.load(), link);
+}
 
 bool Lease::is_claim(Turn turn) const noexcept {
   const std::lock_guard lock{mutex_};
@@ -209,7 +220,7 @@ std::unique_ptr<route::Job> Lease::note_end(Turn turn) noexcept {
 /// With the lock held.
 bool Lease::is_tracked() const noexcept {
   return tracked_link_ != 0 && untracked_ == 0 && tracked_doubts_ == doubts_ &&
-         tracked_link_ == session_.server().live_link();
+         tracked_link_ == session_.router().server_of(key_).live_link();
 }
 
 Lease::Standing Lease::standing() const noexcept {
@@ -271,14 +282,15 @@ std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
   const bool contended = waiting_ > 0 || session_.contended(key_);
   // The server's own command knows no line, and keeps no token.
   const bool plain = !contended && !handed_over_ && token_ == 0;
-  return Ending{.terms = {.valid_until = validity_.until(),
-                          .token = token_,
-                          .details = {details_.data(), details_size_},
-                          .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
-                          .deletion = plain ? session_.server().deletion() : Release::Deletion::by_script,
-                          .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
-                .began = began_,
-                .lost = lost_};
+  return Ending{
+      .terms = {.valid_until = validity_.until(),
+                .token = token_,
+                .details = {details_.data(), details_size_},
+                .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
+                .deletion = plain ? session_.router().server_of(key_).deletion() : Release::Deletion::by_script,
+                .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
+      .began = began_,
+      .lost = lost_};
 }
 
 Lease::Found Lease::found_gone() noexcept {
@@ -327,10 +339,10 @@ void Lease::lose(Loss why) noexcept {
 /// Without the lock.
 void Lease::log_trouble(std::string_view trouble) const noexcept try {
   constexpr std::size_t longest = 80;
-  session_.server().log(std::string{"lock '"}
-                            .append(printable(key_.text(), longest))
-                            .append("' was lost because it could not be renewed in time; ")
-                            .append(trouble));
+  session_.router().server_of(key_).log(std::string{"lock '"}
+                                            .append(printable(key_.text(), longest))
+                                            .append("' was lost because it could not be renewed in time; ")
+                                            .append(trouble));
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
 }
 

@@ -23,6 +23,7 @@
 #include "protocol/release.hpp"
 #include "protocol/validity.hpp"
 #include "route/callbacks.hpp"
+#include "route/server.hpp"
 
 namespace redismutex::engine {
 
@@ -257,6 +258,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
   const Terms terms_;
   Renewer::Seat seat_;
   std::atomic<std::uint64_t> doubts_{0};
+  std::atomic<const route::Server*> confirmed_by_{
+      nullptr};  // so far as is known; from the beginning on. Written with the lock
   std::atomic<std::uint64_t> confirmed_link_{
       0};  // on which the server said last that it is ours. Written with the lock
 
@@ -284,8 +287,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   std::uint64_t tracked_link_ = 0;    // the server tells of changes on this connection,
   std::uint64_t tracked_doubts_ = 0;  // if there was no doubt since
   std::uint64_t asked_link_ = 0;      // the first one to the server that was asked to confirm it
-  unsigned extensions_ = 0;           // that somebody waits for
-  unsigned untracked_ = 0;            // of those: they may end the tracking
+  const route::Server* asked_at_ = nullptr;
+  unsigned extensions_ = 0;  // that somebody waits for
+  unsigned untracked_ = 0;   // of those: they may end the tracking
   std::uint64_t extension_doubts_ = 0;
 
   // What is to be done.

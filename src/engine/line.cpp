@@ -304,7 +304,7 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
       if (!lasts) return {Pass::not_possible};
     } else {
       if (!standing.is_known || !standing.is_counted || !lasts) return {Pass::extend_first, expiry};
-      if (read_at_.load() + between_reads < now) return {Pass::read_first, expiry};
+      if (session_.router().server_of(lease->key()).read_at() + between_reads < now) return {Pass::read_first, expiry};
     }
     const Lease::Turn turn = lease->pass();
     if (turn == 0) return {Pass::not_possible};

@@ -126,7 +126,7 @@ class Lines final : private Lease::Successor {
     passed,
     nobody_there,
     not_possible,  ///< the server has to decide
-    read_first,    ///< call Background::take_in_pushes() and note_read(), then ask again
+    read_first,    ///< call Background::take_in_pushes() and Server::note_read(), then ask again
     extend_first,  ///< the answer of an extension has to be there: to `expiry`
   };
   struct Passing {
@@ -138,9 +138,6 @@ class Lines final : private Lease::Successor {
   /// Passes the lock to the next, if that is fair to those who wait at the server, and what is known of the lock is fresh.
   Passing pass(const Ticket& ticket, const std::shared_ptr<Lease>& lease, Extended extended,
                protocol::Instant now) noexcept;
-
-  /// What the server had told at that time has been taken in.
-  void note_read(protocol::Instant now) noexcept { read_at_ = now; }
 
   /// It has the lock no more: the next goes to the server.
   void leave(const protocol::Key& key, const Ticket& ticket) noexcept;
@@ -156,7 +153,6 @@ class Lines final : private Lease::Successor {
 
   Session& session_;
   const std::unique_ptr<std::array<Shard, shard_count>> shards_;
-  std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};
 };
 
 }  // namespace redismutex::engine

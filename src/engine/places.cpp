@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <string_view>
@@ -23,8 +24,12 @@ using namespace std::chrono_literals;
 
 constexpr Instant never = Instant::max();
 
-// So many commands may be under way at once.
+// So many commands may be under way at once. In a cluster each slot has commands of its own.
 constexpr std::size_t most_flights = 256;
+constexpr std::size_t most_flights_in_cluster = 2048;
+
+// In a cluster those of one slot go together. So many are looked at to find some.
+constexpr std::size_t most_looked_at = 512;
 
 // Of a place, in bytes. Longer ones are not renewed here.
 constexpr std::size_t most_details = 64;
@@ -90,7 +95,9 @@ class Places::Flight final : public Conversing<Refresh> {
   std::shared_ptr<Batch> batch_;
 };
 
-Places::Places(Session& session) : Rounds{session, most_flights}, session_{session} {}
+Places::Places(Session& session)
+    : Rounds{session, session.router().cluster() == nullptr ? most_flights : most_flights_in_cluster},
+      session_{session} {}
 
 Places::~Places() { close(); }
 
@@ -99,6 +106,7 @@ Places::~Places() { close(); }
 Instant Places::Place::rest(Instant now, Instant look_at) noexcept {
   const std::size_t size = acquire_.details().size();
   kept_every_ = delay_;
+  slot_ = places_.session_.router().slot_of(key_);
   if (delay_ < shortest_delay || size > most_details || !places_.get_ready()) return Instant::min();
   try {
     const Instant watch_at = places_.add(*this, now, std::min<Instant>(now + delay_, look_at));
@@ -223,8 +231,12 @@ std::shared_ptr<Places::Batch> Places::load(Instant now) {
   auto batch = std::make_shared<Batch>(Batch{.delay = delay, .sent_at = now, .parts = {}, .how = {}});
   batch->parts.reserve(Refresh::most_items);
   const Instant last = now + slack(delay);
-  while (batch->parts.size() < Refresh::most_items && group.queue.size() > 0 && group.queue.first()->due_ <= last) {
-    Place& place = *group.queue.first();
+  const std::uint16_t slot = group.queue.first()->slot_;
+  std::size_t looked_at = 0;
+  for (Place* each = group.queue.first(); each != nullptr && each->due_ <= last;) {
+    if (batch->parts.size() == Refresh::most_items || looked_at++ == most_looked_at) break;
+    Place& place = *std::exchange(each, route::List<Place>::next(*each));
+    if (place.slot_ != slot) continue;
     group.queue.remove(place);
     PlacesPart& part = batch->parts.emplace_back(
         PlacesPart{.place = &place, .key = place.key_, .id = place.id_, .details = {}, .details_size = 0});

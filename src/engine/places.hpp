@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -67,6 +68,7 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
     // These belong to the driver's thread.
     bool rests_ = false;
     std::chrono::milliseconds kept_every_{0};  // while it rests
+    std::uint16_t slot_ = 0;                   // the same
 
     // These are guarded by Places::mutex_.
     protocol::Instant due_;

@@ -1,6 +1,7 @@
 #include "engine/renewer.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <redismutex/observer.hpp>
 #include <string>
@@ -25,8 +26,10 @@ using std::chrono::milliseconds;
 
 constexpr Instant never = Instant::max();
 
-// So many commands may be under way at once; and so many labels besides.
+// So many commands may be under way at once; and so many labels besides. In a cluster each slot has commands of its own, and many locks
+// are in as many slots.
 constexpr std::size_t most_flights = 32;
+constexpr std::size_t most_flights_in_cluster = 2048;
 constexpr std::size_t most_labels = 64;
 
 // Until there is room for another label.
@@ -53,12 +56,19 @@ struct Renewer::Ready {
   std::weak_ptr<Lease> lease;
   Lease::Visit visit;
   Instant planned_at;
+  std::uint16_t slot;
 
-  friend bool operator<(const Ready& one, const Ready& other) { return one.visit.until > other.visit.until; }
+  /// Those of a slot of a cluster are together, because they go into one command.
+  friend bool operator<(const Ready& one, const Ready& other) {
+    if (one.slot != other.slot) return one.slot > other.slot;
+    return one.visit.until > other.visit.until;
+  }
 };
 
 Renewer::Renewer(Session& session)
-    : Rounds{session, most_flights}, session_{session}, labels_{std::make_shared<Labels>()} {}
+    : Rounds{session, session.router().cluster() == nullptr ? most_flights : most_flights_in_cluster},
+      session_{session},
+      labels_{std::make_shared<Labels>()} {}
 
 Renewer::~Renewer() { close(); }
 
@@ -191,7 +201,7 @@ void Renewer::plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
   if (visit.what == What::lose) return call_off(*lease);
   // If one is under way the next is planned when that one is over.
   if (visit.what == What::nothing || std::exchange(lease->seat_.under_way_, true)) return;
-  ready_.push_back({lease, visit, now});
+  ready_.push_back({lease, visit, now, session_.router().slot_of(lease->key())});
   std::push_heap(ready_.begin(), ready_.end());
 }
 
@@ -220,7 +230,7 @@ void Renewer::send(Instant now) {
   }
 }
 
-/// The most urgent ones.
+/// The most urgent ones; in a cluster those of one slot.
 std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
   using What = Lease::Visit::What;
   auto batch = std::make_shared<Batch>();
@@ -228,7 +238,8 @@ std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
   batch->parts.reserve(most);
   batch->keys.reserve(most);
   batch->ids.reserve(most);
-  while (!ready_.empty() && batch->parts.size() < most) {
+  const std::uint16_t slot = ready_.front().slot;
+  while (!ready_.empty() && batch->parts.size() < most && ready_.front().slot == slot) {
     std::pop_heap(ready_.begin(), ready_.end());
     Ready next = std::move(ready_.back());
     ready_.pop_back();
@@ -315,7 +326,9 @@ void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcep
     why = std::make_shared<const std::string>(
         std::string{batch.is_refused ? "the server said: " : "the reason: "}.append(trouble));
     if (is_first && renewals > 0) {
-      session_.server().log("locks could not be renewed and will be tried again; " + *why);
+      session_.router()
+          .server_of(batch.keys.front())
+          .log("locks could not be renewed and will be tried again; " + *why);
     }
     if (renewals > 0) {
       session_.callbacks().tell_observer([renewals, reason = std::string{trouble}](Observer& observer) {

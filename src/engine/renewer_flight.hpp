@@ -74,9 +74,9 @@ class Renewer::Flight final : public Conversing<protocol::ExtendMany> {
       batch_->fates = std::get<std::vector<protocol::ExtendMany::Fate>>(machine_.outcome());
     }
     const std::uint64_t link = conversation_.link();
-    const route::Pushes& pushes = landing_->setting.server().pushes();
+    route::Pushes& pushes = conversation_.server().pushes();
     const bool may_track = pushes.may_track();
-    const bool tracks = may_track && !pushes.incomplete(link);
+    const bool tracks = may_track && !conversation_.asks_once() && pushes.tracks(link);
     batch_->how = {.link = link, .tracks = tracks, .may_track = may_track};
   }
 

@@ -6,6 +6,7 @@ Session::Session(const Outside& outside, const Limits& limits)
     : Setting{outside, limits},
       identity_{outside.environment},
       wake_ups_{outside.environment},
+      map_reader_{*this},
       clean_ups_{*this},
       renewer_{*this},
       places_{*this},
@@ -19,6 +20,7 @@ void Session::close() noexcept {
   places_.close();
   renewer_.close();
   clean_ups_.close();
+  map_reader_.close();
 }
 
 std::atomic<bool>& Session::contended(const protocol::Key& key) noexcept {
@@ -36,8 +38,8 @@ void Session::all_changed() {
 }
 
 /// Nobody can be woken until it is asked for again, and each that looks does so.
-void Session::channel_ended(std::string_view channel) {
-  if (server().pushes().ended(channel)) wake_ups_.all_changed();
+void Session::channel_ended(route::Server& server, std::string_view channel) {
+  if (const auto slot = server.pushes().ended(channel)) wake_ups_.slot_changed(*slot);
 }
 
 }  // namespace redismutex::engine

@@ -8,6 +8,7 @@
 #include "engine/clean_ups.hpp"
 #include "engine/identity.hpp"
 #include "engine/line.hpp"
+#include "engine/map_reader.hpp"
 #include "engine/places.hpp"
 #include "engine/renewer.hpp"
 #include "engine/setting.hpp"
@@ -52,13 +53,14 @@ class Session : public Setting {
   /// server.
   void server_changed() { renewer_.all_changed(); }
 
-  /// It ended the subscription to a channel by itself.
-  void channel_ended(std::string_view channel);
+  /// This server ended the subscription to a channel by itself.
+  void channel_ended(route::Server& server, std::string_view channel);
 
  private:
   Identity identity_;
   WakeUps wake_ups_;
   std::array<std::atomic<bool>, 256> contended_{};
+  MapReader map_reader_;
   CleanUps clean_ups_;
   Renewer renewer_;
   Places places_;

@@ -8,7 +8,7 @@
 #include "route/background.hpp"
 #include "route/callbacks.hpp"
 #include "route/environment.hpp"
-#include "route/server.hpp"
+#include "route/router.hpp"
 
 namespace redismutex::engine {
 
@@ -19,7 +19,7 @@ class Setting {
  public:
   struct Outside {
     route::Environment& environment;
-    route::Server& server;
+    route::Router router;
     route::Background& background;
     Callbacks& callbacks;
   };
@@ -32,7 +32,7 @@ class Setting {
 
   protocol::Instant now() const noexcept { return outside_.environment.now(); }
   route::Environment& environment() const noexcept { return outside_.environment; }
-  route::Server& server() const noexcept { return outside_.server; }
+  const route::Router& router() const noexcept { return outside_.router; }
   route::Background& background() const noexcept { return outside_.background; }
   Callbacks& callbacks() const noexcept { return outside_.callbacks; }
 
@@ -69,7 +69,7 @@ class Conversing : public route::Background::Operation {
   template <class... Given>
   Conversing(const Setting& setting, const Conversation::Terms& terms, Given&&... given)
       : machine_{std::forward<Given>(given)...},
-        conversation_{setting.environment(), setting.server(), machine_, terms} {}
+        conversation_{setting.environment(), setting.router(), machine_, terms} {}
 
   Machine machine_;
   engine::Conversation conversation_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "protocol/lease.hpp"
+#include "protocol/slot.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -154,6 +155,14 @@ void WakeUps::key_changed(std::string_view key) {
 void WakeUps::all_changed() {
   const std::lock_guard lock{mutex_};
   for (const auto& [key, same] : by_key_) note_change(same);
+}
+
+void WakeUps::slot_changed(std::uint16_t slot) {
+  if (slot == protocol::no_slot) return all_changed();
+  const std::lock_guard lock{mutex_};
+  for (const auto& [key, same] : by_key_) {
+    if (protocol::slot_of(key) == slot) note_change(same);
+  }
 }
 
 void WakeUps::note_change(const SameKey& same) noexcept {

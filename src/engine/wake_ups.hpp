@@ -38,6 +38,9 @@ class WakeUps final {
   void key_changed(std::string_view key);
   void all_changed();
 
+  /// There is a reason to look at all keys of a slot; protocol::no_slot: at all.
+  void slot_changed(std::uint16_t slot);
+
  private:
   friend class Inbox;
 

@@ -172,6 +172,7 @@ Step Acquire::answered_line_up(const Answer& answer) {
 }
 
 Step Acquire::placed(const Answer& answer) {
+  put_offs_ = 0;
   const bool is_first = answer.integers.size() > 2;
   asked_at_ = answer.sent_at;
   server_time_ = microseconds{answer.integers[1]};
@@ -199,6 +200,20 @@ Step Acquire::answered_look(const Answer& answer) {
   return wait(answer.now);
 }
 
+/// The script needs keys of which some have moved and some have not; to take the key alone works all the same. That is tried now and then,
+/// at times that differ from one waiter to the next.
+std::optional<Step> Acquire::split(Instant now) {
+  constexpr milliseconds first_pause{10}, longest_pause{100};
+  if (!terms_.wait_until) return std::nullopt;
+  if (time_is_up(now)) return Done{};
+  constexpr unsigned most_doublings = 4;
+  const milliseconds pause = std::min(first_pause * (1U << std::min(put_offs_++, most_doublings)), longest_pause);
+  state_ = State::put_off;
+  watching_ = false;
+  const auto share = static_cast<unsigned char>(id_.back()) % 16U;  // of random digits
+  return Pause{.until = std::min(*terms_.wait_until, now + pause / 2 + pause * share / 32)};
+}
+
 Step Acquire::unanswered() {
   watching_ = false;
   in_doubt_ = true;
@@ -220,6 +235,7 @@ Step Acquire::wait(Instant now) {
 
 Step Acquire::woken(Instant now) {
   if (time_is_up(now)) return Done{};
+  if (state_ == State::put_off) return set();
   const bool due = now >= next_refresh_ || (holder_deadline_ && now >= *holder_deadline_);
   if (!due && first_ && !watching_ && now >= first_since_ + before_watching) return look();
   // Woken before the time: the key was changed, which the server reports once, or the connection was lost.

@@ -48,6 +48,8 @@ class Acquire final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
+  const Key* key() const noexcept override { return &key_; }
   Step woken(Instant now) override;
   Step granted(const Grant& grant, Instant now) override;
   Step told_first(std::chrono::milliseconds claim, Instant now) override;
@@ -104,7 +106,7 @@ class Acquire final : public Machine {
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
-  enum class State { setting, lining_up, waiting, looking };
+  enum class State { setting, lining_up, waiting, looking, put_off };
 
   void adopt(const Terms& terms);
   void describe_place();
@@ -144,6 +146,7 @@ class Acquire final : public Machine {
   bool in_doubt_ = false;
   bool lined_up_ = false;  // the server knows us as a waiter, or may do so
   bool met_others_ = false;
+  unsigned put_offs_ = 0;  // in a row
   Outcome outcome_{Taken{}};
 
   // While waiting:

@@ -30,15 +30,25 @@ struct Request {
   bool wakes_others = false;        ///< let the server send what it has for them before it answers us
 };
 
+/// One of the values of a list. A list among them is followed by its elements.
+struct Value {
+  enum class Type : std::uint8_t { nothing, text, integer, list, other };
+
+  Type type = Type::nothing;
+  std::string_view text = {};
+  std::int64_t integer = 0;  ///< of a list: how many elements it has
+};
+
 /// What the server answered.
 struct Answer {
-  enum class Type { nothing, text, integer, integers, texts, error, other };
+  enum class Type { nothing, text, integer, integers, texts, values, error, other };
 
   Type type = Type::nothing;
   std::string_view text;  ///< of a string, a status or an error
   std::int64_t integer = 0;
   std::vector<std::int64_t> integers;                  ///< of a list
   std::vector<std::optional<std::string_view>> texts;  ///< of a list, and of the lists in it; none: nothing is there
+  std::vector<Value> values;                           ///< of a list that is neither
   std::int64_t next = 0;                               ///< of Request::next, if that was an integer
   Instant sent_at;                                     ///< read before the request left
   Instant now;

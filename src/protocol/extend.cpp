@@ -15,14 +15,26 @@ bool is_list_of(const Answer& answer, std::size_t count) {
 }  // namespace
 
 Extend::Extend(const Key& key, const OwnerId& id, const Terms& terms)
-    : terms_{terms},
+    : key_{key},
+      terms_{terms},
       expiry_ms_{std::to_string(terms.expiry.count())},
+      id_{id},
       arguments_{"EVALSHA",  scripts::extend.sha1, "2", key.text(), key.line(), flag(terms.tracking), id.text(),
                  expiry_ms_, flag(terms.longer)} {}
 
 Step Extend::start(Instant /*now*/) {
-  return Request{
-      .arguments = arguments_, .script = &scripts::extend, .wants_invalidation = terms_.tracking == Tracking::on};
+  return Request{.arguments = Arguments{arguments_}.first(argument_count_),
+                 .script = &scripts::extend,
+                 .wants_invalidation = terms_.tracking == Tracking::on};
+}
+
+/// How many wait is unknown then.
+std::optional<Step> Extend::split(Instant now) {
+  if (argument_count_ < arguments_.size()) return std::nullopt;
+  arguments_ = {"EVALSHA",  scripts::extend.sha1, "1", key_.text(), flag(terms_.tracking), id_.text(),
+                expiry_ms_, flag(terms_.longer)};
+  argument_count_ = arguments_.size() - 1;
+  return start(now);
 }
 
 Step Extend::answered(const Answer& answer) {
@@ -59,25 +71,51 @@ Request ExtendMany::request() const {
 Step ExtendMany::start(Instant /*now*/) { return request(); }
 
 Step ExtendMany::answered(const Answer& answer) {
-  if (!is_list_of(answer, items_.size())) {
+  if (!is_list_of(answer, one_by_one_ ? 1 : items_.size())) {
     outcome_ = refusal(answer, scripts::extend.name);
     return Done{};
   }
+  if (one_by_one_) return answered_one(answer);
   std::vector<Fate> fates;
   fates.reserve(items_.size());
   for (std::size_t i = 0; i < items_.size(); ++i) {
-    if (answer.integers[i] <= 0) {
-      fates.emplace_back(Extend::Gone{});
-    } else if (items_[i].expiry.count() > 0) {
-      fates.emplace_back(Extend::Extended{.sent_at = answer.sent_at, .waiting = answer.integers[i] - 1});
-    } else {
-      fates.emplace_back(Looked{.sent_at = answer.sent_at, .waiting = answer.integers[i] - 1});
-    }
+    fates.push_back(fate_of(items_[i], answer.integers[i], answer.sent_at));
   }
   outcome_ = std::move(fates);
   return Done{};
 }
 
-Step ExtendMany::unanswered() { return request(); }
+ExtendMany::Fate ExtendMany::fate_of(const Item& item, std::int64_t said, Instant sent_at) {
+  if (said <= 0) return Extend::Gone{};
+  if (item.expiry.count() > 0) return Extend::Extended{.sent_at = sent_at, .waiting = said - 1};
+  return Looked{.sent_at = sent_at, .waiting = said - 1};
+}
+
+Step ExtendMany::unanswered() { return one_by_one_ ? request_one() : request(); }
+
+// ---- one by one -----------------------------------------------------------------------------------------------------
+
+/// How many wait is unknown then.
+std::optional<Step> ExtendMany::split(Instant /*now*/) {
+  if (one_by_one_) return std::nullopt;
+  one_by_one_ = true;
+  fates_.reserve(items_.size());
+  return request_one();
+}
+
+Request ExtendMany::request_one() {
+  const std::size_t index = fates_.size();
+  const Item& item = items_[index];
+  arguments_.assign({"EVALSHA", scripts::extend.sha1, "1", item.key->text(), flag(tracking_), item.id->text(),
+                     numbers_[index], flag(Longer::stays)});
+  return request();
+}
+
+Step ExtendMany::answered_one(const Answer& answer) {
+  fates_.push_back(fate_of(items_[fates_.size()], answer.integers[0], answer.sent_at));
+  if (fates_.size() < items_.size()) return request_one();
+  outcome_ = std::move(fates_);
+  return Done{};
+}
 
 }  // namespace redismutex::protocol

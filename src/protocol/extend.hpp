@@ -42,6 +42,8 @@ class Extend final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
+  const Key* key() const noexcept override { return &key_; }
 
   struct Extended {
     Instant sent_at;       ///< the new lease counts from then
@@ -57,14 +59,18 @@ class Extend final : public Machine {
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
+  const Key& key_;
   const Terms terms_;
   const std::string expiry_ms_;
-  const std::array<std::string_view, 9> arguments_;
+  const OwnerId& id_;
+  std::array<std::string_view, 9> arguments_;
+  std::size_t argument_count_ = 9;
   bool in_doubt_ = false;
   Outcome outcome_{Gone{}};
 };
 
-/// The same for many leases in one command, and for leases that are only to be looked at. Shortens none.
+/// The same for many leases in one command, and for leases that are only to be looked at. Shortens none. In a cluster all of their keys
+/// are to be of one slot.
 class ExtendMany final : public Machine {
  public:
   /// So many items in one command at the most: the server does nothing else meanwhile, for some 5 µs each.
@@ -76,12 +82,14 @@ class ExtendMany final : public Machine {
     std::chrono::milliseconds expiry;  ///< 0: leave the lease as it is
   };
 
-  /// What the items point to must outlive the machine.
+  /// There are some. What they point to must outlive the machine.
   ExtendMany(std::vector<Item> items, Tracking tracking);
 
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
+  const Key* key() const noexcept override { return items_.front().key; }
 
   /// Of the item with the same index.
   struct Looked {  ///< still ours; the lease is as it was
@@ -94,12 +102,17 @@ class ExtendMany final : public Machine {
 
  private:
   Request request() const;
+  Request request_one();
+  Step answered_one(const Answer& answer);
+  static Fate fate_of(const Item& item, std::int64_t said, Instant sent_at);
 
   const std::vector<Item> items_;
   const Tracking tracking_;
   const std::string key_count_;
   std::vector<std::string> numbers_;
   std::vector<std::string_view> arguments_;
+  bool one_by_one_ = false;
+  std::vector<Fate> fates_;  // so far, one by one
   Outcome outcome_;
 };
 

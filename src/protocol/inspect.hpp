@@ -46,11 +46,13 @@ class Inspect final : public Machine {
   /// So many waiters of one lock can be told of.
   static constexpr std::size_t most_waiters = 100;
 
+  /// In a cluster all keys are to be of one slot.
   Inspect(std::vector<Key> keys, const Terms& terms);
 
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  const Key* key() const noexcept override { return keys_.empty() ? nullptr : &keys_.front(); }
 
   /// In the order of the keys; with only_locks, some are left out.
   using Outcome = std::variant<std::vector<Inspection>, Refusal>;

@@ -19,7 +19,8 @@ std::string value_of(const OwnerId& id, const WriteLabel::Terms& terms) {
 }  // namespace
 
 WriteLabel::WriteLabel(const Key& key, const OwnerId& id, const Terms& terms)
-    : value_{value_of(id, terms)},
+    : key_{key},
+      value_{value_of(id, terms)},
       lasts_ms_{std::to_string(terms.lasts.count())},
       arguments_{"SET", key.about(), value_, "PX", lasts_ms_} {}
 

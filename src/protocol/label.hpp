@@ -38,12 +38,14 @@ class WriteLabel final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  const Key* key() const noexcept override { return &key_; }
 
   struct Written {};
   using Outcome = std::variant<Written, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
  private:
+  const Key& key_;
   const std::string value_;
   const std::string lasts_ms_;
   const std::array<std::string_view, 5> arguments_;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
+#include "protocol/key.hpp"
 
 namespace redismutex::protocol {
 
@@ -22,6 +24,13 @@ class Machine {
 
   /// None will come, the connection broke: whether the server carried it out is unknown.
   virtual Step unanswered() = 0;
+
+  /// The key that all of it is about, or that shares its slot of a cluster; none: it goes to any server.
+  virtual const Key* key() const noexcept { return nullptr; }
+
+  /// The server has refused, because some of the keys have moved to another one and some have not, as while a slot of a cluster moves.
+  /// Goes on with a request that names one key. None: the same is to be asked again later.
+  virtual std::optional<Step> split(Instant /*now*/) { return std::nullopt; }
 
   // Of those that wait for others:
 

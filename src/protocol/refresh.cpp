@@ -7,7 +7,8 @@
 namespace redismutex::protocol {
 
 Refresh::Refresh(const std::vector<Item>& items, std::chrono::milliseconds delay)
-    : count_{items.size()},
+    : key_{items.front().key},
+      count_{items.size()},
       key_count_{std::to_string(2 * items.size())},
       window_ms_{std::to_string(liveness_window(delay).count())} {
   arguments_.reserve(4 + 4 * items.size());

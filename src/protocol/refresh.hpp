@@ -28,12 +28,13 @@ class Refresh final : public Machine {
   /// So many items in one command at the most: the server does nothing else meanwhile, for some 6 µs each.
   static constexpr std::size_t most_items = 128;
 
-  /// What the items point to must outlive the machine. `delay`: how often it is done, as in the Terms of an Acquire.
+  /// There are some, in a cluster with keys of one slot. What they point to must outlive the machine. `delay`: how often it is done, as in the Terms of an Acquire.
   Refresh(const std::vector<Item>& items, std::chrono::milliseconds delay);
 
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  const Key* key() const noexcept override { return key_; }
 
   /// Each place: of the item with the same index.
   using Outcome = std::variant<std::vector<Refreshed>, Refusal>;
@@ -42,6 +43,7 @@ class Refresh final : public Machine {
  private:
   Request request() const;
 
+  const Key* const key_;  // of the first
   const std::size_t count_;
   const std::string key_count_;
   const std::string window_ms_;

@@ -42,13 +42,26 @@ Request Release::deletion(Arguments command) {
   return {.arguments = command, .next = is_line_there_};
 }
 
+/// Those in line find the key free when they look. A fenced lock waits, because its token has to be remembered, and so does what hands
+/// over for the dead; either ends by itself at the worst. What is left of a place in line is so, too.
+std::optional<Step> Release::split(Instant /*now*/) {
+  if (alone_ || terms_.token != 0 || more_ || terms_.dead == Dead::clear) return std::nullopt;
+  deletion_ = Deletion::by_script;
+  alone_ = true;
+  return script();
+}
+
 /// The label is named only where there may be one, and the former details are left out where there are none.
 Request Release::script() {
   std::size_t size = 0;
   const auto add = [&](const auto&... words) { ((command_[size++] = words), ...); };
   const bool names_label = terms_.label != Label::none;
-  add("EVALSHA", scripts::release.sha1, names_label ? "4" : "3", key_.text(), key_.line(), key_.floor());
-  if (names_label) add(key_.about());
+  if (alone_) {
+    add("EVALSHA", scripts::release.sha1, "1", key_.text());
+  } else {
+    add("EVALSHA", scripts::release.sha1, names_label ? "4" : "3", key_.text(), key_.line(), key_.floor());
+    if (names_label) add(key_.about());
+  }
   add(id_.text(), token_, details_);
   if (!former_details_.empty()) add(former_details_);
   return {.arguments = Arguments{command_}.first(size),

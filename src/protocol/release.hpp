@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -55,6 +56,8 @@ class Release final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
+  std::optional<Step> split(Instant now) override;
+  const Key* key() const noexcept override { return &key_; }
 
   struct Released {};
   struct Gone {};  ///< it was not ours any more
@@ -89,6 +92,7 @@ class Release final : public Machine {
   bool started_in_lease_ = false;
   bool in_doubt_ = false;  // an earlier attempt was never answered
   bool more_ = false;
+  bool alone_ = false;  // the key, without what stands beside it
   bool deletion_refused_ = false;
   Outcome outcome_{Gone{}};
 };

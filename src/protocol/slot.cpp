@@ -6,7 +6,6 @@
 namespace redismutex::protocol {
 namespace {
 
-constexpr std::uint16_t slots = 16384;
 constexpr std::string_view letters = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// CRC-16/XMODEM: polynomial 0x1021, initial value 0, not reflected.
@@ -53,14 +52,14 @@ class Words {
         word.letters.at(last) = letter;
         add(word, with_next(crc, letter), more - 1);
       }
-    } else if (Word& first = words_[crc % slots]; first.size == 0) {
+    } else if (Word& first = words_[crc % slot_count]; first.size == 0) {
       first = word;
       --missing_;
     }
   }
 
-  std::array<Word, slots> words_{};
-  std::size_t missing_ = slots;
+  std::array<Word, slot_count> words_{};
+  std::size_t missing_ = slot_count;
 };
 
 }  // namespace
@@ -76,7 +75,7 @@ std::string_view hashed_part(std::string_view key) {
 std::uint16_t slot_of(std::string_view key) {
   std::uint16_t crc = 0;
   for (const char next : hashed_part(key)) crc = with_next(crc, next);
-  return crc % slots;
+  return crc % slot_count;
 }
 
 std::string_view word_of(std::uint16_t slot) {

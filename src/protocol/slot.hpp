@@ -5,6 +5,11 @@
 
 namespace redismutex::protocol {
 
+constexpr std::uint16_t slot_count = 16384;
+
+/// In place of a slot, where there is no cluster.
+constexpr std::uint16_t no_slot = slot_count;
+
 /// The part of a key that decides its slot in a cluster: what is between the first `{` and the first `}` after it, or all of
 /// the key if that is empty or not there. Source: Redis Cluster specification, "Hash tags".
 std::string_view hashed_part(std::string_view key);

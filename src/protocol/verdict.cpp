@@ -16,7 +16,9 @@ struct Known {
 constexpr std::array known{
     Known{"LOADING", Verdict::repeat},      // the server reads its data
     Known{"CLUSTERDOWN", Verdict::repeat},  // a part of the cluster is failing over
-    Known{"TRYAGAIN", Verdict::repeat},     // the keys are being moved to another server
+    Known{"MOVED", Verdict::moved},
+    Known{"ASK", Verdict::ask},
+    Known{"TRYAGAIN", Verdict::split},
     Known{"max number of clients", Verdict::repeat, "ERR"},
 
     Known{"READONLY", Verdict::leave},    // a replica

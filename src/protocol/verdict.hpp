@@ -6,12 +6,15 @@ namespace redismutex::protocol {
 
 /// What a server's refusal of a command means for its sender.
 ///
-/// A command that is refused with `repeat`, `leave` or `forbidden` was not carried out: the server says so before it
+/// A command that is refused with anything but `tell` was not carried out: the server says so before it
 /// begins. For `repeat` and `leave` that holds for our scripts too: a server that takes no writes refuses the first one
 /// of a run, and nothing takes effect, nor is anybody told anything, before that one. So the same request, with the same
 /// id, may be sent again, here or to another server.
 enum class Verdict {
-  repeat,     ///< not now: send it again, after a pause
+  repeat,  ///< not now: send it again, after a pause
+  moved,   ///< the key's slot of the cluster is at another server, which the refusal names: send it there
+  ask,     ///< this once: the slot is about to move there
+  split,  ///< some of its keys are here still and some have moved, or there are none: ask for one key at a time, or later
   leave,      ///< not here: this server is, or has just become, one that takes no locks; look its name up anew
   forbidden,  ///< never: the user lacks the right, or the server lacks the command
   tell,       ///< all else: the caller has to know, because waiting may mend nothing

@@ -58,15 +58,15 @@ class Background {
   /// It does not run any more. Waits if it runs in this moment, unless in this very thread.
   virtual void withdraw(Duty& duty) noexcept = 0;
 
-  /// As long as that is wanted, there is to be a connection, which is dialled again when it broke, and what the server has to tell is
-  /// read also while no caller reads. In the Background's thread only.
+  /// As long as that is wanted, there is to be a connection to each server that is in use, which is dialled again when it broke, and what
+  /// the servers have to tell is read also while no caller reads. In the Background's thread only.
   virtual void listen(bool wanted) noexcept = 0;
 
   /// Another server may have taken the place of the one that we are connected to: has that found out, and the server left, soon.
   virtual void verify_server() noexcept = 0;
 
-  /// Takes in what the server has told and nobody has read yet. Does not wait. False: that can not be said to be all.
-  virtual bool take_in_pushes() noexcept = 0;
+  /// Takes in what this server has told and nobody has read yet. Does not wait. False: that can not be said to be all.
+  virtual bool take_in_pushes(Server& server) noexcept = 0;
 
  protected:
   ~Background() = default;

@@ -33,6 +33,23 @@ bool add_texts(net::ReplyView list, std::vector<std::optional<std::string_view>>
   return true;
 }
 
+/// Adds the values of a list, each of them followed by its own.
+void add_values(net::ReplyView list, std::vector<protocol::Value>& values) {
+  using Type = protocol::Value::Type;
+  for (const net::ReplyView element : list) {
+    if (element.is_list()) {
+      values.push_back({.type = Type::list, .integer = static_cast<std::int64_t>(element.size())});
+      add_values(element, values);
+    } else if (element.is_string()) {
+      values.push_back({.type = Type::text, .text = element.text()});
+    } else if (element.type() == ReplyType::integer) {
+      values.push_back({.type = Type::integer, .integer = element.integer()});
+    } else {
+      values.push_back({.type = element.type() == ReplyType::null ? Type::nothing : Type::other});
+    }
+  }
+}
+
 void view_list(net::ReplyView list, Answer& answer) {
   using Type = Answer::Type;
   const auto is_integer = [](net::ReplyView element) { return element.type() == ReplyType::integer; };
@@ -40,8 +57,12 @@ void view_list(net::ReplyView list, Answer& answer) {
     answer.type = Type::integers;
     answer.integers.reserve(list.size());
     for (const net::ReplyView element : list) answer.integers.push_back(element.integer());
+  } else if (add_texts(list, answer.texts)) {
+    answer.type = Type::texts;
   } else {
-    answer.type = add_texts(list, answer.texts) ? Type::texts : Type::other;
+    answer.type = Type::values;
+    answer.texts.clear();
+    add_values(list, answer.values);
   }
 }
 
@@ -100,7 +121,9 @@ std::size_t count_wanted(const Procedure::Send& send) noexcept {
 Peer::Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers)
     : server_{server},
       on_answered_{std::move(handlers.on_answered)},
-      node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {}
+      node_{std::move(options), reactor, std::move(handlers.node), std::move(handlers.name_connection)} {
+  server_.note_way(*this);
+}
 
 std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until, const std::stop_token& stop) {
   auto reached = node_.link(deadline_at(until), stop);
@@ -114,11 +137,13 @@ std::variant<std::shared_ptr<Link>, Failure> Peer::link(protocol::Instant until,
 
 // ---- a thread that drives -------------------------------------------------------------------------------------------
 
+namespace {
+
 /// A thread on the way with a procedure: carries out one step after the other.
-class Peer::Drive {
+class Drive {
  public:
-  Drive(Peer& peer, Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop)
-      : peer_{peer}, procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
+  Drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop)
+      : procedure_{procedure}, sleeper_{sleeper}, stop_{stop} {}
 
   void run() {
     Procedure::Step step = procedure_.start(now_);
@@ -147,9 +172,10 @@ class Peer::Drive {
 
   Step carry_out(const Procedure::Reach& reach) {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
-    link_ = peer_.present_link();
+    peer_ = reach.at->way();
+    link_ = peer_->present_link();
     if (link_ || !reach.dials) return tell(reached(link_));
-    auto dialled = peer_.link(reach.until, stop_);
+    auto dialled = peer_->link(reach.until, stop_);
     if (auto* failure = std::get_if<Failure>(&dialled)) return tell(Procedure::Unreached{std::move(*failure)});
     link_ = std::move(std::get<std::shared_ptr<Link>>(dialled));
     return tell(Procedure::Reached{link_->id()});
@@ -173,12 +199,12 @@ class Peer::Drive {
       if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
       answers[i] = view(calls[i]->reply());
     }
-    if (peer_.on_answered_) peer_.on_answered_(now() - now_);
+    if (peer_->on_answered()) peer_->on_answered()(now() - now_);
     return tell(Procedure::Answered{{answers.data(), wanted}});
   }
 
   Step tell_unanswered(Failure failure) {
-    if (link_->was_silent()) peer_.server_.note_silence();
+    if (link_->was_silent()) peer_->server().note_silence();
     link_.reset();
     return tell(unanswered(std::move(failure)));
   }
@@ -197,20 +223,22 @@ class Peer::Drive {
   }
 
   Step carry_out(const Procedure::Leave& leave) {
-    if (link_) peer_.leave(link_, leave.refusal);
+    if (link_) peer_->leave(link_, leave.refusal);
     return carry_out(leave.then);
   }
 
-  Peer& peer_;
   Procedure& procedure_;
   Sleeper& sleeper_;
   const std::stop_token& stop_;
+  Peer* peer_ = nullptr;  // that was reached last
   std::shared_ptr<Link> link_;
   Instant now_ = now();  // when the procedure was told something the last time
 };
 
-void Peer::drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
-  Drive{*this, procedure, sleeper, stop}.run();
+}  // namespace
+
+void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
+  Drive{procedure, sleeper, stop}.run();
 }
 
 }  // namespace redismutex::route

@@ -21,8 +21,7 @@
 
 namespace redismutex::route {
 
-/// One server: the link to it, and how it is dialled. Carries out the steps of procedures for threads that wait
-/// for them. Thread-safe.
+/// The way to one server: the link to it, and how it is dialled. Thread-safe.
 class Peer {
  public:
   struct Handlers {
@@ -36,11 +35,8 @@ class Peer {
   /// What it is given must outlive it.
   Peer(ConnectionOptions options, Server& server, net::ReactorOnDemand& reactor, Handlers handlers);
 
+  Server& server() noexcept { return server_; }
   const ConnectionOptions& options() const noexcept { return node_.options(); }
-
-  /// Drives it on the caller's stack until it is done. `sleeper`: the caller's, by which others wake the procedure. Throws what
-  /// the procedure throws, std::bad_alloc, and std::system_error if there is no thread or descriptor to be had.
-  void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop = {});
 
   /// See net::Node.
   std::variant<std::shared_ptr<net::Link>, Failure> link(protocol::Instant until, const std::stop_token& stop);
@@ -48,13 +44,19 @@ class Peer {
   void verify(const std::stop_token& stop) { node_.verify(stop); }
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal) { node_.drop(link, refusal); }
 
- private:
-  class Drive;
+  /// None: nobody wants to know.
+  const std::function<void(std::chrono::nanoseconds)>& on_answered() const noexcept { return on_answered_; }
 
+ private:
   Server& server_;
   const std::function<void(std::chrono::nanoseconds)> on_answered_;
   net::Node node_;
 };
+
+/// Drives it on the caller's stack until it is done, at the servers that its steps name, each of which has a Peer. `sleeper`: the
+/// caller's, by which others wake the procedure. Throws what the procedure throws, std::bad_alloc, and std::system_error if there is no
+/// thread or descriptor to be had.
+void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop = {});
 
 /// Sends the commands in one write. `make_call`: for each whose answer is wanted.
 template <class MakeCall>

@@ -14,18 +14,21 @@ namespace redismutex::route {
 using net::Failure;
 using net::out_of_memory;
 
+class Server;
+
 /// Something on its way that has to talk to a server, or to wait: an acquisition, a release, a renewal. It has no socket, clock or
 /// thread: whoever drives it carries out each Step, and tells what came of it by an Event. A thread drives it on its own stack
-/// (Peer::drive), the reactor's workers drive what nobody waits for (Background), and the simulator drives it in virtual time: it is
+/// (route::drive), the reactor's workers drive what nobody waits for (Background), and the simulator drives it in virtual time: it is
 /// the same procedure each time. For one driver at a time.
 class Procedure {
  public:
   // ---- steps
 
-  /// A connection is needed. `dials`: a new one, if there is none.
+  /// A connection to this server is needed. `dials`: a new one, if there is none.
   struct Reach {
     protocol::Instant until;
     bool dials = true;
+    Server* at = nullptr;  ///< none: the first one that the driver knows
   };
 
   struct Command {

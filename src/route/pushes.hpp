@@ -4,16 +4,22 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "net/greeting.hpp"
+#include "protocol/slot.hpp"
 #include "route/environment.hpp"
 
 namespace redismutex::route {
 
-/// What the server sends us unasked on the present connection: messages in a channel of our own, and changes of keys. Knows
+/// What the server sends us unasked on the present connection: messages in channels of our own, and changes of keys. Knows
 /// what is to be asked for, and what was refused; sends nothing itself. Thread-safe.
+///
+/// There is one channel; in a cluster one for each slot, which has a name in that slot, so that it moves along with the slot's keys. Where
+/// there is no cluster the slot is protocol::no_slot.
 ///
 /// A refusal that goes by (the server is busy, or loads its data) means nothing: the next request that wants pushes asks again.
 /// One that does not (the right is missing, or the command) holds for the connection. The channel is sharded where the server
@@ -28,25 +34,28 @@ class Pushes final {
 
   /// How the server reaches us, as it stands in a place in line (lua/line.lua): "s" or "p" and the name of the channel, sharded
   /// or plain; "-" if it does not let us have one. Before the first connection, a guess.
-  std::string mailbox();
+  std::string mailbox(std::uint16_t slot = protocol::no_slot);
 
   /// The same without memory: written to `text`, of which it is a part.
   using MailboxText = std::array<char, 40>;
-  std::string_view mailbox(MailboxText& text);
+  std::string_view mailbox(std::uint16_t slot, MailboxText& text);
 
   /// Whether there has been a connection, so that it is no guess. Costs one load.
   bool knows_mailbox() const noexcept { return knows_mailbox_; }
 
-  /// Whether there is anything to ask for on this connection. Costs one load.
-  bool incomplete(std::uint64_t link_id) const noexcept { return complete_link_ != link_id; }
+  /// Whether there is anything to ask for on this connection. Without a cluster it costs one load.
+  bool incomplete(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot) {
+    return slot == protocol::no_slot ? complete_link_ != link_id : lacks_slot(link_id, slot);
+  }
 
   /// What is to be asked for.
   struct Wanted {
     std::string_view subscribe;  ///< the command; empty: none
     std::string channel;
     bool tracking = false;
+    std::uint16_t slot = protocol::no_slot;  ///< of the channel
   };
-  Wanted wanted(std::uint64_t link_id);
+  Wanted wanted(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot);
 
   /// What that came to.
   enum class Next {
@@ -59,29 +68,37 @@ class Pushes final {
   Next subscribed(std::uint64_t link_id, const Wanted& wanted, std::string_view error);
   Next tracked(std::uint64_t link_id, std::string_view error);
 
+  /// Whether the server tracks keys for this connection. Costs one load.
+  bool tracks(std::uint64_t link_id) const noexcept { return tracking_link_ == link_id; }
+
   /// Whether keys of ours may be tracked, as far as is known.
   bool may_track() const noexcept { return !tracking_refused_; }
 
-  /// The server has ended a sharded subscription by itself, as when its part of a cluster moves. Whether it was ours: then it
-  /// is to be asked for again.
-  bool ended(std::string_view channel);
+  /// The server has ended a sharded subscription by itself, as when its part of a cluster moves. If it was ours it is to be asked for
+  /// again: in this slot, or protocol::no_slot.
+  std::optional<std::uint16_t> ended(std::string_view channel);
 
  private:
   enum class State { unasked, open, refused };
 
+  std::string name_of_channel(std::uint16_t slot) const;
+  State& channel(std::uint16_t slot);
   void name_channel();
+  bool lacks_slot(std::uint64_t link_id, std::uint16_t slot);
   void note_completion();
 
   Environment& environment_;
   std::atomic<std::uint64_t> complete_link_{0};
+  std::atomic<std::uint64_t> tracking_link_{0};
   std::atomic<bool> tracking_refused_{false};
   std::atomic<bool> knows_mailbox_{false};
 
   std::mutex mutex_;  // guards the rest, and what changes the above
   std::uint64_t link_id_ = 0;
-  std::string name_;
+  std::string name_;  // of all channels, behind what they have in common
   bool sharded_ = true;
   State channel_ = State::unasked;
+  std::unordered_map<std::uint16_t, State> channels_;  // of slots
   State tracking_ = State::unasked;
 };
 

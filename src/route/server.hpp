@@ -17,6 +17,8 @@
 
 namespace redismutex::route {
 
+class Peer;
+
 /// What is known of one server, and of the present connection to it: how it wakes our waiters, what it can do, and what the log was
 /// told of it. Sends nothing itself. Thread-safe.
 class Server {
@@ -75,7 +77,21 @@ class Server {
   /// It is the wrong one, and was left for that.
   void note_left(std::string_view refusal, protocol::Instant now);
 
+  /// When what it had told was taken in last, all of it.
+  protocol::Instant read_at() const noexcept { return read_at_; }
+  void note_read(protocol::Instant now) noexcept { read_at_ = now; }
+
   void log(std::string_view message) const noexcept;
+
+  /// It is no part of what it belonged to any more, so nobody is to connect to it without need.
+  bool is_retired() const noexcept { return retired_; }
+  void note_retired(bool retired) noexcept { retired_ = retired; }
+
+  // ---- for drivers
+
+  /// The way to it; none where a driver has others.
+  Peer* way() const noexcept { return way_; }
+  void note_way(Peer& way) noexcept { way_ = &way; }
 
  private:
   const std::string name_;
@@ -89,8 +105,11 @@ class Server {
   std::atomic<protocol::Release::Deletion> deletion_{protocol::Release::Deletion::by_script};
   std::atomic<bool> absence_told_{false};
   std::atomic<bool> seems_away_{false};
+  std::atomic<bool> retired_{false};
   std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means
   std::atomic<protocol::Instant> left_at_{protocol::Instant::min()};
+  std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};
+  Peer* way_ = nullptr;  // from the beginning on
 };
 
 }  // namespace redismutex::route

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "route/environment.hpp"
+#include "route/workroom_running.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -19,50 +20,13 @@ using protocol::Instant;
 
 constexpr Instant never = Instant::max();
 
-// Between attempts to reach a server that is to be listened to.
-constexpr std::chrono::milliseconds between_dials{500};
-
 }  // namespace
 
-struct Workroom::Running {
-  Running(Workroom& where, std::unique_ptr<Operation> what) : room{where}, operation{std::move(what)} {}
+Workroom::Workroom(net::ReactorOnDemand& reactor) : reactor_{reactor} {}
 
-  struct Call final : net::Call {
-    explicit Call(Running& whose) noexcept
-        : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).running.note_one(); }}, running{whose} {}
-    Running& running;
-  };
-
-  /// One of its calls is over. The last one is noted with the lock; before that it must not go.
-  void note_one() noexcept {
-    if (open.fetch_sub(1) == 1) room.note_answered(*this);
-  }
-
-  /// Takes back what is under way. Whether nobody will come back to it.
-  bool withdraw() noexcept {
-    std::size_t withdrawn = 0;
-    for (std::size_t i = 0; i < wanted; ++i) {
-      if (link->withdraw(*calls[i])) ++withdrawn;
-    }
-    return withdrawn > 0 && open.fetch_sub(withdrawn) == withdrawn;
-  }
-
-  Workroom& room;
-  std::unique_ptr<Operation> operation;
-  Operations::iterator place{};
-  State state = State::fresh;
-  Instant until = never;  // then it goes on, or gives up waiting
-  std::shared_ptr<Link> link;
-  std::array<std::optional<Call>, Procedure::most_wanted> calls;
-  std::size_t wanted = 0;
-  std::atomic<std::size_t> open{0};  // of the calls
-
-  // Guarded by the room's mutex.
-  Running* next = nullptr;   // of those that are answered
-  bool is_answered = false;  // the thread that had its answers is through
-};
-
-Workroom::Workroom(Peer& peer, net::ReactorOnDemand& reactor) : peer_{peer}, reactor_{reactor} {}
+Workroom::Workroom(Peer& peer, net::ReactorOnDemand& reactor) : Workroom{reactor} {
+  ways_.emplace_back(*this, peer).in_use = true;
+}
 
 Workroom::~Workroom() { finish(Instant{}); }
 
@@ -71,20 +35,12 @@ Workroom::~Workroom() { finish(Instant{}); }
 void Workroom::get_ready() {
   const std::lock_guard lock{mutex_};
   begin();
-  get_ready_to_dial();
+  for (Way& way : ways_) get_ready_to_dial(way);
 }
 
 /// With the lock held.
 void Workroom::begin() {
   if (!finished_ && !timer_) timer_.emplace(reactor_.get(), [this] { make_rounds(); });
-}
-
-/// With the lock held.
-void Workroom::get_ready_to_dial() {
-  if (finished_ || dialling_) return;
-  net::Workers& workers = reactor_.get().workers();
-  workers.get_ready();
-  dialling_.emplace(workers, [this] { dial(); });
 }
 
 void Workroom::start(std::unique_ptr<Operation> operation) {
@@ -144,8 +100,8 @@ void Workroom::note_answered(Running& running) noexcept {
   if (finished_) changed_.notify_all();
 }
 
-bool Workroom::take_in_pushes() noexcept {
-  const std::shared_ptr<Link> link = peer_.present_link();
+bool Workroom::take_in_pushes(Server& server) noexcept {
+  const std::shared_ptr<Link> link = server.way()->present_link();
   return link && link->read_now();
 }
 
@@ -163,7 +119,15 @@ void Workroom::verify_server() noexcept try {
 }
 
 void Workroom::verify() noexcept try {
-  peer_.verify(stopping_.get_token());
+  for (std::size_t i = 0;; ++i) {
+    Peer* peer = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      if (i == ways_.size()) return;
+      peer = &ways_[i].peer;
+    }
+    peer->verify(stopping_.get_token());
+  }
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no descriptor, no memory: the same
 }
 
@@ -175,9 +139,11 @@ void Workroom::finish(Instant until) noexcept {
   }
   stopping_.request_stop();
   timer_.reset();
-  dialling_.reset();
   verifying_.reset();
-  dialled_.reset();  // a link tells of pushes as long as it is there
+  for (Way& way : ways_) {
+    way.dialling.reset();
+    way.dialled.reset();  // a link tells of pushes as long as it is there
+  }
   running_.splice(running_.end(), started_);
   for (const std::unique_ptr<Running>& running : running_) {
     if (running->state == State::sending && !running->withdraw()) {
@@ -188,7 +154,9 @@ void Workroom::finish(Instant until) noexcept {
     running->operation->over(Operation::End::abandoned);
   }
   running_.clear();
-  if (const std::shared_ptr<Link> link = listened_to_.lock()) link->want_pushes(false);
+  for (Way& way : ways_) {
+    if (const std::shared_ptr<Link> link = way.listened_to.lock()) link->want_pushes(false);
+  }
 }
 
 // ---- rounds ---------------------------------------------------------------------------------------------------------
@@ -202,12 +170,12 @@ void Workroom::make_rounds() noexcept {
 /// Whether there may be more to do.
 bool Workroom::make_round() noexcept {
   Running* answered = nullptr;
-  std::optional<Dialled> dialled;
+  bool dialled = false;
   auto last = running_.end();
   {
     const std::lock_guard lock{mutex_};
     answered = std::exchange(answered_, nullptr);
-    dialled = std::exchange(dialled_, std::nullopt);
+    dialled = std::exchange(has_dialled_, false);
     if (!started_.empty()) {
       last = started_.begin();
       running_.splice(running_.end(), started_);
@@ -218,10 +186,10 @@ bool Workroom::make_round() noexcept {
   for (auto each = last; each != running_.end();) {
     advance(**each++, [](Procedure& procedure) { return procedure.start(now()); });
   }
-  if (dialled) note_dialled(*dialled);
+  if (dialled) take_dialled();
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
-  listen_at_present_link(here);
+  listen_at_present_links(here);
   return run_due_duty(here) || has_more;
 }
 
@@ -248,37 +216,24 @@ bool Workroom::run_due_duty(Instant here) {
 
 void Workroom::set_timer() noexcept {
   Instant next = next_time_;
-  if (listens_ && listened_to_.expired()) next = std::min(next, next_dial_);
   const std::lock_guard lock{mutex_};
+  if (listens_) {
+    for (const Way& way : ways_) {
+      if (way.is_missed()) next = std::min(next, way.next_dial);
+    }
+  }
   for (const Enlisted& each : duties_) next = std::min(next, each.at);
   if (next != never && !finished_ && timer_) timer_->set_no_later_than(next.time_since_epoch());
 }
 
 // ---- operations -----------------------------------------------------------------------------------------------------
 
-/// `next`: returns the procedure's next step. What that throws ends the operation.
-template <class Next>
-void Workroom::advance(Running& running, const Next& next) noexcept {
-  running.until = never;
-  try {
-    return carry_out(running, next(running.operation->procedure()));
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see below
-  }
-  end(running, Operation::End::abandoned);
-}
-
-/// What `event` returns, which may throw as well.
-template <class MakeEvent>
-void Workroom::tell(Running& running, const MakeEvent& event) noexcept {
-  advance(running, [&](Procedure& procedure) { return procedure.resume(event(), now()); });
-}
-
 void Workroom::carry_out(Running& running, const Procedure::Step& step) {
   if (const auto* reach = std::get_if<Procedure::Reach>(&step)) return this->reach(running, *reach);
   if (const auto* send = std::get_if<Procedure::Send>(&step)) return this->send(running, *send);
   if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) return wait(running, State::sleeping, sleep->until);
   if (const auto* leave = std::get_if<Procedure::Leave>(&step)) {
-    if (running.link) peer_.leave(running.link, leave->refusal);
+    if (running.link) running.way->peer.leave(running.link, leave->refusal);
     return wait(running, State::sleeping, leave->then.until);
   }
   end(running, Operation::End::done);
@@ -293,10 +248,12 @@ void Workroom::wait(Running& running, State state, Instant until) noexcept {
 }
 
 void Workroom::reach(Running& running, const Procedure::Reach& reach) {
-  running.link = peer_.present_link();
+  running.way = &way_to(reach.at);
+  running.way->in_use = true;
+  running.link = running.way->peer.present_link();
   if (running.link || !reach.dials) return tell(running, [&] { return reached(running.link); });
   wait(running, State::reaching, reach.until);
-  request_dial();
+  request_dial(*running.way);
 }
 
 void Workroom::send(Running& running, const Procedure::Send& send) {
@@ -350,65 +307,6 @@ void Workroom::attend_to_times(Instant here) noexcept {
       next_time_ = std::min(next_time_, running.until);
     }
   }
-}
-
-// ---- the connection -------------------------------------------------------------------------------------------------
-
-void Workroom::request_dial() noexcept {
-  std::optional<Dialled> failed;  // and then what it takes the place of, which goes without the lock
-  const std::lock_guard lock{mutex_};
-  if (finished_ || dials_) return;
-  try {
-    get_ready_to_dial();
-    dials_ = true;
-    dialling_->post();
-  } catch (const std::exception& error) {
-    failed = net::failure_of(Failure::Kind::exhausted, [&] { return std::string{error.what()}; });
-    dialled_.swap(failed);
-    wake();
-  }
-}
-
-/// In a worker of its own, because it blocks.
-void Workroom::dial() noexcept {
-  std::optional<Dialled>
-      reached;  // and then what it takes the place of: a link that goes waits for its handlers, and those take the lock
-  try {
-    reached = peer_.link(now() + peer_.options().connect_timeout, stopping_.get_token());
-  } catch (const std::exception& error) {
-    reached = net::failure_of(Failure::Kind::exhausted, [&] { return std::string{error.what()}; });
-  }
-  const std::lock_guard lock{mutex_};
-  dials_ = false;
-  dialled_.swap(reached);
-  wake();
-}
-
-void Workroom::note_dialled(const Dialled& dialled) noexcept {
-  for (auto each = running_.begin(); each != running_.end();) {
-    Running& running = **each++;
-    if (running.state != State::reaching) continue;
-    tell(running, [&]() -> Procedure::Event {
-      if (const auto* failure = std::get_if<Failure>(&dialled)) return Procedure::Unreached{*failure};
-      running.link = std::get<std::shared_ptr<Link>>(dialled);
-      return Procedure::Reached{running.link->id()};
-    });
-  }
-}
-
-void Workroom::listen(bool wanted) noexcept { listens_ = wanted; }
-
-void Workroom::listen_at_present_link(Instant here) {
-  const std::shared_ptr<Link> before = listened_to_.lock();
-  const std::shared_ptr<Link> link = listens_ ? peer_.present_link() : nullptr;
-  if (before != link) {
-    if (before) before->want_pushes(false);
-    if (link) link->want_pushes(true);
-    listened_to_ = link;
-  }
-  if (!listens_ || link || here < next_dial_) return;
-  next_dial_ = here + between_dials;
-  request_dial();
 }
 
 }  // namespace redismutex::route

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -22,11 +23,12 @@
 
 namespace redismutex::route {
 
-/// The Background of a Peer, in the reactor's thread: one round after the other goes on with what has been answered, or is due. Only
+/// The Background of some Peers, in the reactor's thread: one round after the other goes on with what has been answered, or is due. Only
 /// dialling, which blocks, is done by a worker. Thread-safe.
 class Workroom final : public Background {
  public:
-  /// Both must outlive it.
+  /// Both must outlive it. The Peer is used from the first operation or duty on, until finish().
+  explicit Workroom(net::ReactorOnDemand& reactor);
   Workroom(Peer& peer, net::ReactorOnDemand& reactor);
 
   /// After finish().
@@ -39,9 +41,12 @@ class Workroom final : public Background {
   void withdraw(Duty& duty) noexcept override;
   void listen(bool wanted) noexcept override;
   void verify_server() noexcept override;
-  bool take_in_pushes() noexcept override;
+  bool take_in_pushes(Server& server) noexcept override;
 
-  /// For the handler of the Peer: the link broke.
+  /// Operations may go there from now on.
+  void add(Peer& peer);
+
+  /// For the handlers of the Peers: a link broke.
   void link_broke() noexcept;
 
   /// Waits until all operations are over, but no longer than until then; those that are left are abandoned, and later ones at once.
@@ -55,13 +60,33 @@ class Workroom final : public Background {
   enum class State { fresh, reaching, sending, sleeping };
   using Dialled = std::variant<std::shared_ptr<net::Link>, Failure>;
 
+  /// To one server.
+  struct Way {
+    Way(Workroom& whose, Peer& to) noexcept : room{whose}, peer{to} {}
+    bool is_missed() const noexcept;
+
+    Workroom& room;
+    Peer& peer;
+
+    // These belong to the round.
+    bool in_use = false;  // so it is to be listened to
+    protocol::Instant next_dial = protocol::Instant::min();
+    std::weak_ptr<net::Link> listened_to;
+
+    // These are guarded by the room's mutex.
+    bool dials = false;
+    std::optional<Dialled> dialled;
+    std::optional<net::Workers::Task> dialling;  // from the first need on, until finish()
+  };
+
   struct Enlisted {
     Duty* duty;
     protocol::Instant at;
   };
 
   void begin();
-  void get_ready_to_dial();
+  Way& way_to(Server* server);
+  void get_ready_to_dial(Way& way);
   void wake() noexcept;
   void set_timer() noexcept;
 
@@ -83,13 +108,14 @@ class Workroom final : public Background {
   void end(Running& running, Operation::End how) noexcept;
   void note_answered(Running& running) noexcept;
 
-  void request_dial() noexcept;
-  void dial() noexcept;
+  void request_dial(Way& way) noexcept;
+  void dial(Way& way) noexcept;
+  void take_dialled() noexcept;
+  void note_dialled(const Way& way, const Dialled& dialled) noexcept;
+  void listen_at_present_links(protocol::Instant here);
+  void listen(Way& way, protocol::Instant here);
   void verify() noexcept;
-  void note_dialled(const Dialled& dialled) noexcept;
-  void listen_at_present_link(protocol::Instant here);
 
-  Peer& peer_;
   net::ReactorOnDemand& reactor_;
   std::stop_source stopping_;
 
@@ -102,18 +128,15 @@ class Workroom final : public Background {
   Running* answered_ = nullptr;  // a stack of those that are to go on
   std::size_t count_ = 0;        // of operations
   bool finished_ = false;
-  bool dials_ = false;
-  std::optional<Dialled> dialled_;
+  bool has_dialled_ = false;
+  std::deque<Way> ways_;  // each stays where it is
 
   // These belong to the round.
   Operations running_;
   protocol::Instant next_time_ = protocol::Instant::max();  // of an operation
   bool listens_ = false;
-  protocol::Instant next_dial_ = protocol::Instant::min();  // to listen
-  std::weak_ptr<net::Link> listened_to_;
 
   // From the first need on, until finish().
-  std::optional<net::Workers::Task> dialling_;
   std::optional<net::Workers::Task> verifying_;
   std::optional<net::Reactor::Timer> timer_;  // of the next round
 };

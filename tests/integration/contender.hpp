@@ -12,7 +12,7 @@
 #include "support/channel.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
-#include "with_server.hpp"
+#include "integration/with_server.hpp"
 
 namespace redismutex::testing {
 
@@ -58,7 +58,8 @@ constexpr Options sleepy{.block_time = limit, .delay = limit - std::chrono::seco
 ///     Contenders::Event event = contenders.next();   // {"Ann", inside, when}
 class Contenders {
  public:
-  Contenders(const Server& server, std::string key) : url_{server.url()}, key_{std::move(key)} {}
+  Contenders(const Server& server, std::string key) : Contenders{server.url(), std::move(key)} {}
+  Contenders(std::string url, std::string key) : url_{std::move(url)}, key_{std::move(key)} {}
 
   enum class What { inside, left };
   struct Event {

@@ -106,7 +106,7 @@ Task<> Background::keep_connected() {
   }
 }
 
-bool Background::take_in_pushes() noexcept {
+bool Background::take_in_pushes(route::Server& /*server*/) noexcept {
   const auto link = peer_.present_link();
   if (link) link->read_now();
   return link != nullptr;

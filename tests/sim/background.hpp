@@ -29,7 +29,7 @@ class Background final : public route::Background {
   void withdraw(Duty& duty) noexcept override;
   void listen(bool wanted) noexcept override;
   void verify_server() noexcept override {}
-  bool take_in_pushes() noexcept override;
+  bool take_in_pushes(route::Server& /*server*/) noexcept override;
 
  private:
   struct Enlisted {

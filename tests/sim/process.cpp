@@ -25,7 +25,7 @@ Process::Process(World& world, int number, int threads)
       peer_{world, *this, *this, *this, world.random.chance(200'000)},
       background_{*this, peer_},
       callbacks_{std::make_shared<Callbacks>(*this)},
-      session_{{.environment = *this, .server = peer_.server(), .background = background_, .callbacks = *callbacks_},
+      session_{{.environment = *this, .router = peer_.server(), .background = background_, .callbacks = *callbacks_},
                {.connect_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(Peer::connect_timeout),
                 .command_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(Peer::command_timeout)}} {}
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -34,6 +35,27 @@ std::uint16_t free_port() {
   checked(::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size), "bind");
   checked(::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
   return ntohs(address.sin_port);
+}
+
+bool is_free(std::uint16_t port) {
+  const Descriptor probe(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// One whose port for the cluster, 10000 above it, is free as well. Both lie below those that the system gives to others.
+std::uint16_t free_port_in_cluster() {
+  constexpr int first = 11'000, last = 21'999, apart = 10'000;
+  std::random_device chance;
+  for (;;) {
+    const int port = std::uniform_int_distribution{first, last}(chance);
+    if (is_free(static_cast<std::uint16_t>(port)) && is_free(static_cast<std::uint16_t>(port + apart))) {
+      return static_cast<std::uint16_t>(port);
+    }
+  }
 }
 
 std::vector<std::string> server_program() {
@@ -86,7 +108,7 @@ Server::Server(ServerOptions options)
       socket_path_(directory_.file("redis.sock")),
       control_(socket_path_, {"AUTH", "control", "any"}) {
   for (int attempt = 1;; ++attempt) {
-    if (options_.tcp) port_ = free_port();
+    if (options_.tcp) port_ = options_.cluster ? free_port_in_cluster() : free_port();
     if (options_.tls) tls_port_ = free_port();
     write_configuration();
     launch();

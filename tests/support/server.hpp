@@ -22,11 +22,12 @@ struct ServerTls {
 };
 
 struct ServerOptions {
-  bool tcp = false;                           // listen on a free port of 127.0.0.1 too
-  bool ipv6 = false;                          // with tcp or tls: and on the same port of ::1
-  std::string password = {};                  // of the user "default"
-  std::vector<std::string> users = {};        // ACL rules: "alice on >secret ~* +@all"; without channels on Redis 6.0
-  std::optional<ServerTls> tls = {};          // listen with TLS on another free port
+  bool tcp = false;                     // listen on a free port of 127.0.0.1 too
+  bool ipv6 = false;                    // with tcp or tls: and on the same port of ::1
+  bool cluster = false;                 // with tcp: the port that a cluster's servers use among themselves is free, too
+  std::string password = {};            // of the user "default"
+  std::vector<std::string> users = {};  // ACL rules: "alice on >secret ~* +@all"; without channels on Redis 6.0
+  std::optional<ServerTls> tls = {};    // listen with TLS on another free port
   std::vector<std::string> directives = {};   // further lines of redis.conf
   std::vector<std::string> arguments = {};    // further arguments of the program, as "--sentinel"
   std::vector<std::string> environment = {};  // NAME=value, each added to the test's own

@@ -1,6 +1,7 @@
 -- Starts the leases of some locks anew, of each that is still its owner's; or only looks whether they are.
 --
--- KEYS     for each lock two: its key and its line, as in line.lua
+-- KEYS     for each lock two: its key and its line, as in line.lua; or the key of one lock, as while a slot of a cluster moves: then it
+--          is as if nobody waited
 -- ARGV[1]  1: the caller has the server track the keys that this reads (CLIENT CACHING YES came before); 0: it has not
 --          then for each lock three:
 --            the owner's id
@@ -17,7 +18,7 @@ local now  -- as lives are scored in line.lua; read when it is needed
 
 -- How many of those in line are alive.
 local function waiting(line)
-  if redis.call('EXISTS', line) == 0 then return 0 end
+  if not line or redis.call('EXISTS', line) == 0 then return 0 end
   if not now then
     local time = redis.call('TIME')
     now = string.format('%.0f', 4000000000000000 + time[1] * 1000000 + time[2])
@@ -27,7 +28,7 @@ local function waiting(line)
 end
 
 local replies = {}
-for i = 1, #KEYS / 2 do
+for i = 1, (#KEYS + 1) / 2 do
   local key = KEYS[2 * i - 1]
   if redis.pcall('GET', key) == ARGV[3 * i - 1] then
     local expiry = ARGV[3 * i]

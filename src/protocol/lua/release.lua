@@ -1,7 +1,7 @@
 -- Gives a lock back, if it is still the caller's: to the first in line, or to nobody. Or takes the caller out of the line. A lock
 -- that nobody holds goes to the first in line, too.
 --
--- KEYS     see line.lua; if the owner may have written a label beside the key, KEYS[4] is the label, which goes with the lock
+-- KEYS     see line.lua; the first one alone, as while a slot of a cluster moves: then nobody is looked for in line; if the owner may have written a label beside the key, KEYS[4] is the label, which goes with the lock
 -- ARGV[1]  the owner's, or waiter's, id
 -- ARGV[2]  the highest fencing token that was used with the lock; '': none
 -- ARGV[3]  the details of a waiter's place, see line.lua; '': the caller has none
@@ -19,11 +19,12 @@ local owner = redis.call('GET', KEYS[1])
 local is_owner = owner == ARGV[1]
 local floor = is_owner and ARGV[2] ~= '' and ARGV[2]
 if is_owner and KEYS[4] then redis.call('DEL', KEYS[4]) end
-if is_owner and redis.call('EXISTS', KEYS[2]) == 0 then
+if is_owner and (not KEYS[2] or redis.call('EXISTS', KEYS[2]) == 0) then
   redis.call('DEL', KEYS[1])
   if floor then redis.call('PSETEX', KEYS[3], '60000', floor) end
   return 1
 end
+if not KEYS[2] then return 0 end
 
 -- @include line.lua
 

@@ -85,7 +85,7 @@ struct RuntimesTest : ::testing::Test {
   static ConnectionOptions options() { return {.unix_socket = "/nonexistent/redis.sock", .connect_timeout = 1ms}; }
 
   static std::string tag_of(Runtime& runtime) { return runtime.session().identity().tag().text(); }
-  static std::string mailbox_of(Runtime& runtime) { return runtime.session().server().pushes().mailbox(); }
+  static std::string mailbox_of(Runtime& runtime) { return runtime.session().router().any().pushes().mailbox(); }
 
   Runtimes runtimes{options()};
   const protocol::Key key{"key"};

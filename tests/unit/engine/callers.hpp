@@ -49,7 +49,7 @@ class Reader final : public route::Background {
 
   void arrives(std::function<void()> push) {
     unread.push_back(std::move(push));
-    if (!is_late) take_in_pushes();
+    if (!is_late) take_in_pushes(world_.known);
   }
 
   void get_ready() override { world_.background.get_ready(); }
@@ -59,7 +59,7 @@ class Reader final : public route::Background {
   void withdraw(Duty& duty) noexcept override { world_.background.withdraw(duty); }
   void listen(bool wanted) noexcept override { world_.background.listen(wanted); }
   void verify_server() noexcept override { world_.background.verify_server(); }
-  bool take_in_pushes() noexcept override {
+  bool take_in_pushes(route::Server& /*server*/) noexcept override {
     for (const auto& push : std::exchange(unread, {})) push();
     return true;
   }

@@ -438,7 +438,7 @@ class FakeBackground final : public route::Background {
   void withdraw(Duty& duty) noexcept override { duties_.erase(&duty); }
   void listen(bool wanted) noexcept override { listening = wanted; }
   void verify_server() noexcept override { ++verified; }
-  bool take_in_pushes() noexcept override { return true; }
+  bool take_in_pushes(route::Server& /*server*/) noexcept override { return true; }
 
  private:
   struct UnderWay {

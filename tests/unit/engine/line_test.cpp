@@ -547,7 +547,7 @@ struct Still final : route::Background {
   void withdraw(Duty& /*duty*/) noexcept override {}
   void listen(bool /*wanted*/) noexcept override {}
   void verify_server() noexcept override {}
-  bool take_in_pushes() noexcept override { return true; }
+  bool take_in_pushes(route::Server& /*server*/) noexcept override { return true; }
 };
 
 // Threads that come, give up, and pass the lock on at any moment: one at a time has it, and nobody is forgotten.

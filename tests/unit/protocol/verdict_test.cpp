@@ -35,10 +35,15 @@ TEST(Verdict, NotNow) {
                               {"LOADING Valkey is loading the dataset in memory", "LOADING"},
                               {"CLUSTERDOWN Hash slot not served", "CLUSTERDOWN"},
                               {"CLUSTERDOWN The cluster is down", "CLUSTERDOWN"},
-                              {"TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN"},
                               {"ERR max number of clients reached", "ERR"},
                               {"ERR max number of clients + cluster connections reached", "ERR"},  // from the source
                           });
+}
+
+TEST(Verdict, InACluster) {
+  expect(Verdict::moved, {{"MOVED 3999 127.0.0.1:6381", "MOVED"}, {"MOVED 3999 :6381", "MOVED"}});
+  expect(Verdict::ask, {{"ASK 3999 127.0.0.1:6381", "ASK"}});
+  expect(Verdict::split, {{"TRYAGAIN Multiple keys request during rehashing of slot", "TRYAGAIN"}});
 }
 
 TEST(Verdict, NotHere) {

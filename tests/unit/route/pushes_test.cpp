@@ -7,7 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
+
+#include "protocol/slot.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -184,6 +187,45 @@ TEST(Pushes, ASubscriptionThatTheServerEndedIsAskedForAgain) {
   EXPECT_FALSE(pushes.ended(name));
   EXPECT_EQ(subscribed(pushes, 7, ""), Next::go_on);
   expect_wanted(pushes, 7, "", false);
+}
+
+// ---- in a cluster ---------------------------------------------------------------------------------------------------
+
+constexpr std::uint16_t slot = 5061;
+
+TEST(Pushes, EachSlotHasAChannelInIt) {
+  Pushes pushes{operating_system()};
+  pushes.begin(1, valkey);
+  const std::string mailbox = pushes.mailbox(slot);
+  EXPECT_THAT(mailbox, MatchesRegex("sredismutex:wake:[{][0-9a-z]+[}]:[0-9A-Za-z]{10}"));
+  EXPECT_EQ(protocol::slot_of(mailbox.substr(1)), slot);
+  EXPECT_LE(37 + mailbox.size(), 75U);
+  const Pushes::Wanted wanted = pushes.wanted(1, slot);
+  EXPECT_EQ(wanted.subscribe, "SSUBSCRIBE");
+  EXPECT_EQ(wanted.channel, mailbox.substr(1));
+  EXPECT_EQ(pushes.subscribed(1, wanted, ""), Next::go_on);
+  EXPECT_EQ(pushes.tracked(1, ""), Next::go_on);
+  EXPECT_FALSE(pushes.incomplete(1, slot));
+  EXPECT_TRUE(pushes.incomplete(1, slot + 1));
+  EXPECT_TRUE(pushes.wanted(1, slot + 1).channel != wanted.channel);
+}
+
+// The key is not there either, and its request goes on to where it is.
+TEST(Pushes, AChannelOfASlotThatIsElsewhereIsNotGivenUp) {
+  Pushes pushes{operating_system()};
+  pushes.begin(1, valkey);
+  EXPECT_EQ(pushes.subscribed(1, pushes.wanted(1, slot), "MOVED 5061 127.0.0.1:7001"), Next::go_on);
+  EXPECT_EQ(pushes.wanted(1, slot).subscribe, "SSUBSCRIBE");
+}
+
+TEST(Pushes, AChannelThatMovesIsAskedForAgain) {
+  Pushes pushes{operating_system()};
+  pushes.begin(1, valkey);
+  EXPECT_EQ(pushes.subscribed(1, pushes.wanted(1, slot), ""), Next::go_on);
+  EXPECT_EQ(pushes.tracked(1, ""), Next::go_on);
+  EXPECT_FALSE(pushes.ended("redismutex:wake:{0}:somebody's"));
+  EXPECT_EQ(pushes.ended(pushes.mailbox(slot).substr(1)), slot);
+  EXPECT_TRUE(pushes.incomplete(1, slot));
 }
 
 }  // namespace

@@ -1,0 +1,100 @@
+#include "engine/map_reader.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <new>
+#include <utility>
+#include <variant>
+
+#include "engine/session.hpp"
+#include "route/cluster.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Instant;
+using namespace std::chrono_literals;
+
+// Between two questions.
+constexpr auto pause = 200ms;
+
+// One that takes longer than that is not waited for: another is asked. What was dialled by then is there the next time.
+constexpr auto patience = 500ms;
+
+// Then nobody is asked before a request meets trouble again.
+constexpr unsigned most_failures = 20;
+
+}  // namespace
+
+class MapReader::Flight final : public Conversing<protocol::AskSlots> {
+ public:
+  Flight(std::shared_ptr<Landing> landing, const route::Cluster::Informant& informant)
+      : Conversing{landing->setting, terms(landing->setting, informant), informant.address},
+        landing_{std::move(landing)} {}
+
+  void over(End end) noexcept override {
+    ReadMap read;
+    const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine_.outcome());
+    try {
+      if (end == End::done && !conversation_.failure() && ranges != nullptr) read = *ranges;
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then another is asked
+    }
+    landing_->leave(read);
+  }
+
+ private:
+  static Conversation::Terms terms(const Setting& setting, const route::Cluster::Informant& informant) {
+    return {.deadline = std::min<Instant>(setting.patience(), setting.now() + patience),
+            .patience = 0ms,
+            .at = informant.server};
+  }
+
+  const std::shared_ptr<Landing> landing_;
+};
+
+MapReader::MapReader(Session& session) : Rounds{session, 1}, session_{session} {
+  route::Cluster* const cluster = session_.router().cluster();
+  if (cluster != nullptr) cluster->on_doubt([this] { note_doubt(); });
+}
+
+MapReader::~MapReader() { close(); }
+
+/// Where there is no thread for it, requests find their way from server to server.
+void MapReader::note_doubt() noexcept try {
+  if (enlist()) session_.background().call(*this, session_.now());
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+Instant MapReader::run(Instant now) noexcept {
+  take_results([this](const ReadMap& read) { take_in(read); });
+  if (session_.router().cluster()->take_doubt()) {
+    wanted_ = true;
+    failures_ = 0;
+  }
+  if (!wanted_ || !has_room()) return Instant::max();
+  if (now < not_before_) return not_before_;
+  not_before_ = now + pause;
+  ask();
+  return wanted_ ? not_before_ : Instant::max();
+}
+
+void MapReader::ask() noexcept try {
+  session_.background().start(std::make_unique<Flight>(landing_, session_.router().cluster()->next_informant()));
+  note_begun();
+  wanted_ = false;
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory, no thread; later, then
+}
+
+void MapReader::take_in(const ReadMap& read) noexcept try {
+  if (read) {
+    session_.router().cluster()->take_in(*read);
+  } else {
+    wanted_ = ++failures_ < most_failures;
+  }
+} catch (const std::bad_alloc&) {
+  wanted_ = true;
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "engine/rounds.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/slot_map.hpp"
+
+namespace redismutex::engine {
+
+class Session;
+
+/// What one of a cluster's servers said of its slots; none: nothing.
+using ReadMap = std::optional<std::vector<protocol::SlotRange>>;
+
+/// Reads which server of a cluster has which slot, whenever there is doubt: of one server after the other, until one tells. Only one is
+/// asked at a time, and not more often than every 200 ms, however many requests have met a server that is not the right one. Runs in the
+/// Background. Without a cluster it does nothing. Thread-safe.
+class MapReader final : private Rounds<ReadMap> {
+ public:
+  /// `session` must outlive it.
+  explicit MapReader(Session& session);
+  ~MapReader();
+
+  using Rounds::close;
+
+ private:
+  class Flight;
+  using Instant = protocol::Instant;
+
+  Instant run(Instant now) noexcept override;
+  void note_doubt() noexcept;
+  void take_in(const ReadMap& read) noexcept;
+  void ask() noexcept;
+
+  Session& session_;
+
+  // The rest belongs to the Background.
+  bool wanted_ = false;
+  unsigned failures_ = 0;  // in a row, since there was doubt
+  Instant not_before_{};
+};
+
+}  // namespace redismutex::engine

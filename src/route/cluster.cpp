@@ -1,0 +1,144 @@
+#include "route/cluster.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace redismutex::route {
+
+Cluster::Cluster(std::vector<ServerAddress> seeds, Make make) : seeds_{std::move(seeds)}, make_{std::move(make)} {
+  home_ = &server_at(seeds_.front());
+}
+
+/// With the lock held, or before others know of it.
+Server& Cluster::server_at(const ServerAddress& address) {
+  const auto is_there = [&address](const Known& known) {
+    return known.address.port == address.port && known.address.host == address.host;
+  };
+  const auto place = std::find_if(servers_.begin(), servers_.end(), is_there);
+  if (place != servers_.end()) return *place->server;
+  servers_.push_back({.address = address, .server = nullptr});
+  try {
+    servers_.back().server = &make_(address);
+  } catch (...) {
+    servers_.pop_back();
+    throw;
+  }
+  return *servers_.back().server;
+}
+
+/// With the lock held.
+ServerAddress Cluster::address_of(const Server& server) const {
+  const auto place =
+      std::find_if(servers_.begin(), servers_.end(), [&server](const Known& known) { return known.server == &server; });
+  return place != servers_.end() ? place->address : seeds_.front();
+}
+
+// ---- what requests meet ---------------------------------------------------------------------------------------------
+
+Server* Cluster::redirected(const Server& from, std::string_view refusal, bool learns) {
+  const std::lock_guard lock{mutex_};
+  const auto redirection = protocol::read_redirection(refusal, address_of(from));
+  if (!redirection) return nullptr;
+  Server& server = server_at(redirection->to);
+  if (learns) {
+    map_[redirection->slot] = &server;
+    server.note_retired(false);
+    known_ = true;
+  }
+  return &server;
+}
+
+Server* Cluster::moved(const Server& from, std::string_view refusal) {
+  Server* const server = redirected(from, refusal, true);
+  if (server != nullptr) doubt(from);  // where one slot has moved, others have
+  return server;
+}
+
+Server* Cluster::asked_elsewhere(const Server& from, std::string_view refusal) {
+  return redirected(from, refusal, false);
+}
+
+void Cluster::doubt(const Server& server) noexcept {
+  doubtful_ = &server;
+  have_map_read();
+}
+
+void Cluster::note_linked() noexcept {
+  if (!read_) have_map_read();
+}
+
+void Cluster::have_map_read() noexcept {
+  doubted_ = true;
+  if (note_doubt_) note_doubt_();
+}
+
+bool Cluster::try_next_seed(const Server& server) {
+  if (known_ || seeds_.size() < 2) return false;
+  const std::lock_guard lock{mutex_};
+  if (&any() != &server) return true;  // somebody else was faster
+  const ServerAddress present = address_of(server);
+  const auto place = std::find_if(seeds_.begin(), seeds_.end(), [&present](const ServerAddress& seed) {
+    return seed.port == present.port && seed.host == present.host;
+  });
+  const bool is_last = place == seeds_.end() || std::next(place) == seeds_.end();
+  home_ = &server_at(is_last ? seeds_.front() : *std::next(place));
+  return true;
+}
+
+// ---- the map --------------------------------------------------------------------------------------------------------
+
+Cluster::Informant Cluster::next_informant() {
+  const std::lock_guard lock{mutex_};
+  if (servers_.size() < seeds_.size()) {
+    for (const ServerAddress& seed : seeds_) server_at(seed);
+  }
+  const std::size_t count = servers_.size();
+  const auto fits = [this](const Known& known, bool linked) {
+    return (!linked || known.server->live_link() != 0) && known.server != doubtful_;
+  };
+  for (const bool linked : {true, false}) {
+    for (std::size_t i = 1; i <= count; ++i) {
+      const std::size_t index = (asked_ + i) % count;
+      if (!fits(servers_[index], linked)) continue;
+      asked_ = index;
+      doubtful_ = nullptr;  // the next time it may be asked, too
+      return {servers_[index].server, servers_[index].address};
+    }
+  }
+  return {servers_.front().server, servers_.front().address};
+}
+
+Cluster::Informant Cluster::present() const {
+  const std::lock_guard lock{mutex_};
+  Server& server = any();
+  return {&server, address_of(server)};
+}
+
+void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
+  const std::lock_guard lock{mutex_};
+  std::vector<Server*> masters;
+  masters.reserve(ranges.size());
+  for (const protocol::SlotRange& range : ranges) masters.push_back(&server_at(range.master));
+  if (masters.empty()) return;  // it knows nothing either
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    for (std::size_t slot = ranges[i].first; slot <= ranges[i].last; ++slot) map_[slot] = masters[i];
+  }
+  for (const Known& known : servers_) {
+    known.server->note_retired(std::find(masters.begin(), masters.end(), known.server) == masters.end());
+  }
+  home_ = masters.front();
+  known_ = read_ = true;
+}
+
+std::vector<Server*> Cluster::masters() const {
+  std::vector<Server*> found;
+  for (const std::atomic<Server*>& server : map_) {
+    Server* const master = server;
+    if (master == nullptr || (!found.empty() && found.back() == master)) continue;
+    if (std::find(found.begin(), found.end(), master) == found.end()) found.push_back(master);
+  }
+  if (found.empty()) found.push_back(&any());
+  return found;
+}
+
+}  // namespace redismutex::route

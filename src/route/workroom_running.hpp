@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "route/environment.hpp"
+#include "route/workroom.hpp"
+
+namespace redismutex::route {
+
+struct Workroom::Running {
+  Running(Workroom& where, std::unique_ptr<Operation> what) : room{where}, operation{std::move(what)} {}
+
+  struct Call final : net::Call {
+    explicit Call(Running& whose) noexcept
+        : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).running.note_one(); }}, running{whose} {}
+    Running& running;
+  };
+
+  /// One of its calls is over. The last one is noted with the lock; before that it must not go.
+  void note_one() noexcept {
+    if (open.fetch_sub(1) == 1) room.note_answered(*this);
+  }
+
+  /// Takes back what is under way. Whether nobody will come back to it.
+  bool withdraw() noexcept {
+    std::size_t withdrawn = 0;
+    for (std::size_t i = 0; i < wanted; ++i) {
+      if (link->withdraw(*calls[i])) ++withdrawn;
+    }
+    return withdrawn > 0 && open.fetch_sub(withdrawn) == withdrawn;
+  }
+
+  Workroom& room;
+  std::unique_ptr<Operation> operation;
+  Operations::iterator place{};
+  State state = State::fresh;
+  Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
+  protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
+  std::shared_ptr<net::Link> link;
+  std::array<std::optional<Call>, Procedure::most_wanted> calls;
+  std::size_t wanted = 0;
+  std::atomic<std::size_t> open{0};  // of the calls
+
+  // Guarded by the room's mutex.
+  Running* next = nullptr;   // of those that are answered
+  bool is_answered = false;  // the thread that had its answers is through
+};
+
+/// `next`: returns the procedure's next step. What that throws ends the operation.
+template <class Next>
+void Workroom::advance(Running& running, const Next& next) noexcept {
+  running.until = protocol::Instant::max();
+  try {
+    return carry_out(running, next(running.operation->procedure()));
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see below
+  }
+  end(running, Operation::End::abandoned);
+}
+
+/// What `event` returns, which may throw as well.
+template <class MakeEvent>
+void Workroom::tell(Running& running, const MakeEvent& event) noexcept {
+  advance(running, [&](Procedure& procedure) { return procedure.resume(event(), now()); });
+}
+
+}  // namespace redismutex::route

@@ -1,0 +1,88 @@
+// Which server of a cluster is asked, by what is known of them.
+
+#include "route/cluster.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <list>
+#include <string>
+#include <vector>
+
+#include "route/environment.hpp"
+
+namespace redismutex::route {
+namespace {
+
+using protocol::SlotRange;
+using ::testing::ElementsAre;
+
+struct ClusterTest : ::testing::Test {
+  std::list<Server> servers;
+  Cluster cluster{{{"a", 1}, {"b", 2}}, [this](const ServerAddress& address) -> Server& {
+                    return servers.emplace_back(operating_system(), address.host, [](std::string_view) {});
+                  }};
+
+  void take_in(const std::vector<SlotRange>& ranges) { cluster.take_in(ranges); }
+};
+
+TEST_F(ClusterTest, BeforeTheMapIsKnownASeedIsAsked) {
+  EXPECT_EQ(cluster.server_of(5).name(), "a");
+  EXPECT_FALSE(cluster.is_known());
+  EXPECT_TRUE(cluster.try_next_seed(cluster.any()));
+  EXPECT_EQ(cluster.any().name(), "b");
+  EXPECT_TRUE(cluster.try_next_seed(cluster.any()));
+  EXPECT_EQ(cluster.any().name(), "a");
+}
+
+TEST_F(ClusterTest, TheMapSaysWhere) {
+  take_in({{0, 99, {"c", 3}}, {100, 16383, {"b", 2}}});
+  EXPECT_EQ(cluster.server_of(99).name(), "c");
+  EXPECT_EQ(cluster.server_of(100).name(), "b");
+  EXPECT_FALSE(cluster.try_next_seed(cluster.any()));
+  std::vector<std::string> names;
+  for (const Server* master : cluster.masters()) names.push_back(master->name());
+  EXPECT_THAT(names, ElementsAre("c", "b"));
+  EXPECT_EQ(servers.size(), 3U) << "each is made once";
+}
+
+// Nobody is to connect again to one that has no slots any more.
+TEST_F(ClusterTest, AServerWithoutSlotsIsRetired) {
+  take_in({{0, 16383, {"a", 1}}});
+  EXPECT_FALSE(cluster.server_of(0).is_retired());
+  Server& before = cluster.server_of(0);
+  take_in({{0, 16383, {"b", 2}}});
+  EXPECT_TRUE(before.is_retired());
+  EXPECT_EQ(cluster.moved(cluster.server_of(0), "MOVED 7 a:1"), &before);
+  EXPECT_FALSE(before.is_retired());
+  EXPECT_EQ(&cluster.server_of(7), &before);
+}
+
+TEST_F(ClusterTest, AskingElsewhereTeachesNothing) {
+  take_in({{0, 16383, {"a", 1}}});
+  EXPECT_EQ(cluster.asked_elsewhere(cluster.any(), "ASK 7 b:2")->name(), "b");
+  EXPECT_EQ(cluster.server_of(7).name(), "a");
+}
+
+// The one that gave rise to doubt is the last to ask.
+TEST_F(ClusterTest, AnotherServerIsAskedForTheMap) {
+  take_in({{0, 99, {"a", 1}}, {100, 16383, {"b", 2}}});
+  for (Server& server : servers) server.begin(1, {});
+  cluster.doubt(cluster.server_of(0));
+  EXPECT_TRUE(cluster.take_doubt());
+  EXPECT_FALSE(cluster.take_doubt());
+  EXPECT_EQ(cluster.next_informant().server->name(), "b");
+  EXPECT_EQ(cluster.next_informant().server->name(), "a");
+  cluster.server_of(100).note_broken(1);
+  EXPECT_EQ(cluster.next_informant().server->name(), "a") << "there is a connection to it";
+}
+
+// A server that knows of none is no better than none.
+TEST_F(ClusterTest, AnEmptyMapChangesNothing) {
+  take_in({{0, 16383, {"b", 2}}});
+  take_in({});
+  EXPECT_EQ(cluster.server_of(0).name(), "b");
+}
+
+}  // namespace
+}  // namespace redismutex::route
