@@ -10,8 +10,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Those who have not answered by then are not waited for, if any has.
-constexpr auto time_to_answer = 300ms;
+// Those who have not answered by then are not waited for, if any has. There must be time left to reach the server that is named.
+std::chrono::milliseconds time_to_answer_of(const ConnectionOptions& options) {
+  constexpr auto usual = 300ms;
+  return std::min<std::chrono::milliseconds>(usual, options.connect_timeout / 3);
+}
 
 // What sentinels say of each other must not make us dial the world.
 constexpr std::size_t most_sentinels = 16;
@@ -38,7 +41,10 @@ class SentinelSearch::Question {
 
   /// Goes on; none if there is an outcome.
   std::optional<Awaited> step(Deadline now) {
-    while (!outcome_) {
+    // One that talks without end must not keep the caller from its time limit, nor from the others.
+    constexpr int most_reads = 16;
+    for (int reads = 0; !outcome_; ++reads) {
+      if (reads == most_reads) return dialogue_->again(now);
       if (auto stuck = dialogue_ ? ask(now) : reach(now)) return stuck;
     }
     return std::nullopt;
@@ -95,7 +101,7 @@ class SentinelSearch::Question {
 // ---- a search -------------------------------------------------------------------------------------------------------
 
 SentinelSearch::SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, Deadline now)
-    : sentinels_{sentinels}, settles_at_{now + time_to_answer} {
+    : sentinels_{sentinels}, settles_at_{now + time_to_answer_of(sentinels.options_)} {
   questions_.reserve(whom.size());
   for (const auto& dialler : whom) {
     questions_.push_back(std::make_unique<Question>(*dialler, sentinels.master_, now));
