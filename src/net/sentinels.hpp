@@ -36,8 +36,6 @@ class Sentinels {
   /// Asks one, each time another one.
   std::unique_ptr<SentinelSearch> ask_next(Deadline now);
 
-  std::size_t size() const noexcept { return known_.size(); }
-
  private:
   friend class SentinelSearch;
 
