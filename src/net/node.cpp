@@ -131,7 +131,7 @@ void Node::verify(const std::stop_token& stop) {
   auto named = named_by(*sentinels_->ask_next(steady_clock::now()), moment, stop);
   if (named && *named == link->address()) return;
   // It may be one that knows no better, or none that is there. They may be far away, too: that takes as long as it may when dialling.
-  named = named_by(*sentinels_->ask_all(steady_clock::now()), options_.connect_timeout, stop);
+  named = named_by(*sentinels_->ask_most(steady_clock::now()), options_.connect_timeout, stop);
   if (!named || *named == link->address() || link->broken()) return;
   handlers_.on_replaced(*link);
   drop(link, "the sentinels name another server as the master: " + display_name(*named));
