@@ -80,7 +80,8 @@ Lease::Visit Lease::plan(Instant now) noexcept {
   const bool is_due = work_due() <= now + early && not_before_ <= now;
   // A server that has taken the place of another counts by a clock of its own: so it is asked for what is left, too.
   const bool moves = !is_confirmed_here();
-  const bool prolongs = terms_.renews || extend_at_ <= now;
+  // A claim is none any more once it was extended: it becomes the full lease then, or never.
+  const bool prolongs = terms_.renews || extend_at_ <= now || validity_.is_claim();
   const bool extends = is_due && (prolongs || moves) && may_extend(now);
   if (extends) {
     const Instant wanted = prolongs ? std::min(now + terms_.expiry, terms_.renews ? limit() : never) : until;

@@ -132,8 +132,9 @@ bool Places::get_ready() noexcept try { return enlist(); } catch (const std::exc
 
 /// As rest().
 Instant Places::add(Place& place, Instant now, Instant due) {
-  if (stands_still_) return Instant::min();
   const std::lock_guard lock{mutex_};
+  // With the lock: one that came between the alarm and its own look would not be told.
+  if (stands_still_) return Instant::min();
   Group& group = groups_[place.kept_every_];
   ++group.size;
   place.first_ = place.acquire_.is_first();

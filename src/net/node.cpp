@@ -22,6 +22,9 @@ constexpr std::chrono::microseconds longest_pause = 512ms;
 // A server that is left so soon after it was dialled has not been of any use since: that was one more failure.
 constexpr auto soon = 1s;
 
+// For one sentinel's answer, before all are asked.
+constexpr auto moment = 400ms;
+
 }  // namespace
 
 Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Handlers handlers, Dialler::Namer name)
@@ -125,25 +128,21 @@ void Node::verify(const std::stop_token& stop) {
   const std::shared_ptr<Link> link = present_link();
   if (!link || options_.kind != ConnectionOptions::Kind::sentinel) return;
   if (!sentinels_) sentinels_ = std::make_unique<Sentinels>(options_);
-  // One that does not answer says nothing: the next is asked.
-  std::optional<ServerAddress> named;
-  for (std::size_t i = 0; i < sentinels_->size() && !named; ++i) {
-    named = named_by(*sentinels_->ask_next(steady_clock::now()), stop);
-  }
-  if (!named || *named == link->address()) return;
-  // It may be one that knows no better.
-  named = named_by(*sentinels_->ask_all(steady_clock::now()), stop);
+  auto named = named_by(*sentinels_->ask_next(steady_clock::now()), moment, stop);
+  if (named && *named == link->address()) return;
+  // It may be one that knows no better, or none that is there. They may be far away, too: that takes as long as it may when dialling.
+  named = named_by(*sentinels_->ask_most(steady_clock::now()), options_.connect_timeout, stop);
   if (!named || *named == link->address() || link->broken()) return;
   handlers_.on_replaced(*link);
   drop(link, "the sentinels name another server as the master: " + display_name(*named));
 }
 
-/// None if nobody has said so in a moment.
-std::optional<ServerAddress> Node::named_by(SentinelSearch& search, const std::stop_token& stop) const {
-  constexpr auto moment = 400ms;
+/// None if nobody has said so in that time.
+std::optional<ServerAddress> Node::named_by(SentinelSearch& search, std::chrono::milliseconds patience,
+                                            const std::stop_token& stop) {
   Kick kick;
   const std::stop_callback on_stop{stop, [&kick] { kick.kick(); }};
-  const Deadline give_up = steady_clock::now() + moment;
+  const Deadline give_up = steady_clock::now() + patience;
   for (Deadline now = steady_clock::now(); now < give_up && !stop.stop_requested(); now = steady_clock::now()) {
     auto step = search.step(now);
     if (auto* address = std::get_if<ServerAddress>(&step)) return std::move(*address);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -49,8 +50,8 @@ class Node {
   /// The live link, if there is one.
   std::shared_ptr<Link> present_link();
 
-  /// Of a server that sentinels watch: asks one of them whether it is the master still. If it says that another one is, and all of them
-  /// together say so, too, the server is left. Waits for their answers; not for two threads at a time.
+  /// Of a server that sentinels watch: asks one of them whether it is the master still. If that one does not say so in a moment, all of
+  /// them are asked, and if they name another server this one is left. Waits for their answers; not for two threads at a time.
   void verify(const std::stop_token& stop);
 
   /// Leaves the server that `link` leads to, because it is the wrong one, by this refusal: the next to ask for a link
@@ -74,7 +75,8 @@ class Node {
   Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
   void note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
-  std::optional<ServerAddress> named_by(SentinelSearch& search, const std::stop_token& stop) const;
+  static std::optional<ServerAddress> named_by(SentinelSearch& search, std::chrono::milliseconds patience,
+                                               const std::stop_token& stop);
   void leave_to_a_worker() noexcept;
   void go_on() noexcept;
   void plan_next_attempt();

@@ -10,8 +10,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Those who have not answered by then are not waited for, if any has.
-constexpr auto time_to_answer = 300ms;
+// Those who have not answered by then are not waited for, if any has. There must be time left to reach the server that is named.
+std::chrono::milliseconds time_to_answer_of(const ConnectionOptions& options) {
+  constexpr auto usual = 300ms;
+  return std::min<std::chrono::milliseconds>(usual, options.connect_timeout / 3);
+}
 
 // What sentinels say of each other must not make us dial the world.
 constexpr std::size_t most_sentinels = 16;
@@ -38,7 +41,10 @@ class SentinelSearch::Question {
 
   /// Goes on; none if there is an outcome.
   std::optional<Awaited> step(Deadline now) {
-    while (!outcome_) {
+    // One that talks without end must not keep the caller from its time limit, nor from the others.
+    constexpr int most_reads = 16;
+    for (int reads = 0; !outcome_; ++reads) {
+      if (reads == most_reads) return dialogue_->again(now);
       if (auto stuck = dialogue_ ? ask(now) : reach(now)) return stuck;
     }
     return std::nullopt;
@@ -94,8 +100,9 @@ class SentinelSearch::Question {
 
 // ---- a search -------------------------------------------------------------------------------------------------------
 
-SentinelSearch::SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, Deadline now)
-    : sentinels_{sentinels}, settles_at_{now + time_to_answer} {
+SentinelSearch::SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, std::size_t enough,
+                               Deadline now)
+    : sentinels_{sentinels}, enough_{enough}, settles_at_{now + time_to_answer_of(sentinels.options_)} {
   questions_.reserve(whom.size());
   for (const auto& dialler : whom) {
     questions_.push_back(std::make_unique<Question>(*dialler, sentinels.master_, now));
@@ -125,7 +132,8 @@ bool SentinelSearch::is_settled(Deadline now) const {
     return question->answer() != nullptr && question->answer()->master.has_value();
   };
   if (std::all_of(questions_.begin(), questions_.end(), is_over)) return true;
-  return now >= settles_at_ && std::any_of(questions_.begin(), questions_.end(), names_one);
+  const auto naming = static_cast<std::size_t>(std::count_if(questions_.begin(), questions_.end(), names_one));
+  return now >= settles_at_ && naming >= enough_;
 }
 
 std::variant<ServerAddress, Failure> SentinelSearch::outcome() const {
@@ -186,12 +194,17 @@ void Sentinels::take_up_others() {
 
 std::unique_ptr<SentinelSearch> Sentinels::ask_all(Deadline now) {
   take_up_others();
-  return std::make_unique<SentinelSearch>(*this, known_, now);
+  return std::make_unique<SentinelSearch>(*this, known_, 1, now);
+}
+
+std::unique_ptr<SentinelSearch> Sentinels::ask_most(Deadline now) {
+  take_up_others();
+  return std::make_unique<SentinelSearch>(*this, known_, known_.size() / 2 + 1, now);
 }
 
 std::unique_ptr<SentinelSearch> Sentinels::ask_next(Deadline now) {
   next_ = (next_ + 1) % known_.size();
-  return std::make_unique<SentinelSearch>(*this, std::span{known_}.subspan(next_, 1), now);
+  return std::make_unique<SentinelSearch>(*this, std::span{known_}.subspan(next_, 1), 1, now);
 }
 
 }  // namespace redismutex::net

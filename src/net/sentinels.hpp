@@ -33,10 +33,12 @@ class Sentinels {
   /// Asks all of them at once. Neither may outlive it.
   std::unique_ptr<SentinelSearch> ask_all(Deadline now);
 
+  /// The same, for one who has a server already: a few that answer sooner than the rest are not enough to leave it. Their word counts when
+  /// most have answered, or nobody else will.
+  std::unique_ptr<SentinelSearch> ask_most(Deadline now);
+
   /// Asks one, each time another one.
   std::unique_ptr<SentinelSearch> ask_next(Deadline now);
-
-  std::size_t size() const noexcept { return known_.size(); }
 
  private:
   friend class SentinelSearch;
@@ -56,7 +58,9 @@ class Sentinels {
 /// Finds out which server is the master now, as steps that never wait. For one thread at a time.
 class SentinelSearch {
  public:
-  SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, Deadline now);
+  /// `enough`: answers, for not to wait for those who take their time.
+  SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, std::size_t enough,
+                 Deadline now);
   ~SentinelSearch();
 
   std::variant<Awaited, ServerAddress, Failure> step(Deadline now);
@@ -68,6 +72,7 @@ class SentinelSearch {
   Failure failure() const;
 
   Sentinels& sentinels_;
+  const std::size_t enough_;
   const Deadline settles_at_;
   std::vector<std::unique_ptr<Question>> questions_;
   AnyOf any_of_;

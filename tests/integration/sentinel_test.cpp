@@ -274,6 +274,23 @@ TEST_F(SentinelTest, NobodyIsAskedForNothing) {
   EXPECT_EQ(sentinel.asked(), after);
 }
 
+// One that is far away is believed, too.
+TEST(SlowSentinel, IsHeardOut) {
+  Server former{{.tcp = true}};
+  Server next{{.tcp = true}};
+  std::atomic<bool> has_changed{false};
+  const FakeSentinel sentinel{[&] {
+    std::this_thread::sleep_for(300ms);  // twice for each time that it is asked
+    return std::to_string((has_changed ? next : former).port());
+  }};
+  const std::string url = "redis+sentinel://127.0.0.1:" + std::to_string(sentinel.address().port) + "/mymaster";
+  auto lock = RedisMutex{connect(url, timeouts), long_wait}.acquire_lock("key");
+  const std::stop_token lost = lock.lost_token();
+  EXPECT_EQ(former.get("key"), lock.value());
+  has_changed = true;
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); })) << "the other server does not know of it";
+}
+
 TEST_F(SentinelTest, OneThatKnowsNoBetterChangesNothing) {
   const std::string former = std::to_string(set.master().port());
   Server& master = set.fail_over();

@@ -70,6 +70,17 @@ TEST_P(AnotherServer, IsAskedAgainUntilItAnswers) {
   EXPECT_TRUE(engine.world.run_until_is([&] { return is_valid(*lease); }, 2s));
 }
 
+// It asks for no more than what is left of a lease; but the short one of a hand-over becomes the full one all the same.
+TEST_P(AnotherServer, GivesTheFullLeaseThatAClaimWants) {
+  const auto lease = engine.claim("job", {.expiry = 10s});
+  reach("b");
+  EXPECT_FALSE(is_valid(*lease));
+  engine.world.run_for(3s);
+  EXPECT_TRUE(is_valid(*lease));
+  EXPECT_FALSE(lease->is_claim(first_turn));
+  EXPECT_GT(engine.left(*lease), 6s);
+}
+
 // A lease that is passed on within the process has to be known to the server that the next holder's requests go to.
 TEST_P(AnotherServer, HasNothingPassedOn) {
   const auto lease = engine.hold("job", {.expiry = 10s});
