@@ -133,12 +133,13 @@ Instant Lease::valid_until(Turn turn) const noexcept {
 
 Instant Lease::valid_here_until(Turn turn) noexcept {
   if (is_confirmed_here()) return valid_until(turn);
-  session_.renewer().get_ready_if_possible();
+  if (!session_.renewer().get_ready_if_possible()) return {};
   const route::Server& here = session_.router().server_of(key_);
   const std::lock_guard lock{mutex_};
   // Once: after that it is asked until it is known.
-  const bool is_asked =
-      std::exchange(asked_link_, here.first_link()) == here.first_link() && std::exchange(asked_at_, &here) == &here;
+  const bool is_asked = asked_link_ == here.first_link() && asked_at_ == &here;
+  asked_link_ = here.first_link();
+  asked_at_ = &here;
   if (is_present(turn) && !is_asked) reschedule();
   return {};
 }

@@ -74,9 +74,8 @@ Renewer::~Renewer() { close(); }
 
 // ---- what is asked of it --------------------------------------------------------------------------------------------
 
-void Renewer::get_ready_if_possible() noexcept try {
-  enlist();
-} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header
+bool Renewer::get_ready_if_possible() noexcept try { return enlist(); } catch (const std::exception&) {
+  return false;
 }
 
 void Renewer::admit(Lease& lease) {

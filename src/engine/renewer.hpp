@@ -54,8 +54,9 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
 
   using Rounds::get_ready;
 
-  /// The same, where nothing may fail. Without threads nothing happens: callers for whom that matters call get_ready() before.
-  void get_ready_if_possible() noexcept;
+  /// The same, where nothing may fail. False: there is no thread, and nothing happens; callers for whom that matters call get_ready()
+  /// before.
+  bool get_ready_if_possible() noexcept;
 
   /// Sees to it that the lease can be watched without memory. Throws std::bad_alloc.
   void admit(Lease& lease);

@@ -70,7 +70,9 @@ Answer read(std::span<const ReplyView, question_count> replies) {
   }
   if (!answer.master) {
     answer.knows_no_such_name = address.type() == ReplyType::null;
-    answer.refusal = address.is_error() ? address.text() : std::string_view{"it knows no server of that name"};
+    answer.refusal = address.is_error()          ? address.text()
+                     : answer.knows_no_such_name ? std::string_view{"it knows no server of that name"}
+                                                 : std::string_view{"its answer names no address"};
   }
   for (const ReplyView other : sentinels) {
     if (auto known = read_description(other).address()) answer.others.push_back(std::move(*known));

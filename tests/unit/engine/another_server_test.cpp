@@ -89,6 +89,19 @@ TEST_P(AnotherServer, HasNothingPassedOn) {
   EXPECT_FALSE(lease->standing().is_known);
 }
 
+// Who can not be asked for want of a thread is asked when there is one.
+TEST_P(AnotherServer, IsAskedWhenThereIsAThread) {
+  if (GetParam()) return;  // then there was one before
+  const auto lease = engine.hold("job", {.expiry = 10s});
+  reach("b");
+  engine.world.background.no_threads = true;
+  EXPECT_FALSE(is_valid(*lease));
+  engine.world.background.no_threads = false;
+  EXPECT_FALSE(is_valid(*lease));
+  engine.world.run_for(100ms);
+  EXPECT_TRUE(is_valid(*lease));
+}
+
 // It is known that there is another one, though not where.
 TEST_P(AnotherServer, IsHeardOfBeforeItIsReached) {
   const auto lease = engine.hold("job", {.expiry = 10s});
