@@ -51,7 +51,7 @@ std::string peer_of(const Socket& socket) {
   }
   if (const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address); address.ss_family == AF_INET6) {
     ::inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
-    return "[" + std::string{text.data()} + "]:" + std::to_string(ntohs(v6->sin6_port));
+    return std::string{"["}.append(text.data()).append("]:").append(std::to_string(ntohs(v6->sin6_port)));
   }
   return reinterpret_cast<const sockaddr_un*>(&address)->sun_path;
 }

@@ -72,8 +72,8 @@ class Doctor {
  private:
   /// Its password is for $REDISCLI_AUTH.
   static Way way_to(const ConnectionOptions& server) {
-    // Of sentinels the person on call has to ask which one it is.
-    std::string options = server.kind == ConnectionOptions::Kind::sentinel ? "-h MASTER"
+    // Where there are several the person on call has to find out which one it is.
+    std::string options = server.kind != ConnectionOptions::Kind::single ? "-h MASTER"
                           : server.unix_socket.empty()
                               ? "-h " + quoted(server.host) + " -p " + std::to_string(server.port)
                               : "-s " + quoted(server.unix_socket);

@@ -8,8 +8,8 @@ namespace redismutex::cli {
 
 ServerOption::ServerOption(CLI::App& app)
     : find_{add_url_options(app,
-                            "the server: redis://, rediss://, valkey://, valkeys://, unix:// or\n"
-                            "redis+sentinel://; the other places for it are below")} {}
+                            "the server: redis://, rediss://, valkey://, valkeys://, unix://,\n"
+                            "redis+sentinel:// or redis+cluster://; the other places for it are below")} {}
 
 ConnectionOptions ServerOption::options() const {
   const NamedUrl found = find_();

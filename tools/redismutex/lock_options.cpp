@@ -21,8 +21,8 @@ constexpr int highest_status = 255;
 LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& words) : arguments_{arguments} {
   find_url_ = add_url_options(app,
                               "the server: redis://, rediss://, valkey://, valkeys://, unix://,\n"
-                              "redis+sentinel://, or embedded: for a private one of this user on this\n"
-                              "machine; the other places for it are " +
+                              "redis+sentinel://, redis+cluster://, or embedded: for a private one of\n"
+                              "this user on this machine; the other places for it are " +
                                   words.other_urls);
   declare_waiting(app);
   declare_sayings(app, words);
