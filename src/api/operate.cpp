@@ -30,7 +30,6 @@ namespace {
 using api::Runtime;
 using api::report::Action;
 using protocol::Key;
-using protocol::Refusal;
 using Duration = std::chrono::steady_clock::duration;
 
 constexpr std::size_t most_in_a_step = 1'000;

@@ -116,11 +116,7 @@ std::variant<Awaited, ServerAddress, Failure> SentinelSearch::step(Deadline now)
   for (const auto& question : questions_) {
     if (auto waits = question->step(now)) awaited.push_back(*waits);
   }
-  if (is_settled(now)) {
-    auto outcome = this->outcome();
-    if (auto* found = std::get_if<ServerAddress>(&outcome)) return std::move(*found);
-    return std::move(std::get<Failure>(outcome));
-  }
+  if (is_settled(now)) return outcome();
   Awaited any = any_of_.await(awaited);
   if (now < settles_at_) any.until = std::min(any.until, settles_at_);
   return any;
@@ -136,7 +132,7 @@ bool SentinelSearch::is_settled(Deadline now) const {
   return now >= settles_at_ && naming >= enough_;
 }
 
-std::variant<ServerAddress, Failure> SentinelSearch::outcome() const {
+std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome() const {
   std::vector<sentinel::Answer> answers;
   for (const auto& question : questions_) {
     if (const auto* answer = question->answer()) answers.push_back(*answer);
@@ -152,17 +148,14 @@ std::variant<ServerAddress, Failure> SentinelSearch::outcome() const {
 
 /// Permanent if that of each of them is.
 Failure SentinelSearch::failure() const {
-  std::optional<Failure> all;
+  Failure all{Failure::Kind::unusable, "no sentinel names the server '" + sentinels_.master_ + "'"};
   for (const auto& question : questions_) {
-    Failure one = question->failure();
-    if (!all) {
-      all = {one.kind, "no sentinel names the server '" + sentinels_.master_ + "': " + one.text};
-      continue;
-    }
-    all->text += "; " + one.text;
-    if (all->permanent() && !one.permanent()) all->kind = one.kind;
+    const Failure one = question->failure();
+    const bool is_first = &question == &questions_.front();
+    all.text.append(is_first ? ": " : "; ").append(one.text);
+    if (is_first || (all.permanent() && !one.permanent())) all.kind = one.kind;
   }
-  return std::move(*all);
+  return all;
 }
 
 // ---- all of them ----------------------------------------------------------------------------------------------------

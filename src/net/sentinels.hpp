@@ -68,7 +68,7 @@ class SentinelSearch {
  private:
   class Question;
   bool is_settled(Deadline now) const;
-  std::variant<ServerAddress, Failure> outcome() const;
+  std::variant<Awaited, ServerAddress, Failure> outcome() const;
   Failure failure() const;
 
   Sentinels& sentinels_;

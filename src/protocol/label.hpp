@@ -38,7 +38,7 @@ class WriteLabel final : public Machine {
   Step start(Instant now) override;
   Step answered(const Answer& answer) override;
   Step unanswered() override;
-  const Key* key() const noexcept override { return &key_; }
+  const Key* key() const noexcept override { return &key_; }  // NOLINT: its constructor, elsewhere, sets it
 
   struct Written {};
   using Outcome = std::variant<Written, Refusal>;

@@ -39,7 +39,7 @@ class Router {
   }
 
   /// For what concerns none of the keys.
-  Server& any() const noexcept { return only_ != nullptr ? *only_ : cluster_->any(); }
+  Server& any() const noexcept { return only_ != nullptr ? *only_ : cluster_->any(); }  // NOLINT: one of them is there
 
  private:
   Server* only_ = nullptr;
