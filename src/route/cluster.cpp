@@ -6,7 +6,7 @@
 namespace redismutex::route {
 
 Cluster::Cluster(std::vector<ServerAddress> seeds, Make make) : seeds_{std::move(seeds)}, make_{std::move(make)} {
-  home_ = &server_at(seeds_.front());
+  home_.store(&server_at(seeds_.front()));
 }
 
 /// With the lock held, or before others know of it.
