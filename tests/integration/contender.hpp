@@ -9,10 +9,10 @@
 #include <string>
 #include <utility>
 
+#include "integration/with_server.hpp"
 #include "support/channel.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
-#include "integration/with_server.hpp"
 
 namespace redismutex::testing {
 
