@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/enlistment.hpp"
 #include "engine/setting.hpp"
 #include "route/background.hpp"
 
@@ -48,32 +49,21 @@ class Rounds : protected route::Background::Duty {
       const std::lock_guard lock{landing_->mutex_};
       landing_->duty_ = nullptr;
     }
-    {
-      const std::lock_guard lock{enlisting_};
-      closed_ = true;
-      if (!enlisted_.exchange(false)) return false;
-    }
-    landing_->setting.background().withdraw(*this);
-    return true;
+    return enlistment_.close();
   }
 
  protected:
   Rounds(const Setting& setting, std::size_t most_under_way)
       : landing_{std::make_shared<Landing>(setting, static_cast<Duty&>(*this), most_under_way)},
+        enlistment_{setting.background(), *this},
         most_under_way_{most_under_way} {
     taken_.reserve(most_under_way);
   }
   ~Rounds() = default;  // after close()
 
   /// Whether there are rounds, as before close(). Throws as Background::enlist().
-  bool enlist() {
-    if (enlisted_) return true;
-    const std::lock_guard lock{enlisting_};
-    if (closed_) return false;
-    if (!enlisted_) landing_->setting.background().enlist(*this);
-    return enlisted_ = true;
-  }
-  bool is_enlisted() const noexcept { return enlisted_; }
+  bool enlist() { return enlistment_.enlist(); }
+  bool is_enlisted() const noexcept { return enlistment_.is_enlisted(); }
 
   /// The same, and sees to it that there are all threads. Throws as Background::get_ready().
   void get_ready() {
@@ -102,10 +92,8 @@ class Rounds : protected route::Background::Duty {
   const std::shared_ptr<Landing> landing_;
 
  private:
-  std::mutex enlisting_;  // taken with no other one held
-  std::atomic<bool> enlisted_{false};
+  Enlistment enlistment_;
   std::atomic<bool> has_threads_{false};  // also those that dialling needs
-  bool closed_ = false;
 
   // The rest belongs to the Background.
   const std::size_t most_under_way_;

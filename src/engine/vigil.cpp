@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <exception>
-#include <utility>
 
 #include "engine/session.hpp"
 
@@ -13,15 +12,13 @@ constexpr std::chrono::seconds between_looks{1};
 
 }  // namespace
 
+Vigil::Vigil(Session& session) : session_{session}, enlistment_{session.background(), *this} {}
+
 void Vigil::keep() noexcept try {
   if (keeping_.load() || keeping_.exchange(true)) return;
-  const std::lock_guard lock{mutex_};
-  if (closed_) return;
-  if (!enlisted_) session_.background().enlist(*this);
-  enlisted_ = true;
-  session_.background().call(*this, session_.now() + between_looks);
+  if (enlistment_.enlist()) session_.background().call(*this, session_.now() + between_looks);
 } catch (const std::exception&) {
-  keeping_ = false;  // the next lock's try
+  keeping_ = false;  // the next lock tries again
 }
 
 protocol::Instant Vigil::run(protocol::Instant now) noexcept {
@@ -31,15 +28,6 @@ protocol::Instant Vigil::run(protocol::Instant now) noexcept {
   keeping_ = true;
   session_.background().verify_server();
   return now + between_looks;
-}
-
-void Vigil::close() noexcept {
-  {
-    const std::lock_guard lock{mutex_};
-    closed_ = true;
-    if (!std::exchange(enlisted_, false)) return;
-  }
-  session_.background().withdraw(*this);
 }
 
 }  // namespace redismutex::engine

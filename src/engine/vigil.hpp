@@ -1,8 +1,8 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 
+#include "engine/enlistment.hpp"
 #include "protocol/instant.hpp"
 #include "route/background.hpp"
 
@@ -15,23 +15,20 @@ class Session;
 class Vigil final : private route::Background::Duty {
  public:
   /// `session` must outlive it.
-  explicit Vigil(Session& session) : session_{session} {}
+  explicit Vigil(Session& session);
   ~Vigil() { close(); }
 
   /// There is a lock that is held or waited for, see Renewer::is_idle(). Without a thread nothing is verified.
   void keep() noexcept;
 
-  void close() noexcept;
+  void close() noexcept { enlistment_.close(); }
 
  private:
   protocol::Instant run(protocol::Instant now) noexcept override;
 
   Session& session_;
+  Enlistment enlistment_;
   std::atomic<bool> keeping_{false};
-
-  std::mutex mutex_;  // guards what follows
-  bool enlisted_ = false;
-  bool closed_ = false;
 };
 
 }  // namespace redismutex::engine

@@ -50,6 +50,7 @@ class SentinelSearch::Question {
     return std::nullopt;
   }
 
+  const ServerAddress& address() const noexcept { return whom_.address(); }
   bool is_over() const noexcept { return outcome_.has_value(); }
   const sentinel::Answer* answer() const { return outcome_ ? std::get_if<sentinel::Answer>(&*outcome_) : nullptr; }
 
@@ -134,12 +135,14 @@ bool SentinelSearch::is_settled(Deadline now) const {
 
 std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome() const {
   std::vector<sentinel::Answer> answers;
+  std::vector<ServerAddress>& others = sentinels_.others_;
+  others.clear();
   for (const auto& question : questions_) {
-    if (const auto* answer = question->answer()) answers.push_back(*answer);
-  }
-  sentinels_.others_.clear();
-  for (const sentinel::Answer& answer : answers) {
-    sentinels_.others_.insert(sentinels_.others_.end(), answer.others.begin(), answer.others.end());
+    const sentinel::Answer* const answer = question->answer();
+    if (answer == nullptr) continue;
+    answers.push_back(*answer);
+    others.push_back(question->address());  // it names the others only
+    others.insert(others.end(), answer->others.begin(), answer->others.end());
   }
   auto chosen = sentinel::choose(answers);
   if (chosen) return std::move(*chosen);

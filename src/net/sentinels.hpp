@@ -51,7 +51,7 @@ class Sentinels {
   const std::size_t named_by_user_;
   std::shared_ptr<Tls> tls_;
   std::vector<std::unique_ptr<Dialler>> known_;  // those that the user names come first
-  std::vector<ServerAddress> others_;            // that sentinels have named the last time
+  std::vector<ServerAddress> others_;            // that have answered the last time, or were named
   std::size_t next_ = 0;
 };
 

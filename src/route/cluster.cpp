@@ -11,10 +11,8 @@ Cluster::Cluster(std::vector<ServerAddress> seeds, Make make) : seeds_{std::move
 
 /// With the lock held, or before others know of it.
 Server& Cluster::server_at(const ServerAddress& address) {
-  const auto is_there = [&address](const Known& known) {
-    return known.address.port == address.port && known.address.host == address.host;
-  };
-  const auto place = std::find_if(servers_.begin(), servers_.end(), is_there);
+  const auto place = std::find_if(servers_.begin(), servers_.end(),
+                                  [&address](const Known& known) { return known.address == address; });
   if (place != servers_.end()) return *place->server;
   servers_.push_back({.address = address, .server = nullptr});
   try {
@@ -76,10 +74,7 @@ bool Cluster::try_next_seed(const Server& server) {
   if (known_ || seeds_.size() < 2) return false;
   const std::lock_guard lock{mutex_};
   if (&any() != &server) return true;  // somebody else was faster
-  const ServerAddress present = address_of(server);
-  const auto place = std::find_if(seeds_.begin(), seeds_.end(), [&present](const ServerAddress& seed) {
-    return seed.port == present.port && seed.host == present.host;
-  });
+  const auto place = std::find(seeds_.begin(), seeds_.end(), address_of(server));
   const bool is_last = place == seeds_.end() || std::next(place) == seeds_.end();
   home_ = &server_at(is_last ? seeds_.front() : *std::next(place));
   return true;

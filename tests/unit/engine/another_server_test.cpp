@@ -89,7 +89,7 @@ TEST_P(AnotherServer, HasNothingPassedOn) {
   EXPECT_FALSE(lease->standing().is_known);
 }
 
-// Who can not be asked for want of a thread is asked when there is one.
+// A server that could not be asked for want of a thread is asked when there is one.
 TEST_P(AnotherServer, IsAskedWhenThereIsAThread) {
   if (GetParam()) return;  // then there was one before
   const auto lease = engine.hold("job", {.expiry = 10s});
