@@ -289,19 +289,13 @@ route::Procedure::Step Conversation::tell(const Answer& answer) {
   return go_on(machine_.answered(answer));
 }
 
-route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant now) {
-  if (state_ == State::opening) {  // the request itself has not left yet
-    Unreached unreached{std::move(unanswered.failure)};
-    return on(unreached, now);
-  }
+/// What broke before the request itself left is reached again, as it is after that.
+route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant /*now*/) {
   if (router_.cluster() != nullptr) router_.cluster()->doubt(*server_);
-  const protocol::Step step = machine_.unanswered();
-  if (unanswered.failure.kind != Failure::Kind::unreachable) {
-    go_on(step);  // for restart()
-    return fail(std::move(unanswered.failure));
-  }
+  Step step = state_ == State::opening ? reach() : go_on(machine_.unanswered());
+  if (unanswered.failure.kind != Failure::Kind::unreachable) return fail(std::move(unanswered.failure));
   trouble_ = std::move(unanswered.failure);
-  return go_on(step);
+  return step;
 }
 
 route::Procedure::Step Conversation::on(Unreached& unreached, Instant now) {

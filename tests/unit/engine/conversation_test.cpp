@@ -352,23 +352,27 @@ TEST_F(ConversationTest, AGuessedChannelIsPutRight) {
   EXPECT_EQ(machine.mailbox_text, fresh.pushes().mailbox());
 }
 
-// Nothing was sent so far as the machine is concerned.
-TEST_F(ConversationTest, AnAnswerThatIsMissingWhileOpeningIsNoDoubt) {
-  machine.wants = {woken_get()};
-  asked();
-  EXPECT_TRUE(is_done(unanswered(Kind::unreachable)));
-  EXPECT_THAT(machine.told, ElementsAre("start"));
-  EXPECT_EQ(failed(), Kind::unreachable);
-  EXPECT_FALSE(conversation->is_unanswered());
+// The request has not left: it is no more in doubt than before, and its server is reached again, which says whether it is away.
+TEST_F(ConversationTest, AConnectionThatBreaksWhileOpeningIsMadeAgain) {
+  for (const bool waits : {false, true}) {
+    machine.told.clear();
+    machine.wants = {woken_get()};
+    machine.waits = waits;
+    asked();
+    EXPECT_TRUE(reaches(unanswered(Kind::unreachable)));
+    EXPECT_FALSE(conversation->is_unanswered());
+    connect();
+    EXPECT_THAT(sent(reached()), ElementsAre("SSUBSCRIBE*", "CLIENT*"));
+    EXPECT_THAT(machine.told, ElementsAre("start"));
+  }
 }
 
-TEST_F(ConversationTest, AWaiterGoesOnAfterThat) {
+TEST_F(ConversationTest, WhatTakesTooLongWhileOpeningIsAFailureAndNoDoubt) {
   machine.wants = {woken_get()};
-  machine.waits = true;
   asked();
-  EXPECT_TRUE(sleeps_until(unanswered(Kind::unreachable)));
-  EXPECT_TRUE(reaches(woken()));
-  EXPECT_THAT(sent(reached()), ElementsAre("SSUBSCRIBE*", "CLIENT*"));
+  EXPECT_TRUE(is_done(unanswered(Kind::timed_out)));
+  EXPECT_EQ(failed(), Kind::timed_out);
+  EXPECT_THAT(machine.told, ElementsAre("start"));
 }
 
 // ---- refusals -------------------------------------------------------------------------------------------------------
