@@ -51,10 +51,10 @@ soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): sim
 	build/dev/bin/faults_soak $(MINUTES); servers=$$?; \
 	wait $$simulator; simulated=$$?; cat build/dev/sim_soak.log; exit $$((servers | simulated))
 
-soak-topologies: ## failovers under load: MINUTES=5 of sentinels that make one server after another the master
+soak-topologies: ## failovers under load, for MINUTES=5: of sentinels and of a cluster, whose slots move to and fro besides
 	scripts/setup test
 	$(call build,dev) --target redismutex_faults_soak
-	build/dev/bin/faults_soak $(MINUTES) --profile sentinel --seconds 60
+	build/dev/bin/faults_soak $(MINUTES) --profile sentinel --profile cluster --profile resharding --seconds 60
 
 matrix: ## run integration tests, and those of status, doctor and the like, against eight versions of Redis, Redict and Valkey
 	scripts/setup test

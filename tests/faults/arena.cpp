@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "faults/setting.hpp"
+#include "protocol/slot.hpp"
 #include "support/eventually.hpp"
 
 namespace redismutex::faults {
@@ -47,7 +48,12 @@ Arena::Arena(const Furniture& furniture)
     set_.emplace();
     set_->hurry(true);
   }
-  serving_ = set_ ? set_->servers().data() : &servers_.emplace_back(server_options());
+  if (furniture.cluster) cluster_.emplace();
+  if (cluster_) {
+    serving_ = &cluster_->node(0);
+  } else {
+    serving_ = set_ ? set_->servers().data() : &servers_.emplace_back(server_options());
+  }
   if (furniture.replica) {
     following_ = &servers_.emplace_back(server_options());
     connect_replica();
@@ -77,9 +83,14 @@ testing::ServerOptions Arena::server_options() const {
   return options;
 }
 
+std::string Arena::url() const {
+  if (cluster_) return cluster_->url();
+  return set_ ? set_->url() : "unix://" + socket_in_use();
+}
+
 void Arena::furnish_places() {
   for (std::size_t i = 0; i < workers; ++i) {
-    Place place{.url = set_ ? set_->url() : "unix://" + socket_in_use()};
+    Place place{.url = url()};
     if (!proxies_.empty() && i + 1 < workers) place.url = proxies_[i % 2]->url();
     if (partition_ && i % 2 == 0) {
       place.url = "redis://" + partition_->address() + ":" + std::to_string(serving_->port());
@@ -155,7 +166,9 @@ void Arena::fail_over(milliseconds gap) {
   connect_replica();
 }
 
-void Arena::depose_master(Fall how) {
+void Arena::depose_master(Fall how) { cluster_ ? depose_in_cluster(how) : depose_by_sentinels(how); }
+
+void Arena::depose_by_sentinels(Fall how) {
   // So soon after all sentinels know of it nobody is left at the former one. And for so long another sentinel may make yet another one the
   // master, because it had begun to.
   constexpr auto all_is_over = 4s;
@@ -189,6 +202,39 @@ void Arena::rejoin(Server& former, bool is_down) {
   };
   if (!eventually(limit, follows)) throw std::runtime_error{"the former master does not follow"};
 }
+
+/// A planned failover loses nothing.
+void Arena::depose_in_cluster(Fall how) {
+  const std::uint16_t slot = protocol::slot_of(any_key_name());
+  const nanoseconds from = now();
+  Server& former = cluster_->master_of(slot);
+  if (how == Fall::killed) former.kill();
+  if (how == Fall::frozen) former.pause();
+  if (how == Fall::by_hand) cluster_->fail_over(former);
+  if (!cluster_->wait_until_left(slot, former)) throw std::runtime_error{"no replica takes over"};
+  const Span span{from, now()};
+  note_disturbance(span);
+  if (how != Fall::by_hand) note_disaster(span, {}, "failover");
+  if (how == Fall::frozen) former.resume();
+  if (how == Fall::killed) former.start();
+  cluster_->wait_until_well();
+}
+
+void Arena::move_slot() {
+  const std::uint16_t slot = protocol::slot_of(any_key_name());
+  const nanoseconds from = now();
+  std::vector<Server*> masters = cluster_->masters();
+  std::erase(masters, &cluster_->master_of(slot));
+  Server& to = *masters.at(random.below(masters.size()));
+  if (cluster_->moves_at_once() && random.chance(500'000)) {
+    cluster_->move_slot_at_once(slot, to);
+  } else {
+    cluster_->move_slot(slot, to, [this] { wait_between(0ms, 300ms); });
+  }
+  note_disturbance({from, now()});
+}
+
+std::string Arena::any_key_name() { return std::string{lock_keys.at(random.below(lock_keys.size())).name}; }
 
 // ---- notes ----------------------------------------------------------------------------------------------------------
 
@@ -253,16 +299,18 @@ void Arena::end_workers(std::vector<std::string>& violations) {
 
 /// Each lock can still be had, and afterwards there is nothing but the floor of its tokens, which ends by itself.
 void Arena::look_for_traces(std::vector<std::string>& violations) {
-  const RedisMutex mutex{Connection{serving_->url()}, {.blocking = false, .expiry = limit, .fencing = true}};
+  const RedisMutex mutex{Connection{cluster_ ? url() : serving_->url()},
+                         {.blocking = false, .expiry = limit, .fencing = true}};
   for (const LockKey& key : lock_keys) {
     const std::string name{key.name}, line = "redismutex:{" + name + "}", floor = "redismutex:floor:{" + name + "}";
     const bool clean = eventually(limit, [&] {
       auto lock = mutex.try_acquire_lock(name);
       if (!lock) return false;
       lock->release();
-      return !serving_->exists(name) && !serving_->exists(line) && serving_->pttl(floor) > 0;
+      Server& home = home_of(name);
+      return !home.exists(name) && !home.exists(line) && home.pttl(floor) > 0;
     });
-    if (!clean) violations.push_back("left behind at " + name + ": " + serving_->get(name).value_or("a line"));
+    if (!clean) violations.push_back("left behind at " + name + ": " + home_of(name).get(name).value_or("a line"));
   }
 }
 

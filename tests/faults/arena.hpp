@@ -17,6 +17,7 @@
 #include "faults/server_clock.hpp"
 #include "histories/spans.hpp"
 #include "sim/random.hpp"
+#include "support/cluster.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
 #include "support/sentinel_set.hpp"
@@ -37,6 +38,7 @@ struct Furniture {
   Route route = Route::direct;
   bool replica = false;     ///< there is a second server, which follows the first
   bool sentinels = false;   ///< there are three, and sentinels, by which the workers find the master
+  bool cluster = false;     ///< there are six, in a cluster
   bool own_clock = false;   ///< the server's clock can be set
   int long_stays = 0;       ///< of a thousand stays, so many are longer than a lease
   std::string worker = {};  ///< the program
@@ -84,9 +86,12 @@ class Arena {
   /// The replica is promoted, and missed what was written within `gap` before; the primary becomes its replica, and empty.
   void fail_over(std::chrono::milliseconds gap);
 
-  /// The sentinels make another one the master: because this one dies, stands still for a while, or for no reason at all.
+  /// The sentinels, or the cluster, make another one the master: because this one dies, stands still for a while, or for no reason at all.
   enum class Fall { killed, frozen, by_hand };
   void depose_master(Fall how);
+
+  /// The slot of one of the keys goes from its server to another: key by key, or at once, where the server can.
+  void move_slot();
 
   struct Outcome {
     histories::History history;
@@ -109,7 +114,12 @@ class Arena {
 
   testing::ServerOptions server_options() const;
   void connect_replica();
+  void depose_by_sentinels(Fall how);
+  void depose_in_cluster(Fall how);
   void rejoin(testing::Server& former, bool is_down);
+  std::string any_key_name();
+  std::string url() const;
+  testing::Server& home_of(const std::string& key) { return cluster_ ? cluster_->master_of_key(key) : *serving_; }
   void furnish_places();
   void start_worker(Place& place);
   std::string socket_in_use() const { return directory_.file("current.sock"); }
@@ -126,6 +136,7 @@ class Arena {
   std::optional<Partition> partition_;
   std::optional<ServerClock> clock_;
   std::optional<testing::SentinelSet> set_;
+  std::optional<testing::Cluster> cluster_;
   std::deque<testing::Server> servers_;
   testing::Server* serving_ = nullptr;
   testing::Server* following_ = nullptr;

@@ -1,8 +1,8 @@
 // faults_soak [MINUTES]: trials with seeds that nobody has tried, for so long (5; 0: for ever), one profile after another. Prints each seed, what it
 // came to, and what it found with the command that provokes it again. The exit status is 1 if it found something.
 //
-// faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. --worker PROGRAM takes another than the shipped one,
-// --hurrying THREADS has that many of some workers hurry, see hurry.hpp.
+// faults_soak --profile NAME --seed SEED [--seconds SECONDS]: one trial. Without a seed: trials of this profile only, or of these in turns. --worker
+// PROGRAM takes another than the shipped one, --hurrying THREADS has that many of some workers hurry, see hurry.hpp.
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "faults/report.hpp"
 #include "faults/trial.hpp"
@@ -25,6 +26,7 @@ using std::chrono::steady_clock;
 
 struct Wanted {
   double minutes = 5;
+  std::vector<const Profile*> profiles = {};
   Setting one{.length = 15s, .worker = REDISMUTEX_FAULTS_WORKER};
 };
 
@@ -39,7 +41,7 @@ Wanted read(int count, char** arguments) {
     if (i + 1 == count) throw std::invalid_argument{std::string{name} + " needs a value"};
     const char* value = arguments[++i];
     if (name == "--profile") {
-      wanted.one.profile = &profile(value);
+      wanted.profiles.push_back(&profile(value));
     } else if (name == "--seed") {
       wanted.one.seed = std::strtoull(value, nullptr, 10);
     } else if (name == "--seconds") {
@@ -52,6 +54,10 @@ Wanted read(int count, char** arguments) {
       throw std::invalid_argument{"unknown option " + std::string{name}};
     }
   }
+  if (wanted.profiles.empty()) {
+    for (const Profile& each : profiles()) wanted.profiles.push_back(&each);
+  }
+  wanted.one.profile = wanted.profiles.front();
   return wanted;
 }
 
@@ -95,7 +101,7 @@ bool soak(const Wanted& wanted, Sum& sum) {
   for (std::size_t i = random(); wanted.minutes == 0 || steady_clock::now() < end; ++i) {
     Setting setting = wanted.one;
     setting.seed = random();
-    if (setting.profile == nullptr) setting.profile = &profiles()[i % profiles().size()];
+    setting.profile = wanted.profiles[i % wanted.profiles.size()];
     well = run(setting, sum) && well;
   }
   return well;
@@ -106,7 +112,7 @@ bool soak(const Wanted& wanted, Sum& sum) {
 int main(int count, char** arguments) try {
   const Wanted wanted = read(count, arguments);
   Sum sum;
-  const bool one = wanted.one.profile != nullptr && wanted.one.seed != 0;
+  const bool one = wanted.one.seed != 0;
   const bool well = one ? run(wanted.one, sum) : soak(wanted, sum);
   if (!one)
     std::cout << "In all: " << summary(sum.result) << "; " << (well ? "all promises kept" : "PROMISES BROKEN") << '\n';

@@ -73,6 +73,8 @@ const std::vector<Profile>& profiles() {
       {.name = "disasters", .troubles = {&disasters}},
       {.name = "failover", .replica = true, .troubles = {&failovers}, .longest_calm = 3s},
       {.name = "sentinel", .sentinels = true, .troubles = {&depositions}, .longest_calm = 3s},
+      {.name = "cluster", .cluster = true, .troubles = {&depositions}, .longest_calm = 3s},
+      {.name = "resharding", .cluster = true, .troubles = {&migrations}},
       {.name = "clock", .own_clock = true, .troubles = {&clock_steps}},
   };
   return all;
@@ -90,6 +92,7 @@ Result try_out(const Setting& setting) {
   Arena arena{{.route = profile.route,
                .replica = profile.replica,
                .sentinels = profile.sentinels,
+               .cluster = profile.cluster,
                .own_clock = profile.own_clock,
                .long_stays = profile.long_stays,
                .worker = setting.worker,

@@ -20,6 +20,7 @@ struct Profile {
   Route route = Route::direct;
   bool replica = false;
   bool sentinels = false;
+  bool cluster = false;
   bool own_clock = false;
   std::vector<const std::vector<Trouble>*> troubles = {};
   int long_stays = 4;                           ///< of a thousand stays, so many are longer than a lease

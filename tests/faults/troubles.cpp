@@ -236,6 +236,8 @@ void freeze_master(Arena& arena) { arena.depose_master(Arena::Fall::frozen); }
 
 void fail_over_by_hand(Arena& arena) { arena.depose_master(Arena::Fall::by_hand); }
 
+void move_slot(Arena& arena) { arena.move_slot(); }
+
 /// Whatever has a lease that ends within the step loses it.
 void step_clock_forward(Arena& arena) {
   if (arena.clock().offset() > 10s) return;  // floors are kept for a minute
@@ -289,6 +291,8 @@ const std::vector<Trouble> failovers{{"failover", fail_over}};
 
 const std::vector<Trouble> depositions{
     {"master killed", kill_master}, {"master frozen", freeze_master}, {"failover by hand", fail_over_by_hand}};
+
+const std::vector<Trouble> migrations{{"slot moved", move_slot}};
 
 const std::vector<Trouble> clock_steps{{"clock forward", step_clock_forward}, {"clock back", step_clock_back}};
 

@@ -32,7 +32,12 @@ extern const std::vector<Trouble> disasters;
 
 /// Needs a replica.
 extern const std::vector<Trouble> failovers;
+
+/// Need sentinels, or a cluster.
 extern const std::vector<Trouble> depositions;
+
+/// Needs a cluster.
+extern const std::vector<Trouble> migrations;
 
 /// Needs a clock of the server's own.
 extern const std::vector<Trouble> clock_steps;

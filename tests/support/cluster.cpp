@@ -226,6 +226,17 @@ void Cluster::move_slot(std::uint16_t slot, Server& to, const std::function<void
   if (!eventually(limit, [this] { return agree(); })) throw std::runtime_error{"the servers do not agree on the slots"};
 }
 
+bool Cluster::moves_at_once() { return !node(0).command({"CLUSTER", "GETSLOTMIGRATIONS"}).is_error(); }
+
+void Cluster::move_slot_at_once(std::uint16_t slot, Server& to) {
+  Server& from = master_of(slot);
+  if (&from == &to) return;
+  const std::string number = std::to_string(slot);
+  expect_ok(from.command({"CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", number, number, "NODE", id_of(to)}), "MIGRATESLOTS");
+  if (!wait_until_left(slot, from)) throw std::runtime_error{"the slot does not move"};
+  if (!eventually(limit, [this] { return agree(); })) throw std::runtime_error{"the servers do not agree on the slots"};
+}
+
 std::vector<std::string> keys_of_many_slots(std::size_t count, const std::string& prefix) {
   std::vector<std::string> keys;
   std::vector<std::uint16_t> taken;

@@ -56,6 +56,10 @@ class Cluster {
   /// Moves a slot the old way, key by key. `halfway` is called when all is under way and no key has moved.
   void move_slot(std::uint16_t slot, Server& to, const std::function<void()>& halfway = {});
 
+  /// Whether its servers can move a slot with all its keys at once, as Valkey from 9.0 on; then that does it.
+  bool moves_at_once();
+  void move_slot_at_once(std::uint16_t slot, Server& to);
+
  private:
   void form();
   bool is_well();
