@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <redismutex/connection_options.hpp>
+#include <redismutex/fwd.hpp>
 #include <string_view>
 
 namespace redismutex::api {
@@ -43,6 +44,7 @@ class REDISMUTEX_EXPORT Connection {
   void ping() const;
 
  private:
+  friend class AsyncMutex;
   friend class RedisMutex;
   friend struct api::ConnectionAccess;
 

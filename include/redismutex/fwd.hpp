@@ -8,7 +8,10 @@
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
 
+class AsyncLock;
+class AsyncMutex;
 class Connection;
+class Executor;
 class Lock;
 class Mutex;
 class Observer;
@@ -28,6 +31,10 @@ template <class KeySource, class Function>
 class Guarded;
 template <class KeySource>
 class WithRedisMutex;
+template <class T>
+class Operation;
+template <class T>
+class Outcome;
 
 struct BlockTimeExceedError;
 struct ConnectionError;

@@ -14,6 +14,7 @@
 
 namespace redismutex::api {
 struct Ending;
+struct LockAccess;
 class Runtime;
 }  // namespace redismutex::api
 namespace redismutex::engine {
@@ -95,6 +96,7 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
 
  private:
   friend class RedisMutex;
+  friend struct api::LockAccess;
   template <class KeySource, class Function>
   friend class Guarded;
 

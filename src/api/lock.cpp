@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "api/lock_access.hpp"
 #include "api/report.hpp"
 #include "api/runtime.hpp"
 #include "api/validate.hpp"
@@ -96,8 +97,12 @@ bool Lock::owns_lock() const noexcept { return lease_ends_in() > milliseconds{0}
 
 milliseconds Lock::valid_for() const noexcept {
   if (lease_ && !inherited() && lease_->is_claim(turn_) && !asked_.exchange(true)) ask_for_full_lease();
-  if (!lease_ || inherited()) return milliseconds{0};
-  return protocol::time_left(lease_->valid_here_until(turn_), runtime_->session().now());
+  return api::LockAccess::valid_for(*this);
+}
+
+milliseconds api::LockAccess::valid_for(const Lock& lock) noexcept {
+  if (!lock.lease_ || lock.inherited()) return milliseconds{0};
+  return protocol::time_left(lock.lease_->valid_here_until(lock.turn_), lock.runtime_->session().now());
 }
 
 /// Where that fails it has the short one.
@@ -113,22 +118,31 @@ void Lock::extend() { extend(lease_ ? *options_->expiry : milliseconds{}); }
 
 void Lock::extend(milliseconds expiry) {
   if (lease_) api::check_expiry("extend: expiry", expiry);
-  if (!lease_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
+  api::LockAccess::check_extension(*this);
   // Copies: what is told of a loss, or an observer, may let go of this Lock.
-  const std::shared_ptr<api::Runtime> runtime = runtime_;
-  const std::shared_ptr<engine::Lease> lease = lease_;
-  const std::shared_ptr<const Options> options = options_;
-  const std::uint64_t turn = turn_;
-  const api::report::Action action{"extend", lease->key()};
-  const std::string& server = runtime->server_name();
-  if (inherited()) throw MutexUnlockError{api::report::cannot(server, action, "it is held by the parent process")};
-  engine::Extending extending{runtime->session(), lease, turn_, {.expiry = expiry}};
+  const api::LockAccess::Parts parts = api::LockAccess::parts(*this);
+  engine::Extending extending{parts.runtime->session(), parts.lease, parts.turn, {.expiry = expiry}};
   route::Sleeper sleeper;
   try {
-    runtime->drive(extending, sleeper);
+    parts.runtime->drive(extending, sleeper);
   } catch (const std::system_error& error) {
-    api::report::raise(server, action, {route::Failure::Kind::exhausted, error.code().message()});
+    api::report::raise(parts.runtime->server_name(), {"extend", parts.lease->key()},
+                       {route::Failure::Kind::exhausted, error.code().message()});
   }
+  api::LockAccess::conclude(parts, extending);
+}
+
+void api::LockAccess::check_extension(const Lock& lock) {
+  if (!lock.lease_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
+  if (!lock.inherited()) return;
+  throw MutexUnlockError{report::cannot(lock.runtime_->server_name(), {"extend", lock.lease_->key()},
+                                        "it is held by the parent process")};
+}
+
+void api::LockAccess::conclude(const Parts& parts, engine::Extending& extending) {
+  const auto& [runtime, lease, turn, ticket, options] = parts;
+  const api::report::Action action{"extend", lease->key()};
+  const std::string& server = runtime->server_name();
   if (const auto loss = extending.take_loss()) loss->run();
   const engine::Extending::Outcome& outcome = extending.outcome();
   if (std::holds_alternative<engine::Extending::Ended>(outcome)) {
@@ -199,13 +213,8 @@ void Lock::tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) 
 
 /// Once. What is thrown is what release() throws.
 void Lock::end() {
-  const api::report::Action action{"release", lease_->key()};
-  const std::string& server = runtime_->server_name();
+  api::LockAccess::check_release(*this);
   engine::Session& session = runtime_->session();
-  if (inherited()) {
-    tell_end(HoldEnded::Outcome::abandoned, {});
-    throw MutexUnlockError{api::report::cannot(server, action, "it is held by the parent process")};
-  }
   const std::chrono::nanoseconds began = began_at();
   GivingBack giving{session, lease_, turn_, engine::Lines::Ticket{ticket_}};
   route::Sleeper sleeper;
@@ -220,8 +229,28 @@ void Lock::end() {
     tell_end(HoldEnded::Outcome::unknown, began);
     throw;
   }
-  tell_end(outcome_of(outcome), began);
-  report_end({outcome});
+  api::LockAccess::conclude(*this, outcome, began);
+}
+
+void api::LockAccess::check_release(const Lock& lock) {
+  if (!lock.inherited()) return;
+  lock.tell_end(HoldEnded::Outcome::abandoned, {});
+  throw MutexUnlockError{report::cannot(lock.runtime_->server_name(), {"release", lock.lease_->key()},
+                                        "it is held by the parent process")};
+}
+
+void api::LockAccess::conclude(const Lock& lock, const GivingBack::Outcome& outcome, std::chrono::nanoseconds began) {
+  lock.tell_end(outcome_of(outcome), began);
+  lock.report_end({outcome});
+}
+
+api::LockAccess::Parts api::LockAccess::parts(const Lock& lock) {
+  return {lock.runtime_, lock.lease_, lock.turn_, engine::Lines::Ticket{lock.ticket_}, lock.options_};
+}
+
+Lock api::LockAccess::make(std::shared_ptr<Runtime> runtime, engine::Acquisition::Granted granted,
+                           std::shared_ptr<const Options> options) noexcept {
+  return Lock{std::move(runtime), {std::move(granted.lease), granted.turn, granted.ticket.number}, std::move(options)};
 }
 
 /// Throws for what went wrong.

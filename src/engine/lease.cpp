@@ -322,6 +322,11 @@ std::stop_token Lease::lost_token(Turn turn) {
   return loss_.get_token();
 }
 
+std::optional<Loss> Lease::lost() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return lost_;
+}
+
 void Lease::lose(Loss why) noexcept {
   std::unique_ptr<LossJob> job;
   std::shared_ptr<const std::string> trouble;

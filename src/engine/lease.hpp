@@ -146,6 +146,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// Renewer::watch().
   void set_successor(Successor* successor) noexcept;
 
+  /// Why it was lost, if it was.
+  std::optional<Loss> lost() const noexcept;
+
   /// The turn is over, and with it the lease: nobody renews it any more, or is told of a loss, but by found_gone(). Once: what to say
   /// to the server, and what to do if that fails; nothing if the turn was over. The views in the terms are of this object.
   struct Ending {

@@ -1,6 +1,9 @@
 #include "drivers.hpp"
 
+#include <redismutex/async.hpp>
 #include <utility>
+
+#include "support/loop.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -38,11 +41,65 @@ class BlockingDriver final : public Driver {
   }
 };
 
+class TakenByOperation final : public Taken {
+ public:
+  explicit TakenByOperation(AsyncLock lock) : lock_{std::move(lock)} {}
+  ~TakenByOperation() override {
+    try {
+      if (!lock_.key().empty()) wait_for(lock_.release());
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): as a Lock that goes
+    }
+  }
+
+  std::string key() const override { return lock_.key(); }
+  std::string value() const override { return lock_.value(); }
+  std::optional<std::uint64_t> fencing_token() const override { return lock_.fencing_token(); }
+  std::chrono::milliseconds valid_for() const override { return lock_.valid_for(); }
+  std::stop_token lost_token() const override { return lock_.lost_token(); }
+  void extend(std::chrono::milliseconds expiry) override { wait_for(lock_.extend(expiry)); }
+  void release() override { wait_for(lock_.release()); }
+
+ private:
+  AsyncLock lock_;
+};
+
+class CoroutineDriver final : public Driver {
+ public:
+  std::string name() const override { return "Coroutine"; }
+
+  std::unique_ptr<Taken> acquire(const Connection& connection, const Options& options, const std::string& key,
+                                 const std::stop_token& stop) const override {
+    std::optional<AsyncLock> taken;
+    const AsyncMutex mutex{connection, options, loop_.executor()};
+    [&]() -> Coroutine { taken.emplace(co_await mutex.acquire_lock(key, stop)); }().get();
+    return std::make_unique<TakenByOperation>(std::move(*taken));
+  }
+
+  std::unique_ptr<Taken> try_acquire(const Connection& connection, const Options& options, const std::string& key,
+                                     std::optional<std::chrono::milliseconds> limit) const override {
+    std::optional<AsyncLock> taken;
+    const AsyncMutex mutex{connection, options, loop_.executor()};
+    [&]() -> Coroutine {
+      // Not as one expression: g++ 12 then awaits both.
+      if (limit) {
+        taken = co_await mutex.try_acquire_lock_for(key, *limit);
+      } else {
+        taken = co_await mutex.try_acquire_lock(key);
+      }
+    }().get();
+    return taken ? std::make_unique<TakenByOperation>(std::move(*taken)) : nullptr;
+  }
+
+ private:
+  mutable Loop loop_;
+};
+
 }  // namespace
 
 const std::vector<const Driver*>& drivers() {
   static const BlockingDriver blocking;
-  static const std::vector<const Driver*> all{&blocking};
+  static const CoroutineDriver coroutine;
+  static const std::vector<const Driver*> all{&blocking, &coroutine};
   return all;
 }
 

@@ -48,7 +48,7 @@ class Driver {
                                              std::optional<std::chrono::milliseconds> limit = {}) const = 0;
 };
 
-/// Each way to drive the library: a thread that blocks.
+/// Each way to drive the library: a thread that blocks, and a coroutine of a loop.
 const std::vector<const Driver*>& drivers();
 
 }  // namespace redismutex::testing

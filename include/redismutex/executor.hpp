@@ -1,0 +1,118 @@
+#pragma once
+
+#include <redismutex/config.hpp>
+
+#include <atomic>
+#include <concepts>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+class Executor;
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex
+
+namespace redismutex::api {
+
+/// A completion that waits for its Work. An Executor runs or abandons it, once; either may destroy it.
+class Completion {
+ public:
+  Completion() = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+  virtual ~Completion() = default;
+
+  virtual void run() noexcept = 0;
+  virtual void abandon() noexcept = 0;
+
+ private:
+  friend class Poster;
+  Completion* next_ = nullptr;
+};
+
+/// What the copies of an Executor share: the completions that wait for the next Work.
+class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
+ public:
+  Poster() = default;
+  Poster(const Poster&) = delete;
+  Poster& operator=(const Poster&) = delete;
+  virtual ~Poster();
+
+  /// For any thread; may be called with no lock held only. It is abandoned if no Work can be posted.
+  void add(Completion& completion) noexcept;
+
+  void run_all() noexcept;
+  void abandon_all() noexcept;
+
+ private:
+  virtual void post() = 0;
+
+  template <class Each>
+  REDISMUTEX_LOCAL void take_all(const Each& each) noexcept;
+
+  std::atomic<Completion*> waiting_{nullptr};  // the last one first
+};
+
+}  // namespace redismutex::api
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+/// Where operations complete: an event loop, or whatever else runs what it is given. Copies are the same one.
+class REDISMUTEX_EXPORT Executor {
+ public:
+  /// What is to be run once, in any thread, some time after it was posted. One that is destroyed instead ends its operations without a
+  /// word: what they hold is given back in the background. Two pointers wide, move-only.
+  ///
+  /// It runs all completions that have come until then, so that what they ask for is sent together.
+  class Work {
+   public:
+    Work(Work&&) noexcept = default;
+    Work& operator=(Work&&) = delete;
+    ~Work() {
+      if (poster_) poster_->abandon_all();
+    }
+    void operator()() noexcept {
+      if (const auto poster = std::move(poster_)) poster->run_all();
+    }
+
+   private:
+    friend class Executor;
+    explicit Work(std::shared_ptr<api::Poster> poster) noexcept : poster_{std::move(poster)} {}
+
+    std::shared_ptr<api::Poster> poster_;
+  };
+
+  /// Threads of the library.
+  Executor() noexcept = default;
+
+  /// `post` is called with a Work, by any thread, at any time, and is not to run it itself: it may be called by a thread that other
+  /// operations wait for. If it throws, the Work is destroyed.
+  template <class Post>
+    requires std::invocable<const std::decay_t<Post>&, Work> && (!std::same_as<std::decay_t<Post>, Executor>)
+  Executor(Post&& post) : poster_{std::make_shared<Posts<std::decay_t<Post>>>(std::forward<Post>(post))} {}
+
+  /// What is behind it; none: threads of the library.
+  const std::shared_ptr<api::Poster>& poster() const noexcept { return poster_; }
+
+ private:
+  template <class Post>
+  class Posts final : public api::Poster {
+   public:
+    explicit Posts(Post post) : post_{std::move(post)} {}
+
+   private:
+    void post() override { std::as_const(post_)(Work{shared_from_this()}); }
+
+    Post post_;
+  };
+
+  std::shared_ptr<api::Poster> poster_;
+};
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex

@@ -1,0 +1,165 @@
+#pragma once
+
+#include <redismutex/config.hpp>
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+/// What an operation has come to: a T, or what it has thrown.
+template <class T>
+class [[nodiscard]] Outcome {
+ public:
+  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+  Outcome(Value value) : result_{std::in_place_index<1>, std::move(value)} {}
+  Outcome(std::exception_ptr error) noexcept : result_{std::in_place_index<0>, std::move(error)} {}
+
+  explicit operator bool() const noexcept { return result_.index() == 1; }
+
+  /// The T. Throws the error.
+  T get() && {
+    if (!*this) std::rethrow_exception(error());
+    if constexpr (!std::is_void_v<T>) return std::move(*std::get_if<1>(&result_));
+  }
+
+  /// Null if there is none.
+  const std::exception_ptr& error() const noexcept {
+    static const std::exception_ptr none;
+    const auto* const error = std::get_if<0>(&result_);
+    return error != nullptr ? *error : none;
+  }
+
+ private:
+  std::variant<std::exception_ptr, Value> result_;
+};
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex
+
+namespace redismutex::api {
+
+/// To whom an operation tells how it ended: one of the two is called, once, by the Work of an Executor, and is the last to be called.
+template <class T>
+class Receiver {
+ public:
+  virtual void receive(Outcome<T> outcome) noexcept = 0;
+  virtual void abandoned() noexcept = 0;  ///< nobody will ever know how it ended
+
+ protected:
+  ~Receiver() = default;
+};
+
+/// An operation, before it has begun and while it is under way. Shared by those who drive it, and those who wait for it.
+template <class T>
+class Pending {
+ public:
+  Pending() = default;
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+  virtual ~Pending() = default;
+
+  /// Once. Throws std::bad_alloc; then the receiver is told nothing.
+  virtual void start(Receiver<T>& receiver) = 0;
+
+  /// The receiver is not there any more: it is told nothing, and the operation is cancelled.
+  virtual void detach() noexcept = 0;
+};
+
+}  // namespace redismutex::api
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+/// Something that does not block: a coroutine awaits it, or it is started with a callback. Does nothing until then, and may be started
+/// once. One that is destroyed before has not happened. Move-only.
+///
+/// It goes on after it was started, whatever becomes of the Connection and the mutex. It completes once, by a Work of the Executor, never
+/// within co_await or start() itself, and with no lock of the library held.
+template <class T>
+class [[nodiscard]] Operation {
+ public:
+  explicit Operation(std::shared_ptr<api::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
+  Operation(Operation&&) noexcept = default;
+  Operation& operator=(Operation&&) noexcept = default;
+  ~Operation() = default;
+
+  /// A coroutine that is destroyed while it awaits cancels the operation. For any framework whose coroutines await what is not its own.
+  auto operator co_await() && noexcept { return Awaiter{std::move(pending_)}; }
+
+  /// `on_end` is called with the Outcome. What it throws ends the process.
+  template <class OnEnd>
+    requires std::invocable<OnEnd&, Outcome<T>>
+  void start(OnEnd on_end) && {
+    auto callback = std::make_unique<Callback<OnEnd>>(std::move(on_end));
+    const std::shared_ptr<api::Pending<T>> pending = std::move(pending_);
+    pending->start(*callback);
+    callback.release();  // NOLINT(bugprone-unused-return-value): it has itself now
+  }
+
+ private:
+  template <class OnEnd>
+  class Callback final : public api::Receiver<T> {
+   public:
+    explicit Callback(OnEnd on_end) : on_end_{std::move(on_end)} {}
+    void receive(Outcome<T> outcome) noexcept override {
+      const std::unique_ptr<Callback> self{this};
+      on_end_(std::move(outcome));
+    }
+    void abandoned() noexcept override { delete this; }
+
+   private:
+    OnEnd on_end_;
+  };
+
+  class Awaiter final : private api::Receiver<T> {
+   public:
+    explicit Awaiter(std::shared_ptr<api::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
+    Awaiter(const Awaiter&) = delete;
+    Awaiter& operator=(const Awaiter&) = delete;
+    ~Awaiter() {
+      if (waits_) pending_->detach();
+    }
+
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> coroutine) {
+      // The coroutine may have gone on, and be gone, before start() returns.
+      const std::shared_ptr<api::Pending<T>> pending = pending_;
+      coroutine_ = coroutine;
+      waits_ = true;
+      try {
+        pending->start(*this);
+      } catch (...) {
+        waits_ = false;
+        throw;
+      }
+    }
+    T await_resume() { return std::move(*outcome_).get(); }
+
+   private:
+    void receive(Outcome<T> outcome) noexcept override {
+      waits_ = false;
+      outcome_.emplace(std::move(outcome));
+      coroutine_.resume();
+    }
+    void abandoned() noexcept override { waits_ = false; }
+
+    std::shared_ptr<api::Pending<T>> pending_;
+    std::coroutine_handle<> coroutine_;
+    std::optional<Outcome<T>> outcome_;
+    bool waits_ = false;
+  };
+
+  std::shared_ptr<api::Pending<T>> pending_;
+};
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex

@@ -1,0 +1,131 @@
+#include <atomic>
+#include <optional>
+#include <redismutex/async.hpp>
+#include <redismutex/errors.hpp>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "api/async_lock.hpp"
+#include "api/attempt.hpp"
+#include "api/fit.hpp"
+#include "api/lock_access.hpp"
+#include "api/report.hpp"
+#include "api/runtime.hpp"
+#include "api/runtimes.hpp"
+#include "api/task.hpp"
+#include "api/validate.hpp"
+#include "engine/acquisition.hpp"
+#include "protocol/key.hpp"
+
+namespace redismutex {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// What an attempt asks for, kept from the call until it is started.
+struct Wanted {
+  std::string key;
+  std::optional<milliseconds> limit;  ///< none: one try
+  std::stop_token stop;
+};
+
+/// T: an AsyncLock, of which a lock that is taken is an error; or an optional one.
+template <class T>
+class Acquiring final : public api::DrivenTask<T> {
+ public:
+  Acquiring(std::shared_ptr<api::Runtime> runtime, std::shared_ptr<const Options> options, Executor executor,
+            Wanted wanted)
+      : api::DrivenTask<T>{std::move(runtime), std::move(executor)},
+        options_{std::move(options)},
+        wanted_{std::move(wanted)} {}
+
+ private:
+  struct Canceller {
+    Acquiring* task;
+    void operator()() const noexcept { task->cancel(); }
+  };
+
+  void begin() override {
+    attempt_.emplace(this->runtime(), wanted_.key, *options_, wanted_.limit);
+    acquisition_.emplace(this->runtime().session(), attempt_->key(), attempt_->wishes([this] { note_wait(); }),
+                         static_cast<route::Waker&>(*this));
+    on_stop_.emplace(std::move(wanted_.stop), Canceller{this});
+    if (cancelled_) return;  // told already
+    this->runtime().survey();
+    this->drive();
+  }
+
+  route::Procedure& procedure() noexcept override { return *acquisition_; }
+
+  /// Whoever waits is told at once. What comes of the request that may be under way is given back when this goes.
+  void cancel() noexcept override {
+    cancelled_ = true;
+    this->stop();
+    this->settle();
+  }
+
+  /// In the background, where no user's code runs.
+  void note_wait() {
+    if (this->runtime().observer() == nullptr) return;
+    const protocol::OwnerId* const id = acquisition_->id();
+    this->runtime().callbacks().tell_observer(
+        [self = this->shared_from_this(), this, id = id != nullptr ? std::string{id->text()} : std::string{}](
+            Observer& /*observer*/) { attempt_->tell_wait(id); });
+  }
+
+  T result() override {
+    // First: then the rest may be on its way yet.
+    if (cancelled_) attempt_->raise({route::Failure::Kind::cancelled, "cancelled"});
+    if (const auto& failure = this->failure()) attempt_->raise(*failure);
+    auto granted = attempt_->take_in(acquisition_->take_outcome());
+    if (granted) {
+      return api::AsyncLockAccess::make(
+          api::LockAccess::make(this->runtime_owner(), std::move(*granted), options_), this->executor());
+    }
+    if constexpr (std::is_same_v<T, AsyncLock>) {
+      if (!wanted_.limit) throw MutexLockError{attempt_->taken()};
+      throw BlockTimeExceedError{attempt_->taken()};
+    } else {
+      return std::nullopt;
+    }
+  }
+
+  const std::shared_ptr<const Options> options_;
+  Wanted wanted_;
+  std::optional<api::Attempt> attempt_;
+  std::optional<engine::Acquisition> acquisition_;
+  std::atomic<bool> cancelled_{false};
+  std::optional<std::stop_callback<Canceller>> on_stop_;
+};
+
+}  // namespace
+
+AsyncMutex::AsyncMutex(Connection connection, Options options, Executor executor)
+    : runtimes_{std::move(connection.runtimes_)},
+      options_{std::make_shared<const Options>(api::fit(std::move(options)))},
+      executor_{std::move(executor)} {}
+
+Operation<AsyncLock> AsyncMutex::acquire_lock(std::string key, std::stop_token stop) const {
+  [[maybe_unused]] const protocol::Key checked{key};
+  const auto limit = options_->blocking ? options_->block_time : std::nullopt;
+  return Operation<AsyncLock>{std::make_shared<Acquiring<AsyncLock>>(
+      runtimes_->present(), options_, executor_, Wanted{std::move(key), limit, std::move(stop)})};
+}
+
+Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock(std::string key) const {
+  [[maybe_unused]] const protocol::Key checked{key};
+  return Operation<std::optional<AsyncLock>>{std::make_shared<Acquiring<std::optional<AsyncLock>>>(
+      runtimes_->present(), options_, executor_, Wanted{.key = std::move(key), .limit = {}, .stop = {}})};
+}
+
+Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock_for(std::string key, milliseconds limit,
+                                                                     std::stop_token stop) const {
+  api::check_duration("try_acquire_lock_for: limit", limit);
+  [[maybe_unused]] const protocol::Key checked{key};
+  return Operation<std::optional<AsyncLock>>{std::make_shared<Acquiring<std::optional<AsyncLock>>>(
+      runtimes_->present(), options_, executor_, Wanted{std::move(key), limit, std::move(stop)})};
+}
+
+}  // namespace redismutex

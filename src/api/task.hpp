@@ -1,0 +1,208 @@
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <redismutex/executor.hpp>
+#include <redismutex/operation.hpp>
+#include <stop_token>
+#include <system_error>
+#include <utility>
+
+#include "api/runtime.hpp"
+#include "net/failure.hpp"
+#include "protocol/instant.hpp"
+#include "route/background.hpp"
+#include "route/callbacks.hpp"
+#include "route/procedure.hpp"
+#include "route/waker.hpp"
+
+namespace redismutex::api {
+
+/// One asynchronous operation. Belongs to those who wait for it, and to whatever drives it; the last of them destroys it, in any thread.
+template <class T>
+class Task : public Pending<T>, private Completion, public std::enable_shared_from_this<Task<T>> {
+ public:
+  void start(Receiver<T>& receiver) final {
+    get_ready();
+    receiver_ = &receiver;
+    try {
+      begin();
+    } catch (...) {
+      if (receiver_.exchange(nullptr) != nullptr) throw;  // else it was cancelled, and told so, already
+    }
+  }
+
+  /// In a child of fork() it is the parent's.
+  void detach() noexcept final {
+    if (runtime_->inherited()) return;
+    receiver_ = nullptr;
+    cancel();
+  }
+
+ protected:
+  Task(std::shared_ptr<Runtime> runtime, Executor executor)
+      : runtime_{std::move(runtime)}, executor_{std::move(executor)} {}
+
+  Runtime& runtime() const noexcept { return *runtime_; }
+  const std::shared_ptr<Runtime>& runtime_owner() const noexcept { return runtime_; }
+  const Executor& executor() const noexcept { return executor_; }
+
+  /// Once. Throws std::bad_alloc; then nothing has begun.
+  virtual void begin() = 0;
+
+  /// Any thread, any time after begin(), also after the end.
+  virtual void cancel() noexcept {}
+
+  /// Once, in the Executor: what it has come to.
+  virtual T result() = 0;
+
+  /// It is over, and that is told. Only the first time. In any thread, with no lock held.
+  void settle() noexcept {
+    if (settled_.exchange(true)) return;
+    self_ = this->weak_from_this().lock();
+    if (!self_) return;  // nobody has it any more
+    if (const auto& poster = executor_.poster()) return poster->add(*this);
+    const std::shared_ptr<Runtime> runtime = runtime_;
+    runtime->callbacks().run(std::move(job_));
+  }
+
+ private:
+  struct RunsIt final : net::Job {
+    explicit RunsIt(Task& its) noexcept : task{its} {}
+    void run() noexcept override { static_cast<Completion&>(task).run(); }
+    Task& task;
+  };
+
+  void get_ready() {
+    if (!executor_.poster()) job_ = std::make_unique<RunsIt>(*this);
+    if (executor_.poster() && runtime_->observer() == nullptr) return;
+    try {
+      runtime_->callbacks().get_ready();
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): perhaps there is a thread when it is needed
+    }
+  }
+
+  void run() noexcept final {
+    const std::shared_ptr<Task> self = std::move(self_);
+    Outcome<T> outcome = outcome_now();
+    if (Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->receive(std::move(outcome));
+  }
+
+  void abandon() noexcept final {
+    const std::shared_ptr<Task> self = std::move(self_);
+    if (Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->abandoned();
+  }
+
+  Outcome<T> outcome_now() noexcept try {
+    if constexpr (std::is_void_v<T>) {
+      result();
+      return Outcome<T>{typename Outcome<T>::Value{}};
+    } else {
+      return Outcome<T>{result()};
+    }
+  } catch (...) {
+    return Outcome<T>{std::current_exception()};
+  }
+
+  const std::shared_ptr<Runtime> runtime_;
+  const Executor executor_;
+  std::unique_ptr<RunsIt> job_;  // where there is no Poster
+  std::atomic<Receiver<T>*> receiver_{nullptr};
+  std::atomic<bool> settled_{false};
+  std::shared_ptr<Task> self_;  // from the end on, until that is told
+};
+
+/// A Task on its way in the Background: what is driven there is another procedure, which can be stopped.
+template <class T>
+class DrivenTask : public Task<T>, protected route::Waker {
+ protected:
+  using Task<T>::Task;
+
+  /// What is to be driven: made in begin(), and there until this goes.
+  virtual route::Procedure& procedure() noexcept = 0;
+
+  /// Begins to drive it.
+  void drive() {
+    auto operation = std::make_unique<Driven>(self());
+    try {
+      this->runtime().session().background().start(std::move(operation));
+    } catch (const std::system_error& error) {
+      note_failure({route::Failure::Kind::exhausted, error.code().message()});
+    }
+  }
+
+  /// The procedure is told that it is wanted no more, as soon as it can take that.
+  void stop() noexcept {
+    stopped_ = true;
+    wake();
+  }
+
+  /// Why it could not be driven; none: it has ended by itself.
+  const std::optional<route::Failure>& failure() const noexcept { return failure_; }
+  void note_failure(route::Failure failure) noexcept {
+    failure_ = std::move(failure);
+    this->settle();
+  }
+
+  /// By whatever wakes the procedure, with locks held.
+  void wake() noexcept override {
+    const std::lock_guard lock{mutex_};
+    if (waker_ != nullptr) waker_->wake();
+  }
+
+ private:
+  class Driven final : public route::Background::Operation {
+   public:
+    explicit Driven(std::shared_ptr<DrivenTask> task) noexcept : task_{std::move(task)} {}
+    route::Procedure& procedure() noexcept override { return task_->stoppable_; }
+    void note_waker(route::Waker& waker) noexcept override { task_->note_waker(&waker); }
+    void over(End end) noexcept override {
+      task_->note_waker(nullptr);
+      if (end == End::abandoned) return task_->note_failure({route::Failure::Kind::exhausted, net::out_of_memory});
+      task_->settle();
+    }
+
+   private:
+    const std::shared_ptr<DrivenTask> task_;
+  };
+
+  std::shared_ptr<DrivenTask> self() { return std::static_pointer_cast<DrivenTask>(this->shared_from_this()); }
+
+  void note_waker(route::Waker* waker) noexcept {
+    const std::lock_guard lock{mutex_};
+    waker_ = waker;
+  }
+
+  /// The procedure, and the end of all interest in it.
+  class Stoppable final : public route::Procedure {
+   public:
+    explicit Stoppable(DrivenTask& task) noexcept : task_{task} {}
+
+    Step start(protocol::Instant now) override { return mind_stop(task_.procedure().start(now), now); }
+
+    Step resume(Event&& event, protocol::Instant now) override {
+      if (task_.stopped_ && std::holds_alternative<Woken>(event)) return task_.procedure().resume(Stopped{}, now);
+      return mind_stop(task_.procedure().resume(std::move(event), now), now);
+    }
+
+   private:
+    /// What is under way is waited for: it may be a grant.
+    Step mind_stop(Step step, protocol::Instant now) {
+      if (!task_.stopped_ || std::holds_alternative<Done>(step) || std::holds_alternative<Send>(step)) return step;
+      return task_.procedure().resume(Stopped{}, now);
+    }
+
+    DrivenTask& task_;
+  };
+
+  Stoppable stoppable_{*this};
+  std::atomic<bool> stopped_{false};
+  std::optional<route::Failure> failure_;
+  std::mutex mutex_;  // a leaf but for what wake() takes
+  route::Waker* waker_ = nullptr;
+};
+
+}  // namespace redismutex::api
