@@ -81,8 +81,8 @@ class Acquiring final : public api::DrivenTask<T> {
     if (const auto& failure = this->failure()) attempt_->raise(*failure);
     auto granted = attempt_->take_in(acquisition_->take_outcome());
     if (granted) {
-      return api::AsyncLockAccess::make(
-          api::LockAccess::make(this->runtime_owner(), std::move(*granted), options_), this->executor());
+      return api::AsyncLockAccess::make(api::LockAccess::make(this->runtime_owner(), std::move(*granted), options_),
+                                        this->executor());
     }
     if constexpr (std::is_same_v<T, AsyncLock>) {
       if (!wanted_.limit) throw MutexLockError{attempt_->taken()};
@@ -110,8 +110,8 @@ AsyncMutex::AsyncMutex(Connection connection, Options options, Executor executor
 Operation<AsyncLock> AsyncMutex::acquire_lock(std::string key, std::stop_token stop) const {
   [[maybe_unused]] const protocol::Key checked{key};
   const auto limit = options_->blocking ? options_->block_time : std::nullopt;
-  return Operation<AsyncLock>{std::make_shared<Acquiring<AsyncLock>>(
-      runtimes_->present(), options_, executor_, Wanted{std::move(key), limit, std::move(stop)})};
+  return Operation<AsyncLock>{std::make_shared<Acquiring<AsyncLock>>(runtimes_->present(), options_, executor_,
+                                                                     Wanted{std::move(key), limit, std::move(stop)})};
 }
 
 Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock(std::string key) const {

@@ -77,7 +77,9 @@ void Attempt::tell(Outcome outcome) const noexcept {
   }
 }
 
-std::string Attempt::cannot(std::string_view why) const { return report::cannot(runtime_.server_name(), action(), why); }
+std::string Attempt::cannot(std::string_view why) const {
+  return report::cannot(runtime_.server_name(), action(), why);
+}
 
 std::string Attempt::taken() const {
   return cannot(limit_ ? "it was still taken after the block time of " + in_ms(*limit_)

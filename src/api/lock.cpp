@@ -135,8 +135,8 @@ void Lock::extend(milliseconds expiry) {
 void api::LockAccess::check_extension(const Lock& lock) {
   if (!lock.lease_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
   if (!lock.inherited()) return;
-  throw MutexUnlockError{report::cannot(lock.runtime_->server_name(), {"extend", lock.lease_->key()},
-                                        "it is held by the parent process")};
+  throw MutexUnlockError{
+      report::cannot(lock.runtime_->server_name(), {"extend", lock.lease_->key()}, "it is held by the parent process")};
 }
 
 void api::LockAccess::conclude(const Parts& parts, engine::Extending& extending) {

@@ -128,7 +128,7 @@ class DrivenTask : public Task<T>, protected route::Waker {
   void drive() {
     auto operation = std::make_unique<Driven>(self());
     try {
-      this->runtime().session().background().start(std::move(operation));
+      this->runtime().session().background().start_here(std::move(operation));
     } catch (const std::system_error& error) {
       note_failure({route::Failure::Kind::exhausted, error.code().message()});
     }
@@ -157,10 +157,10 @@ class DrivenTask : public Task<T>, protected route::Waker {
   class Driven final : public route::Background::Operation {
    public:
     explicit Driven(std::shared_ptr<DrivenTask> task) noexcept : task_{std::move(task)} {}
+    ~Driven() override { task_->note_waker(nullptr); }
     route::Procedure& procedure() noexcept override { return task_->stoppable_; }
     void note_waker(route::Waker& waker) noexcept override { task_->note_waker(&waker); }
     void over(End end) noexcept override {
-      task_->note_waker(nullptr);
       if (end == End::abandoned) return task_->note_failure({route::Failure::Kind::exhausted, net::out_of_memory});
       task_->settle();
     }

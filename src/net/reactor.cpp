@@ -33,14 +33,10 @@ bool control(int epoll, int operation, int fd, std::uint32_t events, std::uint64
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
+/// Each write to it, and each end of its time, is told once: nobody reads it.
 void watch_own(const Socket& epoll, const Socket& own, std::uint64_t id) {
-  if (!control(epoll.get(), EPOLL_CTL_ADD, own.get(), EPOLLIN, id))
+  if (!control(epoll.get(), EPOLL_CTL_ADD, own.get(), EPOLLIN | EPOLLET, id))
     throw std::system_error{errno, std::generic_category(), "epoll_ctl"};
-}
-
-void empty(const Socket& counter) noexcept {
-  std::uint64_t ignored = 0;
-  static_cast<void>(::read(counter.get(), &ignored, sizeof ignored));
 }
 
 }  // namespace
@@ -123,20 +119,35 @@ void Reactor::run() noexcept {  // NOLINT(bugprone-exception-escape): detach() o
 
 /// False: nothing can be waited for.
 bool Reactor::wait_and_dispatch() noexcept {
+  constexpr int for_ever = -1, not_at_all = 0;
   std::array<epoll_event, 64> events{};
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
-  if (count < 0) return errno == EINTR;
-  for (const epoll_event& event : std::span{events.data(), static_cast<std::size_t>(count)}) {
-    switch (event.data.u64) {
-      case id_of_wake_up: empty(wake_up_); break;
-      case id_of_alarm:
-        empty(alarm_);
-        fire();
-        break;
-      default: dispatch(event.data.u64, event.events);
-    }
+  const int how_long = fall_asleep() ? for_ever : not_at_all;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), how_long);
+  const bool interrupted = count < 0 && errno == EINTR;
+  wake_up(std::span{events.data(), static_cast<std::size_t>(std::max(count, 0))});
+  if (count < 0 && !interrupted) return false;
+  for (const epoll_event& event : std::span{events.data(), static_cast<std::size_t>(std::max(count, 0))}) {
+    if (event.data.u64 > last_own_id) dispatch(event.data.u64, event.events);
   }
+  fire();
   return true;
+}
+
+/// Not if there is something to do already. From then on others have to wake it.
+bool Reactor::fall_asleep() noexcept {
+  const std::lock_guard lock{mutex_};
+  if (!agenda_.empty() && agenda_.begin()->first <= boot_now()) return false;
+  asleep_ = true;
+  set_alarm();
+  return true;
+}
+
+void Reactor::wake_up(std::span<const epoll_event> events) noexcept {
+  const std::lock_guard lock{mutex_};
+  asleep_ = false;
+  for (const epoll_event& event : events) {
+    if (event.data.u64 == id_of_alarm) alarm_at_ = BootTime::max();
+  }
 }
 
 /// The source may have left since epoll said so; and what it was armed for may have been taken back.
@@ -260,14 +271,18 @@ void Reactor::Timer::cancel() noexcept {
 void Reactor::put_on_agenda(Timer::State& timer, BootTime at) noexcept {
   timer.off.key() = at;
   timer.on = agenda_.insert(std::move(timer.off));
-  set_alarm();
+  if (!asleep_ || agenda_.begin() != timer.on || at >= alarm_at_) return;
+  if (at > boot_now()) return set_alarm();
+  asleep_ = false;
+  wake();
 }
 
 void Reactor::take_off_agenda(Agenda& agenda, Timer::State& timer) noexcept {
   if (timer.off.empty()) timer.off = agenda.extract(timer.on);
 }
 
-/// With the lock held. An alarm that is set already and goes off earlier stays: whenever the thread wakes it sets the next.
+/// With the lock held, while the thread sleeps: before that it looks by itself. An alarm that is set already and goes off earlier stays:
+/// whenever the thread falls asleep it sets the next.
 void Reactor::set_alarm() noexcept {
   if (agenda_.empty() || agenda_.begin()->first >= alarm_at_) return;
   alarm_at_ = agenda_.begin()->first;
@@ -280,8 +295,9 @@ void Reactor::set_alarm() noexcept {
 
 /// What is due by now. What is set meanwhile has its turn afterwards, so that sources do, too.
 void Reactor::fire() noexcept {
-  const BootTime until = boot_now();
   std::unique_lock lock{mutex_};
+  if (agenda_.empty()) return;
+  const BootTime until = boot_now();
   while (!agenda_.empty() && agenda_.begin()->first <= until && end_ == End::none) {
     // A copy: the timer may be destroyed by what it does.
     std::shared_ptr<Timer::State> timer = agenda_.begin()->second->weak_from_this().lock();
@@ -296,8 +312,6 @@ void Reactor::fire() noexcept {
     timer.reset();
     lock.lock();
   }
-  alarm_at_ = BootTime::max();
-  set_alarm();
 }
 
 // ---- kicks ----------------------------------------------------------------------------------------------------------

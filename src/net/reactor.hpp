@@ -8,11 +8,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "net/socket.hpp"
 #include "net/thread.hpp"
+
+struct epoll_event;
 
 namespace redismutex::net {
 
@@ -121,6 +124,8 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
 
   void run() noexcept;
   bool wait_and_dispatch() noexcept;
+  bool fall_asleep() noexcept;
+  void wake_up(std::span<const epoll_event> events) noexcept;
   void dispatch(std::uint64_t id, std::uint32_t events) noexcept;
   void fire() noexcept;
   void wake() const noexcept;
@@ -144,6 +149,7 @@ class Reactor : public std::enable_shared_from_this<Reactor> {
   Agenda agenda_;
   Timer::State* running_timer_ = nullptr;
   BootTime alarm_at_ = BootTime::max();
+  bool asleep_ = false;           // the thread: then it is to be woken for what is earlier than the alarm
   std::vector<Socket> kicks_;     // all there are
   std::vector<int> spare_kicks_;  // has room for all of them
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "protocol/instant.hpp"
 #include "route/procedure.hpp"
@@ -52,6 +53,10 @@ class Background {
 
   /// Throws std::bad_alloc, and the first time std::system_error if there is no thread to be had.
   virtual void start(std::unique_ptr<Operation> operation) = 0;
+
+  /// The same for one that needs not be alone: the calling thread takes its first steps itself, as far as it does not have to wait. So it may be over
+  /// when this returns.
+  virtual void start_here(std::unique_ptr<Operation> operation) { start(std::move(operation)); }
 
   /// It is one of those to be run. Throws as start() does.
   virtual void enlist(Duty& duty) = 0;

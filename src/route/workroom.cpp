@@ -46,6 +46,11 @@ void Workroom::begin() {
 void Workroom::start(std::unique_ptr<Operation> operation) {
   auto running = std::make_unique<Running>(*this, std::move(operation));
   running->operation->note_waker(*running);
+  admit(std::move(running), Instant{});
+}
+
+/// From now on the rounds have it, of which there is one at that time at the latest. False: there are none any more.
+bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
   {
     const std::lock_guard lock{mutex_};
     begin();
@@ -53,13 +58,68 @@ void Workroom::start(std::unique_ptr<Operation> operation) {
       Running& started = *started_.emplace_back(std::move(running));
       started.place = std::prev(started_.end());
       ++count_;
-      wake();
-      return;
+      timer_->set_no_later_than(round_at.time_since_epoch());
+      return true;
     }
   }
   running->operation->over(Operation::End::abandoned);
   const std::lock_guard lock{mutex_};
   forget_woken(*running);
+  return false;
+}
+
+void Workroom::start_here(std::unique_ptr<Operation> operation) {
+  {
+    const std::lock_guard lock{mutex_};
+    begin();
+  }
+  auto running = std::make_unique<Running>(*this, std::move(operation));
+  running->operation->note_waker(*running);
+  auto how = Operation::End::done;
+  try {
+    if (!take_first_steps(*running)) {
+      if (const auto* send = std::get_if<Procedure::Send>(&*running->next_step)) {
+        const Procedure::Send first = *send;
+        send_first(std::move(running), first);
+      } else {
+        admit(std::move(running), Instant{});
+      }
+      return;
+    }
+  } catch (const std::bad_alloc&) {
+    if (!running) throw;
+    how = Operation::End::abandoned;
+  }
+  running->operation->over(how);
+  const std::lock_guard lock{mutex_};
+  forget_woken(*running);
+}
+
+/// Whether it is done. If not, the next step is one to wait for.
+bool Workroom::take_first_steps(Running& running) {
+  Procedure& procedure = running.operation->procedure();
+  Procedure::Step step = procedure.start(now());
+  for (;;) {
+    if (std::holds_alternative<Procedure::Done>(step)) return true;
+    const auto* reach = std::get_if<Procedure::Reach>(&step);
+    if (reach != nullptr) running.link = way_to(reach->at).peer.present_link();
+    if (reach == nullptr || (reach->dials && !running.link)) break;
+    running.way = &way_to(reach->at);
+    step = procedure.resume(reached(running.link), now());
+  }
+  running.next_step = std::move(step);
+  return false;
+}
+
+/// Nothing of it is touched once it is sent: the answers may be there at once.
+void Workroom::send_first(std::unique_ptr<Running> running, const Procedure::Send& send) {
+  const std::shared_ptr<Link> link = running->link;
+  running->get_ready_for(send);
+  std::array<net::Call*, Procedure::most_wanted> calls{};
+  for (std::size_t i = 0; i < running->wanted; ++i) calls.at(i) = &*running->calls.at(i);
+  if (!admit(std::move(running), send.until)) return;
+  std::size_t made = 0;
+  send_commands(*link, send.commands, [&]() -> net::Call* { return calls.at(made++); });
 }
 
 void Workroom::enlist(Duty& duty) {
@@ -196,16 +256,28 @@ bool Workroom::make_round() noexcept {
     }
   }
   const bool has_more = answered != nullptr || dialled || last != running_.end();
-  while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
   for (auto each = last; each != running_.end();) {
-    advance(**each++, [](Procedure& procedure) { return procedure.start(now()); });
+    begin(**each++);
   }
+  // Afterwards: those that began elsewhere may have been answered, and end.
+  while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
   if (dialled) take_dialled();
   while (wake_up_next()) continue;
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
   listen_at_present_links(here);
   return run_due_duty(here) || has_more;
+}
+
+void Workroom::begin(Running& running) noexcept {
+  if (running.state == State::sending) {
+    running.way->in_use = true;
+    next_time_ = std::min(next_time_, running.until);
+    return;
+  }
+  advance(running, [&running](Procedure& procedure) {
+    return running.next_step ? *std::exchange(running.next_step, std::nullopt) : procedure.start(now());
+  });
 }
 
 /// One of them, so that those that go on are not held up.
@@ -314,13 +386,10 @@ void Workroom::reach(Running& running, const Procedure::Reach& reach) {
 }
 
 void Workroom::send(Running& running, const Procedure::Send& send) {
-  running.wanted = count_wanted(send);
-  running.open = running.wanted;
-  running.is_answered = false;
+  running.get_ready_for(send);
   wait(running, State::sending, send.until);
   std::size_t made = 0;
-  send_commands(*running.link, send.commands,
-                [&]() -> net::Call* { return &running.calls.at(made++).emplace(running); });
+  send_commands(*running.link, send.commands, [&]() -> net::Call* { return &*running.calls.at(made++); });
 }
 
 void Workroom::take_answers(Running& running) noexcept {

@@ -36,6 +36,7 @@ class Workroom final : public Background {
 
   void get_ready() override;
   void start(std::unique_ptr<Operation> operation) override;
+  void start_here(std::unique_ptr<Operation> operation) override;
   void enlist(Duty& duty) override;
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
@@ -86,12 +87,16 @@ class Workroom final : public Background {
   };
 
   void begin();
+  bool admit(std::unique_ptr<Running> running, protocol::Instant round_at);
+  bool take_first_steps(Running& running);
+  void send_first(std::unique_ptr<Running> running, const Procedure::Send& send);
   Way& way_to(Server* server);
   void get_ready_to_dial(Way& way);
   void wake() noexcept;
   void set_timer() noexcept;
 
   void make_rounds() noexcept;
+  void begin(Running& running) noexcept;
   bool make_round() noexcept;
   bool run_due_duty(protocol::Instant here);
 

@@ -30,6 +30,16 @@ struct Workroom::Running final : public Waker {
 
   void wake() noexcept override { room.note_woken(*this); }
 
+  /// Its answers will be waited for.
+  void get_ready_for(const Procedure::Send& send) {
+    wanted = count_wanted(send);
+    open = wanted;
+    is_answered = false;
+    state = State::sending;
+    until = send.until;
+    for (std::size_t i = 0; i < wanted; ++i) calls.at(i).emplace(*this);
+  }
+
   /// Takes back what is under way. Whether nobody will come back to it.
   bool withdraw() noexcept {
     std::size_t withdrawn = 0;
@@ -43,6 +53,7 @@ struct Workroom::Running final : public Waker {
   std::unique_ptr<Operation> operation;
   Operations::iterator place{};
   State state = State::fresh;
+  std::optional<Procedure::Step> next_step;            // of one that is fresh, if it has begun elsewhere
   Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
   protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
   std::shared_ptr<net::Link> link;

@@ -281,7 +281,9 @@ TEST_F(Async, ALoopThatEndsWithCoroutinesSuspendedLeavesNothingBehind) {
 
 TEST_F(Async, ADestroyedLockIsReleasedBeforeWhatIsStartedLater) {
   for (int i = 0; i < 50; ++i) {
-    { const AsyncLock lock = wait_for(mutex.acquire_lock("key")); }
+    {
+      const AsyncLock lock = wait_for(mutex.acquire_lock("key"));
+    }
     EXPECT_TRUE(wait_for(mutex.try_acquire_lock_for("key", limit)));
   }
 }

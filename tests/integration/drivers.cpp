@@ -86,7 +86,8 @@ class CoroutineDriver final : public Driver {
       } else {
         taken = co_await mutex.try_acquire_lock(key);
       }
-    }().get();
+    }()
+                 .get();
     return taken ? std::make_unique<TakenByOperation>(std::move(*taken)) : nullptr;
   }
 
