@@ -56,6 +56,9 @@ class REDISMUTEX_EXPORT AsyncLock {
   /// milliseconds.
   std::chrono::milliseconds valid_for() const noexcept;
 
+  /// Where its operations complete: that of its mutex.
+  const Executor& executor() const noexcept { return executor_; }
+
   /// Gives it back, and throws what Lock::release() throws. The AsyncLock is empty from now on; an Operation that is never started has it
   /// released all the same. Can not be cancelled.
   Operation<void> release();
@@ -106,6 +109,8 @@ class REDISMUTEX_EXPORT AsyncMutex {
 
   /// As RedisMutex::options().
   const Options& options() const noexcept { return *options_; }
+
+  const Executor& executor() const noexcept { return executor_; }
 
  private:
   std::shared_ptr<api::Runtimes> runtimes_;

@@ -48,6 +48,9 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
   void run_all() noexcept;
   void abandon_all() noexcept;
 
+  /// What keeps the loop from ending while somebody waits for a completion, for as long as it is there; or null.
+  virtual std::shared_ptr<void> hold() { return nullptr; }
+
  private:
   virtual void post() = 0;
 
@@ -104,6 +107,11 @@ class REDISMUTEX_EXPORT Executor {
   class Posts final : public api::Poster {
    public:
     explicit Posts(Post post) : post_{std::move(post)} {}
+
+    std::shared_ptr<void> hold() override {
+      if constexpr (requires { post_.hold(); }) return post_.hold();
+      return nullptr;
+    }
 
    private:
     void post() override { std::as_const(post_)(Work{shared_from_this()}); }

@@ -95,6 +95,9 @@ class [[nodiscard]] Operation {
   /// A coroutine that is destroyed while it awaits cancels the operation. For any framework whose coroutines await what is not its own.
   auto operator co_await() && noexcept { return Awaiter{std::move(pending_)}; }
 
+  /// For adapters to other frameworks: what is behind it, which they start themselves. Empty afterwards.
+  std::shared_ptr<api::Pending<T>> pending() && noexcept { return std::move(pending_); }
+
   /// `on_end` is called with the Outcome. What it throws ends the process.
   template <class OnEnd>
     requires std::invocable<OnEnd&, Outcome<T>>

@@ -1,0 +1,185 @@
+// What <redismutex/asio.hpp> and <redismutex/boost_asio.hpp> promise, for one of them each: asio_test.cpp and boost_asio_test.cpp say which.
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/exclusion_witness.hpp"
+#include "support/loop.hpp"
+#include "with_server.hpp"
+
+namespace redismutex::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct ASIO_SUITE : WithServer {
+  net::io_context context;
+  const ours::Mutex mutex{context, connection, patient};
+  const RedisMutex elsewhere{Connection{server.url()}, patient};
+
+  bool somebody_waits() {
+    return eventually(limit, [&] { return server.exists("redismutex:{key}"); });
+  }
+  bool nobody_waits() {
+    return eventually(limit, [&] { return !server.exists("redismutex:{key}"); });
+  }
+  bool becomes_free() {
+    return eventually(limit, [&] { return !server.exists("key"); });
+  }
+
+  /// Runs a coroutine to its end, and throws what it has thrown.
+  void run(std::function<net::awaitable<void>()> body) {
+    std::exception_ptr thrown;
+    net::co_spawn(context, std::move(body), [&](std::exception_ptr error) { thrown = std::move(error); });
+    context.run();
+    context.restart();
+    if (thrown) std::rethrow_exception(thrown);
+  }
+};
+
+TEST_F(ASIO_SUITE, CoroutinesTakeTurns) {
+  ExclusionWitness witness;
+  const auto take_turns = [&]() -> net::awaitable<void> {
+    for (int i = 0; i < 20; ++i) {
+      auto lock = co_await mutex.async_acquire_lock("key", net::use_awaitable);
+      witness.enter();
+      witness.leave();
+      co_await async_release(std::move(lock), net::use_awaitable);
+    }
+  };
+  for (int i = 0; i < 8; ++i) net::co_spawn(context, take_turns, net::detached);
+  context.run();
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_EQ(witness.entries(), 8 * 20);
+}
+
+TEST_F(ASIO_SUITE, SeveralThreadsRunOneContext) {
+  ExclusionWitness witness;
+  const auto take_turns = [&]() -> net::awaitable<void> {
+    for (int i = 0; i < 20; ++i) {
+      auto lock = co_await mutex.async_acquire_lock("key", net::use_awaitable);
+      witness.enter();
+      witness.leave();
+      co_await async_release(std::move(lock), net::use_awaitable);
+    }
+  };
+  for (int i = 0; i < 16; ++i) net::co_spawn(context, take_turns, net::detached);
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([this] { context.run(); });
+  }
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_EQ(witness.entries(), 16 * 20);
+}
+
+TEST_F(ASIO_SUITE, EachOperationThroughACoroutine) {
+  run([this]() -> net::awaitable<void> {
+    auto lock = co_await mutex.async_try_acquire_lock("key", net::use_awaitable);
+    EXPECT_TRUE(lock && lock->owns_lock());
+    const auto taken = co_await mutex.async_try_acquire_lock_for("key", 5ms, net::use_awaitable);
+    EXPECT_FALSE(taken);
+    const auto valid = co_await async_extend(*lock, 1h, net::use_awaitable);
+    EXPECT_GT(valid, 50min);
+    server.command({"DEL", "key"});
+    const Loss how = co_await async_lost(*lock, net::use_awaitable);
+    EXPECT_EQ(how, Loss::gone);
+    bool was_told = false;
+    try {
+      co_await async_release(std::move(*lock), net::use_awaitable);
+    } catch (const MutexUnlockError&) {
+      was_told = true;
+    }
+    EXPECT_TRUE(was_told);
+  });
+}
+
+TEST_F(ASIO_SUITE, AnErrorKeepsItsMessage) {
+  auto held = elsewhere.acquire_lock("key");
+  const ours::Mutex hasty{context, connection, {.block_time = 20ms}};
+  try {
+    run([&]() -> net::awaitable<void> { co_await hasty.async_acquire_lock("key", net::use_awaitable); });
+    ADD_FAILURE() << "acquired";
+  } catch (const BlockTimeExceedError& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("'key'"));
+  }
+}
+
+TEST_F(ASIO_SUITE, ACallbackIsCalledByItsOwnExecutor) {
+  net::io_context other;
+  std::thread::id where;
+  auto work = net::make_work_guard(other);
+  std::jthread thread{[&] { other.run(); }};
+  mutex.async_acquire_lock("key", net::bind_executor(other, [&](std::exception_ptr error, const AsyncLock& lock) {
+                             EXPECT_FALSE(error);
+                             EXPECT_TRUE(lock.owns_lock());
+                             where = std::this_thread::get_id();
+                             work.reset();
+                           }));
+  std::jthread driver{[&] { context.run_for(limit); }};
+  const auto id = thread.get_id();
+  thread.join();
+  EXPECT_EQ(where, id);
+  context.stop();
+}
+
+TEST_F(ASIO_SUITE, AFutureIsReady) {
+  auto future = mutex.async_acquire_lock("key", net::use_future);
+  context.run();
+  EXPECT_TRUE(future.get().owns_lock());
+}
+
+TEST_F(ASIO_SUITE, AContextThatEndsWithOperationsUnderWayLeavesNothingBehind) {
+  auto held = elsewhere.acquire_lock("key");
+  const auto frames = std::make_shared<int>();
+  {
+    net::io_context short_lived;
+    const ours::Mutex there{short_lived, connection, patient};
+    for (int i = 0; i < 10; ++i) {
+      net::co_spawn(
+          short_lived,
+          [&there, frames]() -> net::awaitable<void> {
+            const auto kept = frames;
+            co_await there.async_acquire_lock("key", net::use_awaitable);
+          },
+          net::detached);
+    }
+    short_lived.poll();
+    ASSERT_TRUE(somebody_waits());
+  }
+  EXPECT_EQ(frames.use_count(), 1);
+  EXPECT_TRUE(nobody_waits());
+  held.release();
+}
+
+// Its completion is posted, and never runs.
+TEST_F(ASIO_SUITE, AContextThatEndsBeforeTheCompletionGivesTheLockBack) {
+  {
+    net::io_context short_lived;
+    const ours::Mutex there{short_lived, connection, patient};
+    there.async_acquire_lock("key", [](const std::exception_ptr&, const AsyncLock&) { ADD_FAILURE() << "completed"; });
+    ASSERT_TRUE(eventually(limit, [&] { return server.exists("key"); }));
+  }
+  EXPECT_TRUE(becomes_free());
+}
+
+TEST_F(ASIO_SUITE, TheMutexMayOutliveItsContext) {
+  std::optional<net::io_context> short_lived{std::in_place};
+  const ours::Mutex there{*short_lived, connection, patient};
+  std::optional<AsyncLock> lock;
+  there.async_acquire_lock("key", [&](const std::exception_ptr&, AsyncLock taken) { lock = std::move(taken); });
+  short_lived->run();
+  ASSERT_TRUE(lock);
+  short_lived.reset();
+  lock.reset();
+  EXPECT_TRUE(becomes_free());
+}
+
+}  // namespace
+}  // namespace redismutex::testing
