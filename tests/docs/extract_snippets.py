@@ -38,14 +38,15 @@ USING = "using namespace redismutex;\nusing namespace std::chrono_literals;"
 
 def test_source(page: Path, name: str, line: int, option: str, hidden: str, code: str) -> str:
     place = f'#line {line} "{page}"'
+    suite = page.stem.replace("-", "_")
     if MAIN.search(code):
         # `auto`, because only main may end without a return.
         body = f"{hidden}{place}\n{MAIN.sub('auto snippet_main()', code)}"
-        test = f"TEST({page.stem}, {name}) {{ EXPECT_EQ(status_of(snippet_main), 0); }}\n"
+        test = f"TEST({suite}, {name}) {{ EXPECT_EQ(status_of(snippet_main), 0); }}\n"
         return body if option == "no-run" else body + test
     if option == "declarations":
         return f"{USING}\n{hidden}{place}\n{code}"
-    opening = f"[[maybe_unused]] void {name}() {{" if option == "no-run" else f"TEST({page.stem}, {name}) {{"
+    opening = f"[[maybe_unused]] void {name}() {{" if option == "no-run" else f"TEST({suite}, {name}) {{"
     return f"{opening}\n{USING}\n{hidden}{place}\n{code}}}\n"
 
 
