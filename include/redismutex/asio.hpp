@@ -4,7 +4,6 @@
 /// program's own; for that of Boost see <redismutex/boost_asio.hpp>. Both may be used in one program.
 
 #include <redismutex/async.hpp>
-
 #include <utility>  // before Asio: its coroutines need it, and old versions do not say so
 //
 #include <asio/any_io_executor.hpp>

@@ -3,7 +3,6 @@
 /// Locks for programs on Boost.Asio: see <redismutex/asio.hpp>. Needs Boost 1.74 or newer, which is the program's own.
 
 #include <redismutex/async.hpp>
-
 #include <utility>  // before Asio: its coroutines need it, and old versions do not say so
 //
 #include <boost/asio/any_io_executor.hpp>

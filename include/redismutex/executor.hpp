@@ -54,6 +54,8 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
  private:
   virtual void post() = 0;
 
+  struct Run;
+
   template <class Each>
   REDISMUTEX_LOCAL void take_all(const Each& each) noexcept;
 

@@ -4,10 +4,35 @@
 
 namespace redismutex::api {
 
+/// A Work that runs: what its completions complete goes along with it.
+struct Poster::Run {
+  const Poster& poster;
+  Run* const outer = std::exchange(here, this);
+  Completion* first = nullptr;
+  Completion* last = nullptr;
+
+  explicit Run(const Poster& whose) noexcept : poster{whose} {}
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() { here = outer; }
+
+  void append(Completion& completion) noexcept {
+    completion.next_ = nullptr;
+    (first == nullptr ? first : last->next_) = &completion;
+    last = &completion;
+  }
+  Completion& take() noexcept { return *std::exchange(first, first->next_); }
+
+  static thread_local constinit Run* here;
+};
+
+thread_local constinit Poster::Run* Poster::Run::here = nullptr;
+
 Poster::~Poster() = default;
 
 /// The first one calls for a Work; those that come before that runs go along.
 void Poster::add(Completion& completion) noexcept {
+  if (Run::here != nullptr && &Run::here->poster == this) return Run::here->append(completion);
   const std::shared_ptr<Poster> self = shared_from_this();  // what has completed may have been the last owner
   Completion* before = waiting_.load(std::memory_order_relaxed);
   do {
@@ -31,8 +56,17 @@ void Poster::take_all(const Each& each) noexcept {
   while (first != nullptr) each(*std::exchange(first, first->next_));
 }
 
+/// Not for ever: others of the loop want to run, too.
 void Poster::run_all() noexcept {
-  take_all([](Completion& completion) { completion.run(); });
+  constexpr int most = 256;
+  Completion* left = nullptr;
+  {
+    Run run{*this};
+    take_all([&run](Completion& completion) { run.append(completion); });
+    for (int i = 0; i < most && run.first != nullptr; ++i) run.take().run();
+    left = run.first;
+  }
+  while (left != nullptr) add(*std::exchange(left, left->next_));
 }
 
 void Poster::abandon_all() noexcept {

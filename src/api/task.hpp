@@ -70,6 +70,18 @@ class Task : public Pending<T>, private Completion, public std::enable_shared_fr
   }
 
  private:
+  /// Its thread goes on with those that get something from what it does: mostly, the next to have the lock.
+  class Helps {
+   public:
+    explicit Helps(route::Background& background) noexcept : background_{background} { background_.begin_help(); }
+    Helps(const Helps&) = delete;
+    Helps& operator=(const Helps&) = delete;
+    ~Helps() { background_.end_help(); }
+
+   private:
+    route::Background& background_;
+  };
+
   struct RunsIt final : net::Job {
     explicit RunsIt(Task& its) noexcept : task{its} {}
     void run() noexcept override { static_cast<Completion&>(task).run(); }
@@ -87,6 +99,7 @@ class Task : public Pending<T>, private Completion, public std::enable_shared_fr
 
   void run() noexcept final {
     const std::shared_ptr<Task> self = std::move(self_);
+    const Helps helps{runtime_->session().background()};
     Outcome<T> outcome = outcome_now();
     if (Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->receive(std::move(outcome));
   }

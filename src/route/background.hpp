@@ -58,6 +58,10 @@ class Background {
   /// when this returns.
   virtual void start_here(std::unique_ptr<Operation> operation) { start(std::move(operation)); }
 
+  /// The calling thread is about to do what may wake operations; and then it goes on itself with those that it has woken, or started. Not to be nested.
+  virtual void begin_help() noexcept {}
+  virtual void end_help() noexcept {}
+
   /// It is one of those to be run. Throws as start() does.
   virtual void enlist(Duty& duty) = 0;
 

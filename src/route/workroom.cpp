@@ -20,6 +20,13 @@ using protocol::Instant;
 
 constexpr Instant never = Instant::max();
 
+/// A thread that helps, see Background::begin_help().
+struct Help {
+  const Workroom* room = nullptr;
+  bool is_wanted = false;
+};
+thread_local constinit Help help_here;
+
 }  // namespace
 
 Workroom::Workroom(net::ReactorOnDemand& reactor) : reactor_{reactor} {}
@@ -152,7 +159,32 @@ void Workroom::link_broke() noexcept {
 
 /// With the lock held: a round is to be made. finish() takes the timer away without the lock.
 void Workroom::wake() noexcept {
-  if (!finished_ && timer_) timer_->set_no_later_than(net::BootTime{});
+  if (help_here.room == this) {
+    help_here.is_wanted = true;
+  } else if (!finished_ && timer_) {
+    timer_->set_no_later_than(net::BootTime{});
+  }
+}
+
+void Workroom::begin_help() noexcept { help_here = {.room = this}; }
+
+/// Unless another thread makes a round at present: then the reactor's makes one more.
+void Workroom::end_help() noexcept {
+  bool is_needed = false;
+  while (std::exchange(help_here.is_wanted, false)) {
+    const std::unique_lock round{round_, std::try_to_lock};
+    if (!round) {
+      is_needed = true;
+      break;
+    }
+    while (make_small_round()) continue;
+    set_timer();
+    is_needed = is_needed || listeners_changed_;
+  }
+  help_here = {};
+  if (!is_needed) return;
+  const std::lock_guard lock{mutex_};
+  wake();
 }
 
 void Workroom::note_answered(Running& running) noexcept {
@@ -210,6 +242,7 @@ void Workroom::finish(Instant until) noexcept {
   stopping_.request_stop();
   timer_.reset();
   verifying_.reset();
+  const std::lock_guard round{round_};  // a thread may help yet
   for (Way& way : ways_) {
     way.dialling.reset();
     way.dialled.reset();  // a link tells of pushes as long as it is there
@@ -237,6 +270,7 @@ void Workroom::finish(Instant until) noexcept {
 
 /// In the reactor's thread.
 void Workroom::make_rounds() noexcept {
+  const std::lock_guard round{round_};
   while (make_round()) continue;
   set_timer();
 }
@@ -245,28 +279,41 @@ void Workroom::make_rounds() noexcept {
 bool Workroom::make_round() noexcept {
   Running* answered = nullptr;
   bool dialled = false;
-  auto last = running_.end();
   {
     const std::lock_guard lock{mutex_};
     answered = std::exchange(answered_, nullptr);
     dialled = std::exchange(has_dialled_, false);
-    if (!started_.empty()) {
-      last = started_.begin();
-      running_.splice(running_.end(), started_);
-    }
   }
-  const bool has_more = answered != nullptr || dialled || last != running_.end();
-  for (auto each = last; each != running_.end();) {
-    begin(**each++);
-  }
-  // Afterwards: those that began elsewhere may have been answered, and end.
+  bool has_more = answered != nullptr || dialled;
+  // First, because those that were sent elsewhere may have been answered, and end.
+  has_more = begin_started() || has_more;
   while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
   if (dialled) take_dialled();
   while (wake_up_next()) continue;
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
+  listeners_changed_ = false;
   listen_at_present_links(here);
   return run_due_duty(here) || has_more;
+}
+
+/// What a thread that helps does of it: with those that were started, or woken. Whether there were any.
+bool Workroom::make_small_round() noexcept {
+  bool were_any = begin_started();
+  while (wake_up_next()) were_any = true;
+  return were_any;
+}
+
+bool Workroom::begin_started() noexcept {
+  Operations::iterator next;
+  {
+    const std::lock_guard lock{mutex_};
+    if (started_.empty()) return false;
+    next = started_.begin();
+    running_.splice(running_.end(), started_);
+  }
+  while (next != running_.end()) begin(**next++);
+  return true;
 }
 
 void Workroom::begin(Running& running) noexcept {
@@ -338,6 +385,7 @@ void Workroom::sleep(Running& running, const Procedure::Sleep& sleep) noexcept {
   if (sleep.listens && running.link) {
     running.listens = true;
     ++running.way->listeners;
+    listeners_changed_ = true;
   }
   // A link that has broken already tells nobody any more.
   const bool goes_on = std::exchange(running.has_news, false) || (running.listens && running.link->broken());

@@ -37,6 +37,8 @@ class Workroom final : public Background {
   void get_ready() override;
   void start(std::unique_ptr<Operation> operation) override;
   void start_here(std::unique_ptr<Operation> operation) override;
+  void begin_help() noexcept override;
+  void end_help() noexcept override;
   void enlist(Duty& duty) override;
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
@@ -98,6 +100,8 @@ class Workroom final : public Background {
   void make_rounds() noexcept;
   void begin(Running& running) noexcept;
   bool make_round() noexcept;
+  bool make_small_round() noexcept;
+  bool begin_started() noexcept;
   bool run_due_duty(protocol::Instant here);
 
   template <class Next>
@@ -144,10 +148,13 @@ class Workroom final : public Background {
   bool has_dialled_ = false;
   std::deque<Way> ways_;  // each stays where it is
 
+  std::mutex round_;  // held for a round, by the thread that makes it; before the other
+
   // These belong to the round.
   Operations running_;
   protocol::Instant next_time_ = protocol::Instant::max();  // of an operation
   bool listens_ = false;
+  bool listeners_changed_ = false;  // there may be new ones
 
   // From the first need on, until finish().
   std::optional<net::Workers::Task> verifying_;
