@@ -174,6 +174,7 @@ class DrivenTask : public Task<T>, protected route::Waker {
     route::Procedure& procedure() noexcept override { return task_->stoppable_; }
     void note_waker(route::Waker& waker) noexcept override { task_->note_waker(&waker); }
     void over(End end) noexcept override {
+      task_->note_waker(nullptr);
       if (end == End::abandoned) return task_->note_failure({route::Failure::Kind::exhausted, net::out_of_memory});
       task_->settle();
     }

@@ -64,14 +64,14 @@ bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
     if (!finished_) {
       Running& started = *started_.emplace_back(std::move(running));
       started.place = std::prev(started_.end());
+      started.is_admitted = true;
+      if (started.was_woken) add_woken(started);
       ++count_;
       timer_->set_no_later_than(round_at.time_since_epoch());
       return true;
     }
   }
   running->operation->over(Operation::End::abandoned);
-  const std::lock_guard lock{mutex_};
-  forget_woken(*running);
   return false;
 }
 
@@ -98,8 +98,6 @@ void Workroom::start_here(std::unique_ptr<Operation> operation) {
     how = Operation::End::abandoned;
   }
   running->operation->over(how);
-  const std::lock_guard lock{mutex_};
-  forget_woken(*running);
 }
 
 /// Whether it is done. If not, the next step is one to wait for.
@@ -197,6 +195,15 @@ void Workroom::note_answered(Running& running) noexcept {
 
 void Workroom::note_woken(Running& running) noexcept {
   const std::lock_guard lock{mutex_};
+  if (!running.is_admitted) {
+    running.was_woken = true;
+    return;
+  }
+  add_woken(running);
+}
+
+/// With the lock held.
+void Workroom::add_woken(Running& running) noexcept {
   if (std::exchange(running.is_woken, true)) return;
   running.next_woken = std::exchange(woken_, &running);
   wake();

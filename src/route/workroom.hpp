@@ -120,6 +120,7 @@ class Workroom final : public Background {
   void end(Running& running, Operation::End how) noexcept;
   void note_answered(Running& running) noexcept;
   void note_woken(Running& running) noexcept;
+  void add_woken(Running& running) noexcept;
   bool wake_up_next() noexcept;
   void forget_woken(Running& running) noexcept;
 

@@ -102,7 +102,7 @@ TEST_F(ASIO_SUITE, EachOperationThroughACoroutine) {
 
 TEST_F(ASIO_SUITE, AnErrorKeepsItsMessage) {
   auto held = elsewhere.acquire_lock("key");
-  const ours::Mutex hasty{context, connection, {.block_time = 20ms}};
+  const ours::Mutex hasty{context, connection, {.block_time = 200ms}};
   try {
     run([&]() -> net::awaitable<void> { co_await hasty.async_acquire_lock("key", net::use_awaitable); });
     ADD_FAILURE() << "acquired";

@@ -65,7 +65,7 @@ TEST_F(Asio, ALossEndsTheWork) {
 TEST_F(Asio, ATupleHasTheErrorInIt) {
   auto held = elsewhere.acquire_lock("key");
   run([this]() -> net::awaitable<void> {
-    const ours::Mutex hasty{context, connection, {.block_time = 20ms}};
+    const ours::Mutex hasty{context, connection, {.block_time = 200ms}};
     const auto [error, lock] =
         co_await hasty.async_acquire_lock("key", net::experimental::as_tuple(net::use_awaitable));
     EXPECT_TRUE(error);
