@@ -4,6 +4,7 @@
 
 #include "protocol/instant.hpp"
 #include "route/procedure.hpp"
+#include "route/waker.hpp"
 
 namespace redismutex::route {
 
@@ -21,6 +22,9 @@ class Background {
     virtual ~Operation() = default;
 
     virtual Procedure& procedure() noexcept = 0;
+
+    /// Called once, before it is driven: what wakes it while it sleeps. For any thread, until over() has returned.
+    virtual void note_waker(Waker& /*waker*/) noexcept {}
 
     /// It is done, or was not driven to its end (`abandoned`: std::bad_alloc, or the Background ends). Called there; the operation is
     /// destroyed afterwards.

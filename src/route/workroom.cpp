@@ -45,6 +45,7 @@ void Workroom::begin() {
 
 void Workroom::start(std::unique_ptr<Operation> operation) {
   auto running = std::make_unique<Running>(*this, std::move(operation));
+  running->operation->note_waker(*running);
   {
     const std::lock_guard lock{mutex_};
     begin();
@@ -57,6 +58,8 @@ void Workroom::start(std::unique_ptr<Operation> operation) {
     }
   }
   running->operation->over(Operation::End::abandoned);
+  const std::lock_guard lock{mutex_};
+  forget_woken(*running);
 }
 
 void Workroom::enlist(Duty& duty) {
@@ -98,6 +101,13 @@ void Workroom::note_answered(Running& running) noexcept {
   running.is_answered = true;
   wake();
   if (finished_) changed_.notify_all();
+}
+
+void Workroom::note_woken(Running& running) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (std::exchange(running.is_woken, true)) return;
+  running.next_woken = std::exchange(woken_, &running);
+  wake();
 }
 
 bool Workroom::take_in_pushes(Server& server) noexcept {
@@ -153,6 +163,10 @@ void Workroom::finish(Instant until) noexcept {
     }
     running->operation->over(Operation::End::abandoned);
   }
+  {
+    const std::lock_guard lock{mutex_};
+    woken_ = nullptr;
+  }
   running_.clear();
   for (Way& way : ways_) {
     if (const std::shared_ptr<Link> link = way.listened_to.lock()) link->want_pushes(false);
@@ -187,6 +201,7 @@ bool Workroom::make_round() noexcept {
     advance(**each++, [](Procedure& procedure) { return procedure.start(now()); });
   }
   if (dialled) take_dialled();
+  while (wake_up_next()) continue;
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
   listen_at_present_links(here);
@@ -231,10 +246,10 @@ void Workroom::set_timer() noexcept {
 void Workroom::carry_out(Running& running, const Procedure::Step& step) {
   if (const auto* reach = std::get_if<Procedure::Reach>(&step)) return this->reach(running, *reach);
   if (const auto* send = std::get_if<Procedure::Send>(&step)) return this->send(running, *send);
-  if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) return wait(running, State::sleeping, sleep->until);
+  if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) return this->sleep(running, *sleep);
   if (const auto* leave = std::get_if<Procedure::Leave>(&step)) {
     if (running.link) running.way->peer.leave(running.link, leave->refusal);
-    return wait(running, State::sleeping, leave->then.until);
+    return this->sleep(running, leave->then);
   }
   end(running, Operation::End::done);
 }
@@ -244,7 +259,49 @@ void Workroom::wait(Running& running, State state, Instant until) noexcept {
   running.state = state;
   running.until = until;
   next_time_ = std::min(next_time_, until);
-  if (state != State::sending) running.link.reset();
+  if (state != State::sending && !running.listens) running.link.reset();
+}
+
+void Workroom::sleep(Running& running, const Procedure::Sleep& sleep) noexcept {
+  if (sleep.listens && running.link) {
+    running.listens = true;
+    ++running.way->listeners;
+  }
+  // A link that has broken already tells nobody any more.
+  const bool goes_on = std::exchange(running.has_news, false) || (running.listens && running.link->broken());
+  wait(running, State::sleeping, goes_on ? Instant{} : sleep.until);
+}
+
+/// It goes on.
+void Workroom::end_wait(Running& running) noexcept {
+  running.until = never;
+  if (!std::exchange(running.listens, false)) return;
+  --running.way->listeners;
+}
+
+/// One of those that there is news for. Whether there was one.
+bool Workroom::wake_up_next() noexcept {
+  Running* running = nullptr;
+  {
+    const std::lock_guard lock{mutex_};
+    if (woken_ == nullptr) return false;
+    running = std::exchange(woken_, woken_->next_woken);
+    running->is_woken = false;
+  }
+  if (running->state == State::sleeping) {
+    tell(*running, [] { return Procedure::Woken{}; });
+  } else {
+    running->has_news = true;
+  }
+  return true;
+}
+
+/// With the lock held.
+void Workroom::forget_woken(Running& running) noexcept {
+  if (!running.is_woken) return;
+  Running** place = &woken_;
+  while (*place != &running) place = &(*place)->next_woken;
+  *place = running.next_woken;
 }
 
 void Workroom::reach(Running& running, const Procedure::Reach& reach) {
@@ -282,8 +339,9 @@ void Workroom::give_up_waiting(Running& running) noexcept {
     running.until = never;  // its answers have come in this moment
     return;
   }
-  tell(running, [&running]() -> Procedure::Event {
-    if (running.state == State::sleeping) return Procedure::Woken{};
+  const bool link_broke = running.listens && running.link->broken();
+  tell(running, [&running, link_broke]() -> Procedure::Event {
+    if (running.state == State::sleeping) return Procedure::Woken{.link_broke = link_broke};
     Failure failure{Failure::Kind::timed_out, "no answer within the time limit"};
     if (running.state == State::sending) return Procedure::Unanswered{std::move(failure)};
     return Procedure::Unreached{std::move(failure)};
@@ -292,8 +350,11 @@ void Workroom::give_up_waiting(Running& running) noexcept {
 
 void Workroom::end(Running& running, Operation::End how) noexcept {
   running.operation->over(how);
+  std::unique_lock lock{mutex_};
+  forget_woken(running);
+  lock.unlock();
   running_.erase(running.place);
-  const std::lock_guard lock{mutex_};
+  lock.lock();
   if (--count_ == 0) changed_.notify_all();
 }
 

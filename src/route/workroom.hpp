@@ -69,7 +69,8 @@ class Workroom final : public Background {
     Peer& peer;
 
     // These belong to the round.
-    bool in_use = false;  // so it is to be listened to
+    bool in_use = false;        // so it is to be listened to
+    std::size_t listeners = 0;  // operations that listen there
     protocol::Instant next_dial = protocol::Instant::min();
     std::weak_ptr<net::Link> listened_to;
 
@@ -99,6 +100,8 @@ class Workroom final : public Background {
   template <class MakeEvent>
   void tell(Running& running, const MakeEvent& event) noexcept;
   void wait(Running& running, State state, protocol::Instant until) noexcept;
+  void sleep(Running& running, const Procedure::Sleep& sleep) noexcept;
+  void end_wait(Running& running) noexcept;
   void carry_out(Running& running, const Procedure::Step& step);
   void reach(Running& running, const Procedure::Reach& reach);
   void send(Running& running, const Procedure::Send& send);
@@ -107,6 +110,9 @@ class Workroom final : public Background {
   void attend_to_times(protocol::Instant here) noexcept;
   void end(Running& running, Operation::End how) noexcept;
   void note_answered(Running& running) noexcept;
+  void note_woken(Running& running) noexcept;
+  bool wake_up_next() noexcept;
+  void forget_woken(Running& running) noexcept;
 
   void request_dial(Way& way) noexcept;
   void dial(Way& way) noexcept;
@@ -114,6 +120,7 @@ class Workroom final : public Background {
   void note_dialled(const Way& way, const Dialled& dialled) noexcept;
   void listen_at_present_links(protocol::Instant here);
   void listen(Way& way, protocol::Instant here);
+  void tell_listeners(const Way& way) noexcept;
   void verify() noexcept;
 
   net::ReactorOnDemand& reactor_;
@@ -126,6 +133,7 @@ class Workroom final : public Background {
   std::thread::id runs_this_thread_;
   Operations started_;           // not seen by a round yet
   Running* answered_ = nullptr;  // a stack of those that are to go on
+  Running* woken_ = nullptr;     // the same, of those that there is news for
   std::size_t count_ = 0;        // of operations
   bool finished_ = false;
   bool has_dialled_ = false;

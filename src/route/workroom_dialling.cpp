@@ -118,16 +118,27 @@ void Workroom::listen_at_present_links(Instant here) {
 
 void Workroom::listen(Way& way, Instant here) {
   const std::shared_ptr<Link> before = way.listened_to.lock();
-  const std::shared_ptr<Link> link = listens_ ? way.peer.present_link() : nullptr;
+  const bool is_wanted = listens_ || way.listeners > 0;
+  const std::shared_ptr<Link> link = is_wanted ? way.peer.present_link() : nullptr;
   if (before != link) {
     if (before) before->want_pushes(false);
     if (link) link->want_pushes(true);
     way.listened_to = link;
+    if (way.listeners > 0) tell_listeners(way);
   }
   if (link) way.in_use = true;
   if (!listens_ || link || !way.is_missed() || here < way.next_dial) return;
   way.next_dial = here + between_dials;
   request_dial(way);
+}
+
+/// Those whose link has broken.
+void Workroom::tell_listeners(const Way& way) noexcept {
+  for (auto each = running_.begin(); each != running_.end();) {
+    Running& running = **each++;
+    if (running.way != &way || !running.listens || !running.link->broken()) continue;
+    tell(running, [] { return Procedure::Woken{.link_broke = true}; });
+  }
 }
 
 }  // namespace redismutex::route

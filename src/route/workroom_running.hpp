@@ -9,11 +9,12 @@
 #include <utility>
 
 #include "route/environment.hpp"
+#include "route/waker.hpp"
 #include "route/workroom.hpp"
 
 namespace redismutex::route {
 
-struct Workroom::Running {
+struct Workroom::Running final : public Waker {
   Running(Workroom& where, std::unique_ptr<Operation> what) : room{where}, operation{std::move(what)} {}
 
   struct Call final : net::Call {
@@ -26,6 +27,8 @@ struct Workroom::Running {
   void note_one() noexcept {
     if (open.fetch_sub(1) == 1) room.note_answered(*this);
   }
+
+  void wake() noexcept override { room.note_woken(*this); }
 
   /// Takes back what is under way. Whether nobody will come back to it.
   bool withdraw() noexcept {
@@ -46,16 +49,20 @@ struct Workroom::Running {
   std::array<std::optional<Call>, Procedure::most_wanted> calls;
   std::size_t wanted = 0;
   std::atomic<std::size_t> open{0};  // of the calls
+  bool listens = false;              // while it sleeps, on its link
+  bool has_news = false;             // it was woken when it did not sleep
 
   // Guarded by the room's mutex.
   Running* next = nullptr;   // of those that are answered
   bool is_answered = false;  // the thread that had its answers is through
+  Running* next_woken = nullptr;
+  bool is_woken = false;  // is among those
 };
 
 /// `next`: returns the procedure's next step. What that throws ends the operation.
 template <class Next>
 void Workroom::advance(Running& running, const Next& next) noexcept {
-  running.until = protocol::Instant::max();
+  end_wait(running);
   try {
     return carry_out(running, next(running.operation->procedure()));
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see below

@@ -22,6 +22,7 @@ void Background::start(std::unique_ptr<Operation> operation) {
 Task<> Background::operate(std::unique_ptr<Operation> given) {
   const std::unique_ptr<Operation> operation = std::move(given);
   Bell bell{process_.world(), process_};
+  operation->note_waker(bell);
   co_await bell.wait_until(process_.world().now() + process_.world().random.between(0us, 20us));
   co_await peer_.drive(bell, operation->procedure());
   operation->over(Operation::End::done);

@@ -689,6 +689,7 @@ inline void FakeBackground::start(std::unique_ptr<Operation> operation) {
     world_.events.at(world_.now(), [this, self] { finish(*self); });
   });
   *self = drive.get();
+  operation->note_waker(*drive);
   operations_.push_back({std::move(drive), std::move(operation)});
   world_.events.at(world_.now(), [this, self] {
     const bool is_there = std::any_of(operations_.begin(), operations_.end(),
