@@ -24,11 +24,11 @@ protocol::Terms acquire_terms(const Wishes& wishes, const PlaceTerms& place) {
 }
 
 protocol::Terms first_terms(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
-                            route::Pushes::MailboxText& mailbox, [[maybe_unused]] const Candidacy* candidacy) {
+                            route::Pushes::MailboxText& mailbox, const Candidacy* candidacy) {
   protocol::Terms terms = acquire_terms(wishes, place);
   const route::Router& router = session.router();
   terms.mailbox = router.server_of(key).pushes().mailbox(router.slot_of(key), mailbox);
-
+  if (candidacy != nullptr) terms.ticket = candidacy->ticket;
   terms.expect_line = session.contended(key).load(std::memory_order_relaxed);
   return terms;
 }
@@ -115,7 +115,7 @@ void Approach::change_place(const Wishes& wishes, const PlaceTerms& place) {
 }
 
 route::Procedure::Step Approach::yield() {
-  return conversation_.restart(session_.now());
+  return conversation_.go_on_with(machine_.yield());
 }
 
 Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now) noexcept {

@@ -33,7 +33,7 @@ class QuorumServers {
   /// At how many the key has this value.
   std::size_t holding(const std::string& key, const std::string& value) {
     std::size_t holding = 0;
-    for (Server& server : servers_) holding += server.get(key) == value ? 1 : 0;
+    for (Server& server : servers_) holding += server.get(key) == value ? 1U : 0U;
     return holding;
   }
 
