@@ -6,6 +6,7 @@
 #include <redismutex/connection_options.hpp>
 #include <redismutex/fwd.hpp>
 #include <string_view>
+#include <vector>
 
 namespace redismutex::api {
 class Runtimes;
@@ -37,6 +38,14 @@ class REDISMUTEX_EXPORT Connection {
   /// Throws std::invalid_argument for options that can not work, naming field, value and bound.
   explicit Connection(ConnectionOptions options);
 
+  /// Several servers that know nothing of each other, and have no replicas: a lock is held by whoever has it at a majority of them, so it
+  /// outlives the loss of a minority. For docs/deployment.md, "Several servers", when that is worth its price. What is no lock (ping(),
+  /// and the functions of redismutex/operate.hpp) is to be asked of each server by itself, and throws std::invalid_argument here.
+  ///
+  /// Throws std::invalid_argument for fewer than three, an even number, an address that is there twice, and what is no single server: a
+  /// cluster, a server that sentinels watch, another quorum. No I/O.
+  static Connection quorum(std::vector<Connection> servers);
+
   /// Asks the server for a sign of life.
   ///
   /// Throws ConnectionError (LoginError for refused credentials) when there is none within connect_timeout +
@@ -44,6 +53,8 @@ class REDISMUTEX_EXPORT Connection {
   void ping() const;
 
  private:
+  REDISMUTEX_LOCAL explicit Connection(std::shared_ptr<api::Runtimes> runtimes) noexcept;
+
   friend class AsyncMutex;
   friend class RedisMutex;
   friend struct api::ConnectionAccess;

@@ -15,6 +15,7 @@
 namespace redismutex::api {
 struct Ending;
 struct LockAccess;
+class QuorumLock;
 class Runtime;
 }  // namespace redismutex::api
 namespace redismutex::engine {
@@ -113,6 +114,9 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   REDISMUTEX_LOCAL Lock(std::shared_ptr<api::Runtime> runtime, Granted granted,
                         std::shared_ptr<const Options> options) noexcept;
 
+  /// The same of a quorum's servers.
+  REDISMUTEX_LOCAL explicit Lock(std::shared_ptr<api::QuorumLock> quorum) noexcept;
+
   /// Empties a Lock when it goes.
   struct Forgets {
     Lock& lock;
@@ -120,6 +124,7 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   };
 
   REDISMUTEX_LOCAL bool inherited() const noexcept;
+  REDISMUTEX_LOCAL bool is_empty() const noexcept;
   REDISMUTEX_LOCAL void ask_for_full_lease() const noexcept;
   REDISMUTEX_LOCAL void end();
   REDISMUTEX_LOCAL void end_quietly() noexcept;
@@ -133,6 +138,7 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   std::uint64_t ticket_ = 0;
   std::uint64_t token_ = 0;
   std::shared_ptr<const Options> options_;
+  std::shared_ptr<api::QuorumLock> quorum_;  // in place of all that, where several servers have it
   mutable std::atomic<bool> asked_{false};  // for the full lease
 };
 

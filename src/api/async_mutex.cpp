@@ -48,7 +48,7 @@ class Acquiring final : public api::DrivenTask<T> {
   };
 
   void begin() override {
-    attempt_.emplace(this->runtime(), wanted_.key, *options_, wanted_.limit);
+    attempt_.emplace(this->runtime(), this->runtime().server_name(), wanted_.key, *options_, wanted_.limit);
     acquisition_.emplace(this->runtime().session(), attempt_->key(), attempt_->wishes([this] { note_wait(); }),
                          static_cast<route::Waker&>(*this));
     on_stop_.emplace(std::move(wanted_.stop), Canceller{this});
@@ -79,7 +79,7 @@ class Acquiring final : public api::DrivenTask<T> {
     // First: then the rest may be on its way yet.
     if (cancelled_) attempt_->raise({route::Failure::Kind::cancelled, "cancelled"});
     if (const auto& failure = this->failure()) attempt_->raise(*failure);
-    auto granted = attempt_->take_in(acquisition_->take_outcome());
+    auto granted = attempt_->template take_in<engine::Acquisition>(acquisition_->take_outcome());
     if (granted) {
       return api::AsyncLockAccess::make(api::LockAccess::make(this->runtime_owner(), std::move(*granted), options_),
                                         this->executor());
@@ -105,7 +105,10 @@ class Acquiring final : public api::DrivenTask<T> {
 AsyncMutex::AsyncMutex(Connection connection, Options options, Executor executor)
     : runtimes_{std::move(connection.runtimes_)},
       options_{std::make_shared<const Options>(api::fit(std::move(options)))},
-      executor_{std::move(executor)} {}
+      executor_{std::move(executor)} {
+  if (runtimes_->is_quorum())
+    throw std::invalid_argument{"AsyncMutex: a quorum of servers can only be waited for by threads"};
+}
 
 Operation<AsyncLock> AsyncMutex::acquire_lock(std::string key, std::stop_token stop) const {
   [[maybe_unused]] const protocol::Key checked{key};

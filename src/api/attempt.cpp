@@ -2,19 +2,20 @@
 
 #include <redismutex/errors.hpp>
 #include <utility>
-#include <variant>
 
 #include "api/runtime.hpp"
 #include "api/validate.hpp"
-#include "protocol/exchange.hpp"
 
 namespace redismutex::api {
 
-using engine::Acquisition;
-
-Attempt::Attempt(Runtime& runtime, std::string_view key, const Options& options,
+Attempt::Attempt(Runtime& runtime, const std::string& server, std::string_view key, const Options& options,
                  std::optional<std::chrono::milliseconds> limit)
-    : runtime_{runtime}, key_{key}, options_{options}, limit_{limit}, began_{runtime.session().now()} {}
+    : runtime_{runtime},
+      server_{server},
+      key_{key},
+      options_{options},
+      limit_{limit},
+      began_{runtime.session().now()} {}
 
 engine::Wishes Attempt::wishes(std::function<void()> on_wait) const {
   return {.expiry = *options_.expiry,
@@ -30,41 +31,33 @@ engine::Wishes Attempt::wishes(std::function<void()> on_wait) const {
           .on_wait = std::move(on_wait)};
 }
 
-namespace {
-
-Attempt::Outcome outcome_of(Acquisition::Granted::How how) {
-  using How = Acquisition::Granted::How;
-  switch (how) {
-    case How::free: return Attempt::Outcome::free;
-    case How::handed_over: return Attempt::Outcome::handed_over;
-    default: return Attempt::Outcome::passed;
+Attempt::Outcome Attempt::outcome_of(const engine::Acquisition::Granted& granted) noexcept {
+  using How = engine::Acquisition::Granted::How;
+  switch (granted.how) {
+    case How::free: return Outcome::free;
+    case How::handed_over: return Outcome::handed_over;
+    default: return Outcome::passed;
   }
 }
 
-}  // namespace
+Attempt::Outcome Attempt::outcome_of(const engine::QuorumAcquisition::Granted& granted) noexcept {
+  return granted.was_handed ? Outcome::handed_over : Outcome::free;
+}
 
-std::optional<Acquisition::Granted> Attempt::take_in(Acquisition::Outcome outcome) const {
-  if (auto* granted = std::get_if<Acquisition::Granted>(&outcome)) {
-    tell(outcome_of(granted->how));
-    return std::move(*granted);
-  }
-  if (const auto* failure = std::get_if<route::Failure>(&outcome)) raise(*failure);
-  if (const auto* refusal = std::get_if<protocol::Refusal>(&outcome)) {
-    tell(Outcome::error);
-    report::raise(runtime_.server_name(), action(), *refusal);
-  }
-  if (std::holds_alternative<Acquisition::Full>(outcome)) {
-    tell(Outcome::queue_full);
-    throw MutexLockError{
-        cannot("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
-  }
-  tell(limit_ ? Outcome::timed_out : Outcome::taken);
-  return std::nullopt;
+void Attempt::raise(const protocol::Refusal& refusal) const {
+  tell(Outcome::error);
+  report::raise(server_, action(), refusal);
+}
+
+void Attempt::raise_full() const {
+  tell(Outcome::queue_full);
+  throw MutexLockError{
+      cannot("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
 }
 
 void Attempt::raise(const route::Failure& failure) const {
   tell(failure.kind == route::Failure::Kind::cancelled ? Outcome::cancelled : Outcome::error);
-  report::raise(runtime_.server_name(), action(), failure);
+  report::raise(server_, action(), failure);
 }
 
 void Attempt::tell_wait(std::string_view id) const noexcept {
@@ -77,9 +70,7 @@ void Attempt::tell(Outcome outcome) const noexcept {
   }
 }
 
-std::string Attempt::cannot(std::string_view why) const {
-  return report::cannot(runtime_.server_name(), action(), why);
-}
+std::string Attempt::cannot(std::string_view why) const { return report::cannot(server_, action(), why); }
 
 std::string Attempt::taken() const {
   return cannot(limit_ ? "it was still taken after the block time of " + in_ms(*limit_)

@@ -7,10 +7,14 @@
 #include <redismutex/options.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 #include "api/report.hpp"
 #include "engine/acquisition.hpp"
 #include "engine/approach.hpp"
+#include "engine/quorum/quorum_acquisition.hpp"
+#include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 
@@ -23,8 +27,9 @@ class Attempt {
  public:
   using Outcome = AttemptEnded::Outcome;
 
-  /// Begins now. All must outlive it but the key. Without a limit: one try. Throws std::invalid_argument for a bad key.
-  Attempt(Runtime& runtime, std::string_view key, const Options& options,
+  /// Begins now. All must outlive it but the key. `server`: what people call what the lock is at. Without a limit: one try. Throws
+  /// std::invalid_argument for a bad key.
+  Attempt(Runtime& runtime, const std::string& server, std::string_view key, const Options& options,
           std::optional<std::chrono::milliseconds> limit);
 
   const protocol::Key& key() const noexcept { return key_; }
@@ -33,7 +38,18 @@ class Attempt {
   engine::Wishes wishes(std::function<void()> on_wait) const;
 
   /// None: it is taken. Throws for all else, but a grant.
-  std::optional<engine::Acquisition::Granted> take_in(engine::Acquisition::Outcome outcome) const;
+  template <class Acquisition>
+  std::optional<typename Acquisition::Granted> take_in(typename Acquisition::Outcome outcome) const {
+    if (auto* granted = std::get_if<typename Acquisition::Granted>(&outcome)) {
+      tell(outcome_of(*granted));
+      return std::move(*granted);
+    }
+    if (const auto* failure = std::get_if<route::Failure>(&outcome)) raise(*failure);
+    if (const auto* refusal = std::get_if<protocol::Refusal>(&outcome)) raise(*refusal);
+    if (std::holds_alternative<typename Acquisition::Full>(outcome)) raise_full();
+    tell(limit_ ? Outcome::timed_out : Outcome::taken);
+    return std::nullopt;
+  }
 
   [[noreturn]] void raise(const route::Failure& failure) const;
 
@@ -47,11 +63,16 @@ class Attempt {
   std::string taken() const;
 
  private:
+  static Outcome outcome_of(const engine::Acquisition::Granted& granted) noexcept;
+  static Outcome outcome_of(const engine::QuorumAcquisition::Granted& granted) noexcept;
+  [[noreturn]] void raise(const protocol::Refusal& refusal) const;
+  [[noreturn]] void raise_full() const;
   report::Action action() const { return {"acquire", key_}; }
   std::string cannot(std::string_view why) const;
   AboutLock about() const noexcept { return {.mutex = options_.name, .key = key_.text()}; }
 
   Runtime& runtime_;
+  const std::string& server_;
   const protocol::Key key_;
   const Options& options_;
   const std::optional<std::chrono::milliseconds> limit_;

@@ -7,7 +7,11 @@
 #include <utility>
 #include <variant>
 
+#include "api/leaving.hpp"
 #include "api/lock_access.hpp"
+#include "api/outcomes.hpp"
+#include "api/quorum.hpp"
+#include "api/quorum_lock.hpp"
 #include "api/report.hpp"
 #include "api/runtime.hpp"
 #include "api/validate.hpp"
@@ -15,7 +19,6 @@
 #include "engine/giving_back.hpp"
 #include "engine/lease.hpp"
 #include "net/fork.hpp"
-#include "protocol/label.hpp"
 #include "protocol/lease.hpp"
 #include "route/sleeper.hpp"
 
@@ -49,6 +52,8 @@ Lock::Lock(std::shared_ptr<api::Runtime> runtime, Granted granted, std::shared_p
       token_{options->fencing ? lease_->token(turn_) : 0},
       options_{std::move(options)} {}
 
+Lock::Lock(std::shared_ptr<api::QuorumLock> quorum) noexcept : quorum_{std::move(quorum)} {}
+
 Lock::Lock(Lock&& other) noexcept
     : runtime_{std::move(other.runtime_)},
       lease_{std::move(other.lease_)},
@@ -56,39 +61,51 @@ Lock::Lock(Lock&& other) noexcept
       ticket_{other.ticket_},
       token_{other.token_},
       options_{std::move(other.options_)},
+      quorum_{std::move(other.quorum_)},
       asked_{other.asked_.load(std::memory_order_relaxed)} {}
 
 Lock& Lock::operator=(Lock&& other) noexcept {
   if (this == &other) return *this;
-  if (lease_) end_quietly();
+  if (!is_empty()) end_quietly();
   runtime_ = std::move(other.runtime_);
   lease_ = std::move(other.lease_);
   turn_ = other.turn_;
   ticket_ = other.ticket_;
   token_ = other.token_;
   options_ = std::move(other.options_);
+  quorum_ = std::move(other.quorum_);
   asked_ = other.asked_.load(std::memory_order_relaxed);
   return *this;
 }
 
 Lock::~Lock() {
-  if (lease_) end_quietly();
+  if (!is_empty()) end_quietly();
 }
 
 /// In a child of fork() a Lock is its parent's.
-bool Lock::inherited() const noexcept { return runtime_->inherited(); }
+bool Lock::inherited() const noexcept { return quorum_ ? quorum_->inherited() : runtime_->inherited(); }
 
-const std::string& Lock::key() const noexcept { return lease_ ? lease_->key_text() : nothing; }
+bool Lock::is_empty() const noexcept { return !lease_ && !quorum_; }
 
-const std::string& Lock::value() const noexcept { return lease_ ? lease_->value() : nothing; }
+const std::string& Lock::key() const noexcept {
+  if (quorum_) return quorum_->lease().key_text();
+  return lease_ ? lease_->key_text() : nothing;
+}
+
+const std::string& Lock::value() const noexcept {
+  if (quorum_) return quorum_->lease().value();
+  return lease_ ? lease_->value() : nothing;
+}
 
 std::optional<std::uint64_t> Lock::fencing_token() const noexcept {
+  if (quorum_) return quorum_->fencing_token();
   return lease_ && token_ != 0 ? std::optional{token_} : std::nullopt;
 }
 
 // ---- the lease ------------------------------------------------------------------------------------------------------
 
 milliseconds Lock::lease_ends_in() const noexcept {
+  if (quorum_) return quorum_->lease_ends_in();
   if (!lease_ || inherited()) return milliseconds{0};
   return protocol::time_left(lease_->valid_until(turn_), runtime_->session().now());
 }
@@ -96,6 +113,7 @@ milliseconds Lock::lease_ends_in() const noexcept {
 bool Lock::owns_lock() const noexcept { return lease_ends_in() > milliseconds{0}; }
 
 milliseconds Lock::valid_for() const noexcept {
+  if (quorum_) return quorum_->valid_for();
   if (lease_ && !inherited() && lease_->is_claim(turn_) && !asked_.exchange(true)) ask_for_full_lease();
   return api::LockAccess::valid_for(*this);
 }
@@ -114,10 +132,14 @@ void Lock::ask_for_full_lease() const noexcept try {
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
 
-void Lock::extend() { extend(lease_ ? *options_->expiry : milliseconds{}); }
+void Lock::extend() {
+  if (quorum_) return extend(quorum_->expiry());
+  extend(lease_ ? *options_->expiry : milliseconds{});
+}
 
 void Lock::extend(milliseconds expiry) {
-  if (lease_) api::check_expiry("extend: expiry", expiry);
+  if (!is_empty()) api::check_expiry("extend: expiry", expiry);
+  if (const auto quorum = quorum_) return quorum->extend(expiry);
   api::LockAccess::check_extension(*this);
   // Copies: what is told of a loss, or an observer, may let go of this Lock.
   const api::LockAccess::Parts parts = api::LockAccess::parts(*this);
@@ -144,18 +166,7 @@ void api::LockAccess::conclude(const Parts& parts, engine::Extending& extending)
   const api::report::Action action{"extend", lease->key()};
   const std::string& server = runtime->server_name();
   if (const auto loss = extending.take_loss()) loss->run();
-  const engine::Extending::Outcome& outcome = extending.outcome();
-  if (std::holds_alternative<engine::Extending::Ended>(outcome)) {
-    throw MutexUnlockError{api::report::cannot(server, action, "its lease has ended")};
-  }
-  if (std::holds_alternative<engine::Extending::Gone>(outcome)) {
-    throw MutexUnlockError{api::report::cannot(server, action, api::report::was_lost)};
-  }
-  if (const auto* refusal = std::get_if<protocol::Refusal>(&outcome)) api::report::raise(server, action, *refusal);
-  if (const auto* unanswered = std::get_if<engine::NoAnswer>(&outcome)) {
-    if (!unanswered->unknown) api::report::raise(server, action, unanswered->failure);
-    api::report::raise_unknown(server, action, unanswered->failure, "valid_for() says what can be relied on");
-  }
+  api::raise_unless_extended(server, action, extending.outcome());
   if (Observer* const observer = runtime->observer()) {
     const milliseconds left = protocol::time_left(lease->valid_until(turn), runtime->session().now());
     observer->lease_renewed({{options->name, lease->key_text()}, left, lease->standing().waiting});
@@ -165,6 +176,7 @@ void api::LockAccess::conclude(const Parts& parts, engine::Extending& extending)
 // ---- loss -----------------------------------------------------------------------------------------------------------
 
 std::stop_token Lock::lost_token() const noexcept {
+  if (quorum_) return inherited() ? already_stopped.get_token() : quorum_->lost_token();
   if (!lease_) return {};
   if (inherited()) return already_stopped.get_token();
   try {
@@ -186,15 +198,6 @@ namespace {
 
 using engine::GivingBack;
 
-HoldEnded::Outcome outcome_of(const GivingBack::Outcome& outcome) {
-  using Outcome = HoldEnded::Outcome;
-  if (std::holds_alternative<GivingBack::Gone>(outcome)) return Outcome::gone;
-  if (std::holds_alternative<GivingBack::Expired>(outcome)) return Outcome::expired;
-  const bool unknown =
-      std::holds_alternative<engine::NoAnswer>(outcome) || std::holds_alternative<protocol::Refusal>(outcome);
-  return unknown ? Outcome::unknown : Outcome::released;
-}
-
 }  // namespace
 
 /// For tell_end(), while the lease is there.
@@ -213,6 +216,7 @@ void Lock::tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) 
 
 /// Once. What is thrown is what release() throws.
 void Lock::end() {
+  if (quorum_) return quorum_->end();
   api::LockAccess::check_release(*this);
   engine::Session& session = runtime_->session();
   const std::chrono::nanoseconds began = began_at();
@@ -240,7 +244,7 @@ void api::LockAccess::check_release(const Lock& lock) {
 }
 
 void api::LockAccess::conclude(const Lock& lock, const GivingBack::Outcome& outcome, std::chrono::nanoseconds began) {
-  lock.tell_end(outcome_of(outcome), began);
+  lock.tell_end(api::ending_of(outcome), began);
   lock.report_end({outcome});
 }
 
@@ -255,43 +259,32 @@ Lock api::LockAccess::make(std::shared_ptr<Runtime> runtime, engine::Acquisition
 
 /// Throws for what went wrong.
 void Lock::report_end(const api::Ending& ending) const {
-  const GivingBack::Outcome& outcome = ending.outcome;
   const api::report::Action action{"release", lease_->key()};
-  const std::string& server = runtime_->server_name();
-  if (std::holds_alternative<GivingBack::Gone>(outcome) || std::holds_alternative<GivingBack::Expired>(outcome)) {
-    throw MutexUnlockError{api::report::cannot(server, action, api::report::was_lost)};
-  }
-  const auto* unanswered = std::get_if<engine::NoAnswer>(&outcome);
-  const auto* refused = std::get_if<protocol::Refusal>(&outcome);
-  if (unanswered == nullptr && refused == nullptr) return;
-  const std::string& why = unanswered != nullptr ? unanswered->failure.text : refused->text;
-  runtime_->callbacks().log_here(api::report::cannot(server, action, why) +
-                                 "; that is tried again in the background while its lease lasts");
-  if (refused != nullptr) api::report::raise(server, action, *refused);
-  if (!unanswered->unknown) api::report::raise(server, action, unanswered->failure);
-  api::report::raise_unknown(server, action, unanswered->failure, "if it is not released, its lease ends by itself");
+  api::raise_unless_released(runtime_->server_name(), action, ending.outcome, runtime_->callbacks());
 }
 
 void Lock::release() {
-  if (!lease_) throw MutexUnlockError{"cannot release: this Lock holds nothing"};
+  if (is_empty()) throw MutexUnlockError{"cannot release: this Lock holds nothing"};
   Lock ended{std::move(*this)};
   const Forgets forgets{ended};
   ended.end();
 }
 
 void Lock::release_or_log() {
-  if (!lease_) return;
+  if (is_empty()) return;
   const bool had_expired = !owns_lock();
   const std::shared_ptr<api::Runtime> runtime = runtime_;
   const std::shared_ptr<engine::Lease> lease = lease_;
+  const std::shared_ptr<api::QuorumLock> quorum = quorum_;
   try {
     release();
   } catch (const MutexUnlockError&) {
     throw;
   } catch (const std::exception&) {  // the log was told
     if (!had_expired) return;
-    const api::report::Action action{"release", lease->key()};
-    throw MutexUnlockError{api::report::cannot(runtime->server_name(), action, api::report::was_lost)};
+    const api::report::Action action{"release", quorum ? quorum->lease().key() : lease->key()};
+    const std::string& server = quorum ? quorum->server_name() : runtime->server_name();
+    throw MutexUnlockError{api::report::cannot(server, action, api::report::was_lost)};
   }
 }
 
@@ -303,36 +296,26 @@ void Lock::end_quietly() noexcept {
   }
 }
 
-namespace {
-
-/// Nobody writes it any more once this process has ended. A server that is away is not waited for.
-void write_label(api::Runtime& runtime, const engine::Lease& lease, const engine::Lease::Left& left) noexcept try {
-  protocol::WriteLabel machine{lease.key(), lease.id(), left.label};
-  const engine::Session& session = runtime.session();
-  const auto failure = runtime.run(machine, session.terms_sparing_absent(std::min(session.patience(), left.until)));
-  const auto* const refusal = std::get_if<protocol::Refusal>(&machine.outcome());
-  if (!failure && refusal == nullptr) return;
-  const std::string& why = failure ? failure->text : refusal->text;
-  runtime.callbacks().log_here(api::report::cannot(runtime.server_name(), {"write the label of", lease.key()}, why));
-} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no thread, no memory; the lock stands without it
-}
-
-}  // namespace
-
 void Lock::leave() noexcept {
-  if (!lease_) return;
+  if (is_empty()) return;
   Lock left{std::move(*this)};
   const Forgets forgets{left};
+  if (left.quorum_) return left.quorum_->leave();
   if (left.inherited()) return left.tell_end(HoldEnded::Outcome::abandoned, {});
   const std::chrono::nanoseconds began = left.began_at();
   const auto label = left.lease_->leave(turn_);
   if (ticket_ != 0) left.runtime_->session().lines().leave(left.lease_->key(), engine::Lines::Ticket{ticket_});
-  if (label) write_label(*left.runtime_, *left.lease_, *label);
+  if (label) api::write_label(*left.runtime_, *left.lease_, *label);
   left.tell_end(HoldEnded::Outcome::left, began);
 }
 
 /// In a child of fork() the lease may be locked by a thread that is not there.
 Lock::Forgets::~Forgets() {
+  if (lock.quorum_) {
+    if (lock.inherited()) net::leave_alone(std::move(lock.quorum_));
+    lock.quorum_.reset();
+    return;
+  }
   if (lock.runtime_->inherited()) net::leave_alone(std::move(lock.lease_));
   lock.lease_.reset();
   lock.runtime_.reset();

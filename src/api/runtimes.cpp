@@ -1,8 +1,10 @@
 #include "api/runtimes.hpp"
 
 #include <exception>
+#include <stdexcept>
 #include <utility>
 
+#include "api/quorum.hpp"
 #include "api/runtime.hpp"
 #include "net/thread.hpp"
 
@@ -27,9 +29,26 @@ void end(Runtime* runtime) noexcept {
 
 Runtimes::Runtimes(ConnectionOptions options) : options_{std::move(options)} {}
 
-Runtimes::~Runtimes() { runtimes_.clear(); }
+Runtimes::Runtimes(std::vector<std::shared_ptr<Runtimes>> members) : members_{std::move(members)} {}
+
+Runtimes::~Runtimes() {
+  quorums_.clear();
+  runtimes_.clear();
+}
+
+std::shared_ptr<Quorum> Runtimes::quorum() {
+  if (!is_quorum()) return nullptr;
+  return quorums_.get([this] {
+    std::vector<std::shared_ptr<Runtime>> members;
+    for (const auto& member : members_) members.push_back(member->present());
+    return std::make_shared<Quorum>(std::move(members));
+  });
+}
 
 std::shared_ptr<Runtime> Runtimes::present() {
+  if (is_quorum()) {
+    throw std::invalid_argument{"this Connection is a quorum: that is to be asked of each of its servers by itself"};
+  }
   return runtimes_.get([this] { return std::shared_ptr<Runtime>{new Runtime{options_}, end}; });
 }
 

@@ -24,22 +24,24 @@ protocol::Terms acquire_terms(const Wishes& wishes, const PlaceTerms& place) {
 }
 
 protocol::Terms first_terms(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
-                            route::Pushes::MailboxText& mailbox) {
+                            route::Pushes::MailboxText& mailbox, const Candidacy* candidacy) {
   protocol::Terms terms = acquire_terms(wishes, place);
   const route::Router& router = session.router();
   terms.mailbox = router.server_of(key).pushes().mailbox(router.slot_of(key), mailbox);
+  if (candidacy != nullptr) terms.ticket = candidacy->ticket;
   terms.expect_line = session.contended(key).load(std::memory_order_relaxed);
   return terms;
 }
 
 std::shared_ptr<Lease> make_lease(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
-                                  const Wishes& wishes) {
+                                  const Wishes& wishes, Lease::Part part = Lease::Part::whole) {
   return std::make_shared<Lease>(session, key, id,
                                  Lease::Terms{.expiry = wishes.expiry,
                                               .renews = wishes.renews,
                                               .max_hold = wishes.max_hold,
                                               .label = wishes.label,
-                                              .name = wishes.name});
+                                              .name = wishes.name,
+                                              .part = part});
 }
 
 Instant deadline_of(const Session& session, const Wishes& wishes) {
@@ -70,13 +72,14 @@ PlaceTerms merge(const PlaceTerms& terms, const Wishes& wishes) noexcept {
 }
 
 Approach::Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
-                   route::Waker& waker)
+                   route::Waker& waker, const Candidacy* candidacy)
     : session_{session},
       key_{key},
-      id_{route::new_owner_id(session.environment(), session.identity().tag())},
-      lease_{make_lease(session, key, id_, wishes)},
+      id_{candidacy != nullptr ? candidacy->id
+                               : route::new_owner_id(session.environment(), session.identity().tag())},
+      lease_{make_lease(session, key, id_, wishes, candidacy != nullptr ? Lease::Part::vote : Lease::Part::whole)},
       longest_{known_for(place)},
-      machine_{key_, id_, first_terms(session, key, wishes, place, mailbox_)},
+      machine_{key_, id_, first_terms(session, key, wishes, place, mailbox_, candidacy)},
       inbox_{session.wake_ups(), key_, id_, waker},
       place_{session.places(), key_, id_, machine_, place.delay},
       conversation_{session.environment(), session.router(), machine_, terms_of(session, wishes, inbox_, place_)} {}
@@ -109,6 +112,10 @@ void Approach::change_place(const Wishes& wishes, const PlaceTerms& place) {
   machine_.change(acquire_terms(wishes, place));
   place_.change_delay(place.delay);
   longest_ = std::max(longest_, known_for(place));
+}
+
+route::Procedure::Step Approach::yield() {
+  return conversation_.go_on_with(machine_.yield());
 }
 
 Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now) noexcept {

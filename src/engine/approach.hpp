@@ -14,6 +14,7 @@
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "route/procedure.hpp"
 #include "route/pushes.hpp"
 #include "route/waker.hpp"
 
@@ -49,6 +50,12 @@ struct PlaceTerms {
   friend bool operator==(const PlaceTerms&, const PlaceTerms&) = default;
 };
 
+/// What the ways to one lock at several servers have in common.
+struct Candidacy {
+  protocol::OwnerId id;
+  std::chrono::microseconds ticket;  ///< the place in each server's line: see protocol::Terms
+};
+
 PlaceTerms place_terms(const Wishes& wishes) noexcept;
 
 /// The more demanding of each.
@@ -59,9 +66,10 @@ PlaceTerms merge(const PlaceTerms& terms, const Wishes& wishes) noexcept;
 /// For one driver at a time.
 class Approach {
  public:
-  /// Throws std::bad_alloc; std::system_error if there is no chance to be had, or as Lease does.
-  Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
-           route::Waker& waker);
+  /// `candidacy`: it is one server's of a quorum. Throws std::bad_alloc; std::system_error if there is no chance to be had, or as Lease
+  /// does.
+  Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place, route::Waker& waker,
+           const Candidacy* candidacy = nullptr);
 
   /// Gives up what the server may still have of it, in the background.
   ~Approach();
@@ -77,10 +85,14 @@ class Approach {
   /// More is wanted of the place, from the next question on.
   void change_place(const Wishes& wishes, const PlaceTerms& place);
 
+  const protocol::Key& key() const noexcept { return key_; }
   const protocol::OwnerId& id() const noexcept { return id_; }
   engine::Conversation& conversation() noexcept { return conversation_; }
   const engine::Conversation& conversation() const noexcept { return conversation_; }
   const protocol::Acquire& machine() const noexcept { return machine_; }
+
+  /// The lock is ours, and has not become a lease yet: asks for it again, and gives it up if somebody waits whose ticket is lower.
+  route::Procedure::Step yield();
 
   /// The lock is ours: the lease begins. Afterwards the approach is of no more use.
   struct Begun {
@@ -88,6 +100,7 @@ class Approach {
     Lease::Turn turn;
   };
   Begun begin(const protocol::Acquire::Held& held, protocol::Instant now) noexcept;
+  bool has_begun() const noexcept { return lease_ == nullptr; }
 
   /// An exception has left the conversation. Nobody can go on with it, and what the server has of it is unknown.
   void note_broken() noexcept { broken_ = true; }

@@ -70,6 +70,9 @@ class Conversation final : public route::Procedure {
   void change_deadline(protocol::Instant deadline) noexcept { terms_.deadline = deadline; }
   Step restart(protocol::Instant now);
 
+  /// After Done: the machine wants something more.
+  Step go_on_with(const protocol::Step& step) { return go_on(step); }
+
   /// After Done: why it gave up. None: the machine is done. The machine then may have an effect that nobody was told of.
   const std::optional<route::Failure>& failure() const noexcept { return failure_; }
 

@@ -25,6 +25,9 @@ class Identity final {
   /// Draws one if there is none.
   protocol::Tag tag();
 
+  /// This is the tag, if there is none yet.
+  void adopt(protocol::Tag tag) noexcept { settle(tag); }
+
  private:
   protocol::Tag settle(protocol::Tag tag) noexcept;
 

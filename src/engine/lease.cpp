@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/loss_job.hpp"
 #include "engine/session.hpp"
 #include "protocol/lease.hpp"
 #include "route/callbacks.hpp"
@@ -38,27 +39,6 @@ std::stop_token stopped() {
 
 }  // namespace
 
-/// Tells of one loss; owns what it needs for that.
-class Lease::LossJob final : public route::Job {
- public:
-  LossJob(std::shared_ptr<Callbacks> callbacks, const Lease& lease)
-      : callbacks_{std::move(callbacks)}, key_{lease.key()}, name_{lease.name()} {}
-
-  void run() noexcept override {
-    source.request_stop();
-    Observer* const observer = callbacks_ ? callbacks_->observer() : nullptr;
-    if (observer != nullptr) observer->lock_lost({{name_, key_.text()}, why});
-  }
-
-  std::stop_source source{std::nostopstate};
-  Loss why = Loss::expired;
-
- private:
-  const std::shared_ptr<Callbacks> callbacks_;
-  const protocol::Key key_;
-  const std::string name_;
-};
-
 Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, Terms terms)
     : session_{session},
       key_{std::move(key)},
@@ -68,8 +48,8 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
       terms_{std::move(terms)},
       seat_{*this},
       confirmed_by_{&session.router().server_of(key_)} {
-  const bool observed = session_.callbacks().observer() != nullptr;
-  if (observed) job_ = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
+  const bool observed = session_.callbacks().observer() != nullptr && terms_.part == Part::whole;
+  if (observed) job_ = make_loss_job();
   const bool may_move = session_.router().server_of(key_).may_be_replaced();
   const bool is_visited = terms_.renews || !terms_.label.empty() || may_move;
   if (!observed && !is_visited) return;
@@ -82,6 +62,10 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
   }
   if (terms_.renews || may_move) session_.renewer().admit(*this);
   if (may_move) session_.vigil().keep();
+}
+
+std::unique_ptr<LossJob> Lease::make_loss_job() const {
+  return std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), key_, terms_.name);
 }
 
 Lease::~Lease() { session_.renewer().dismiss(*this); }
@@ -259,10 +243,10 @@ Lease::Turn Lease::pass() noexcept {
   return turn_;
 }
 
-void Lease::set_successor(Successor* successor) noexcept {
+void Lease::set_successor(std::shared_ptr<Successor> successor) noexcept {
   const std::lock_guard lock{mutex_};
-  successor_ = successor;
-  if (successor == nullptr || turn_ == 0 || ended_) return;
+  successor_.swap(successor);
+  if (successor_ == nullptr || turn_ == 0 || ended_) return;
   if (lost_) {
     session_.renewer().schedule(*this, Instant{});
   } else {
@@ -274,11 +258,12 @@ void Lease::set_successor(Successor* successor) noexcept {
 
 std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
   using Release = protocol::Release;
+  std::shared_ptr<Successor> nobody;  // goes without the lock
   const std::lock_guard lock{mutex_};
   if (turn != turn_ || turn == 0 || ended_) return std::nullopt;
   ended_ = true;
   had_ended_ = validity_.until() <= now;
-  successor_ = nullptr;
+  successor_.swap(nobody);
   session_.renewer().dismiss(*this);
   const bool contended = waiting_ > 0 || session_.contended(key_);
   // The server's own command knows no line, and keeps no token.
@@ -292,6 +277,11 @@ std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
                 .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
       .began = began_,
       .lost = lost_};
+}
+
+void Lease::raise_token(std::uint64_t token) noexcept {
+  const std::lock_guard lock{mutex_};
+  token_ = std::max(token_, token);
 }
 
 Lease::Found Lease::found_gone() noexcept {
@@ -309,7 +299,7 @@ std::stop_token Lease::lost_token(Turn turn) {
     if (!is_present(turn)) return stopped();
   }
   session_.callbacks().get_ready();
-  auto job = std::make_unique<LossJob>(session_.callbacks().weak_from_this().lock(), *this);
+  auto job = make_loss_job();
   std::stop_source source;
   session_.renewer().watch(*this);
   const std::lock_guard lock{mutex_};
@@ -345,7 +335,7 @@ void Lease::lose(Loss why) noexcept {
 /// Without the lock.
 void Lease::log_trouble(std::string_view trouble) const noexcept try {
   constexpr std::size_t longest = 80;
-  session_.router().server_of(key_).log(std::string{"lock '"}
+  session_.router().server_of(key_).log(std::string{terms_.part == Part::vote ? "its vote for lock '" : "lock '"}
                                             .append(printable(key_.text(), longest))
                                             .append("' was lost because it could not be renewed in time; ")
                                             .append(trouble));
@@ -353,7 +343,7 @@ void Lease::log_trouble(std::string_view trouble) const noexcept try {
 }
 
 /// With the lock held; the first time. The successor is told in the Background.
-std::unique_ptr<Lease::LossJob> Lease::note_loss(Loss why) noexcept {
+std::unique_ptr<LossJob> Lease::note_loss(Loss why) noexcept {
   lost_ = why;
   validity_.gone();
   extend_at_ = look_at_ = label_at_ = never;
@@ -369,7 +359,7 @@ void Lease::tell(std::unique_ptr<LossJob> job) noexcept {
 }
 
 void Lease::tell_successor() noexcept {
-  Successor* successor = nullptr;
+  std::shared_ptr<Successor> successor;
   Turn turn = 0;
   {
     const std::lock_guard lock{mutex_};

@@ -27,6 +27,7 @@
 
 namespace redismutex::engine {
 
+class LossJob;
 class Session;
 
 /// A time of ownership of a key, from the grant until the key is given back or lost. Threads of one process may pass it on among
@@ -36,12 +37,16 @@ class Session;
 /// shared_ptrs. Thread-safe.
 class Lease : public std::enable_shared_from_this<Lease> {
  public:
+  /// Whether it is a lock, or one server's part of a quorum's: then its loss is no loss of the lock, and the Observer is not told of it.
+  enum class Part { whole, vote };
+
   struct Terms {
     std::chrono::milliseconds expiry;
     bool renews = false;
     std::chrono::milliseconds max_hold{0};  ///< with `renews`: of each turn; 0: no limit
     std::string label = {};                 ///< to stand beside the key; empty: none
     std::string name = {};                  ///< what the Observer calls its mutex
+    Part part = Part::whole;
   };
 
   /// Of one holder; 0 is nobody's.
@@ -144,7 +149,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   /// Who is to hear of the end, in the Background; none: nobody any more. For the end to be noticed in time the lease is to be watched: see
   /// Renewer::watch().
-  void set_successor(Successor* successor) noexcept;
+  void set_successor(std::shared_ptr<Successor> successor) noexcept;
+
+  /// Its holder uses this token, which is not below that of the server.
+  void raise_token(std::uint64_t token) noexcept;
 
   /// Why it was lost, if it was.
   std::optional<Loss> lost() const noexcept;
@@ -233,8 +241,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
  private:
   friend class Renewer;
-  class LossJob;
 
+  std::unique_ptr<LossJob> make_loss_job() const;
   bool is_present(Turn turn) const noexcept { return turn == turn_ && turn != 0 && !ended_ && !lost_; }
   bool listens() const noexcept { return terms_.renews || job_ != nullptr || successor_ != nullptr; }
   bool is_tracked() const noexcept;
@@ -309,7 +317,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   std::optional<Loss> lost_;
   std::unique_ptr<LossJob> job_;  // if anybody is to be told
   std::stop_source loss_{std::nostopstate};
-  Successor* successor_ = nullptr;
+  std::shared_ptr<Successor> successor_;
 };
 
 }  // namespace redismutex::engine

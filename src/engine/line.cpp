@@ -193,7 +193,7 @@ void Lines::enter_again(Member& member) {
 /// Nobody is to wait for longer than the lease lasts. With no lock held.
 void Lines::have_watched(const std::shared_ptr<Lease>& lease) noexcept {
   if (!lease) return;
-  lease->set_successor(this);
+  lease->set_successor({std::shared_ptr<void>{}, this});  // which outlives all leases
   try {
     session_.renewer().watch(*lease);
   } catch (

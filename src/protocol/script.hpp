@@ -24,6 +24,7 @@ extern const Script release;
 inline constexpr std::array<const Script*, 4> all{&acquire, &extend, &refresh, &release};
 
 extern const Script inspect;  ///< for operators' tools, which load it when they need it
+extern const Script raise;    ///< for the fencing tokens of quorums; the same
 }  // namespace scripts
 
 }  // namespace redismutex::protocol

@@ -330,14 +330,14 @@ TEST(HeldLease, TheSuccessorHearsOfTheEnd) {
   Heir heir;
   const auto lease = engine.hold("job", {.expiry = 1s});
   engine.session->renewer().watch(*lease);
-  lease->set_successor(&heir);
+  lease->set_successor({std::shared_ptr<void>{}, &heir});
   engine.world.run_for(2s);
   EXPECT_EQ(heir.turns, std::vector<Lease::Turn>{first_turn});
 
   Heir other;
   const auto deleted = engine.hold("other", {.expiry = 10s});
   engine.session->renewer().watch(*deleted);
-  deleted->set_successor(&other);
+  deleted->set_successor({std::shared_ptr<void>{}, &other});
   engine.world.run_for(100ms);
   deleted->pass();
   engine.world.server.remove("other");
@@ -353,7 +353,7 @@ TEST(HeldLease, ASuccessorThatComesAfterTheLossHearsOfIt) {
   const std::stop_token token = lease->lost_token(first_turn);
   engine.world.run_for(2s);
   ASSERT_TRUE(is_lost(token));
-  lease->set_successor(&heir);
+  lease->set_successor({std::shared_ptr<void>{}, &heir});
   EXPECT_TRUE(heir.turns.empty());
   engine.world.run_for(1ms);
   EXPECT_EQ(heir.turns.size(), 1U);
@@ -369,7 +369,7 @@ TEST(HeldLease, ASuccessorHearsOfALossThatAnExtensionFound) {
   protocol::Extend machine{lease->key(), lease->id(), extension->terms};
   EXPECT_FALSE(engine.run(machine));
   const auto loss = lease->conclude_extension(machine, Lease::Went::answered);
-  lease->set_successor(&heir);
+  lease->set_successor({std::shared_ptr<void>{}, &heir});
   engine.session->renewer().watch(*lease);
   engine.world.run_for(1ms);
   EXPECT_EQ(heir.turns.size(), 1U);

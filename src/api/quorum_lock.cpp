@@ -1,0 +1,135 @@
+#include "api/quorum_lock.hpp"
+
+#include <exception>
+#include <new>
+#include <redismutex/errors.hpp>
+#include <system_error>
+#include <utility>
+
+#include "api/leaving.hpp"
+#include "api/outcomes.hpp"
+#include "api/report.hpp"
+#include "engine/quorum/quorum_extending.hpp"
+#include "engine/quorum/quorum_giving_back.hpp"
+#include "protocol/lease.hpp"
+#include "route/peer.hpp"
+#include "route/sleeper.hpp"
+
+namespace redismutex::api {
+
+using engine::QuorumExtending;
+using engine::QuorumGivingBack;
+using std::chrono::milliseconds;
+
+std::optional<std::uint64_t> QuorumLock::fencing_token() const noexcept {
+  const std::uint64_t token = lease_->token();
+  return token != 0 ? std::optional{token} : std::nullopt;
+}
+
+// ---- the lease ------------------------------------------------------------------------------------------------------
+
+milliseconds QuorumLock::lease_ends_in() const noexcept {
+  if (inherited()) return milliseconds{0};
+  return protocol::time_left(lease_->valid_until(), quorum_->first().session().now());
+}
+
+milliseconds QuorumLock::valid_for() noexcept {
+  if (inherited()) return milliseconds{0};
+  if (lease_->has_claims() && !asked_.exchange(true)) ask_for_full_lease();
+  return protocol::time_left(lease_->valid_here_until(), quorum_->first().session().now());
+}
+
+/// Where that fails it has the short one.
+void QuorumLock::ask_for_full_lease() noexcept try {
+  route::Sleeper sleeper;
+  QuorumExtending extending{lease_, {.expiry = expiry(), .longer = protocol::Longer::stays}, sleeper};
+  route::drive(extending, sleeper);
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+void QuorumLock::extend(milliseconds expiry) {
+  // Copies: what is told of a loss, or an observer, may let go of this.
+  const std::shared_ptr<Quorum> quorum = quorum_;
+  const std::shared_ptr<engine::QuorumLease> lease = lease_;
+  const report::Action action{"extend", lease->key()};
+  const std::string& server = quorum->server_name();
+  if (inherited()) throw MutexUnlockError{report::cannot(server, action, "it is held by the parent process")};
+  route::Sleeper sleeper;
+  QuorumExtending extending{lease, {.expiry = expiry, .longer = protocol::Longer::goes}, sleeper};
+  try {
+    route::drive(extending, sleeper);
+  } catch (const std::system_error& error) {
+    report::raise(server, action, {route::Failure::Kind::exhausted, error.code().message()});
+  }
+  if (const auto loss = extending.take_loss()) loss->run();
+  raise_unless_extended(server, action, extending.outcome());
+  if (Observer* const observer = quorum->first().observer()) {
+    const milliseconds left = protocol::time_left(lease->valid_until(), quorum->first().session().now());
+    observer->lease_renewed({{lease->terms().name, lease->key_text()}, left, 0});
+  }
+}
+
+// ---- loss -----------------------------------------------------------------------------------------------------------
+
+std::stop_token QuorumLock::lost_token() noexcept {
+  try {
+    return lease_->lost_token();
+  } catch (const std::exception& error) {  // no thread, no descriptor, no memory
+    try {
+      quorum_->first().callbacks().log_here(report::cannot(server_name(), {"watch", lease_->key()}, error.what()) +
+                                            "; its lost_token() has stopped already");
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
+    }
+    static const std::stop_source& stopped = *[] {
+      auto* const source = new std::stop_source;
+      source->request_stop();
+      return source;
+    }();
+    return stopped.get_token();
+  }
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
+void QuorumLock::tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) const noexcept {
+  Observer* const observer = quorum_->first().observer();
+  if (observer == nullptr) return;
+  const auto now = quorum_->first().session().now().time_since_epoch();
+  const bool abandoned = outcome == HoldEnded::Outcome::abandoned;
+  observer->hold_ended(
+      {{options_->name, lease_->key().text()}, outcome, abandoned ? std::chrono::nanoseconds{} : now - began});
+}
+
+void QuorumLock::end() {
+  const report::Action action{"release", lease_->key()};
+  if (inherited()) {
+    tell_end(HoldEnded::Outcome::abandoned, {});
+    throw MutexUnlockError{report::cannot(server_name(), action, "it is held by the parent process")};
+  }
+  const std::chrono::nanoseconds began = lease_->began().time_since_epoch();
+  route::Sleeper sleeper;
+  QuorumGivingBack giving{lease_, sleeper};
+  engine::GivingBack::Outcome outcome = engine::NoAnswer{{route::Failure::Kind::exhausted, net::out_of_memory}};
+  try {
+    route::drive(giving, sleeper);
+    outcome = giving.outcome();
+    if (const auto loss = giving.take_loss()) loss->run();
+  } catch (const std::bad_alloc&) {
+    tell_end(HoldEnded::Outcome::unknown, began);
+    throw;
+  }
+  tell_end(ending_of(outcome), began);
+  raise_unless_released(server_name(), action, outcome, quorum_->first().callbacks());
+}
+
+void QuorumLock::leave() noexcept {
+  if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
+  const std::chrono::nanoseconds began = lease_->began().time_since_epoch();
+  for (const engine::QuorumLease::Part& part : lease_->end()) {
+    const auto label = part.lease->leave(part.turn);
+    if (label) write_label(quorum_->member(part.server), *part.lease, *label);
+  }
+  tell_end(HoldEnded::Outcome::left, began);
+}
+
+}  // namespace redismutex::api

@@ -1,0 +1,119 @@
+#include "engine/quorum/delegate.hpp"
+
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "engine/giving_back.hpp"
+#include "engine/session.hpp"
+
+namespace redismutex::engine {
+
+using protocol::Acquire;
+using protocol::Instant;
+
+Delegate::Delegate(std::shared_ptr<Ballot> ballot, std::size_t server, Session& session, const protocol::Key& key,
+                   const Wishes& wishes, const Candidacy& candidacy)
+    : ballot_{std::move(ballot)}, server_{server}, session_{session} {
+  approach_.emplace(session_, key, wishes, place_terms(wishes), bell_, &candidacy);
+  ballot_->enter(*this);
+}
+
+Delegate::~Delegate() { ballot_->leave(*this); }
+
+const Acquire::Held* Delegate::held() const noexcept { return std::get_if<Acquire::Held>(&approach_->machine().outcome()); }
+
+QuorumLease::Part Delegate::begin_lease(Instant now) noexcept {
+  Approach::Begun begun = approach_->begin(*held(), now);
+  return {.server = server_, .lease = std::move(begun.lease), .turn = begun.turn};
+}
+
+void Delegate::give_back(const QuorumLease::Part& part) noexcept {
+  engine::give_back(session_, part.lease, part.turn, {});
+}
+
+/// What was asked and not answered is given back by the Approach.
+void Delegate::over(End end) noexcept {
+  if (end == End::abandoned) {
+    try {
+      note_trouble({route::Failure::Kind::exhausted, route::out_of_memory}, session_.now());
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): its server is taken for one that does not answer
+    }
+  }
+  ballot_->leave(*this);
+  if (held() != nullptr && !approach_->has_begun()) give_back(begin_lease(session_.now()));
+  approach_.reset();
+  bell_.lead_to(nullptr);
+}
+
+route::Procedure::Step Delegate::start(Instant now) {
+  if (ballot_->is_closed()) return Done{};
+  return go_on(approach_->conversation().start(now), now);
+}
+
+route::Procedure::Step Delegate::resume(Event&& event, Instant now) {
+  if (has_vote_) {
+    const auto* const woken = std::get_if<Woken>(&event);
+    return keep_vote(woken != nullptr && woken->link_broke, now);
+  }
+  if (std::holds_alternative<Answered>(event)) ballot_->note_round_trip(*this, now - sent_at_);
+  // What is under way is not disturbed: its answer says what there is to be given back.
+  if (std::holds_alternative<Woken>(event) && ballot_->is_closed()) return Done{};
+  try {
+    return go_on(approach_->conversation().resume(std::move(event), now), now);
+  } catch (...) {
+    approach_->note_broken();
+    throw;
+  }
+}
+
+route::Procedure::Step Delegate::go_on(Step step, Instant now) {
+  if (std::holds_alternative<Done>(step)) return conclude(now);
+  if (std::holds_alternative<Send>(step)) sent_at_ = now;
+  const auto* const sleep = std::get_if<Sleep>(&step);
+  const bool waits_out = std::holds_alternative<Leave>(step) || (sleep != nullptr && !sleep->listens);
+  if (waits_out && approach_->conversation().trouble()) {
+    note_trouble(*approach_->conversation().trouble(), now);
+  } else if (sleep != nullptr && sleep->listens) {
+    ballot_->note_waits(*this, now);
+  }
+  return step;
+}
+
+void Delegate::note_trouble(const route::Failure& failure, Instant now, std::string code) {
+  ballot_->note_trouble(*this, {.server = server_, .failure = failure, .code = std::move(code)}, now);
+}
+
+route::Procedure::Step Delegate::conclude(Instant now) {
+  const Acquire& machine = approach_->machine();
+  session_.contended(approach_->key()) = machine.met_others();
+  if (const auto& failure = approach_->conversation().failure()) {
+    note_trouble(*failure, now);
+  } else if (const auto* const is_held = held()) {
+    if (ballot_->note_held(*this, *is_held, now)) return keep_vote(false, now);
+  } else if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
+    note_trouble({route::Failure::Kind::refused, refused->text}, now, refused->code);
+  } else {
+    ballot_->note_taken(*this, std::holds_alternative<Acquire::Full>(machine.outcome()), now);
+  }
+  return Done{};
+}
+
+route::Procedure::Step Delegate::keep_vote(bool link_broke, Instant now) {
+  using What = Ballot::Order::What;
+  has_vote_ = true;
+  const Ballot::Order order = ballot_->order(*this, link_broke, now);
+  switch (order.what) {
+    case What::keep: return Sleep{.until = order.until, .listens = true};
+    case What::ask_again: return ask_again(now);
+    default: return Done{};
+  }
+}
+
+route::Procedure::Step Delegate::ask_again(Instant now) {
+  has_vote_ = false;
+  return go_on(approach_->yield(), now);
+}
+
+}  // namespace redismutex::engine

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "engine/approach.hpp"
+#include "engine/quorum/ballot.hpp"
+#include "engine/quorum/quorum_lease.hpp"
+#include "protocol/acquire.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+#include "route/background.hpp"
+#include "route/procedure.hpp"
+#include "route/waker.hpp"
+
+namespace redismutex::engine {
+
+/// An attempt's way to the lock at one server of a quorum, in the Background of that server's Session: asks for the vote, waits in line for
+/// it, keeps it until a majority stands, yields it when it is told to. What it has when its Ballot is closed it gives back.
+class Delegate final : public route::Background::Operation, private route::Procedure {
+ public:
+  /// Throws as Approach does. `ballot`: it is among its delegates until it is over.
+  Delegate(std::shared_ptr<Ballot> ballot, std::size_t server, Session& session, const protocol::Key& key,
+           const Wishes& wishes, const Candidacy& candidacy);
+  ~Delegate() override;
+
+  std::size_t server() const noexcept { return server_; }
+
+  // ---- with the Ballot's lock held
+
+  /// Of one that has a vote: it is a lease from now on.
+  QuorumLease::Part begin_lease(protocol::Instant now) noexcept;
+
+  /// Which nobody wants, in the background.
+  void give_back(const QuorumLease::Part& part) noexcept;
+
+  void wake() noexcept { bell_.wake(); }
+
+ private:
+  /// Passes wake-ups on to whatever drives it.
+  class Bell final : public route::Waker {
+   public:
+    void lead_to(route::Waker* driver) noexcept { driver_ = driver; }
+    void wake() noexcept override {
+      if (route::Waker* const driver = driver_) driver->wake();
+    }
+
+   private:
+    std::atomic<route::Waker*> driver_{nullptr};
+  };
+
+  route::Procedure& procedure() noexcept override { return *this; }
+  void note_waker(route::Waker& waker) noexcept override { bell_.lead_to(&waker); }
+  void over(End end) noexcept override;
+
+  Step start(protocol::Instant now) override;
+  Step resume(Event&& event, protocol::Instant now) override;
+
+  Step go_on(Step step, protocol::Instant now);
+  Step conclude(protocol::Instant now);
+  Step keep_vote(bool link_broke, protocol::Instant now);
+  Step ask_again(protocol::Instant now);
+  void note_trouble(const route::Failure& failure, protocol::Instant now, std::string code = {});
+  const protocol::Acquire::Held* held() const noexcept;
+
+  const std::shared_ptr<Ballot> ballot_;
+  const std::size_t server_;
+  Session& session_;
+  Bell bell_;
+  std::optional<Approach> approach_;
+  bool has_vote_ = false;  // and has told so
+  protocol::Instant sent_at_{};
+};
+
+}  // namespace redismutex::engine

@@ -1,0 +1,225 @@
+#include "engine/quorum/quorum_acquisition.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "engine/giving_back.hpp"
+#include "engine/quorum/delegate.hpp"
+#include "engine/quorum/quorum_giving_back.hpp"
+#include "engine/session.hpp"
+#include "route/environment.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using Kind = route::Failure::Kind;
+using protocol::Instant;
+using std::chrono::milliseconds;
+using Verdict = protocol::Council::Verdict;
+
+// Between attempts to reach a majority.
+constexpr milliseconds first_pause{50};
+constexpr milliseconds longest_pause{250};
+
+// For so long a server has a token in mind beyond the lease that it was minted for, as after a release.
+constexpr milliseconds token_outlasts_lease{60'000};
+
+}  // namespace
+
+QuorumAcquisition::QuorumAcquisition(std::shared_ptr<const Panel> panel, protocol::Key key, Wishes wishes,
+                                     route::Waker& waker)
+    : panel_{std::move(panel)},
+      key_{std::move(key)},
+      wishes_{std::move(wishes)},
+      waker_{waker},
+      fork_generation_{route::fork_generation()} {}
+
+QuorumAcquisition::~QuorumAcquisition() {
+  if (fork_generation_ != route::fork_generation()) {
+    // A child of fork(): all of it is the parent's, and may be locked for ever here.
+    route::leave_alone(std::move(ballot_));
+    route::leave_alone(std::move(lease_));
+    route::leave_alone(std::move(floors_));
+    route::leave_alone(std::move(outcome_));
+    return;
+  }
+  close();
+  if (const auto* granted = std::get_if<Granted>(&outcome_); granted != nullptr && granted->lease) {
+    give_back(*granted->lease);
+  }
+}
+
+/// What the present attempt has, or gets later, is given back.
+void QuorumAcquisition::close() noexcept {
+  if (const auto floors = std::exchange(floors_, nullptr)) floors->detach();
+  if (const auto ballot = std::exchange(ballot_, nullptr)) ballot->close();
+  if (const auto lease = std::exchange(lease_, nullptr)) give_back(*lease);
+}
+
+QuorumAcquisition::Outcome QuorumAcquisition::take_outcome() { return std::exchange(outcome_, Taken{}); }
+
+route::Procedure::Step QuorumAcquisition::over(Outcome outcome) {
+  close();
+  phase_ = Phase::over;
+  outcome_ = std::move(outcome);
+  return Done{};
+}
+
+route::Procedure::Step QuorumAcquisition::start(Instant now) {
+  deadline_ = wishes_.wait_until ? *wishes_.wait_until : panel_->first().patience(now);
+  ticket_ = panel_->first().environment().wall_clock();
+  return begin_attempt();
+}
+
+route::Procedure::Step QuorumAcquisition::resume(Event&& event, Instant now) {
+  if (std::holds_alternative<Stopped>(event)) return over(route::Failure{Kind::cancelled, "cancelled"});
+  switch (phase_) {
+    case Phase::pausing: return begin_attempt();
+    case Phase::raising: return look_at_floors(now);
+    default: return look(now);
+  }
+}
+
+route::Procedure::Step QuorumAcquisition::begin_attempt() {
+  phase_ = Phase::voting;
+  Session& first = panel_->first();
+  const protocol::Tag tag = first.identity().tag();
+  candidacy_.emplace(Candidacy{.id = route::new_owner_id(first.environment(), tag), .ticket = ticket_});
+  lease_ = std::make_shared<QuorumLease>(panel_, key_, candidacy_->id,
+                                         Lease::Terms{.expiry = wishes_.expiry,
+                                                      .renews = wishes_.renews,
+                                                      .max_hold = wishes_.max_hold,
+                                                      .label = wishes_.label,
+                                                      .name = wishes_.name});
+  ballot_ = std::make_shared<Ballot>(panel_, wishes_.wait_until ? Ballot::Kind::waits : Ballot::Kind::one_try, lease_,
+                                     waker_);
+  std::vector<std::unique_ptr<Delegate>> delegates;
+  for (std::size_t i = 0; i < panel_->size(); ++i) {
+    Session& session = panel_->session(i);
+    session.identity().adopt(tag);  // so that each server's list of clients tells whose lock it is
+    delegates.push_back(std::make_unique<Delegate>(ballot_, i, session, key_, wishes_, *candidacy_));
+  }
+  for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).background().start(std::move(delegates[i]));
+  return Sleep{.until = deadline_};
+}
+
+/// Something has changed, or the time is up.
+route::Procedure::Step QuorumAcquisition::look(Instant now) {
+  const Ballot::State state = ballot_->state(now);
+  switch (state.verdict) {
+    case Verdict::won: was_handed_ = state.was_handed; return won(now);
+    case Verdict::taken: return over(state.is_full ? Outcome{Full{}} : Outcome{Taken{}});
+    case Verdict::unreachable: return unreachable(now);
+    default: break;
+  }
+  if (time_is_up(now)) return end_of_time(state);
+  if (state.meets_others && wishes_.wait_until) note_wait();
+  if (fork_generation_ == route::fork_generation()) return Sleep{.until = deadline_};
+  phase_ = Phase::over;
+  outcome_ = route::Failure{Kind::cancelled, "this process was forked while its parent waited"};
+  return Done{};
+}
+
+void QuorumAcquisition::note_wait() {
+  if (std::exchange(waits_, true) || !wishes_.on_wait) return;
+  wishes_.on_wait();
+}
+
+route::Procedure::Step QuorumAcquisition::won(Instant now) {
+  token_ = wishes_.fencing ? ballot_->token() : 0;
+  return token_ != 0 ? raise_floors(now) : grant(now);
+}
+
+route::Procedure::Step QuorumAcquisition::grant(Instant now) {
+  ballot_->detach();
+  lease_->begin(std::exchange(ballot_, nullptr), token_, now);
+  return over(Granted{.lease = std::exchange(lease_, nullptr), .was_handed = was_handed_});
+}
+
+// ---- fencing tokens -------------------------------------------------------------------------------------------------
+
+/// A majority has to know the token before it is used.
+route::Procedure::Step QuorumAcquisition::raise_floors(Instant now) {
+  phase_ = Phase::raising;
+  floors_ = std::make_shared<Answers<Raising::Outcome>>(panel_->size(), waker_);
+  const protocol::RaiseFloor::Terms terms{.token = token_, .lasts = wishes_.expiry + token_outlasts_lease};
+  for (std::size_t i = 0; i < panel_->size(); ++i) ask_one<Raising>(*panel_, i, floors_, key_, terms);
+  return Sleep{.until = panel_->first().patience(now)};
+}
+
+route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
+  std::vector<Ballot::Trouble> troubles;
+  std::size_t raised = 0;
+  bool is_open = false;
+  floors_->judge([&](const auto& outcomes, std::size_t open) {
+    is_open = open > 0;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+      if (!outcomes[i]) continue;
+      if (const auto* none = std::get_if<NoAnswer>(&*outcomes[i])) {
+        troubles.push_back({.server = i, .failure = none->failure, .code = {}});
+      } else if (const auto* refused = std::get_if<protocol::Refusal>(&*outcomes[i])) {
+        troubles.push_back({.server = i, .failure = {Kind::refused, refused->text}, .code = refused->code});
+      } else {
+        ++raised;
+      }
+    }
+  });
+  if (raised >= panel_->majority()) {
+    std::exchange(floors_, nullptr)->detach();
+    return grant(now);
+  }
+  const Instant until = panel_->first().patience(now);
+  if (is_open && troubles.size() <= panel_->size() - panel_->majority()) return Sleep{.until = until};
+  return over(failed(troubles));
+}
+
+// ---- endings --------------------------------------------------------------------------------------------------------
+
+/// So many servers can not be reached that the others are of no use. Who waits tries again, unless waiting can not help.
+route::Procedure::Step QuorumAcquisition::unreachable(Instant now) {
+  const std::vector<Ballot::Trouble> troubles = ballot_->troubles();
+  const auto mends = [](const Ballot::Trouble& trouble) {
+    return trouble.code.empty() && !trouble.failure.permanent();
+  };
+  const auto mending = static_cast<std::size_t>(std::count_if(troubles.begin(), troubles.end(), mends));
+  const bool may_help = panel_->size() - troubles.size() + mending >= panel_->majority();
+  if (!wishes_.wait_until || time_is_up(now) || !may_help) return over(failed(troubles));
+  close();
+  phase_ = Phase::pausing;
+  const auto pause = route::jittered_pause(pauses_++, first_pause, longest_pause,
+                                           panel_->first().environment().random_bits());
+  last_failure_ = failed(troubles);
+  return Sleep{.until = std::min<Instant>(deadline_, now + pause)};
+}
+
+route::Procedure::Step QuorumAcquisition::end_of_time(const Ballot::State& state) {
+  if (state.is_answered) return over(Taken{});
+  const std::vector<Ballot::Trouble> troubles = ballot_->troubles();
+  if (troubles.empty() && last_failure_) return over(std::move(*last_failure_));
+  return over(failed(troubles));
+}
+
+/// With the reason of each server, as far as it is known.
+QuorumAcquisition::Outcome QuorumAcquisition::failed(const std::vector<Ballot::Trouble>& troubles) const {
+  std::string text = "too few of the " + std::to_string(panel_->size()) + " servers answered, " +
+                     std::to_string(panel_->majority()) + " are needed";
+  for (const Ballot::Trouble& trouble : troubles) {
+    text.append("; ").append(panel_->name(trouble.server)).append(": ").append(trouble.failure.text);
+  }
+  if (troubles.empty()) text += "; none gave a reason within the time limit";
+  const auto are_all = [&troubles](const auto& is) {
+    return !troubles.empty() && std::all_of(troubles.begin(), troubles.end(), is);
+  };
+  const std::string code = troubles.empty() ? std::string{} : troubles.front().code;
+  if (!code.empty() && are_all([&code](const auto& trouble) { return trouble.code == code; })) {
+    return protocol::Refusal{.code = code, .text = std::move(text)};
+  }
+  const auto is_of = [](Kind kind) { return [kind](const auto& trouble) { return trouble.failure.kind == kind; }; };
+  for (const Kind kind : {Kind::refused_login, Kind::exhausted}) {
+    if (are_all(is_of(kind))) return route::Failure{kind, std::move(text)};
+  }
+  return route::Failure{Kind::unreachable, std::move(text)};
+}
+
+}  // namespace redismutex::engine

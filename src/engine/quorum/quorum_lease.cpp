@@ -1,0 +1,197 @@
+#include "engine/quorum/quorum_lease.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "engine/loss_job.hpp"
+#include "engine/quorum/ballot.hpp"
+#include "engine/session.hpp"
+
+namespace redismutex::engine {
+
+using protocol::Instant;
+
+QuorumLease::QuorumLease(std::shared_ptr<const Panel> panel, protocol::Key key, const protocol::OwnerId& id,
+                         Lease::Terms terms)
+    : panel_{std::move(panel)},
+      callbacks_{panel_->first().callbacks().weak_from_this().lock()},
+      environment_{panel_->first().environment()},
+      key_{std::move(key)},
+      key_text_{key_.text()},
+      value_{id.text()},
+      terms_{std::move(terms)} {
+  parts_.reserve(panel_->size());
+  const bool observed = callbacks_->observer() != nullptr;
+  if (!observed && !terms_.renews) return;
+  job_ = make_loss_job();
+  try {
+    callbacks_->get_ready();
+    for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).renewer().get_ready();
+    is_told_ = true;
+  } catch (const std::system_error&) {
+    if (terms_.renews) throw;
+    job_.reset();  // it is a lock all the same
+  }
+}
+
+QuorumLease::~QuorumLease() = default;
+
+std::unique_ptr<LossJob> QuorumLease::make_loss_job() const {
+  return std::make_unique<LossJob>(callbacks_, key_, terms_.name);
+}
+
+// ---- votes ----------------------------------------------------------------------------------------------------------
+
+bool QuorumLease::add(Part part) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (ended_ || lost_) return false;
+  // A server that has given its vote a second time has lost the first one.
+  std::erase_if(parts_, [&part](const Part& one) { return one.server == part.server; });
+  if (token_ != 0) part.lease->raise_token(token_);
+  if (is_told_) part.lease->set_successor(shared_from_this());
+  parts_.push_back(std::move(part));
+  return true;
+}
+
+void QuorumLease::begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, Instant now) noexcept {
+  const std::lock_guard lock{mutex_};
+  ballot_ = std::move(ballot);
+  token_ = token;
+  began_ = now;
+  if (token_ == 0) return;
+  for (const Part& part : parts_) part.lease->raise_token(token_);
+}
+
+Instant QuorumLease::began() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return began_;
+}
+
+std::uint64_t QuorumLease::token() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return token_;
+}
+
+std::vector<QuorumLease::Part> QuorumLease::parts() const {
+  const std::lock_guard lock{mutex_};
+  return parts_;
+}
+
+std::vector<QuorumLease::Part> QuorumLease::end() noexcept {
+  std::shared_ptr<Ballot> ballot;
+  std::vector<Part> parts;
+  {
+    const std::lock_guard lock{mutex_};
+    ended_ = true;
+    parts.swap(parts_);
+    ballot.swap(ballot_);
+  }
+  if (ballot) ballot->close();
+  return parts;
+}
+
+// ---- validity -------------------------------------------------------------------------------------------------------
+
+/// With the lock held. `end`: until when a part lasts.
+template <class End>
+Instant QuorumLease::majority_end(const End& end) const noexcept {
+  if (!is_present()) return {};
+  std::vector<Instant> ends;
+  try {
+    for (const Part& part : parts_) ends.push_back(end(part));
+    return protocol::lasts_until(ends, panel_->majority());
+  } catch (const std::bad_alloc&) {  // then it can not be said
+    return {};
+  }
+}
+
+Instant QuorumLease::valid_until() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return majority_end([](const Part& part) { return part.lease->valid_until(part.turn); });
+}
+
+Instant QuorumLease::valid_here_until() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return majority_end([](const Part& part) { return part.lease->valid_here_until(part.turn); });
+}
+
+bool QuorumLease::has_claims() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return is_present() && std::any_of(parts_.begin(), parts_.end(),
+                                     [](const Part& part) { return part.lease->is_claim(part.turn); });
+}
+
+/// With the lock held.
+std::size_t QuorumLease::count_valid(Instant now) const noexcept {
+  return static_cast<std::size_t>(std::count_if(
+      parts_.begin(), parts_.end(), [now](const Part& part) { return part.lease->valid_until(part.turn) > now; }));
+}
+
+std::size_t QuorumLease::votes() const noexcept {
+  const Instant now = environment_.now();
+  const std::lock_guard lock{mutex_};
+  return count_valid(now);
+}
+
+// ---- loss -----------------------------------------------------------------------------------------------------------
+
+std::stop_token QuorumLease::lost_token() {
+  const auto stopped = [] {
+    std::stop_source source;
+    source.request_stop();
+    return source.get_token();
+  };
+  {
+    const std::lock_guard lock{mutex_};
+    if (loss_.stop_possible()) return loss_.get_token();
+    if (!is_present()) return stopped();
+  }
+  callbacks_->get_ready();
+  auto job = make_loss_job();
+  std::stop_source source;
+  const std::vector<Part> watched = parts();
+  for (const Part& part : watched) panel_->session(part.server).renewer().watch(*part.lease);
+  std::stop_token token;
+  {
+    const std::lock_guard lock{mutex_};
+    if (!is_present()) return stopped();
+    if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
+    loss_ = std::move(source);
+    if (!job_) job_ = std::move(job);
+    job_->source = loss_;
+    is_told_ = true;
+    for (const Part& part : parts_) part.lease->set_successor(shared_from_this());
+    token = loss_.get_token();
+  }
+  return token;
+}
+
+/// With the lock held; the first time.
+std::unique_ptr<LossJob> QuorumLease::lose(Loss why) noexcept {
+  lost_ = why;
+  if (job_) job_->why = why;
+  return std::move(job_);
+}
+
+std::unique_ptr<route::Job> QuorumLease::note_loss(Loss why) noexcept {
+  const std::lock_guard lock{mutex_};
+  if (lost_) return nullptr;
+  return lose(why);
+}
+
+/// At one server, in the Background of that server's Session.
+void QuorumLease::lease_is_over(Lease& lease, Lease::Turn /*turn*/) noexcept {
+  const Loss why = lease.lost().value_or(Loss::expired);
+  std::unique_ptr<LossJob> job;
+  {
+    const Instant now = environment_.now();
+    const std::lock_guard lock{mutex_};
+    if (!is_present() || count_valid(now) >= panel_->majority()) return;
+    job = lose(why);
+  }
+  if (job) callbacks_->run(std::move(job));
+}
+
+}  // namespace redismutex::engine

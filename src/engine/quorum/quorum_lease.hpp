@@ -1,0 +1,108 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <redismutex/observer.hpp>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "engine/lease.hpp"
+#include "engine/quorum/panel.hpp"
+#include "protocol/instant.hpp"
+#include "protocol/key.hpp"
+#include "protocol/owner_id.hpp"
+#include "route/callbacks.hpp"
+#include "route/environment.hpp"
+
+namespace redismutex::engine {
+
+class Ballot;
+class LossJob;
+
+/// A time of ownership of a key at a quorum: a lease at each server that has given its vote. It lasts as long as a majority of all servers'
+/// leases do. Votes beyond the majority are kept, too: each is one that may be lost. Each lease is looked after, and renewed, by its own
+/// Session.
+///
+/// Made before the requests leave, so that nothing can fail after the grant. Belongs to shared_ptrs. Thread-safe. Its mutex comes before
+/// those of leases, and after the Ballot's.
+class QuorumLease final : public Lease::Successor, public std::enable_shared_from_this<QuorumLease> {
+ public:
+  /// The panel's Sessions must be there until end(). Throws std::bad_alloc; std::system_error where it is to be renewed, and there is no thread
+  /// for that.
+  QuorumLease(std::shared_ptr<const Panel> panel, protocol::Key key, const protocol::OwnerId& id, Lease::Terms terms);
+  ~QuorumLease();
+
+  const protocol::Key& key() const noexcept { return key_; }
+  const std::string& key_text() const noexcept { return key_text_; }
+  const std::string& value() const noexcept { return value_; }
+  const Lease::Terms& terms() const noexcept { return terms_; }
+  const Panel& panel() const noexcept { return *panel_; }
+
+  /// The lease at one server.
+  struct Part {
+    std::size_t server;
+    std::shared_ptr<Lease> lease;
+    Lease::Turn turn;
+  };
+
+  /// A server has given its vote. False: it is of no use any more, and the caller's.
+  bool add(Part part) noexcept;
+
+  /// A majority has. From now on it is held; `ballot`: goes on to collect, and is closed at the end. `token`: that is used with it.
+  void begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, protocol::Instant now) noexcept;
+  protocol::Instant began() const noexcept;
+  std::uint64_t token() const noexcept;
+
+  /// As Lease's, of a majority of the servers; a time long past once it was lost or has ended.
+  protocol::Instant valid_until() const noexcept;
+  protocol::Instant valid_here_until() const noexcept;
+  bool has_claims() const noexcept;
+  std::stop_token lost_token();
+
+  std::vector<Part> parts() const;
+
+  /// How many of the votes are known to be left.
+  std::size_t votes() const noexcept;
+
+  /// It was found lost: what tells of that, if nobody did yet; to be run by the holder's own thread, or by Callbacks.
+  [[nodiscard]] std::unique_ptr<route::Job> note_loss(Loss why) noexcept;
+
+  /// It is over, and no vote is added any more. Once: what is to be given back.
+  std::vector<Part> end() noexcept;
+
+ private:
+  void lease_is_over(Lease& lease, Lease::Turn turn) noexcept override;
+  std::size_t count_valid(protocol::Instant now) const noexcept;
+  template <class End>
+  protocol::Instant majority_end(const End& end) const noexcept;
+  std::unique_ptr<LossJob> lose(Loss why) noexcept;
+  bool is_present() const noexcept { return began_ != protocol::Instant{} && !ended_ && !lost_; }
+
+  std::unique_ptr<LossJob> make_loss_job() const;
+
+  const std::shared_ptr<const Panel> panel_;
+  const std::shared_ptr<Callbacks> callbacks_;
+  route::Environment& environment_;
+  const protocol::Key key_;
+  const std::string key_text_;
+  const std::string value_;
+  const Lease::Terms terms_;
+
+  mutable std::mutex mutex_;  // guards the rest
+  std::vector<Part> parts_;   // has room for all
+  std::shared_ptr<Ballot> ballot_;
+  protocol::Instant began_{};
+  std::uint64_t token_ = 0;
+  bool ended_ = false;
+  bool is_told_ = false;  // of the ends of its leases
+  std::optional<Loss> lost_;
+  std::unique_ptr<LossJob> job_;  // if anybody is to be told
+  std::stop_source loss_{std::nostopstate};
+};
+
+}  // namespace redismutex::engine
