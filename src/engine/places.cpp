@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <functional>
+#include <iterator>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -44,50 +46,97 @@ constexpr Instant::duration forgotten_after(Instant::duration delay) { return de
 
 }  // namespace
 
-/// Of a batch. Nothing in it belongs to the waiter, which may go while the batch is under way.
-struct PlacesPart {
-  Places::Place* place;  // none: it does not rest any more. Guarded by Places::mutex_
-  protocol::Key key;
-  protocol::OwnerId id;
-  std::array<char, most_details> details;
-  std::size_t details_size;
-};
-
+/// Places that are renewed together. Guarded by Places::mutex_; while it is under way, only who waits for each place changes.
 struct PlacesBatch {
-  milliseconds delay;
+  /// Nothing in it belongs to the waiter, which may go while the batch is under way.
+  struct Part {
+    Places::Place* place;  // none: it does not rest any more
+    protocol::Key key;
+    protocol::OwnerId id;
+    std::array<char, most_details> details;
+    std::size_t details_size;
+    bool is_first;  // and its waiter knows
+    std::optional<Instant> renewed_at;
+  };
+
+  /// Throws std::bad_alloc. Later it needs memory for its machine only.
+  PlacesBatch(milliseconds delay_of_all, Instant now) : delay{delay_of_all}, due{now} {
+    parts.reserve(Refresh::most_items);
+  }
+
+  const milliseconds delay;
+  std::vector<Part> parts;
+  std::optional<Refresh> machine;
+  bool is_changed = true;  // since the machine was made
+  Instant due;
   Instant sent_at;
-  std::vector<PlacesPart> parts;
-  std::vector<Refreshed> how;  // of each part; none: it failed
+  bool is_under_way = false;
+  bool has_answer = false;
+  Places::Batches::iterator position;  // in its group, or among those that are under way
+
+  bool has_room() const noexcept { return parts.size() < Refresh::most_items; }
+
+  /// Throws std::bad_alloc, and is as it was then.
+  void make_machine() {
+    if (!is_changed) return;
+    std::vector<Refresh::Item> items;
+    items.reserve(parts.size());
+    for (const Part& part : parts) items.push_back({&part.key, &part.id, {part.details.data(), part.details_size}});
+    machine.emplace(items, delay);
+    is_changed = false;
+  }
+
+  /// If it has room.
+  void add(const Part& part) noexcept {
+    is_changed = true;
+    part.place->batch_ = this;
+    part.place->part_ = parts.size();
+    parts.push_back(part);
+  }
+
+  /// The waiter goes.
+  static void let_go(Part& part) noexcept {
+    Places::Place& place = *std::exchange(part.place, nullptr);
+    place.batch_ = nullptr;
+    place.renewed_at_ = part.renewed_at;
+  }
+
+  /// The last one comes in its stead.
+  void take_out(Part& part) noexcept {
+    is_changed = true;
+    if (&part != &parts.back()) {
+      part = std::move(parts.back());
+      if (part.place != nullptr) part.place->part_ = static_cast<std::size_t>(&part - parts.data());
+    }
+    parts.pop_back();
+  }
+
+  /// As many as there is room for.
+  void take_from(PlacesBatch& other) noexcept {
+    other.is_changed = true;
+    for (; has_room() && !other.parts.empty(); other.parts.pop_back()) add(other.parts.back());
+  }
 };
 
-class Places::Flight final : public Conversing<Refresh> {
+class Places::Flight final : public route::Background::Operation {
  public:
   Flight(std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch)
-      : Conversing{landing->setting, landing->setting.terms(), items(*batch), batch->delay},
-        landing_{std::move(landing)},
-        batch_{std::move(batch)} {}
+      : landing_{std::move(landing)},
+        batch_{std::move(batch)},
+        conversation_{landing_->setting.environment(), landing_->setting.server(), *batch_->machine,
+                      landing_->setting.terms()} {}
+
+  route::Procedure& procedure() noexcept override { return conversation_; }
 
   void over(End end) noexcept override {
-    const auto* how = std::get_if<std::vector<Refreshed>>(&machine_.outcome());
-    try {
-      if (end == End::done && !conversation_.failure() && how != nullptr) batch_->how = *how;
-    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the waiters look by themselves
-    }
+    batch_->has_answer = end == End::done && !conversation_.failure();
     landing_->leave(batch_);
   }
 
  private:
-  static std::vector<Refresh::Item> items(const Batch& batch) {
-    std::vector<Refresh::Item> items;
-    items.reserve(batch.parts.size());
-    for (const PlacesPart& part : batch.parts) {
-      items.push_back({&part.key, &part.id, std::string_view{part.details.data(), part.details_size}});
-    }
-    return items;
-  }
-
   const std::shared_ptr<Landing> landing_;
   std::shared_ptr<Batch> batch_;
+  engine::Conversation conversation_;
 };
 
 Places::Places(Session& session) : Rounds{session, most_flights}, session_{session} {}
@@ -122,38 +171,40 @@ bool Places::get_ready() noexcept try { return enlist(); } catch (const std::exc
   return false;
 }
 
-/// As rest().
+/// As rest(). Normally it is due after all others, because they wait for the same time. If not, it goes first: to be renewed too early
+/// does no harm.
 Instant Places::add(Place& place, Instant now, Instant due) {
   if (stands_still_) return Instant::min();
   const std::lock_guard lock{mutex_};
   Group& group = groups_[place.kept_every_];
   ++group.size;
-  place.first_ = place.acquire_.is_first();
   place.renewed_at_.reset();
-  enqueue(group, place, due);
+  auto& fresh = group.fresh;
+  if (fresh.size() == 0 || due >= fresh.last()->due_) {
+    place.due_ = due;
+    fresh.append(place);
+  } else {
+    place.due_ = std::min(due, fresh.first()->due_);
+    fresh.prepend(place);
+  }
+  if (fresh.first() == &place) session_.background().call(*this, place.due_);
   return group.next_watch(now, place.kept_every_);
 }
 
 /// With the lock held.
 void Places::remove(Place& place) noexcept {
-  if (place.part_ != nullptr) std::exchange(place.part_, nullptr)->place = nullptr;
-  const auto group = groups_.find(place.kept_every_);
-  group->second.queue.remove(place);
-  if (--group->second.size == 0) groups_.erase(group);
-}
-
-/// With the lock held. Normally it is due after all others, because they wait for the same time. If not, it goes first: to be
-/// renewed too early does no harm.
-void Places::enqueue(Group& group, Place& place, Instant due) noexcept {
-  auto& queue = group.queue;
-  if (queue.size() == 0 || due >= queue.last()->due_) {
-    place.due_ = due;
-    queue.append(place);
-  } else {
-    place.due_ = std::min(due, queue.first()->due_);
-    queue.prepend(place);
+  const auto entry = groups_.find(place.kept_every_);
+  Group& group = entry->second;
+  group.fresh.remove(place);
+  if (Batch* const batch = place.batch_) {
+    Batch::Part& part = batch->parts[place.part_];
+    Batch::let_go(part);
+    if (!batch->is_under_way) {
+      batch->take_out(part);
+      if (batch->parts.empty()) group.batches.erase(batch->position);
+    }
   }
-  if (queue.first() == &place) session_.background().call(*this, place.due_);
+  if (--group.size == 0) groups_.erase(entry);
 }
 
 // ---- should the Background stand still ------------------------------------------------------------------------------
@@ -170,15 +221,23 @@ Instant Places::Group::next_watch(Instant now, milliseconds delay) noexcept {
 
 /// With the lock held: it is due for long, and nobody has come for it.
 bool Places::is_forgotten(const Place& place, Instant now) noexcept {
-  return route::List<Place>::holds(place) && place.due_ + forgotten_after(place.kept_every_) < now;
+  const bool is_looked_after = place.batch_ != nullptr ? place.batch_->is_under_way : !route::List<Place>::holds(place);
+  const Instant due = place.batch_ != nullptr ? place.batch_->due : place.due_;
+  return !is_looked_after && due + forgotten_after(place.kept_every_) < now;
 }
 
 /// With the lock held: has all that are due some time look by themselves, until there is a round again.
 void Places::raise_alarm() noexcept {
   if (stands_still_.exchange(true)) return;
+  const auto tell = [this](const protocol::OwnerId& id) {
+    session_.wake_ups().place_refreshed(id, Refreshed::no_place);
+  };
   for (const auto& [delay, group] : groups_) {
-    for (const Place* place = group.queue.first(); place != nullptr; place = route::List<Place>::next(*place)) {
-      session_.wake_ups().place_refreshed(place->id_, Refreshed::no_place);
+    for (const Place* place = group.fresh.first(); place != nullptr; place = route::List<Place>::next(*place)) {
+      tell(place->id_);
+    }
+    for (const auto& batch : group.batches) {
+      for (const Batch::Part& part : batch->parts) tell(part.id);
     }
   }
 }
@@ -210,57 +269,95 @@ bool Places::send_next(Instant now) {
   return true;
 }
 
+/// With the lock held.
+Instant Places::Group::due() const noexcept {
+  const Instant of_fresh = fresh.size() > 0 ? fresh.first()->due_ : never;
+  return batches.empty() ? of_fresh : std::min(of_fresh, batches.front()->due);
+}
+
 /// What is due now, or so soon that it can go along; none: nothing.
 std::shared_ptr<Places::Batch> Places::load(Instant now) {
   const std::lock_guard lock{mutex_};
-  const auto is_due = [now](const auto& group) {
-    const Place* const first = group.second.queue.first();
-    return first != nullptr && first->due_ <= now;
-  };
+  const auto is_due = [now](const auto& each) { return each.second.due() <= now; };
   const auto due = std::find_if(groups_.begin(), groups_.end(), is_due);
   if (due == groups_.end()) return nullptr;
   auto& [delay, group] = *due;
-  auto batch = std::make_shared<Batch>(Batch{.delay = delay, .sent_at = now, .parts = {}, .how = {}});
-  batch->parts.reserve(Refresh::most_items);
+  Batches& batches = group.batches;
   const Instant last = now + slack(delay);
-  while (batch->parts.size() < Refresh::most_items && group.queue.size() > 0 && group.queue.first()->due_ <= last) {
-    Place& place = *group.queue.first();
-    group.queue.remove(place);
-    PlacesPart& part = batch->parts.emplace_back(
-        PlacesPart{.place = &place, .key = place.key_, .id = place.id_, .details = {}, .details_size = 0});
-    const std::string& details = place.acquire_.details();
-    part.details_size = details.copy(part.details.data(), part.details.size());
-    place.part_ = &part;
+  const bool goes_on = !batches.empty() &&
+                       (batches.front()->due <= now || (batches.front()->due <= last && batches.front()->has_room()));
+  if (!goes_on) {
+    batches.push_front(std::make_shared<Batch>(delay, now));
+    batches.front()->position = batches.begin();
   }
+  std::shared_ptr<Batch> batch = batches.front();
+  fill(group, *batch, last);
+  batch->make_machine();
+  batch->sent_at = now;
+  batch->is_under_way = true;
+  batch->has_answer = false;
+  under_way_.splice(under_way_.end(), batches, batch->position);
   return batch;
 }
 
-/// A waiter whose place could not be renewed is told what lets it ask.
-void Places::take_in(Batch& batch) noexcept {
-  const bool failed = batch.how.size() != batch.parts.size();
-  const std::lock_guard lock{mutex_};
-  for (std::size_t i = 0; i < batch.parts.size(); ++i) {
-    if (batch.parts[i].place == nullptr) continue;
-    Place& place = *std::exchange(batch.parts[i].place, nullptr);
-    place.part_ = nullptr;
-    const Refreshed how = failed ? Refreshed::no_place : batch.how[i];
-    const bool is_news = how == Refreshed::no_place || (how == Refreshed::first && !place.first_);
-    place.first_ = how == Refreshed::first;
-    if (how != Refreshed::no_place) place.renewed_at_ = batch.sent_at;
-    if (is_news) {
-      session_.wake_ups().place_refreshed(place.id_, how);
-    } else {
-      enqueue(groups_.find(batch.delay)->second, place, batch.sent_at + batch.delay);
-    }
+/// With the lock held: the first batch, with what is due until then.
+void Places::fill(Group& group, Batch& batch, Instant last) noexcept {
+  while (batch.has_room() && group.fresh.size() > 0 && group.fresh.first()->due_ <= last) {
+    Place& place = *group.fresh.first();
+    group.fresh.remove(place);
+    Batch::Part part{.place = &place,
+                     .key = place.key_,
+                     .id = place.id_,
+                     .details = {},
+                     .details_size = 0,
+                     .is_first = place.acquire_.is_first(),
+                     .renewed_at = {}};
+    part.details_size = place.acquire_.details().copy(part.details.data(), part.details.size());
+    batch.add(part);
   }
+  // Those that many have left are put together. What a fuller one has stays there.
+  for (auto next = std::next(batch.position); batch.has_room() && next != group.batches.end();) {
+    Batch& other = **next++;
+    if (other.due > last) return;
+    if (other.parts.size() > batch.parts.size()) continue;
+    batch.take_from(other);
+    if (other.parts.empty()) group.batches.erase(other.position);
+  }
+}
+
+/// A waiter whose place could not be renewed is told what lets it ask. It is in no batch then, until it rests again.
+void Places::take_in(Batch& batch) noexcept {
+  Batches left;  // if nobody is in it any more, it ends here
+  const std::lock_guard lock{mutex_};
+  left.splice(left.end(), under_way_, batch.position);
+  batch.is_under_way = false;
+  const auto* const answer = std::get_if<std::vector<Refreshed>>(&batch.machine->outcome());
+  const bool failed = !batch.has_answer || answer == nullptr;
+  // From the end: what comes in the stead of one that is taken out was looked at.
+  for (std::size_t i = batch.parts.size(); i-- > 0;) {
+    Batch::Part& part = batch.parts[i];
+    const Refreshed how = failed ? Refreshed::no_place : (*answer)[i];
+    if (how != Refreshed::no_place) part.renewed_at = batch.sent_at;
+    const bool is_news = how == Refreshed::no_place || (how == Refreshed::first && !part.is_first);
+    part.is_first = how == Refreshed::first;
+    if (part.place != nullptr && !is_news) continue;
+    if (part.place != nullptr) {
+      Batch::let_go(part);
+      session_.wake_ups().place_refreshed(part.id, how);
+    }
+    batch.take_out(part);
+  }
+  if (batch.parts.empty()) return;
+  batch.due = batch.sent_at + batch.delay;
+  Batches& batches = groups_.find(batch.delay)->second.batches;
+  const auto is_later = [&batch](const auto& other) { return other->due > batch.due; };
+  batches.splice(std::find_if(batches.rbegin(), batches.rend(), std::not_fn(is_later)).base(), left);
 }
 
 Instant Places::next_due() noexcept {
   const std::lock_guard lock{mutex_};
   Instant next = never;
-  for (const auto& [delay, group] : groups_) {
-    if (group.queue.size() > 0) next = std::min(next, group.queue.first()->due_);
-  }
+  for (const auto& [delay, group] : groups_) next = std::min(next, group.due());
   return next;
 }
 
