@@ -1,24 +1,19 @@
 #include "engine/places.hpp"
 
 #include <algorithm>
-#include <array>
 #include <exception>
-#include <functional>
 #include <iterator>
 #include <new>
-#include <string_view>
 #include <utility>
-#include <variant>
 
+#include "engine/places_batch.hpp"
 #include "engine/session.hpp"
 #include "protocol/exchange.hpp"
-#include "protocol/refresh.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using protocol::Instant;
-using protocol::Refresh;
 using protocol::Refreshed;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
@@ -27,9 +22,6 @@ constexpr Instant never = Instant::max();
 
 // So many commands may be under way at once.
 constexpr std::size_t most_flights = 256;
-
-// Of a place, in bytes. Longer ones are not renewed here.
-constexpr std::size_t most_details = 64;
 
 // Those who look more often do so by themselves.
 constexpr milliseconds shortest_delay{50};
@@ -46,84 +38,13 @@ constexpr Instant::duration forgotten_after(Instant::duration delay) { return de
 
 }  // namespace
 
-/// Places that are renewed together. Guarded by Places::mutex_; while it is under way, only who waits for each place changes.
-struct PlacesBatch {
-  /// Nothing in it belongs to the waiter, which may go while the batch is under way.
-  struct Part {
-    Places::Place* place;  // none: it does not rest any more
-    protocol::Key key;
-    protocol::OwnerId id;
-    std::array<char, most_details> details;
-    std::size_t details_size;
-    bool is_first;  // and its waiter knows
-    std::optional<Instant> renewed_at;
-  };
-
-  /// Throws std::bad_alloc. Later it needs memory for its machine only.
-  PlacesBatch(milliseconds delay_of_all, Instant now) : delay{delay_of_all}, due{now} {
-    parts.reserve(Refresh::most_items);
-  }
-
-  const milliseconds delay;
-  std::vector<Part> parts;
-  std::optional<Refresh> machine;
-  bool is_changed = true;  // since the machine was made
-  Instant due;
-  Instant sent_at;
-  bool is_under_way = false;
-  bool has_answer = false;
-  Places::Batches::iterator position;  // in its group, or among those that are under way
-
-  bool has_room() const noexcept { return parts.size() < Refresh::most_items; }
-
-  /// Throws std::bad_alloc, and is as it was then.
-  void make_machine() {
-    if (!is_changed) return;
-    std::vector<Refresh::Item> items;
-    items.reserve(parts.size());
-    for (const Part& part : parts) items.push_back({&part.key, &part.id, {part.details.data(), part.details_size}});
-    machine.emplace(items, delay);
-    is_changed = false;
-  }
-
-  /// If it has room.
-  void add(const Part& part) noexcept {
-    is_changed = true;
-    part.place->batch_ = this;
-    part.place->part_ = parts.size();
-    parts.push_back(part);
-  }
-
-  /// The waiter goes.
-  static void let_go(Part& part) noexcept {
-    Places::Place& place = *std::exchange(part.place, nullptr);
-    place.batch_ = nullptr;
-    place.renewed_at_ = part.renewed_at;
-  }
-
-  /// The last one comes in its stead.
-  void take_out(Part& part) noexcept {
-    is_changed = true;
-    if (&part != &parts.back()) {
-      part = std::move(parts.back());
-      if (part.place != nullptr) part.place->part_ = static_cast<std::size_t>(&part - parts.data());
-    }
-    parts.pop_back();
-  }
-
-  /// As many as there is room for.
-  void take_from(PlacesBatch& other) noexcept {
-    other.is_changed = true;
-    for (; has_room() && !other.parts.empty(); other.parts.pop_back()) add(other.parts.back());
-  }
-};
-
+/// One round of a batch.
 class Places::Flight final : public route::Background::Operation {
  public:
   Flight(std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch)
       : landing_{std::move(landing)},
         batch_{std::move(batch)},
-        conversation_{landing_->setting.environment(), landing_->setting.server(), *batch_->machine,
+        conversation_{landing_->setting.environment(), landing_->setting.server(), batch_->machine(),
                       landing_->setting.terms()} {}
 
   route::Procedure& procedure() noexcept override { return conversation_; }
@@ -148,7 +69,7 @@ Places::~Places() { close(); }
 Instant Places::Place::rest(Instant now, Instant look_at) noexcept {
   const std::size_t size = acquire_.details().size();
   kept_every_ = delay_;
-  if (delay_ < shortest_delay || size > most_details || !places_.get_ready()) return Instant::min();
+  if (delay_ < shortest_delay || size > PlacesBatch::most_details || !places_.get_ready()) return Instant::min();
   try {
     const Instant watch_at = places_.add(*this, now, std::min<Instant>(now + delay_, look_at));
     rests_ = watch_at != Instant::min();
@@ -197,12 +118,8 @@ void Places::remove(Place& place) noexcept {
   Group& group = entry->second;
   group.fresh.remove(place);
   if (Batch* const batch = place.batch_) {
-    Batch::Part& part = batch->parts[place.part_];
-    Batch::let_go(part);
-    if (!batch->is_under_way) {
-      batch->take_out(part);
-      if (batch->parts.empty()) group.batches.erase(batch->position);
-    }
+    batch->remove(place.part_);
+    if (batch->parts().empty()) group.batches.erase(batch->position);
   }
   if (--group.size == 0) groups_.erase(entry);
 }
@@ -221,9 +138,10 @@ Instant Places::Group::next_watch(Instant now, milliseconds delay) noexcept {
 
 /// With the lock held: it is due for long, and nobody has come for it.
 bool Places::is_forgotten(const Place& place, Instant now) noexcept {
-  const bool is_looked_after = place.batch_ != nullptr ? place.batch_->is_under_way : !route::List<Place>::holds(place);
-  const Instant due = place.batch_ != nullptr ? place.batch_->due : place.due_;
-  return !is_looked_after && due + forgotten_after(place.kept_every_) < now;
+  const Batch* const batch = place.batch_;
+  const bool waits_for_its_round = batch != nullptr ? !batch->is_under_way : route::List<Place>::holds(place);
+  const Instant due = batch != nullptr ? batch->due : place.due_;
+  return waits_for_its_round && due + forgotten_after(place.kept_every_) < now;
 }
 
 /// With the lock held: has all that are due some time look by themselves, until there is a round again.
@@ -237,7 +155,7 @@ void Places::raise_alarm() noexcept {
       tell(place->id_);
     }
     for (const auto& batch : group.batches) {
-      for (const Batch::Part& part : batch->parts) tell(part.id);
+      for (const Batch::Part& part : batch->parts()) tell(part.id);
     }
   }
 }
@@ -275,7 +193,7 @@ Instant Places::Group::due() const noexcept {
   return batches.empty() ? of_fresh : std::min(of_fresh, batches.front()->due);
 }
 
-/// What is due now, or so soon that it can go along; none: nothing.
+/// What is due now, or so soon that it can go along; none: nothing. Throws std::bad_alloc; what is due then stays so.
 std::shared_ptr<Places::Batch> Places::load(Instant now) {
   const std::lock_guard lock{mutex_};
   const auto is_due = [now](const auto& each) { return each.second.due() <= now; };
@@ -290,68 +208,56 @@ std::shared_ptr<Places::Batch> Places::load(Instant now) {
     batches.push_front(std::make_shared<Batch>(delay, now));
     batches.front()->position = batches.begin();
   }
-  std::shared_ptr<Batch> batch = batches.front();
-  fill(group, *batch, last);
-  batch->make_machine();
-  batch->sent_at = now;
-  batch->is_under_way = true;
-  batch->has_answer = false;
+  const std::shared_ptr<Batch> batch = batches.front();
+  add_fresh(group, *batch, last);
+  merge(group, *batch, last);
+  batch->begin(now);
   under_way_.splice(under_way_.end(), batches, batch->position);
   return batch;
 }
 
-/// With the lock held: the first batch, with what is due until then.
-void Places::fill(Group& group, Batch& batch, Instant last) noexcept {
+/// With the lock held: those that are due until then.
+void Places::add_fresh(Group& group, Batch& batch, Instant last) {
   while (batch.has_room() && group.fresh.size() > 0 && group.fresh.first()->due_ <= last) {
     Place& place = *group.fresh.first();
-    group.fresh.remove(place);
+    const std::string& details = place.acquire_.details();
     Batch::Part part{.place = &place,
+                     .renewed_at = std::nullopt,
+                     .is_first = place.acquire_.is_first(),
                      .key = place.key_,
                      .id = place.id_,
                      .details = {},
-                     .details_size = 0,
-                     .is_first = place.acquire_.is_first(),
-                     .renewed_at = {}};
-    part.details_size = place.acquire_.details().copy(part.details.data(), part.details.size());
+                     .details_size = 0};
+    part.details_size = details.copy(part.details.data(), part.details.size());
     batch.add(part);
+    group.fresh.remove(place);
   }
-  // Those that many have left are put together. What a fuller one has stays there.
+}
+
+/// With the lock held: batches that waiters have left are put together, so that there are few commands. What does not fit moves only into a
+/// batch that has more already: else the parts would go round for ever.
+void Places::merge(Group& group, Batch& batch, Instant last) {
   for (auto next = std::next(batch.position); batch.has_room() && next != group.batches.end();) {
     Batch& other = **next++;
     if (other.due > last) return;
-    if (other.parts.size() > batch.parts.size()) continue;
+    const std::size_t both = batch.parts().size() + other.parts().size();
+    if (both > Batch::most_parts && other.parts().size() > batch.parts().size()) continue;
     batch.take_from(other);
-    if (other.parts.empty()) group.batches.erase(other.position);
+    if (other.parts().empty()) group.batches.erase(other.position);
   }
 }
 
 /// A waiter whose place could not be renewed is told what lets it ask. It is in no batch then, until it rests again.
 void Places::take_in(Batch& batch) noexcept {
-  Batches left;  // if nobody is in it any more, it ends here
+  Batches ended;  // keeps it until the lock is free
   const std::lock_guard lock{mutex_};
-  left.splice(left.end(), under_way_, batch.position);
-  batch.is_under_way = false;
-  const auto* const answer = std::get_if<std::vector<Refreshed>>(&batch.machine->outcome());
-  const bool failed = !batch.has_answer || answer == nullptr;
-  // From the end: what comes in the stead of one that is taken out was looked at.
-  for (std::size_t i = batch.parts.size(); i-- > 0;) {
-    Batch::Part& part = batch.parts[i];
-    const Refreshed how = failed ? Refreshed::no_place : (*answer)[i];
-    if (how != Refreshed::no_place) part.renewed_at = batch.sent_at;
-    const bool is_news = how == Refreshed::no_place || (how == Refreshed::first && !part.is_first);
-    part.is_first = how == Refreshed::first;
-    if (part.place != nullptr && !is_news) continue;
-    if (part.place != nullptr) {
-      Batch::let_go(part);
-      session_.wake_ups().place_refreshed(part.id, how);
-    }
-    batch.take_out(part);
-  }
-  if (batch.parts.empty()) return;
-  batch.due = batch.sent_at + batch.delay;
+  ended.splice(ended.end(), under_way_, batch.position);
+  batch.end([this](const protocol::OwnerId& id, Refreshed how) { session_.wake_ups().place_refreshed(id, how); });
+  if (batch.parts().empty()) return;
   Batches& batches = groups_.find(batch.delay)->second.batches;
-  const auto is_later = [&batch](const auto& other) { return other->due > batch.due; };
-  batches.splice(std::find_if(batches.rbegin(), batches.rend(), std::not_fn(is_later)).base(), left);
+  auto next = batches.end();
+  while (next != batches.begin() && (*std::prev(next))->due > batch.due) --next;
+  batches.splice(next, ended);
 }
 
 Instant Places::next_due() noexcept {

@@ -20,7 +20,7 @@
 namespace redismutex::engine {
 
 class Session;
-struct PlacesBatch;
+class PlacesBatch;
 
 /// Renews the places in line of all who wait at the server, in batches (protocol::Refresh), so that each waiter need not ask for itself:
 /// 10,000 waiters cost about what 10,000 renewed leases do. Only a waiter with news is woken. One whose place could not be renewed is
@@ -58,7 +58,7 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
 
    private:
     friend class Places;
-    friend struct PlacesBatch;
+    friend class PlacesBatch;
     friend class route::List<Place>;
     Places& places_;
     const protocol::Key& key_;
@@ -78,7 +78,7 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
   };
 
  private:
-  friend struct PlacesBatch;
+  friend class PlacesBatch;
   using Batch = PlacesBatch;
   using Batches = std::list<std::shared_ptr<Batch>>;
   class Flight;
@@ -102,7 +102,8 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
   void raise_alarm() noexcept;
   bool send_next(Instant now);
   std::shared_ptr<Batch> load(Instant now);
-  static void fill(Group& group, Batch& batch, Instant last) noexcept;
+  static void add_fresh(Group& group, Batch& batch, Instant last);
+  static void merge(Group& group, Batch& batch, Instant last);
   void take_in(Batch& batch) noexcept;
   Instant next_due() noexcept;
 
