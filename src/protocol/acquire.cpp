@@ -65,8 +65,10 @@ void Acquire::change(const Terms& terms) {
 /// Not before the request that was made by the old ones is over: its answer is judged by them.
 void Acquire::adopt(const Terms& terms) {
   const std::string_view mailbox = terms_.mailbox;
+  const microseconds ticket = terms_.ticket;
   terms_ = terms;
   terms_.mailbox = mailbox;
+  terms_.ticket = ticket;
   expiry_ms_ = std::to_string(terms.expiry.count());
   if (details_.empty()) return;
   std::string before = details_;
@@ -88,6 +90,24 @@ Step Acquire::set() {
 }
 
 Step Acquire::line_up() {
+  state_ = State::lining_up;
+  constexpr std::size_t size = 13;
+  return send_line_up(size);
+}
+
+Step Acquire::yield() {
+  outcome_ = Taken{};
+  yielded_ = true;
+  return ask_to_yield();
+}
+
+Step Acquire::ask_to_yield() {
+  state_ = State::yielding;
+  return send_line_up(line_up_.size());
+}
+
+/// The last argument says that it yields: those that do not leave it out.
+Step Acquire::send_line_up(std::size_t size) {
   // An earlier change of the place comes first: the server is told of one at a time.
   if (next_terms_ && was_.empty()) adopt(*std::exchange(next_terms_, std::nullopt));
   if (details_.empty()) {  // the first time: most never line up
@@ -96,13 +116,14 @@ Step Acquire::line_up() {
   }
   window_ms_ = std::to_string(liveness_window(terms_.delay).count());
   max_waiters_ = std::to_string(terms_.wait_until ? terms_.max_waiters : 0);
+  if (terms_.ticket.count() != 0 && ticket_.empty()) ticket_ = std::to_string(terms_.ticket.count());
   line_up_ = {
       "EVALSHA",  scripts::acquire.sha1, "3",  key_.text(), key_.line(), key_.floor(), id_, expiry_ms_, details_,
-      window_ms_, max_waiters_,          was_, ""};
-  state_ = State::lining_up;
+      window_ms_, max_waiters_,          was_, ticket_,     "1"};
   lined_up_ = true;
-  return Request{
-      .arguments = line_up_, .script = &scripts::acquire, .wants_wake_ups = mailbox_ != "-" && terms_.wait_until};
+  return Request{.arguments = Arguments{line_up_}.first(size),
+                 .script = &scripts::acquire,
+                 .wants_wake_ups = mailbox_ != "-" && terms_.wait_until};
 }
 
 Step Acquire::look() {
@@ -117,7 +138,8 @@ Step Acquire::look() {
 Step Acquire::answered(const Answer& answer) {
   switch (state_) {
     case State::setting: return answered_set(answer);
-    case State::lining_up: return answered_line_up(answer);
+    case State::lining_up:
+    case State::yielding: return answered_line_up(answer);
     default: return answered_look(answer);
   }
 }
@@ -160,7 +182,10 @@ Step Acquire::answered_line_up(const Answer& answer) {
     return step;
   }
   met_others_ = true;
-  if (state == ask_again) return time_is_up(answer.now) ? Done{} : line_up();
+  if (state == ask_again) {
+    if (time_is_up(answer.now)) return Done{};
+    return state_ == State::yielding ? ask_to_yield() : line_up();
+  }
   was_.clear();
   if (state == no_place) {
     lined_up_ = false;
@@ -177,6 +202,7 @@ Step Acquire::placed(const Answer& answer) {
   asked_at_ = answer.sent_at;
   server_time_ = microseconds{answer.integers[1]};
   next_refresh_ = answer.now + terms_.delay;
+  if (std::exchange(yielded_, false)) placed_anew_at_ = answer.now;
   if (!is_first || !first_) {
     first_since_ = answer.now;
     watching_ = false;
@@ -267,8 +293,9 @@ Step Acquire::wake_at(std::string_view mailbox) {
 }
 
 Step Acquire::granted(const Grant& grant, Instant now) {
-  // The server has told since that we wait.
-  if (grant.granted_at < server_time_) return time_is_up(now) ? Step{Done{}} : line_up();
+  // The server has told since that we wait. What we were granted before we yielded is over, whatever became of the server's clock.
+  const bool is_over = grant.granted_at < server_time_ || grant.arrived <= placed_anew_at_;
+  if (is_over) return time_is_up(now) ? Step{Done{}} : line_up();
   // The server read its clock for the grant that much later than for its last answer, and for that later than we read
   // ours: so the grant was made at the earliest then, and its lease ends at the earliest when we say. A hundredth is off
   // for the drift between the two clocks, and that it can not have been made after it arrived bounds the harm of a
@@ -312,7 +339,7 @@ bool Acquire::lacks_token(std::uint64_t token) const {
 }
 
 Step Acquire::refused(const Answer& answer) {
-  static constexpr std::array<std::string_view, 4> commands{"SET", "acquire.lua", "", "PTTL"};
+  static constexpr std::array<std::string_view, 6> commands{"SET", "acquire.lua", "", "PTTL", "", "acquire.lua"};
   outcome_ = refusal(answer, commands[static_cast<std::size_t>(state_)]);
   return Done{};
 }

@@ -26,6 +26,10 @@ struct Terms {
   Fencing fencing = Fencing::without_token;
   std::string_view mailbox = "-";  ///< see Machine::mailbox(); must outlive the machine
   bool expect_line = false;        ///< the lock was taken the last time: do not try the short way first
+
+  /// What its place in line goes by, where several servers are to have it in the same place: the time since 1970, by their clocks. The
+  /// same for as long as the id is. 0: each server's own time, when it lines up there.
+  std::chrono::microseconds ticket{0};
 };
 
 /// Takes a lock, now or by waiting for it.
@@ -63,6 +67,14 @@ class Acquire final : public Machine {
   /// Another caller goes on with it, or more is wanted of it. The time counts at once, the rest from the next question on, by which
   /// it keeps its place. The mailbox stays as it is. What it ended with, other than Held, is forgotten: see woken().
   void change(const Terms& terms);
+
+  /// Asks anew for a lock that it holds: whoever is ahead of its ticket in line is to have it first, and it goes on waiting with that
+  /// ticket; if nobody is, it holds the lock with a full lease. For one of several servers' locks, that the holders of the others might be
+  /// waiting for. Only for one that may_wait(), and is Held.
+  ///
+  /// From now on it is not Held, until an answer says so, or a grant that came after that answer. Should the connection break, it asks
+  /// as one that does not yield.
+  Step yield();
 
   /// Whether nobody in line is ahead of it, as far as is known.
   bool is_first() const noexcept { return first_; }
@@ -106,12 +118,14 @@ class Acquire final : public Machine {
   bool in_doubt() const noexcept { return in_doubt_; }
 
  private:
-  enum class State { setting, lining_up, waiting, looking, put_off };
+  enum class State { setting, lining_up, waiting, looking, put_off, yielding };
 
   void adopt(const Terms& terms);
   void describe_place();
   Step set();
   Step line_up();
+  Step ask_to_yield();
+  Step send_line_up(std::size_t size);
   Step look();
   Step answered_set(const Answer& answer);
   Step answered_set_with_token(const Answer& answer);
@@ -133,19 +147,21 @@ class Acquire final : public Machine {
   std::string expiry_ms_;
   std::string window_ms_;
   std::string max_waiters_;
+  std::string ticket_;
   std::string mailbox_;
   std::string details_;  // of our place in line
   std::string was_;      // what they were in the place that the server may still have
   const std::array<std::string_view, 6> set_;
   std::array<std::string_view, 2> get_floor_;
   std::array<Arguments, 2> floor_and_time_;
-  std::array<std::string_view, 13> line_up_;
+  std::array<std::string_view, 14> line_up_;
   std::array<std::string_view, 2> look_;
 
   State state_ = State::setting;
   bool in_doubt_ = false;
   bool lined_up_ = false;  // the server knows us as a waiter, or may do so
   bool met_others_ = false;
+  bool yielded_ = false;   // and has not heard of its place since
   unsigned put_offs_ = 0;  // in a row
   Outcome outcome_{Taken{}};
 
@@ -157,6 +173,7 @@ class Acquire final : public Machine {
   std::optional<Instant> holder_deadline_;    // when the holder's lease ends, if we are the first to profit
   Instant asked_at_;                          // a pair of our time and the server's:
   std::chrono::microseconds server_time_{0};  // it read its clock after we had read ours
+  Instant placed_anew_at_ = Instant::min();   // after it had yielded
 };
 
 }  // namespace redismutex::protocol

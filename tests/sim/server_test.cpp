@@ -386,6 +386,7 @@ class Questions {
     if (script.name == "acquire") {
       command.insert(command.end(), {longer(), details(), "100000", one_of({"0", "3", "100"}),
                                      one_of({"", "", "0sc0", "1sc1"}), one_of({"", "", "5"})});
+      if (random_.chance(300'000)) command.push_back(one_of({"", "1"}));
     } else {
       command.insert(command.end(), {one_of({"", "5", "5000000000000000"}), one_of({"", details()})});
     }

@@ -8,17 +8,21 @@
 -- ARGV[5]  how many may wait; 0: the caller does not
 -- ARGV[6]  what ARGV[3] was before, for a caller whose mailbox has changed: it keeps its place; or ''
 -- ARGV[7]  the ticket to line up with, in microseconds; '': the present moment
+-- ARGV[8]  1: if the lock is the caller's, it yields: it lines up with its ticket, and the lock goes to the first in line as in a
+--          hand-over. That may be the caller, which then keeps it; no limit keeps it out. '', or left out: what is the caller's stays so
 -- reply    {0, now, token}  the lock is the caller's, with a full lease from now; token 0: none is wanted
 --          {1, now}         in line, behind others
 --          {1, now, pttl}   first in line; pttl of the present lease (-1: it has none; -2: the key is free, and those in line
 --                           look by themselves, because the caller may not send messages)
 --          {2, now}         taken, and as many are waiting as may; the caller has no place
---          {3, now}         the key is free, and dead waiters were removed, as many as one run may look at: ask again at once
+--          {3, now}         nobody was given the lock so far: dead waiters were removed, as many as one run may look at. Ask the same
+--                           again at once
 --          `now` is the server's time in microseconds
 -- error    WRONGTYPE: something else than a lock is stored at the key
 --
 -- Repeatable: whoever holds the lock, or has a place, keeps it. A repeat may bring a higher fencing token than the answer that
 -- was lost did, never a lower one. A lock that its owner was handed while it looked away (the message was lost) is found here.
+-- A caller that yields twice has its place by then, or was handed the lock once more, and has the same ticket as before.
 --
 -- A caller that lines up writes that first: a server that is out of memory refuses it, and so grants nothing.
 -- @include line.lua
@@ -40,12 +44,22 @@ local function take()
   return held()
 end
 
-if owner == id then
-  -- A late repeat must not shorten what was extended since.
+-- A late repeat must not shorten what was extended since.
+local function keep()
   if redis.call('PTTL', key) < tonumber(expiry) then redis.call('PEXPIRE', key, expiry) end
   return held()
 end
+
+local yields = owner == id and ARGV[8] == '1'
+if owner == id and not yields then return keep() end
 local first, second = head()
+if yields then
+  if not first then return keep() end
+  -- From here on it is as if the key were free; and if it comes back to the caller, then not with less than it had.
+  local left = redis.call('PTTL', key)
+  if left > tonumber(expiry) then expiry = string.format('%d', left) end
+  owner = false
+end
 if not owner and not first then return take() end
 
 local ticket = first and redis.call('ZSCORE', line, place)
@@ -54,7 +68,7 @@ if not ticket and first and was ~= '' then
   if ticket then redis.call('ZREM', line, id .. was) end
 end
 -- The living are counted: a life that is over counts no more.
-if not ticket and redis.call('ZCOUNT', line, APART + now, '+inf') >= tonumber(ARGV[5]) then
+if not ticket and not yields and redis.call('ZCOUNT', line, APART + now, '+inf') >= tonumber(ARGV[5]) then
   if owner then return {2, now} end
   -- The holder died, or somebody else than us deleted the key: that is no reason to let those in line wait on.
   local heir, more = hand_over(first, second)
