@@ -140,6 +140,7 @@ route::Peer::Handlers Runtime::lane_handlers(Station& station) {
   handlers.node.link.on_push = [](net::ReplyView) {};
   handlers.node.on_linked = [this, &station](const net::Link& link, bool again) { note_lane_linked(station, link, again); };
   handlers.node.on_replaced = [](const net::Link&) {};
+  handlers.node.on_replicas = [&station](std::int64_t count) { station.server.note_replicas(count); };
   handlers.name_connection = [this](const net::Greeting&) {
     return client_name(options_.client_name, session_.identity().tag());
   };

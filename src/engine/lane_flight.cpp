@@ -138,9 +138,10 @@ route::Procedure::Step LaneFlight::counted(Instant now) {
   const std::int64_t said = std::get<std::int64_t>(count_->outcome());
   {
     const std::lock_guard lock{lane_->mutex_};
-    // A single server tells only of those that are connected.
+    // A server without a cluster tells only of those that are connected.
     const bool is_exact = lane_->setting().router().cluster() != nullptr;
-    lane_->replicas_ = is_exact ? said : std::max(said, lane_->replicas_.value_or(0));
+    const std::int64_t named = lane_->server().lane().named_replicas();
+    lane_->replicas_ = is_exact ? said : std::max({said, named, lane_->replicas_.value_or(0)});
     lane_->counted_at_ = now;
   }
   return ask(now);

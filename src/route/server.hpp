@@ -88,6 +88,10 @@ class Server {
   bool is_retired() const noexcept { return retired_; }
   void note_retired(bool retired) noexcept { retired_ = retired; }
 
+  /// So many replicas others have named, also those that are down; 0: nobody has.
+  std::int64_t named_replicas() const noexcept { return named_replicas_; }
+  void note_replicas(std::int64_t count) noexcept { named_replicas_ = count; }
+
   /// Another connection to the same server, for requests that hold up those behind them: made at its first use. Where nobody can make one
   /// it is this one. May throw std::bad_alloc.
   Server& lane();
@@ -115,6 +119,7 @@ class Server {
   std::atomic<bool> absence_told_{false};
   std::atomic<bool> seems_away_{false};
   std::atomic<bool> retired_{false};
+  std::atomic<std::int64_t> named_replicas_{0};
   std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means
   std::atomic<protocol::Instant> left_at_{protocol::Instant::min()};
   std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};

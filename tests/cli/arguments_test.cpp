@@ -81,6 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                            //
                       Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},         //
                       Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}},        //
+                      Wrong{{"run", "--replicas", "most", "k", "true"}, {"--replicas", "'most'", "'majority'"}},       //
+                      Wrong{{"run", "--replicas", "-1", "k", "true"}, {"--replicas", "-1"}},                   //
                       Wrong{{"run", "-E", "256", "k", "true"}, {"--conflict-exit-code", "256", "255"}},        //
                       Wrong{{"run", "-E", "-1", "k", "true"}, {"--conflict-exit-code", "-1"}},                 //
                       Wrong{{"run", "--background", "kill", "k", "true"}, {"--background", "'wait'"}}));
