@@ -138,7 +138,9 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
 route::Peer::Handlers Runtime::lane_handlers(Station& station) {
   route::Peer::Handlers handlers = this->handlers(station);
   handlers.node.link.on_push = [](net::ReplyView) {};
-  handlers.node.on_linked = [this, &station](const net::Link& link, bool again) { note_lane_linked(station, link, again); };
+  handlers.node.on_linked = [this, &station](const net::Link& link, bool again) {
+    note_lane_linked(station, link, again);
+  };
   handlers.node.on_replaced = [](const net::Link&) {};
   handlers.node.on_replicas = [&station](std::int64_t count) { station.server.note_replicas(count); };
   handlers.name_connection = [this](const net::Greeting&) {

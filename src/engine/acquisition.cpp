@@ -255,10 +255,8 @@ route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Insta
   if (is_in_line()) session_.lines().granted(member_, lease, now);
   phase_ = Phase::over;
   member_.approach.reset();
-  return over(Granted{.lease = std::move(lease),
-                      .turn = turn,
-                      .how = how,
-                      .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
+  return over(Granted{
+      .lease = std::move(lease), .turn = turn, .how = how, .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
 }
 
 // ---- at its replicas ------------------------------------------------------------------------------------------------
@@ -268,9 +266,9 @@ route::Procedure::Step Acquisition::confirm(const Acquire::Held& held, Instant n
   Instant until = session_.confirmed_until(now, held.valid_until - now);
   if (wishes_.wait_until) until = std::min(until, std::max<Instant>(*wishes_.wait_until, now + moment_to_confirm));
   phase_ = Phase::confirming;
-  acknowledging_ = std::make_unique<Acknowledging>(
-      session_, key_, member_.approach->id(), Acknowledging::Terms{.replicas = wishes_.replicas, .until = until},
-      &waker_);
+  acknowledging_ =
+      std::make_unique<Acknowledging>(session_, key_, member_.approach->id(),
+                                      Acknowledging::Terms{.replicas = wishes_.replicas, .until = until}, &waker_);
   return confirmed(acknowledging_->start(now), now);
 }
 

@@ -62,9 +62,9 @@ class Acquisition final : public route::Procedure {
 
  private:
   enum class Phase {
-    reaching,  // for the first time, so that ids tell the connection
-    waiting,   // behind others of the process
-    first,     // at the server
+    reaching,    // for the first time, so that ids tell the connection
+    waiting,     // behind others of the process
+    first,       // at the server
     confirming,  // it has the lock there, and waits for replicas to have it
     over,
   };

@@ -13,7 +13,9 @@ using protocol::Instant;
 Extending::~Extending() {
   if (machine_) {
     const bool has_left = conversation_->is_unanswered() || machine_->in_doubt();
-    const auto went = acknowledging_ ? Lease::Went::unconfirmed : has_left ? Lease::Went::unknown : Lease::Went::never_left;
+    const auto went = acknowledging_ ? Lease::Went::unconfirmed
+                      : has_left     ? Lease::Went::unknown
+                                     : Lease::Went::never_left;
     loss_ = lease_->conclude_extension(*machine_, went);
   }
   if (loss_) session_.callbacks().run(std::move(loss_));

@@ -139,7 +139,8 @@ Lane::Trouble Lane::Member::why_not(std::chrono::milliseconds waited) const {
     text = "the server that was to confirm it does not have it";
   } else {
     text = std::to_string(had_) + " of the " + std::to_string(wanted_) +
-           " replicas that Options::replicas wants are known to have it after " + std::to_string(waited.count()) + " ms";
+           " replicas that Options::replicas wants are known to have it after " + std::to_string(waited.count()) +
+           " ms";
   }
   return protocol::Refusal{.code = "NOREPLICAS", .text = std::move(text)};
 }

@@ -136,7 +136,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   route::List<Member> waiting_;
   route::List<Member> asked_;
   bool is_led_ = false;
-  Member* leader_ = nullptr;  // none: it is led in the Background, or not at all
+  Member* leader_ = nullptr;              // none: it is led in the Background, or not at all
   std::optional<std::int64_t> replicas_;  // that are configured
   protocol::Instant counted_at_ = protocol::Instant::min();
 };

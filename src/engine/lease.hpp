@@ -117,8 +117,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
                                            protocol::Longer longer) noexcept;
   enum class Went {
     answered,
-    unknown,     ///< it was sent, and no answer came
-    never_left,  ///< nothing was sent
+    unknown,      ///< it was sent, and no answer came
+    never_left,   ///< nothing was sent
     unconfirmed,  ///< the server has carried it out, and too few replicas are known to have received that
   };
   [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how,

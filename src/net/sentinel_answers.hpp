@@ -28,11 +28,11 @@ std::optional<std::int64_t> count_replicas(ReplyView reply);
 
 /// What one sentinel has said.
 struct Answer {
-  std::optional<ServerAddress> master;  ///< none: it does not know the name, or does not tell
-  std::int64_t epoch = -1;              ///< rises with each failover; -1: it does not tell
-  std::vector<ServerAddress> others;    ///< sentinels of the same master
+  std::optional<ServerAddress> master;        ///< none: it does not know the name, or does not tell
+  std::int64_t epoch = -1;                    ///< rises with each failover; -1: it does not tell
+  std::vector<ServerAddress> others;          ///< sentinels of the same master
   std::optional<std::int64_t> replicas = {};  ///< if that was asked
-  std::string refusal;                  ///< why there is no master; for people
+  std::string refusal;                        ///< why there is no master; for people
   bool knows_no_such_name = false;
 };
 

@@ -89,7 +89,8 @@ class SentinelSearch::Question {
 
   std::optional<Awaited> ask(Deadline now) {
     auto stuck = dialogue_->exchange(now, whom_.options.command_timeout);
-    const bool are_answered = std::all_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.answered(); });
+    const bool are_answered =
+        std::all_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.answered(); });
     if (are_answered && (!replicas_call_ || replicas_call_->answered())) {
       sentinel::Answer answer = sentinel::read(std::array{calls_[0].reply(), calls_[1].reply(), calls_[2].reply()});
       if (replicas_call_) answer.replicas = sentinel::count_replicas(replicas_call_->reply());

@@ -49,7 +49,7 @@ class Witness final : public Machine {
   const Key* key() const noexcept override { return items_.front().key; }
 
   struct Seen {
-    std::vector<bool> theirs;   ///< of the item with the same index: whether the lock is its owner's
+    std::vector<bool> theirs;  ///< of the item with the same index: whether the lock is its owner's
     std::int64_t replicas;     ///< that have received it; may be more than were wanted
   };
   using Outcome = std::variant<Seen, Refusal>;

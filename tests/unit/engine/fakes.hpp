@@ -118,9 +118,9 @@ class FakeServer {
   // ---- for tests
 
   std::chrono::nanoseconds round_trip = 200us;
-  bool away = false;    ///< nobody gets a connection; call World::break_link(), too
-  bool silent = false;  ///< it carries out what it is sent, and says nothing
-  bool deaf = false;    ///< and does not even carry it out
+  bool away = false;           ///< nobody gets a connection; call World::break_link(), too
+  bool silent = false;         ///< it carries out what it is sent, and says nothing
+  bool deaf = false;           ///< and does not even carry it out
   std::int64_t replicas = 0;   ///< that receive what is written
   std::int64_t connected = 0;  ///< replicas, as INFO has them
   std::function<std::optional<Reply>(const Words&)> answers_instead;  ///< asked first

@@ -17,9 +17,9 @@ namespace redismutex::engine {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 using testing::Caller;
 using testing::Drive;
+using ::testing::HasSubstr;
 using testing::Process;
 using testing::Reply;
 using testing::wishes;
