@@ -45,7 +45,8 @@ class Extending final : public route::Procedure {
   /// The lease has ended, or is not the holder's any more: nothing was asked, or the answer came too late.
   struct Ended {};
   struct Gone {};  ///< the server said so
-  /// A Refusal: by the server, or because too few replicas had received it. Then the lease is what it was, or shorter if it was to be.
+  /// A Refusal is the server's; or it says that too few replicas are known to have it. Then the lease is what it was, or shorter if that
+  /// was wanted.
   using Outcome = std::variant<Extended, Ended, Gone, protocol::Refusal, NoAnswer>;
   const Outcome& outcome() const noexcept { return outcome_; }
 

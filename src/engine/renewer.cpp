@@ -160,7 +160,7 @@ bool Renewer::is_idle() noexcept {
 // ---- a round --------------------------------------------------------------------------------------------------------
 
 Instant Renewer::run(Instant now) noexcept {
-  take_results([&](const std::shared_ptr<Batch>& batch) { take_in(batch, now); });
+  take_results([&](const std::shared_ptr<Batch>& batch) { take_in(*batch, now); });
   Instant again = never;
   try {
     gather(now);
@@ -275,8 +275,7 @@ void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
 
 // ---- what came of it ------------------------------------------------------------------------------------------------
 
-void Renewer::take_in(const std::shared_ptr<Batch>& answered, Instant now) {
-  Batch& batch = *answered;
+void Renewer::take_in(Batch& batch, Instant now) {
   if (!batch.replicas.is_off() && confirm(batch, now)) return;
   for (const Batch::Part& part : batch.parts) {
     if (const auto lease = part.lease.lock()) lease->seat_.under_way_ = false;

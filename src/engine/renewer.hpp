@@ -98,7 +98,7 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   void send(Instant now);
   std::shared_ptr<Batch> load(Instant now);
   void take_off(const std::shared_ptr<Batch>& batch, Instant now);
-  void take_in(const std::shared_ptr<Batch>& batch, Instant now);
+  void take_in(Batch& batch, Instant now);
   bool confirm(Batch& batch, Instant now) noexcept;
   bool begin_to_confirm(Batch& batch, Instant now);
   void take_in_confirmed(Batch& batch, Instant now);
