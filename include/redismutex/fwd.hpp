@@ -13,6 +13,7 @@ class Lock;
 class Mutex;
 class Observer;
 class RedisMutex;
+class Replicas;
 struct Client;
 struct ConnectionOptions;
 struct Credentials;

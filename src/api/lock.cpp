@@ -102,9 +102,11 @@ milliseconds Lock::valid_for() const noexcept {
 
 /// Where that fails it has the short one.
 void Lock::ask_for_full_lease() const noexcept try {
-  engine::Extending extending{
-      runtime_->session(), lease_, turn_, {.expiry = *options_->expiry, .longer = protocol::Longer::stays}};
   route::Sleeper sleeper;
+  engine::Extending extending{runtime_->session(),
+                              lease_,
+                              turn_,
+                              {.expiry = *options_->expiry, .longer = protocol::Longer::stays, .waker = &sleeper}};
   runtime_->drive(extending, sleeper);
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
@@ -122,8 +124,8 @@ void Lock::extend(milliseconds expiry) {
   const api::report::Action action{"extend", lease->key()};
   const std::string& server = runtime->server_name();
   if (inherited()) throw MutexUnlockError{api::report::cannot(server, action, "it is held by the parent process")};
-  engine::Extending extending{runtime->session(), lease, turn_, {.expiry = expiry}};
   route::Sleeper sleeper;
+  engine::Extending extending{runtime->session(), lease, turn_, {.expiry = expiry, .waker = &sleeper}};
   try {
     runtime->drive(extending, sleeper);
   } catch (const std::system_error& error) {
@@ -207,8 +209,8 @@ void Lock::end() {
     throw MutexUnlockError{api::report::cannot(server, action, "it is held by the parent process")};
   }
   const std::chrono::nanoseconds began = began_at();
-  GivingBack giving{session, lease_, turn_, engine::Lines::Ticket{ticket_}};
   route::Sleeper sleeper;
+  GivingBack giving{session, lease_, turn_, engine::Lines::Ticket{ticket_}, &sleeper};
   GivingBack::Outcome outcome = engine::NoAnswer{{route::Failure::Kind::exhausted, net::out_of_memory}};
   try {
     runtime_->drive(giving, sleeper);

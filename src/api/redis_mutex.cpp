@@ -60,6 +60,7 @@ class Attempt {
             .max_waiters = options_.max_waiters,
             .local_handoffs = options_.local_handoffs,
             .fencing = options_.fencing,
+            .replicas = options_.replicas,
             .renews = options_.auto_renew,
             .max_hold = options_.max_hold,
             .label = options_.label,

@@ -36,6 +36,7 @@ std::shared_ptr<Lease> make_lease(Session& session, const protocol::Key& key, co
                                   const Wishes& wishes) {
   return std::make_shared<Lease>(session, key, id,
                                  Lease::Terms{.expiry = wishes.expiry,
+                                              .replicas = wishes.replicas,
                                               .renews = wishes.renews,
                                               .max_hold = wishes.max_hold,
                                               .label = wishes.label,

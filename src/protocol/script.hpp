@@ -23,7 +23,9 @@ extern const Script release;
 /// Those that locks need. A server that has forgotten one has forgotten them all.
 inline constexpr std::array<const Script*, 4> all{&acquire, &extend, &refresh, &release};
 
-extern const Script inspect;  ///< for operators' tools, which load it when they need it
+// These are loaded when they are needed.
+extern const Script inspect;  ///< for operators' tools
+extern const Script witness;  ///< for those who ask replicas
 }  // namespace scripts
 
 }  // namespace redismutex::protocol
