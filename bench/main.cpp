@@ -45,6 +45,7 @@ const std::vector<Mode>& all_modes() {
       {"hand-over", [](Run& run, const Wanted&) { run_hand_over(run); }},
       {"waiting", [](Run& run, const Wanted&) { run_waiting(run); }},
       {"within", [](Run& run, const Wanted&) { run_within(run); }},
+      {"replicas", [](Run& run, const Wanted& wanted) { run_replicas(run, wanted.threads); }},
       {"recovery", [](Run& run, const Wanted&) { run_recovery(run); }},
   };
   return modes;
@@ -97,7 +98,7 @@ int main_of(int argc, char** argv) {
   app.add_option("mode", wanted.modes, "Which parts to run; all by default")
       ->check(CLI::IsMember(names_of(all_modes())));
   app.add_option("--json", wanted.json, "Where to write what was measured")->capture_default_str();
-  app.add_option("--threads", wanted.threads, "For threads: how many")
+  app.add_option("--threads", wanted.threads, "For threads and replicas: how many")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   long hold = wanted.contention.hold.count();

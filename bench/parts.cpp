@@ -20,6 +20,7 @@
 #include "statistics.hpp"
 #include "turns.hpp"
 #include "waiters.hpp"
+#include "wakings.hpp"
 
 namespace redismutex::bench {
 namespace {
@@ -107,6 +108,8 @@ struct Parts::Wanted {
     print("grant_us", measured.cpu_us);
   }
 
+  void be_woken() const { print("waking_us", measure_wakings(threads, grants)); }
+
   [[noreturn]] void wait_in_line() const {
     const Waiters waiters{url, threads, milliseconds{delay_ms}};
     print("waiting", waiters.count());
@@ -164,6 +167,10 @@ Parts::Parts(CLI::App& program, MakeLockers make_lockers) : wanted_{std::make_un
   grants.add_option("url", wanted.url)->required();
   grants.add_option("threads", wanted.threads)->required()->check(positive);
   grants.add_option("grants", wanted.grants)->required()->check(positive);
+
+  CLI::App& wakings = part("be-woken", "the same for a thread that is woken, and does nothing else", &Wanted::be_woken);
+  wakings.add_option("threads", wanted.threads)->required()->check(positive);
+  wakings.add_option("wakings", wanted.grants)->required()->check(positive);
 
   CLI::App& line = part("wait-in-line", "threads of another process that wait, a key each, until this one is killed",
                         &Wanted::wait_in_line);

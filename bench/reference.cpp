@@ -279,6 +279,10 @@ void compare_grants(Comparing& comparing) {
                   }
                   return figures.at("grant_us");
                 });
+  // In another process, because its threads stay.
+  const auto figures = run_part({this_program(), "be-woken", std::to_string(wanted), "1000"});
+  comparing.say("to wake one of as many threads takes the kernel alone " + Cell{figures.at("waking_us"), 0}.text +
+                " us");
 }
 
 void compare_vigils(Comparing& comparing) {

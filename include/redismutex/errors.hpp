@@ -61,7 +61,7 @@ struct REDISMUTEX_EXPORT OutcomeUnknownError : ConnectionError {
 struct REDISMUTEX_EXPORT ServerError : Error {
   enum class Reason {
     out_of_memory,  ///< OOM: the server has reached its maxmemory
-    no_replicas,    ///< NOREPLICAS: fewer replicas than min-replicas-to-write
+    no_replicas,    ///< NOREPLICAS: fewer replicas than min-replicas-to-write, or than Options::replicas wants
     not_saving,     ///< MISCONF: the server can not write its snapshots
     read_only,      ///< READONLY: this is a replica
     loading,        ///< LOADING: it has just been started

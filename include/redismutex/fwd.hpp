@@ -16,6 +16,7 @@ class Lock;
 class Mutex;
 class Observer;
 class RedisMutex;
+class Replicas;
 struct Client;
 struct ConnectionOptions;
 struct Credentials;

@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <redismutex/connection.hpp>
+#include <redismutex/connection_options.hpp>
 #include <redismutex/errors.hpp>
 #include <redismutex/inspection.hpp>
 #include <span>
@@ -102,8 +103,12 @@ REDISMUTEX_EXPORT Broken break_lock(const Connection& connection, std::string_vi
 /// next. Returns whether it had got the lock meanwhile: then the lock was taken from it, as by break_lock().
 REDISMUTEX_EXPORT bool break_waiter(const Connection& connection, std::string_view key, const Waiter& waiter);
 
+/// The servers of a cluster that have its slots, and so its locks, as one of them names them at present. Empty where the Connection does not
+/// lead to a cluster. Needs the right +cluster|slots. To look at each alone, connect to it as to a single server.
+REDISMUTEX_EXPORT std::vector<ServerAddress> cluster_masters(const Connection& connection);
+
 /// What the server says of itself: the fields of its command INFO, by their names, as `role` and `connected_clients`. `section`: one of
-/// INFO's, as "replication"; empty: those that it tells of unasked. Needs the right +info.
+/// INFO's, as "replication"; empty: those that it tells of unasked. Needs the right +info. In a cluster any server is asked.
 REDISMUTEX_EXPORT std::map<std::string, std::string> server_info(const Connection& connection,
                                                                  std::string_view section = {});
 
@@ -118,8 +123,8 @@ struct ServerAnswer {
 };
 
 /// Asks the server about itself, one of these, in capitals and with what the server wants behind them: `PING`, `TIME`, `DBSIZE`,
-/// `CONFIG GET`, `CLIENT ID`, `PUBSUB NUMPAT`, `ACL WHOAMI`, `ACL DRYRUN`. They change nothing, and take the server no longer than
-/// other commands. Throws std::invalid_argument for another question, and one of more than 64 words or 4096 bytes.
+/// `CONFIG GET`, `CLIENT ID`, `CLUSTER INFO`, `PUBSUB NUMPAT`, `ACL WHOAMI`, `ACL DRYRUN`. They change nothing, and take the server no
+/// longer than other commands. In a cluster any server is asked. Throws std::invalid_argument for another question, and one of more than 64 words or 4096 bytes.
 REDISMUTEX_EXPORT ServerAnswer ask(const Connection& connection, std::span<const std::string> question);
 
 }  // namespace REDISMUTEX_ABI

@@ -9,6 +9,33 @@
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
 
+/// How many replicas of a server are to have received something: a number, or a part of those that are configured, whether they are up or not.
+class Replicas {
+ public:
+  enum class Kind { number, majority, all };
+
+  /// So many; 0: nobody asks.
+  constexpr Replicas(int count = 0) noexcept : count_{count} {}  // NOLINT(google-explicit-constructor): a number is one
+
+  static const Replicas majority;  ///< more than half of them
+  static const Replicas all;
+
+  constexpr Kind kind() const noexcept { return kind_; }
+  constexpr int count() const noexcept { return count_; }  ///< of a number
+  constexpr bool is_off() const noexcept { return kind_ == Kind::number && count_ == 0; }
+
+  friend constexpr bool operator==(const Replicas&, const Replicas&) = default;
+
+ private:
+  constexpr explicit Replicas(Kind kind) noexcept : kind_{kind} {}
+
+  Kind kind_ = Kind::number;
+  int count_ = 0;
+};
+
+inline constexpr Replicas Replicas::majority{Kind::majority};
+inline constexpr Replicas Replicas::all{Kind::all};
+
 /// How a RedisMutex behaves. The defaults are those of the Python library that this one descends from.
 ///
 /// The three durations belong together: `delay` is less than `block_time`, which is less than `expiry` (with auto_renew a
@@ -50,6 +77,16 @@ struct Options {
   /// Mint a fencing token with each acquisition, see Lock::fencing_token(). All who lock a key should agree on it. Costs no
   /// round trip, and the server a little more.
   bool fencing = false;
+
+  /// So many replicas have to have received it before an acquisition, a renewal or an extend() counts: a number, `Replicas::majority` or
+  /// `Replicas::all`. They are asked on a second connection, which those who want it at about the same time share. 0: nobody asks, and it
+  /// costs nothing.
+  ///
+  /// If too few have received it within a quarter of the lease (at most connect_timeout, and not beyond block_time), the lock is given back, and
+  /// a ServerError is thrown whose reason() is no_replicas; extend() throws the same, and a renewal is tried again. The lease is then what
+  /// was confirmed before. The two parts are those of the replicas that are configured, as far as can be known: what sentinels or the
+  /// cluster list, and of a single server the most that it was seen with. What replicas can not promise is in docs/safety.md.
+  Replicas replicas{};
 
   /// What stands beside the key on the server while the lock is held, for `inspect()` and the people who use it: some words, at most
   /// 512 bytes. Empty: nothing. Nobody waits for it: it is written in the background 5 ms after the lock was taken, which costs a command

@@ -49,7 +49,7 @@ class Releasing final : public api::DrivenTask<void> {
   void begin() override {
     if (LockAccess::is_inherited(lock_)) return settle();
     const LockAccess::Parts parts = LockAccess::parts(lock_);
-    giving_.emplace(parts.runtime->session(), parts.lease, parts.turn, parts.ticket);
+    giving_.emplace(parts.runtime->session(), parts.lease, parts.turn, parts.ticket, static_cast<route::Waker*>(this));
     drive();
   }
 
@@ -76,7 +76,10 @@ class Extending final : public api::DrivenTask<milliseconds> {
   Extending(LockAccess::Parts parts, milliseconds expiry, Executor executor)
       : DrivenTask{parts.runtime, std::move(executor)},
         parts_{std::move(parts)},
-        extending_{parts_.runtime->session(), parts_.lease, parts_.turn, {.expiry = expiry}} {}
+        extending_{parts_.runtime->session(),
+                   parts_.lease,
+                   parts_.turn,
+                   {.expiry = expiry, .waker = static_cast<route::Waker*>(this)}} {}
 
  private:
   void begin() override { drive(); }

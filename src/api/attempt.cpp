@@ -24,6 +24,7 @@ engine::Wishes Attempt::wishes(std::function<void()> on_wait) const {
           .max_waiters = options_.max_waiters,
           .local_handoffs = options_.local_handoffs,
           .fencing = options_.fencing,
+          .replicas = options_.replicas,
           .renews = options_.auto_renew,
           .max_hold = options_.max_hold,
           .label = options_.label,

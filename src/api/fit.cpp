@@ -49,6 +49,7 @@ void check_each(const Options& options) {
   if (options.delay) check_range("delay", *options.delay, shortest_delay, longest_delay);
   check_count("max_waiters", options.max_waiters, 1);
   check_count("local_handoffs", options.local_handoffs, 0);
+  if (options.replicas.kind() == Replicas::Kind::number) check_count("replicas", options.replicas.count(), 0);
   if (options.label.size() > protocol::longest_label_text) {
     throw std::invalid_argument{"Options::label has " + std::to_string(options.label.size()) + " bytes, at most " +
                                 std::to_string(protocol::longest_label_text) + " are allowed"};

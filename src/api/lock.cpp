@@ -125,9 +125,11 @@ milliseconds api::LockAccess::valid_for(const Lock& lock) noexcept {
 
 /// Where that fails it has the short one.
 void Lock::ask_for_full_lease() const noexcept try {
-  engine::Extending extending{
-      runtime_->session(), lease_, turn_, {.expiry = *options_->expiry, .longer = protocol::Longer::stays}};
   route::Sleeper sleeper;
+  engine::Extending extending{runtime_->session(),
+                              lease_,
+                              turn_,
+                              {.expiry = *options_->expiry, .longer = protocol::Longer::stays, .waker = &sleeper}};
   runtime_->drive(extending, sleeper);
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
@@ -143,8 +145,9 @@ void Lock::extend(milliseconds expiry) {
   api::LockAccess::check_extension(*this);
   // Copies: what is told of a loss, or an observer, may let go of this Lock.
   const api::LockAccess::Parts parts = api::LockAccess::parts(*this);
-  engine::Extending extending{parts.runtime->session(), parts.lease, parts.turn, {.expiry = expiry}};
   route::Sleeper sleeper;
+  engine::Extending extending{
+      parts.runtime->session(), parts.lease, parts.turn, {.expiry = expiry, .waker = &sleeper}};
   try {
     parts.runtime->drive(extending, sleeper);
   } catch (const std::system_error& error) {
@@ -220,8 +223,8 @@ void Lock::end() {
   api::LockAccess::check_release(*this);
   engine::Session& session = runtime_->session();
   const std::chrono::nanoseconds began = began_at();
-  GivingBack giving{session, lease_, turn_, engine::Lines::Ticket{ticket_}};
   route::Sleeper sleeper;
+  GivingBack giving{session, lease_, turn_, engine::Lines::Ticket{ticket_}, &sleeper};
   GivingBack::Outcome outcome = engine::NoAnswer{{route::Failure::Kind::exhausted, net::out_of_memory}};
   try {
     runtime_->drive(giving, sleeper);

@@ -20,9 +20,12 @@
 #include "protocol/inspect.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "protocol/ping.hpp"
 #include "protocol/question.hpp"
 #include "protocol/release.hpp"
 #include "protocol/scan.hpp"
+#include "protocol/slot_map.hpp"
+#include "route/cluster.hpp"
 
 namespace redismutex {
 namespace {
@@ -241,8 +244,8 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
 
 void check_question(std::span<const std::string> question) {
   constexpr std::array<std::string_view, 3> of_one_word{"PING", "TIME", "DBSIZE"};
-  constexpr std::array<std::string_view, 5> of_two_words{"CONFIG GET", "CLIENT ID", "PUBSUB NUMPAT", "ACL WHOAMI",
-                                                         "ACL DRYRUN"};
+  constexpr std::array<std::string_view, 6> of_two_words{"CONFIG GET",    "CLIENT ID",  "CLUSTER INFO",
+                                                         "PUBSUB NUMPAT", "ACL WHOAMI", "ACL DRYRUN"};
   constexpr std::size_t most_words = 64;
   constexpr std::size_t most_bytes = 4096;
   std::size_t bytes = 0;
@@ -300,6 +303,25 @@ bool REDISMUTEX_ABI::break_waiter(const Connection& connection, std::string_view
   const protocol::OwnerId id = owner_id(waiter.id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   return give_up(*runtime, checked, id, waiter.details, Action{"break a place in line for", checked});
+}
+
+std::vector<ServerAddress> REDISMUTEX_ABI::cluster_masters(const Connection& connection) {
+  const auto runtime = api::ConnectionAccess::runtime(connection);
+  route::Cluster* const cluster = runtime->session().router().cluster();
+  if (cluster == nullptr) return {};
+  const Action action{"ask the cluster for its servers"};
+  protocol::Ping first;  // passes over seeds that are not there
+  api::request(*runtime, first, action);
+  const route::Cluster::Informant informant = cluster->present();
+  protocol::AskSlots machine{informant.address};
+  api::request(*runtime, machine, action, informant.server);
+  const auto& ranges = std::get<std::vector<protocol::SlotRange>>(machine.outcome());
+  cluster->take_in(ranges);
+  std::vector<ServerAddress> masters;
+  for (const protocol::SlotRange& range : ranges) {
+    if (std::find(masters.begin(), masters.end(), range.master) == masters.end()) masters.push_back(range.master);
+  }
+  return masters;
 }
 
 std::map<std::string, std::string> REDISMUTEX_ABI::server_info(const Connection& connection, std::string_view section) {

@@ -65,7 +65,9 @@ void raise_unknown(const std::string& server, const Action& action, const net::F
 }
 
 void raise(const std::string& server, const Action& action, const protocol::Refusal& refusal) {
-  const std::string_view remedy = known(refusal.code).remedy;
+  // Of replicas that Options::replicas wants the engine has said so already, without the server's word.
+  const bool explains_itself = refusal.code == "NOREPLICAS" && refusal.text.find(refusal.code) == std::string::npos;
+  const std::string_view remedy = explains_itself ? std::string_view{} : known(refusal.code).remedy;
   const std::string message =
       cannot(server, action, refusal.text) + (remedy.empty() ? "" : " (" + std::string{remedy} + ")");
   if (refusal.code == "NOAUTH") throw LoginError{message};

@@ -39,9 +39,7 @@ struct Runtime::Station {
   Station(Runtime& runtime, const ConnectionOptions& options)
       : server{route::operating_system(), display_name(options),
                [&runtime](std::string_view sentence) { runtime.callbacks_->log(std::string{sentence}); },
-               options.kind == ConnectionOptions::Kind::sentinel} {
-    peer.emplace(options, server, runtime.reactor_, runtime.handlers(*this));
-  }
+               options.kind == ConnectionOptions::Kind::sentinel} {}
 
   route::Server server;
   std::optional<route::Peer> peer;
@@ -93,13 +91,26 @@ route::Router Runtime::make_router() {
 }
 
 route::Server& Runtime::make_station(const ConnectionOptions& options) {
-  Station& station = stations_.emplace_back(*this, options);
-  try {
-    workroom_.add(*station.peer);
-  } catch (...) {
-    stations_.pop_back();
-    throw;
-  }
+  Station& station = add_station(options);
+  station.peer.emplace(options, station.server, reactor_, handlers(station));
+  station.server.on_lane([this, &station]() -> route::Server& { return make_lane(station.peer->options()); });
+  workroom_.add(*station.peer);
+  return station.server;
+}
+
+/// One that nobody uses, if what follows fails.
+Runtime::Station& Runtime::add_station(const ConnectionOptions& options) {
+  const std::lock_guard lock{stations_mutex_};
+  return stations_.emplace_back(*this, options);
+}
+
+/// The second connection to the same server.
+route::Server& Runtime::make_lane(const ConnectionOptions& options) {
+  Station& station = add_station(options);
+  station.peer.emplace(options, station.server, reactor_, lane_handlers(station));
+  // Nobody listens there, so it is dialled when somebody has something to ask.
+  station.server.note_retired(true);
+  workroom_.add(*station.peer);
   return station.server;
 }
 
@@ -121,6 +132,20 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
       observer()->request_answered({.server = station.server.name(), .duration = duration});
     };
   }
+  return handlers;
+}
+
+route::Peer::Handlers Runtime::lane_handlers(Station& station) {
+  route::Peer::Handlers handlers = this->handlers(station);
+  handlers.node.link.on_push = [](net::ReplyView) {};
+  handlers.node.on_linked = [this, &station](const net::Link& link, bool again) {
+    note_lane_linked(station, link, again);
+  };
+  handlers.node.on_replaced = [](const net::Link&) {};
+  handlers.node.on_replicas = [&station](std::int64_t count) { station.server.note_replicas(count); };
+  handlers.name_connection = [this](const net::Greeting&) {
+    return client_name(options_.client_name, session_.identity().tag());
+  };
   return handlers;
 }
 
@@ -165,6 +190,15 @@ void Runtime::note_linked(Station& station, const net::Link& link, bool again) {
   station.server.begin(link.id(), link.greeting(), link.peer());
   if (cluster_) cluster_->note_linked();
   session_.server_changed();
+  tell_connected(station, again);
+}
+
+void Runtime::note_lane_linked(Station& station, const net::Link& link, bool again) {
+  station.server.begin(link.id(), link.greeting(), link.peer());
+  tell_connected(station, again);
+}
+
+void Runtime::tell_connected(const Station& station, bool again) {
   tell_later(*callbacks_, [server = station.server.name(), again](Observer& observer) {
     observer.connected({.server = server, .again = again});
   });

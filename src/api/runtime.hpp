@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <redismutex/connection_options.hpp>
 #include <stop_token>
@@ -74,9 +75,14 @@ class Runtime {
 
   route::Router make_router();
   route::Server& make_station(const ConnectionOptions& options);
+  route::Server& make_lane(const ConnectionOptions& options);
+  Station& add_station(const ConnectionOptions& options);
   route::Peer::Handlers handlers(Station& station);
+  route::Peer::Handlers lane_handlers(Station& station);
   void take_push(Station& station, net::ReplyView push);
   void note_linked(Station& station, const net::Link& link, bool again);
+  void note_lane_linked(Station& station, const net::Link& link, bool again);
+  void tell_connected(const Station& station, bool again);
   void note_broken(Station& station, const net::Link& link) noexcept;
   void note_failed(const Station& station, const route::Failure& why) noexcept;
   void note_replaced(Station& station, const net::Link& link) noexcept;
@@ -86,6 +92,7 @@ class Runtime {
   const ConnectionOptions options_;
   const std::string name_;
   net::ReactorOnDemand reactor_;
+  std::mutex stations_mutex_;              // guards the list
   std::list<Station> stations_;            // each stays where it is
   route::Workroom workroom_;               // uses the peers until it has finished
   std::optional<route::Cluster> cluster_;  // makes stations

@@ -1,6 +1,8 @@
 #include "engine/acquisition.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <utility>
 
 #include "engine/giving_back.hpp"
@@ -17,6 +19,8 @@ using protocol::Acquire;
 using protocol::Instant;
 
 route::Failure cancelled() { return {Kind::cancelled, "cancelled"}; }
+constexpr std::chrono::milliseconds moment_to_confirm{5};
+
 route::Failure no_answer() { return {Kind::timed_out, "no answer within the time limit"}; }
 
 }  // namespace
@@ -32,6 +36,7 @@ Acquisition::Acquisition(Session& session, protocol::Key key, Wishes wishes, rou
 Acquisition::~Acquisition() {
   if (fork_generation_ != route::fork_generation()) {
     // A child of fork(): all of it is the parent's, and may be locked for ever here.
+    route::leave_alone(std::move(acknowledging_));
     route::leave_alone(std::move(member_.approach));
     route::leave_alone(std::move(member_.lease));
     route::leave_alone(std::move(outcome_));
@@ -53,7 +58,12 @@ void Acquisition::leave() noexcept {
       session_.lines().give_up(member_, std::move(member_.approach));
     }
   }
-  if (phase != Phase::first) return;
+  if (phase == Phase::confirming) {
+    acknowledging_.reset();
+    member_.approach->note_broken();  // so it is given back
+  } else if (phase != Phase::first) {
+    return;
+  }
   std::unique_ptr<Approach> left = std::move(member_.approach);
   const std::unique_ptr<Approach> broken{left && left->is_broken() ? left.release() : nullptr};
   if (is_in_line()) left = session_.lines().give_up(member_, std::move(left));
@@ -79,6 +89,7 @@ route::Procedure::Step Acquisition::resume(Event&& event, Instant now) {
   switch (phase_) {
     case Phase::reaching: return greeted(event, now);
     case Phase::waiting: return look_at_line(std::holds_alternative<Stopped>(event), now);
+    case Phase::confirming: return confirmed(acknowledging_->resume(std::move(event), now), now);
     default: return drive(event, now);
   }
 }
@@ -203,10 +214,7 @@ route::Procedure::Step Acquisition::converse(const Next& next, Instant now) try 
 
 route::Procedure::Step Acquisition::driven(const Step& step, Instant now) {
   if (is_in_line()) tell_line();
-  if (std::holds_alternative<Done>(step)) {
-    conclude(now);
-    return step;
-  }
+  if (std::holds_alternative<Done>(step)) return conclude(now);
   if (!std::holds_alternative<Sleep>(step) || !member_.approach->machine().met_others()) return step;
   // A lock that is handed over comes with a short lease, which is looked after in the background.
   if (!std::exchange(is_ready_, true)) session_.renewer().get_ready_if_possible();
@@ -224,34 +232,54 @@ void Acquisition::tell_line() {
   met_told_ = met_others;
 }
 
-void Acquisition::conclude(Instant now) {
+route::Procedure::Step Acquisition::conclude(Instant now) {
   const Acquire& machine = member_.approach->machine();
   std::atomic<bool>& contended = session_.contended(key_);
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
   const auto& failure = member_.approach->conversation().failure();
   if (failure) {
-    if (failure->kind == Kind::timed_out && machine.met_others()) {
-      over(Taken{});
-    } else {
-      over(*failure);
-    }
-  } else if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome())) {
-    const auto how = held->claimed ? Granted::How::handed_over : Granted::How::free;
-    auto [lease, turn] = member_.approach->begin(*held, now);
-    if (is_in_line()) session_.lines().granted(member_, lease, now);
-    phase_ = Phase::over;
-    member_.approach.reset();
-    over(Granted{.lease = std::move(lease),
-                 .turn = turn,
-                 .how = how,
-                 .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
-  } else if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
-    over(*refused);
-  } else if (std::holds_alternative<Acquire::Full>(machine.outcome())) {
-    over(Full{});
-  } else {
-    over(Taken{});
+    if (failure->kind == Kind::timed_out && machine.met_others()) return over(Taken{});
+    return over(*failure);
   }
+  if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome())) {
+    return wishes_.replicas.is_off() ? begin_lease(*held, now) : confirm(*held, now);
+  }
+  if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) return over(*refused);
+  if (std::holds_alternative<Acquire::Full>(machine.outcome())) return over(Full{});
+  return over(Taken{});
+}
+
+route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Instant now) {
+  const auto how = held.claimed ? Granted::How::handed_over : Granted::How::free;
+  auto [lease, turn] = member_.approach->begin(held, now);
+  if (is_in_line()) session_.lines().granted(member_, lease, now);
+  phase_ = Phase::over;
+  member_.approach.reset();
+  return over(Granted{
+      .lease = std::move(lease), .turn = turn, .how = how, .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
+}
+
+// ---- at its replicas ------------------------------------------------------------------------------------------------
+
+/// No longer than the caller may wait; but a lock that came at the last moment has a moment for it.
+route::Procedure::Step Acquisition::confirm(const Acquire::Held& held, Instant now) {
+  Instant until = session_.confirmed_until(now, held.valid_until - now);
+  if (wishes_.wait_until) until = std::min(until, std::max<Instant>(*wishes_.wait_until, now + moment_to_confirm));
+  phase_ = Phase::confirming;
+  acknowledging_ =
+      std::make_unique<Acknowledging>(session_, key_, member_.approach->id(),
+                                      Acknowledging::Terms{.replicas = wishes_.replicas, .until = until}, &waker_);
+  return confirmed(acknowledging_->start(now), now);
+}
+
+route::Procedure::Step Acquisition::confirmed(const Step& step, Instant now) {
+  if (!std::holds_alternative<Done>(step)) return step;
+  if (const auto& trouble = acknowledging_->trouble()) {
+    return over(std::visit([](const auto& why) { return Outcome{why}; }, *trouble));
+  }
+  acknowledging_.reset();
+  phase_ = Phase::first;
+  return begin_lease(std::get<Acquire::Held>(member_.approach->machine().outcome()), now);
 }
 
 }  // namespace redismutex::engine

@@ -5,9 +5,11 @@
 #include <optional>
 #include <variant>
 
+#include "engine/acknowledging.hpp"
 #include "engine/approach.hpp"
 #include "engine/lease.hpp"
 #include "engine/line.hpp"
+#include "protocol/acquire.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
@@ -60,9 +62,10 @@ class Acquisition final : public route::Procedure {
 
  private:
   enum class Phase {
-    reaching,  // for the first time, so that ids tell the connection
-    waiting,   // behind others of the process
-    first,     // at the server
+    reaching,    // for the first time, so that ids tell the connection
+    waiting,     // behind others of the process
+    first,       // at the server
+    confirming,  // it has the lock there, and waits for replicas to have it
     over,
   };
 
@@ -77,7 +80,10 @@ class Acquisition final : public route::Procedure {
   Step converse(const Next& next, protocol::Instant now);
   Step driven(const Step& step, protocol::Instant now);
   void tell_line();
-  void conclude(protocol::Instant now);
+  Step conclude(protocol::Instant now);
+  Step begin_lease(const protocol::Acquire::Held& held, protocol::Instant now);
+  Step confirm(const protocol::Acquire::Held& held, protocol::Instant now);
+  Step confirmed(const Step& step, protocol::Instant now);
   Step note_wait(const Step& step, protocol::Instant now);
   void leave() noexcept;
   Step over(Outcome outcome);
@@ -96,6 +102,7 @@ class Acquisition final : public route::Procedure {
   bool met_told_ = false;
   bool is_ready_ = false;  // for what a lock that is handed over needs
   std::optional<protocol::Instant> waits_since_;
+  std::unique_ptr<Acknowledging> acknowledging_;  // while it is confirming
   Outcome outcome_{Taken{}};
 };
 

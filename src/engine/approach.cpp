@@ -37,6 +37,7 @@ std::shared_ptr<Lease> make_lease(Session& session, const protocol::Key& key, co
                                   const Wishes& wishes, Lease::Part part = Lease::Part::whole) {
   return std::make_shared<Lease>(session, key, id,
                                  Lease::Terms{.expiry = wishes.expiry,
+                                              .replicas = wishes.replicas,
                                               .renews = wishes.renews,
                                               .max_hold = wishes.max_hold,
                                               .label = wishes.label,

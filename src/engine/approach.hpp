@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <redismutex/options.hpp>
 #include <string>
 
 #include "engine/conversation.hpp"
@@ -32,6 +33,7 @@ struct Wishes {
   bool fencing = false;
 
   // As in Lease::Terms.
+  Replicas replicas = {};
   bool renews = false;
   std::chrono::milliseconds max_hold{0};
   std::string label = {};

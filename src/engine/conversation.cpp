@@ -72,7 +72,7 @@ route::Procedure::Step Conversation::reach() {
 route::Procedure::Step Conversation::reach_server() {
   state_ = State::reaching;
   const bool may_dial = terms_.dials && !(terms_.spares_absent && server_->seems_away());
-  return Reach{.until = reach_until(), .dials = may_dial, .at = server_};
+  return Reach{.until = reach_until(), .dials = may_dial, .at = terms_.by_lane ? &server_->lane() : server_};
 }
 
 /// One server of a cluster is not waited for while another may take over.
@@ -231,7 +231,14 @@ route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, In
   Answer answer = answers.front();
   answer.sent_at = sent_at_;
   answer.now = now;
-  if (answers.size() > 1 && answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
+  if (answers.size() > 1) {
+    if (answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
+    const bool fails = request_.needs_next && answer.type != Answer::Type::error;
+    if (fails && answers[1].type == Answer::Type::error) {
+      answer.type = Answer::Type::error;
+      answer.text = answers[1].text;
+    }
+  }
   server_->note_presence();
   trouble_.reset();
   return answer.type == Answer::Type::error ? refused(answer, now) : tell(answer);

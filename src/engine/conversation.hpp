@@ -50,6 +50,7 @@ class Conversation final : public route::Procedure {
     bool spares_absent = false;          ///< but not to a server that seems to be away: route::Server::seems_away()
     PlaceKeeper* keeper = nullptr;       ///< with an inbox: of its place in line
     route::Server* at = nullptr;         ///< in place of the one where the machine's key lives
+    bool by_lane = false;                ///< there: on the other connection, see route::Server::lane()
   };
 
   /// What it is given must outlive it.

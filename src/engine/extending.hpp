@@ -5,12 +5,14 @@
 #include <optional>
 #include <variant>
 
+#include "engine/acknowledging.hpp"
 #include "engine/conversation.hpp"
 #include "engine/lease.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/extend.hpp"
 #include "protocol/instant.hpp"
 #include "route/procedure.hpp"
+#include "route/waker.hpp"
 
 namespace redismutex::engine {
 
@@ -28,6 +30,7 @@ class Extending final : public route::Procedure {
   struct Terms {
     std::chrono::milliseconds expiry;
     protocol::Longer longer = protocol::Longer::goes;
+    route::Waker* waker = nullptr;  ///< of the driver, which must outlive it; none: it can not be woken
   };
 
   /// `session` must outlive it.
@@ -42,6 +45,8 @@ class Extending final : public route::Procedure {
   /// The lease has ended, or is not the holder's any more: nothing was asked, or the answer came too late.
   struct Ended {};
   struct Gone {};  ///< the server said so
+  /// A Refusal is the server's; or it says that too few replicas are known to have it. Then the lease is what it was, or shorter if that
+  /// was wanted.
   using Outcome = std::variant<Extended, Ended, Gone, protocol::Refusal, NoAnswer>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
@@ -50,8 +55,12 @@ class Extending final : public route::Procedure {
   std::unique_ptr<route::Job> take_loss() noexcept { return std::move(loss_); }
 
  private:
-  Step go_on(Step step);
+  Step go_on(const Step& step, protocol::Instant now);
+  Step confirm(protocol::Instant now);
+  Step confirmed(const Step& step);
   void conclude();
+  void conclude_unconfirmed(const Lane::Trouble& trouble);
+  bool is_extended() const noexcept;
 
   Session& session_;
   const std::shared_ptr<Lease> lease_;
@@ -59,6 +68,8 @@ class Extending final : public route::Procedure {
   const Terms terms_;
   std::optional<protocol::Extend> machine_;  // while it is under way
   std::optional<engine::Conversation> conversation_;
+  protocol::Instant until_{};                     // of the lease before
+  std::unique_ptr<Acknowledging> acknowledging_;  // while replicas are to have it
   Outcome outcome_{Ended{}};
   std::unique_ptr<route::Job> loss_;
 };

@@ -94,7 +94,7 @@ route::Procedure::Step GivingBack::hand_on(Lines::Extended extended, Instant now
   }
   if (passing.what != Lines::Pass::extend_first) return release(now);
   extending_.emplace(session_, lease_, turn_,
-                     Extending::Terms{.expiry = passing.expiry, .longer = protocol::Longer::stays});
+                     Extending::Terms{.expiry = passing.expiry, .longer = protocol::Longer::stays, .waker = waker_});
   return ask(extending_->start(now), now);
 }
 

@@ -22,8 +22,10 @@ class Session;
 class GivingBack final : public route::Procedure {
  public:
   /// `session` must outlive it.
-  GivingBack(Session& session, std::shared_ptr<Lease> lease, Lease::Turn turn, Lines::Ticket ticket)
-      : session_{session}, lease_{std::move(lease)}, turn_{turn}, ticket_{ticket} {}
+  /// `waker`: as in Extending::Terms.
+  GivingBack(Session& session, std::shared_ptr<Lease> lease, Lease::Turn turn, Lines::Ticket ticket,
+             route::Waker* waker = nullptr)
+      : session_{session}, lease_{std::move(lease)}, turn_{turn}, ticket_{ticket}, waker_{waker} {}
   ~GivingBack();
 
   Step start(protocol::Instant now) override;
@@ -54,6 +56,7 @@ class GivingBack final : public route::Procedure {
   const std::shared_ptr<Lease> lease_;
   const Lease::Turn turn_;
   const Lines::Ticket ticket_;
+  route::Waker* const waker_;
   std::optional<Extending> extending_;   // while the server is asked before the lock is passed
   std::optional<Lease::Ending> ending_;  // from then on the lock is nobody's of this process
   std::optional<protocol::Release> machine_;

@@ -179,6 +179,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
   }
   if (turn_ == 0 || ended_ || lost_) return nullptr;
   if (how == Went::never_left) validity_.take_back(machine.terms());
+  if (how == Went::unconfirmed) validity_.settle(machine, now);
   if (how == Went::answered) {
     const bool ended = validity_.until() <= now;
     validity_.conclude(machine, now);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <redismutex/observer.hpp>
+#include <redismutex/options.hpp>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   struct Terms {
     std::chrono::milliseconds expiry;
+    Replicas replicas = {};  ///< so many are to have received what is written of it, before it counts
     bool renews = false;
     std::chrono::milliseconds max_hold{0};  ///< with `renews`: of each turn; 0: no limit
     std::string label = {};                 ///< to stand beside the key; empty: none
@@ -120,8 +122,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
                                            protocol::Longer longer) noexcept;
   enum class Went {
     answered,
-    unknown,     ///< it was sent, and no answer came
-    never_left,  ///< nothing was sent
+    unknown,      ///< it was sent, and no answer came
+    never_left,   ///< nothing was sent
+    unconfirmed,  ///< the server has carried it out, and too few replicas are known to have received that
   };
   [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how,
                                                                std::uint64_t link = 0) noexcept;

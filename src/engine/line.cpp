@@ -290,9 +290,9 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     const Wishes& wishes = next.wishes_;
     const Lease::Standing standing = lease->standing();
     const Lease::Terms& terms = lease->terms();
-    const bool is_suited = terms.renews == wishes.renews && terms.max_hold == wishes.max_hold &&
-                           terms.label == wishes.label && terms.name == wishes.name &&
-                           (!terms.renews || wishes.expiry <= terms.expiry);
+    const bool is_suited = terms.renews == wishes.renews && terms.replicas == wishes.replicas &&
+                           terms.max_hold == wishes.max_hold && terms.label == wishes.label &&
+                           terms.name == wishes.name && (!terms.renews || wishes.expiry <= terms.expiry);
     const bool token_fits = standing.counts_tokens && (standing.has_token || !wishes.fencing);
     if (standing.until <= now || !is_suited || !token_fits) return {Pass::not_possible};
     const bool others_wait = standing.waiting > 0;

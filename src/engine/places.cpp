@@ -1,23 +1,20 @@
 #include "engine/places.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <new>
-#include <string_view>
 #include <utility>
-#include <variant>
 
+#include "engine/places_batch.hpp"
 #include "engine/session.hpp"
 #include "protocol/exchange.hpp"
-#include "protocol/refresh.hpp"
 
 namespace redismutex::engine {
 namespace {
 
 using protocol::Instant;
-using protocol::Refresh;
 using protocol::Refreshed;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
@@ -28,11 +25,8 @@ constexpr Instant never = Instant::max();
 constexpr std::size_t most_flights = 256;
 constexpr std::size_t most_flights_in_cluster = 2048;
 
-// In a cluster those of one slot go together. So many are looked at to find some.
-constexpr std::size_t most_looked_at = 512;
-
-// Of a place, in bytes. Longer ones are not renewed here.
-constexpr std::size_t most_details = 64;
+// In a cluster those of one slot go together. So many of other slots are passed over to find some.
+constexpr std::size_t most_passed_over = 16;
 
 // Those who look more often do so by themselves.
 constexpr milliseconds shortest_delay{50};
@@ -49,50 +43,26 @@ constexpr Instant::duration forgotten_after(Instant::duration delay) { return de
 
 }  // namespace
 
-/// Of a batch. Nothing in it belongs to the waiter, which may go while the batch is under way.
-struct PlacesPart {
-  Places::Place* place;  // none: it does not rest any more. Guarded by Places::mutex_
-  protocol::Key key;
-  protocol::OwnerId id;
-  std::array<char, most_details> details;
-  std::size_t details_size;
-};
-
-struct PlacesBatch {
-  milliseconds delay;
-  Instant sent_at;
-  std::vector<PlacesPart> parts;
-  std::vector<Refreshed> how;  // of each part; none: it failed
-};
-
-class Places::Flight final : public Conversing<Refresh> {
+/// One round of a batch.
+class Places::Flight final : public route::Background::Operation {
  public:
   Flight(std::shared_ptr<Landing> landing, std::shared_ptr<Batch> batch)
-      : Conversing{landing->setting, landing->setting.terms(), items(*batch), batch->delay},
-        landing_{std::move(landing)},
-        batch_{std::move(batch)} {}
+      : landing_{std::move(landing)},
+        batch_{std::move(batch)},
+        conversation_{landing_->setting.environment(), landing_->setting.router(), batch_->machine(),
+                      landing_->setting.terms()} {}
+
+  route::Procedure& procedure() noexcept override { return conversation_; }
 
   void over(End end) noexcept override {
-    const auto* how = std::get_if<std::vector<Refreshed>>(&machine_.outcome());
-    try {
-      if (end == End::done && !conversation_.failure() && how != nullptr) batch_->how = *how;
-    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the waiters look by themselves
-    }
+    batch_->has_answer = end == End::done && !conversation_.failure();
     landing_->leave(batch_);
   }
 
  private:
-  static std::vector<Refresh::Item> items(const Batch& batch) {
-    std::vector<Refresh::Item> items;
-    items.reserve(batch.parts.size());
-    for (const PlacesPart& part : batch.parts) {
-      items.push_back({&part.key, &part.id, std::string_view{part.details.data(), part.details_size}});
-    }
-    return items;
-  }
-
   const std::shared_ptr<Landing> landing_;
   std::shared_ptr<Batch> batch_;
+  engine::Conversation conversation_;
 };
 
 Places::Places(Session& session)
@@ -107,7 +77,7 @@ Instant Places::Place::rest(Instant now, Instant look_at) noexcept {
   const std::size_t size = acquire_.details().size();
   kept_every_ = delay_;
   slot_ = places_.session_.router().slot_of(key_);
-  if (delay_ < shortest_delay || size > most_details || !places_.get_ready()) return Instant::min();
+  if (delay_ < shortest_delay || size > PlacesBatch::most_details || !places_.get_ready()) return Instant::min();
   try {
     const Instant watch_at = places_.add(*this, now, std::min<Instant>(now + delay_, look_at));
     rests_ = watch_at != Instant::min();
@@ -130,39 +100,37 @@ bool Places::get_ready() noexcept try { return enlist(); } catch (const std::exc
   return false;
 }
 
-/// As rest().
+/// As rest(). Normally it is due after all others, because they wait for the same time. If not, it goes first: to be renewed too early
+/// does no harm.
 Instant Places::add(Place& place, Instant now, Instant due) {
   const std::lock_guard lock{mutex_};
   // With the lock: one that came between the alarm and its own look would not be told.
   if (stands_still_) return Instant::min();
   Group& group = groups_[place.kept_every_];
   ++group.size;
-  place.first_ = place.acquire_.is_first();
   place.renewed_at_.reset();
-  enqueue(group, place, due);
+  auto& fresh = group.fresh;
+  if (fresh.size() == 0 || due >= fresh.last()->due_) {
+    place.due_ = due;
+    fresh.append(place);
+  } else {
+    place.due_ = std::min(due, fresh.first()->due_);
+    fresh.prepend(place);
+  }
+  if (fresh.first() == &place) session_.background().call(*this, place.due_);
   return group.next_watch(now, place.kept_every_);
 }
 
 /// With the lock held.
 void Places::remove(Place& place) noexcept {
-  if (place.part_ != nullptr) std::exchange(place.part_, nullptr)->place = nullptr;
-  const auto group = groups_.find(place.kept_every_);
-  group->second.queue.remove(place);
-  if (--group->second.size == 0) groups_.erase(group);
-}
-
-/// With the lock held. Normally it is due after all others, because they wait for the same time. If not, it goes first: to be
-/// renewed too early does no harm.
-void Places::enqueue(Group& group, Place& place, Instant due) noexcept {
-  auto& queue = group.queue;
-  if (queue.size() == 0 || due >= queue.last()->due_) {
-    place.due_ = due;
-    queue.append(place);
-  } else {
-    place.due_ = std::min(due, queue.first()->due_);
-    queue.prepend(place);
+  const auto entry = groups_.find(place.kept_every_);
+  Group& group = entry->second;
+  group.fresh.remove(place);
+  if (Batch* const batch = place.batch_) {
+    batch->remove(place.part_);
+    if (batch->parts().empty()) group.batches.erase(batch->position);
   }
-  if (queue.first() == &place) session_.background().call(*this, place.due_);
+  if (--group.size == 0) groups_.erase(entry);
 }
 
 // ---- should the Background stand still ------------------------------------------------------------------------------
@@ -179,15 +147,24 @@ Instant Places::Group::next_watch(Instant now, milliseconds delay) noexcept {
 
 /// With the lock held: it is due for long, and nobody has come for it.
 bool Places::is_forgotten(const Place& place, Instant now) noexcept {
-  return route::List<Place>::holds(place) && place.due_ + forgotten_after(place.kept_every_) < now;
+  const Batch* const batch = place.batch_;
+  const bool waits_for_its_round = batch != nullptr ? !batch->is_under_way : route::List<Place>::holds(place);
+  const Instant due = batch != nullptr ? batch->due : place.due_;
+  return waits_for_its_round && due + forgotten_after(place.kept_every_) < now;
 }
 
 /// With the lock held: has all that are due some time look by themselves, until there is a round again.
 void Places::raise_alarm() noexcept {
   if (stands_still_.exchange(true)) return;
+  const auto tell = [this](const protocol::OwnerId& id) {
+    session_.wake_ups().place_refreshed(id, Refreshed::no_place);
+  };
   for (const auto& [delay, group] : groups_) {
-    for (const Place* place = group.queue.first(); place != nullptr; place = route::List<Place>::next(*place)) {
-      session_.wake_ups().place_refreshed(place->id_, Refreshed::no_place);
+    for (const Place* place = group.fresh.first(); place != nullptr; place = route::List<Place>::next(*place)) {
+      tell(place->id_);
+    }
+    for (const auto& batch : group.batches) {
+      for (const Batch::Part& part : batch->parts()) tell(part.id);
     }
   }
 }
@@ -219,61 +196,102 @@ bool Places::send_next(Instant now) {
   return true;
 }
 
-/// What is due now, or so soon that it can go along; none: nothing.
+/// With the lock held.
+Instant Places::Group::due() const noexcept {
+  const Instant of_fresh = fresh.size() > 0 ? fresh.first()->due_ : never;
+  return batches.empty() ? of_fresh : std::min(of_fresh, batches.front()->due);
+}
+
+/// What is due now, or so soon that it can go along; none: nothing. Throws std::bad_alloc; what is due then stays so.
 std::shared_ptr<Places::Batch> Places::load(Instant now) {
   const std::lock_guard lock{mutex_};
-  const auto is_due = [now](const auto& group) {
-    const Place* const first = group.second.queue.first();
-    return first != nullptr && first->due_ <= now;
-  };
+  const auto is_due = [now](const auto& each) { return each.second.due() <= now; };
   const auto due = std::find_if(groups_.begin(), groups_.end(), is_due);
   if (due == groups_.end()) return nullptr;
   auto& [delay, group] = *due;
-  auto batch = std::make_shared<Batch>(Batch{.delay = delay, .sent_at = now, .parts = {}, .how = {}});
-  batch->parts.reserve(Refresh::most_items);
   const Instant last = now + slack(delay);
-  const std::uint16_t slot = group.queue.first()->slot_;
-  std::size_t looked_at = 0;
-  for (Place* each = group.queue.first(); each != nullptr && each->due_ <= last;) {
-    if (batch->parts.size() == Refresh::most_items || looked_at++ == most_looked_at) break;
-    Place& place = *std::exchange(each, route::List<Place>::next(*each));
-    if (place.slot_ != slot) continue;
-    group.queue.remove(place);
-    PlacesPart& part = batch->parts.emplace_back(
-        PlacesPart{.place = &place, .key = place.key_, .id = place.id_, .details = {}, .details_size = 0});
-    const std::string& details = place.acquire_.details();
-    part.details_size = details.copy(part.details.data(), part.details.size());
-    place.part_ = &part;
-  }
+  const std::shared_ptr<Batch> batch = next_batch(group, delay, now);
+  add_fresh(group, *batch, last);
+  merge(group, *batch, last);
+  batch->begin(now);
+  under_way_.splice(under_way_.end(), group.batches, batch->position);
   return batch;
 }
 
-/// A waiter whose place could not be renewed is told what lets it ask.
-void Places::take_in(Batch& batch) noexcept {
-  const bool failed = batch.how.size() != batch.parts.size();
-  const std::lock_guard lock{mutex_};
-  for (std::size_t i = 0; i < batch.parts.size(); ++i) {
-    if (batch.parts[i].place == nullptr) continue;
-    Place& place = *std::exchange(batch.parts[i].place, nullptr);
-    place.part_ = nullptr;
-    const Refreshed how = failed ? Refreshed::no_place : batch.how[i];
-    const bool is_news = how == Refreshed::no_place || (how == Refreshed::first && !place.first_);
-    place.first_ = how == Refreshed::first;
-    if (how != Refreshed::no_place) place.renewed_at_ = batch.sent_at;
-    if (is_news) {
-      session_.wake_ups().place_refreshed(place.id_, how);
-    } else {
-      enqueue(groups_.find(batch.delay)->second, place, batch.sent_at + batch.delay);
-    }
+/// With the lock held: the one that is due. Else it is time for a place that is in none so far: one that it can join, or a new one.
+std::shared_ptr<Places::Batch> Places::next_batch(Group& group, milliseconds delay, Instant now) {
+  Batches& batches = group.batches;
+  if (!batches.empty() && batches.front()->due <= now) return batches.front();
+  const std::uint16_t slot = group.fresh.first()->slot_;
+  const Instant last = now + slack(delay);
+  std::size_t passed_over = 0;
+  for (const std::shared_ptr<Batch>& batch : batches) {
+    if (batch->due > last || passed_over++ == most_passed_over) break;
+    if (batch->slot == slot && batch->has_room()) return batch;
   }
+  batches.push_front(std::make_shared<Batch>(delay, slot, now));
+  batches.front()->position = batches.begin();
+  return batches.front();
+}
+
+/// With the lock held: those that are due until then.
+void Places::add_fresh(Group& group, Batch& batch, Instant last) {
+  std::size_t passed_over = 0;
+  for (Place* next = group.fresh.first(); batch.has_room() && next != nullptr && next->due_ <= last;) {
+    Place& place = *std::exchange(next, route::List<Place>::next(*next));
+    if (place.slot_ != batch.slot) {
+      if (++passed_over == most_passed_over) return;
+      continue;
+    }
+    const std::string& details = place.acquire_.details();
+    Batch::Part part{.place = &place,
+                     .renewed_at = std::nullopt,
+                     .is_first = place.acquire_.is_first(),
+                     .key = place.key_,
+                     .id = place.id_,
+                     .details = {},
+                     .details_size = 0};
+    part.details_size = details.copy(part.details.data(), part.details.size());
+    batch.add(part);
+    group.fresh.remove(place);
+  }
+}
+
+/// With the lock held: batches that waiters have left are put together, so that there are few commands. What does not fit moves only into a
+/// batch that has more already: else the parts would go round for ever.
+void Places::merge(Group& group, Batch& batch, Instant last) {
+  std::size_t passed_over = 0;
+  for (auto next = std::next(batch.position); batch.has_room() && next != group.batches.end();) {
+    Batch& other = **next++;
+    if (other.due > last) return;
+    const std::size_t both = batch.parts().size() + other.parts().size();
+    const bool would_go_round = both > Batch::most_parts && other.parts().size() > batch.parts().size();
+    if (other.slot != batch.slot || would_go_round) {
+      if (++passed_over == most_passed_over) return;
+      continue;
+    }
+    batch.take_from(other);
+    if (other.parts().empty()) group.batches.erase(other.position);
+  }
+}
+
+/// A waiter whose place could not be renewed is told what lets it ask. It is in no batch then, until it rests again.
+void Places::take_in(Batch& batch) noexcept {
+  Batches ended;  // keeps it until the lock is free
+  const std::lock_guard lock{mutex_};
+  ended.splice(ended.end(), under_way_, batch.position);
+  batch.end([this](const protocol::OwnerId& id, Refreshed how) { session_.wake_ups().place_refreshed(id, how); });
+  if (batch.parts().empty()) return;
+  Batches& batches = groups_.find(batch.delay)->second.batches;
+  auto next = batches.end();
+  while (next != batches.begin() && (*std::prev(next))->due > batch.due) --next;
+  batches.splice(next, ended);
 }
 
 Instant Places::next_due() noexcept {
   const std::lock_guard lock{mutex_};
   Instant next = never;
-  for (const auto& [delay, group] : groups_) {
-    if (group.queue.size() > 0) next = std::min(next, group.queue.first()->due_);
-  }
+  for (const auto& [delay, group] : groups_) next = std::min(next, group.due());
   return next;
 }
 

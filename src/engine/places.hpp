@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,14 +21,14 @@
 namespace redismutex::engine {
 
 class Session;
-struct PlacesBatch;
-struct PlacesPart;
+class PlacesBatch;
 
 /// Renews the places in line of all who wait at the server, in batches (protocol::Refresh), so that each waiter need not ask for itself:
 /// 10,000 waiters cost about what 10,000 renewed leases do. Only a waiter with news is woken. One whose place could not be renewed is
 /// woken, too, and looks by itself. Runs in the Background. Thread-safe.
 ///
-/// Should the Background stand still, one of the waiters finds out, and each looks by itself until it runs again.
+/// A batch stays together from round to round, with copies of what it sends: so the memory of those who rest is not touched. Should the
+/// Background stand still, one of the waiters finds out, and each looks by itself until it runs again.
 ///
 /// Its mutex comes before those of WakeUps and of the Background.
 class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
@@ -58,6 +59,7 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
 
    private:
     friend class Places;
+    friend class PlacesBatch;
     friend class route::List<Place>;
     Places& places_;
     const protocol::Key& key_;
@@ -71,34 +73,40 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
     std::uint16_t slot_ = 0;                   // the same
 
     // These are guarded by Places::mutex_.
-    protocol::Instant due_;
-    std::optional<protocol::Instant> renewed_at_;
-    bool first_ = false;          // the waiter knows that it is the first
-    PlacesPart* part_ = nullptr;  // of a batch under way; else it is in its group's queue, while it rests
+    protocol::Instant due_;                        // the first time
+    std::optional<protocol::Instant> renewed_at_;  // when it has left its batch
+    PlacesBatch* batch_ = nullptr;                 // from the first renewal on; before that it is in its group's queue
+    std::size_t part_ = 0;                         // of the batch
   };
 
  private:
-  /// The places that are renewed as often, in the order in which they are due, as far as no batch is under way for them.
-  struct Group {
-    route::List<Place> queue;
-    std::size_t size = 0;  // with those that are under way
-    Instant watch_at{};    // the last time that next_watch() gave
+  friend class PlacesBatch;
+  using Batch = PlacesBatch;
+  using Batches = std::list<std::shared_ptr<Batch>>;
+  class Flight;
 
+  /// The places that are renewed as often.
+  struct Group {
+    route::List<Place> fresh;  // in the order in which they are due
+    Batches batches;           // the same; those that are not under way
+    std::size_t size = 0;      // of all places
+    Instant watch_at{};        // the last time that next_watch() gave
+
+    Instant due() const noexcept;
     Instant next_watch(Instant now, std::chrono::milliseconds delay) noexcept;
   };
-
-  using Batch = PlacesBatch;
-  class Flight;
 
   Instant run(Instant now) noexcept override;
   bool get_ready() noexcept;
   Instant add(Place& place, Instant now, Instant due);
   void remove(Place& place) noexcept;
-  void enqueue(Group& group, Place& place, Instant due) noexcept;
   static bool is_forgotten(const Place& place, Instant now) noexcept;
   void raise_alarm() noexcept;
   bool send_next(Instant now);
   std::shared_ptr<Batch> load(Instant now);
+  static std::shared_ptr<Batch> next_batch(Group& group, std::chrono::milliseconds delay, Instant now);
+  static void add_fresh(Group& group, Batch& batch, Instant last);
+  static void merge(Group& group, Batch& batch, Instant last);
   void take_in(Batch& batch) noexcept;
   Instant next_due() noexcept;
 
@@ -107,6 +115,7 @@ class Places final : private Rounds<std::shared_ptr<PlacesBatch>> {
 
   std::mutex mutex_;  // guards what follows
   std::map<std::chrono::milliseconds, Group> groups_;
+  Batches under_way_;
 };
 
 }  // namespace redismutex::engine

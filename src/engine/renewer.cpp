@@ -57,12 +57,18 @@ struct Renewer::Ready {
   Lease::Visit visit;
   Instant planned_at;
   std::uint16_t slot;
+  Replicas replicas;
 
-  /// Those of a slot of a cluster are together, because they go into one command.
+  /// Those of a slot of a cluster are together, because they go into one command, and those that so many replicas are to have.
+  bool goes_with(const Ready& other) const noexcept { return slot == other.slot && replicas == other.replicas; }
   friend bool operator<(const Ready& one, const Ready& other) {
     if (one.slot != other.slot) return one.slot > other.slot;
+    if (one.replicas != other.replicas) return rank(one.replicas) > rank(other.replicas);
     return one.visit.until > other.visit.until;
   }
+
+ private:
+  static std::pair<Replicas::Kind, int> rank(Replicas replicas) noexcept { return {replicas.kind(), replicas.count()}; }
 };
 
 Renewer::Renewer(Session& session)
@@ -200,7 +206,7 @@ void Renewer::plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
   if (visit.what == What::lose) return call_off(*lease);
   // If one is under way the next is planned when that one is over.
   if (visit.what == What::nothing || std::exchange(lease->seat_.under_way_, true)) return;
-  ready_.push_back({lease, visit, now, session_.router().slot_of(lease->key())});
+  ready_.push_back({lease, visit, now, session_.router().slot_of(lease->key()), lease->terms().replicas});
   std::push_heap(ready_.begin(), ready_.end());
 }
 
@@ -229,7 +235,7 @@ void Renewer::send(Instant now) {
   }
 }
 
-/// The most urgent ones; in a cluster those of one slot.
+/// The most urgent ones, of those that go together.
 std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
   using What = Lease::Visit::What;
   auto batch = std::make_shared<Batch>();
@@ -237,8 +243,9 @@ std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
   batch->parts.reserve(most);
   batch->keys.reserve(most);
   batch->ids.reserve(most);
-  const std::uint16_t slot = ready_.front().slot;
-  while (!ready_.empty() && batch->parts.size() < most && ready_.front().slot == slot) {
+  const Ready first = ready_.front();
+  batch->replicas = first.replicas;
+  while (!ready_.empty() && batch->parts.size() < most && ready_.front().goes_with(first)) {
     std::pop_heap(ready_.begin(), ready_.end());
     Ready next = std::move(ready_.back());
     ready_.pop_back();
@@ -269,6 +276,7 @@ void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
 // ---- what came of it ------------------------------------------------------------------------------------------------
 
 void Renewer::take_in(Batch& batch, Instant now) {
+  if (!batch.replicas.is_off() && confirm(batch, now)) return;
   for (const Batch::Part& part : batch.parts) {
     if (const auto lease = part.lease.lock()) lease->seat_.under_way_ = false;
   }

@@ -87,6 +87,7 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   struct Labels;
   class Flight;
   class Labelling;
+  class Confirming;
 
   using Instant = protocol::Instant;
 
@@ -98,6 +99,9 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   std::shared_ptr<Batch> load(Instant now);
   void take_off(const std::shared_ptr<Batch>& batch, Instant now);
   void take_in(Batch& batch, Instant now);
+  bool confirm(Batch& batch, Instant now) noexcept;
+  bool begin_to_confirm(Batch& batch, Instant now);
+  void take_in_confirmed(Batch& batch, Instant now);
   void note_fates(Batch& batch, Instant now);
   void retry(Batch& batch, std::string_view trouble, Instant now) noexcept;
   void call_off(Lease& lease) noexcept;

@@ -13,6 +13,7 @@
 #include "protocol/extend.hpp"
 #include "protocol/key.hpp"
 #include "protocol/owner_id.hpp"
+#include "route/waker.hpp"
 
 namespace redismutex::engine {
 
@@ -31,6 +32,9 @@ struct RenewerBatch {
   std::string trouble;
   bool is_refused = false;  // by the server: its words
   Lease::Circumstances how;
+
+  Replicas replicas;                         // that are to have received it
+  std::shared_ptr<route::Waker> confirming;  // a Renewer::Confirming, from the question on
 };
 
 class Renewer::Flight final : public Conversing<protocol::ExtendMany> {

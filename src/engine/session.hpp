@@ -7,6 +7,7 @@
 
 #include "engine/clean_ups.hpp"
 #include "engine/identity.hpp"
+#include "engine/lane.hpp"
 #include "engine/line.hpp"
 #include "engine/map_reader.hpp"
 #include "engine/places.hpp"
@@ -37,6 +38,7 @@ class Session : public Setting {
   Places& places() noexcept { return places_; }
   CleanUps& clean_ups() noexcept { return clean_ups_; }
   Vigil& vigil() noexcept { return vigil_; }
+  Lanes& lanes() noexcept { return lanes_; }
 
   /// Whether the key was taken the last time that one of us wanted it. A hint: keys may share one.
   std::atomic<bool>& contended(const protocol::Key& key) noexcept;
@@ -66,6 +68,7 @@ class Session : public Setting {
   Places places_;
   Lines lines_;
   Vigil vigil_;
+  Lanes lanes_{*this};
 };
 
 }  // namespace redismutex::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -41,6 +42,14 @@ class Setting {
     return now + limits_.connect_timeout + limits_.command_timeout;
   }
   protocol::Instant patience() const noexcept { return patience(now()); }
+
+  /// How long the server may take for an answer, before the connection counts as broken.
+  std::chrono::milliseconds longest_answer() const noexcept { return limits_.command_timeout; }
+
+  /// Until when replicas may take to receive what was written of a lease which lasts that long still.
+  protocol::Instant confirmed_until(protocol::Instant now, protocol::Instant::duration lease) const noexcept {
+    return now + std::min<protocol::Instant::duration>(limits_.connect_timeout, lease / 4);
+  }
 
   /// Of a conversation that may take until then; without a time: as long.
   Conversation::Terms terms(protocol::Instant deadline) const noexcept {

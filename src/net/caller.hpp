@@ -19,6 +19,11 @@ class Link;
 class Caller : private Listed<Caller> {
  public:
   Caller() = default;
+
+  /// For one without calls, which may be one of very many, and sleep for long: it sleeps apart from the lot. So nobody who is woken wakes
+  /// it, too.
+  struct Apart {};
+  explicit Caller(Apart /*tag*/) noexcept : is_apart_{true} {}
   Caller(const Caller&) = delete;
   Caller& operator=(const Caller&) = delete;
   ~Caller() = default;
@@ -49,11 +54,14 @@ class Caller : private Listed<Caller> {
 
   /// Tells the thread: bits, or one_over. Returns where to wake it, if it sleeps. After the last of its calls is over the
   /// thread may be gone at once.
-  std::optional<ParkingLot::Spot> tell(std::uint32_t what) noexcept;
+  std::optional<ParkingLot::Sleeping> tell(std::uint32_t what) noexcept;
 
   /// Sleeps until so many of its calls are over, one of the bits is there, or the limit passes.
   void sleep(ParkingLot& lot, std::uint32_t calls, std::uint32_t bits, Deadline limit) noexcept;
 
+  bool park(ParkingLot& lot, std::uint32_t calls, std::uint32_t bits, Deadline limit) noexcept;
+
+  const bool is_apart_ = false;
   std::atomic<std::uint32_t> word_{0};
   std::atomic<int> kick_{-1};  // an eventfd that wakes the thread from poll(), while it may be there
 

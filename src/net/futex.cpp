@@ -22,16 +22,16 @@ bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
   const auto at = std::max(deadline.time_since_epoch(), Deadline::duration::zero());
   const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
   const timespec until{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds{at - seconds}.count()};
-  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, &until, nullptr, bits);
+  const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, &until, nullptr, bits);
   return result == 0 || errno != ETIMEDOUT;
 }
 
 void futex_wake_one(const std::atomic<std::uint32_t>* word) noexcept {
-  ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  ::syscall(SYS_futex, word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 void futex_wake_all(const std::atomic<std::uint32_t>* word, std::uint32_t bits) noexcept {
-  ::syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, std::numeric_limits<int>::max(), nullptr, nullptr, bits);
+  ::syscall(SYS_futex, word, FUTEX_WAKE_BITSET, std::numeric_limits<int>::max(), nullptr, nullptr, bits);
 }
 
 }  // namespace redismutex::net

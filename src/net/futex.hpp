@@ -7,6 +7,10 @@
 
 /// Sleeping on a word of memory, which is all that a condition variable and its mutex come down to. Only for a word that
 /// says by itself why to wake: then there is no second lock for the one who is woken to run into.
+///
+/// The kernel finds the sleepers in the table that all processes share. Since Linux 6.16 a process has one of its own, which is faster
+/// by 50 ns a call, but has some sixteen chains only: where ten thousand threads sleep, to wake one goes through hundreds of others,
+/// and takes 300 µs. The shared one has 256 chains for each processor.
 namespace redismutex::net {
 
 /// Sleepers may tell themselves apart by bits, of which a waking names those that it is for.

@@ -92,7 +92,7 @@ Caller& Link::note_submitted(BlockingCall& call, Deadline overdue_at) noexcept {
 void Link::join(Caller& caller) noexcept {
   if (caller.link_ != nullptr) return;
   caller.link_ = this;
-  if (!std::exchange(caller.has_spot_, true)) caller.tell(parking_.assign() << Caller::spot_shift);
+  if (!caller.is_apart_ && !std::exchange(caller.has_spot_, true)) caller.tell(parking_.assign() << Caller::spot_shift);
   if (reading_) {
     sleepers_.append(caller);
   } else {
@@ -179,11 +179,11 @@ void Link::leave(Caller& caller) noexcept {
 }
 
 void Link::interrupt(Caller& caller, std::uint32_t why) noexcept {
-  const auto spot = caller.tell(why);
+  const auto thread = caller.tell(why);
   // Its thread first tells where it polls, and then looks once more whether there is a reason not to.
   const int kick = caller.kick_;
   if (kick >= 0) BorrowedKick::kick(kick);
-  if (spot) parking_.unpark(*spot);
+  if (thread) parking_.unpark(*thread);
 }
 
 bool Link::withdraw(Call& call) noexcept {
@@ -237,7 +237,7 @@ void Link::break_off(Failure why, News& news) noexcept {
   // What is left are callers without calls.
   while (Caller* const caller = sleepers_.first()) {
     sleepers_.remove(*caller);
-    if (const auto spot = caller->tell(Caller::link_broken)) parking_.unpark(*spot);
+    if (const auto thread = caller->tell(Caller::link_broken)) parking_.unpark(*thread);
   }
   if (reader_ != nullptr) reader_->tell(Caller::link_broken);
   stream_->shut_down();

@@ -91,7 +91,7 @@ class Link final : private Reactor::Source {
   /// Waits for one of a caller's calls, in the order in which they were sent. When one is given up, all are.
   Waited wait(BlockingCall& call, Deadline deadline, const std::stop_token& stop);
 
-  /// Waits until set().
+  /// Waits until set(). Best by a Caller that sleeps apart.
   Waited wait(Caller& caller, Deadline deadline, const std::stop_token& stop);
 
   /// Ends a wait without calls. Any thread may call it, from a push handler too, while the caller exists.
@@ -140,13 +140,13 @@ class Link final : private Reactor::Source {
  private:
   friend class BlockingCall;
   using Lock = std::unique_lock<std::mutex>;
-  using Spot = ParkingLot::Spot;
+  using Sleeping = ParkingLot::Sleeping;
   using Read = Stream::Transfer (Stream::*)(std::span<char>);
 
   /// What is to be told when the lock is free again.
   struct News {
     Calls over;
-    std::optional<Spot> next_reader;
+    std::optional<Sleeping> next_reader;
     bool broke = false;
   };
 
@@ -165,7 +165,7 @@ class Link final : private Reactor::Source {
   void interrupt(Caller& caller, std::uint32_t why) noexcept;
 
   void take_reading(Caller* caller) noexcept;
-  std::optional<Spot> hand_over_reading() noexcept;
+  std::optional<Sleeping> hand_over_reading() noexcept;
   void read(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
   bool poll(Caller& caller, const Until& until, std::optional<BorrowedKick>& kick) noexcept;
   void take_in(Caller* reader, Read how) noexcept;

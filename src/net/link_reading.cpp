@@ -36,7 +36,7 @@ void Link::take_reading(Caller* caller) noexcept {
 }
 
 /// With the lock held. Returns whom to wake: a thread that may give up at any time, and so is told now.
-std::optional<Link::Spot> Link::hand_over_reading() noexcept {
+std::optional<Link::Sleeping> Link::hand_over_reading() noexcept {
   reading_ = false;
   reader_ = nullptr;
   Caller* const next = sleepers_.first();
@@ -158,7 +158,7 @@ void Link::finish(News& news) noexcept {
   ParkingLot::Wakeups wakeups{parking_};
   while (Call* const call = news.over.take()) {
     if (call->blocks_) {
-      if (const auto spot = static_cast<BlockingCall&>(*call).caller_.tell(Caller::one_over)) wakeups.add(*spot);
+      if (const auto thread = static_cast<BlockingCall&>(*call).caller_.tell(Caller::one_over)) wakeups.add(*thread);
     } else if (call->done_ != nullptr) {
       call->done_(*call);
     }

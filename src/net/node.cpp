@@ -31,7 +31,9 @@ Node::Node(ConnectionOptions options, ReactorOnDemand& reactor, Handlers handler
     : options_{std::move(options)},
       reactor_{reactor},
       handlers_{std::move(handlers)},
-      dialler_{options_, std::move(name)} {}
+      dialler_{options_, std::move(name)} {
+  if (handlers_.on_replicas && dialler_.sentinels() != nullptr) dialler_.sentinels()->ask_for_replicas();
+}
 
 Node::~Node() {
   // With the lock held: a worker that leaves its attempt either has posted it by now, or does not post it any more.
@@ -221,6 +223,8 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
     if (auto* logged_in = std::get_if<LoggedIn>(&step)) {
       auto link = std::make_shared<Link>(reactor, std::move(*logged_in), options_.command_timeout, handlers_.link);
       handlers_.on_linked(*link, reached_before_);  // which only the one who dials changes
+      const auto* const sentinels = handlers_.on_replicas ? dialler_.sentinels() : nullptr;
+      if (sentinels != nullptr && sentinels->replicas()) handlers_.on_replicas(*sentinels->replicas());
       return link;
     }
     if (stop.stop_requested()) return Left{{Failure::Kind::cancelled, "cancelled"}};

@@ -38,6 +38,8 @@ class Node {
     std::function<void(const Failure&)> on_failed;
     /// The sentinels name another server than the one that this link leads to, which is left for that.
     std::function<void(const Link& link)> on_replaced;
+    /// So many replicas the sentinels know of, with each new link, as on_linked. None: they are not asked.
+    std::function<void(std::int64_t)> on_replicas = {};
   };
 
   /// `reactor` must outlive all links. `name`: for every connection, see Dialler.

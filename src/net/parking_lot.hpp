@@ -10,10 +10,10 @@ namespace redismutex::net {
 
 /// Where the threads of a Link sleep, so that whoever has answers for many wakes them with a system call for every
 /// thirty-two instead of one for each. What a thread waits for it keeps elsewhere: here it only sleeps, and may wake for no
-/// reason. Thread-safe but for assign().
+/// reason. A thread may also sleep apart, on a word of its own. Thread-safe but for assign().
 ///
 ///     waits:   generation = lot.generation(spot); if (!ready) lot.park(spot, generation, deadline);
-///     wakes:   ready = true; lot.unpark(spot);
+///     wakes:   ready = true; lot.unpark({spot});
 class ParkingLot {
  public:
   /// Thirty-two neighbours share a word that they sleep on, each with a bit of its own. Beyond `spots` threads some share a
@@ -30,7 +30,13 @@ class ParkingLot {
   /// Sleeps until unpark(), unless there was one since that generation, or the deadline; false at the deadline.
   bool park(Spot spot, std::uint32_t generation, Deadline deadline) noexcept;
 
-  void unpark(Spot spot) noexcept;
+  /// Where a thread sleeps.
+  struct Sleeping {
+    Spot spot = 0;                                      ///< here
+    const std::atomic<std::uint32_t>* apart = nullptr;  ///< else on this word, which is used as futex_wake_one() does
+  };
+
+  void unpark(const Sleeping& thread) noexcept;
 
   /// Those who are to be woken together, at its end.
   class Wakeups {
@@ -40,7 +46,7 @@ class ParkingLot {
     Wakeups(const Wakeups&) = delete;
     Wakeups& operator=(const Wakeups&) = delete;
 
-    void add(Spot spot) noexcept;
+    void add(const Sleeping& thread) noexcept;
 
    private:
     void wake() noexcept;

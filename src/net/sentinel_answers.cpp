@@ -58,6 +58,15 @@ Questions questions(std::string_view master) {
            {"SENTINEL"sv, "SENTINELS"sv, master}}};
 }
 
+std::array<std::string_view, 3> question_for_replicas(std::string_view master) {
+  return {"SENTINEL"sv, "REPLICAS"sv, master};
+}
+
+std::optional<std::int64_t> count_replicas(ReplyView reply) {
+  if (reply.type() != ReplyType::array) return std::nullopt;
+  return static_cast<std::int64_t>(reply.size());
+}
+
 Answer read(std::span<const ReplyView, question_count> replies) {
   const auto [details, address, sentinels] = std::array{replies[0], replies[1], replies[2]};
   Answer answer;

@@ -20,12 +20,19 @@ constexpr std::size_t question_count = 3;
 using Questions = std::array<std::array<std::string_view, 3>, question_count>;
 Questions questions(std::string_view master);
 
+/// In addition: the master's replicas, also those that are down.
+std::array<std::string_view, 3> question_for_replicas(std::string_view master);
+
+/// How many that are; none: the sentinel does not tell.
+std::optional<std::int64_t> count_replicas(ReplyView reply);
+
 /// What one sentinel has said.
 struct Answer {
-  std::optional<ServerAddress> master;  ///< none: it does not know the name, or does not tell
-  std::int64_t epoch = -1;              ///< rises with each failover; -1: it does not tell
-  std::vector<ServerAddress> others;    ///< sentinels of the same master
-  std::string refusal;                  ///< why there is no master; for people
+  std::optional<ServerAddress> master;        ///< none: it does not know the name, or does not tell
+  std::int64_t epoch = -1;                    ///< rises with each failover; -1: it does not tell
+  std::vector<ServerAddress> others;          ///< sentinels of the same master
+  std::optional<std::int64_t> replicas = {};  ///< if that was asked
+  std::string refusal;                        ///< why there is no master; for people
   bool knows_no_such_name = false;
 };
 

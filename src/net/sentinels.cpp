@@ -36,8 +36,12 @@ ConnectionOptions towards_sentinels(const ConnectionOptions& options) {
 
 class SentinelSearch::Question {
  public:
-  Question(Dialler& whom, const std::string& master, Deadline now)
-      : whom_{whom}, words_{sentinel::questions(master)}, attempt_{whom, now} {}
+  Question(Dialler& whom, const std::string& master, bool counts_replicas, Deadline now)
+      : whom_{whom}, words_{sentinel::questions(master)}, attempt_{whom, now} {
+    if (!counts_replicas) return;
+    replicas_words_ = sentinel::question_for_replicas(master);
+    replicas_call_.emplace();
+  }
 
   /// Goes on; none if there is an outcome.
   std::optional<Awaited> step(Deadline now) {
@@ -77,13 +81,20 @@ class SentinelSearch::Question {
     for (std::size_t i = 0; i < calls_.size(); ++i) {
       dialogue_->wire().submit(&calls_[i], words_[i], now + whom_.options.command_timeout);
     }
+    if (replicas_call_) {
+      dialogue_->wire().submit(&*replicas_call_, replicas_words_, now + whom_.options.command_timeout);
+    }
     return std::nullopt;
   }
 
   std::optional<Awaited> ask(Deadline now) {
     auto stuck = dialogue_->exchange(now, whom_.options.command_timeout);
-    if (std::all_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.answered(); })) {
-      outcome_ = sentinel::read(std::array{calls_[0].reply(), calls_[1].reply(), calls_[2].reply()});
+    const bool are_answered =
+        std::all_of(calls_.begin(), calls_.end(), [](const Call& call) { return call.answered(); });
+    if (are_answered && (!replicas_call_ || replicas_call_->answered())) {
+      sentinel::Answer answer = sentinel::read(std::array{calls_[0].reply(), calls_[1].reply(), calls_[2].reply()});
+      if (replicas_call_) answer.replicas = sentinel::count_replicas(replicas_call_->reply());
+      outcome_ = std::move(answer);
     } else if (stuck) {
       if (const auto* awaited = std::get_if<Awaited>(&*stuck)) return *awaited;
       outcome_ = std::move(std::get<Failure>(*stuck));
@@ -95,6 +106,8 @@ class SentinelSearch::Question {
   const sentinel::Questions words_;
   Attempt attempt_;
   std::array<Call, sentinel::question_count> calls_;
+  std::array<std::string_view, 3> replicas_words_{};
+  std::optional<Call> replicas_call_;
   std::optional<Dialogue> dialogue_;  // has the calls in flight
   std::optional<std::variant<sentinel::Answer, Failure>> outcome_;
 };
@@ -106,7 +119,7 @@ SentinelSearch::SentinelSearch(Sentinels& sentinels, std::span<const std::unique
     : sentinels_{sentinels}, enough_{enough}, settles_at_{now + time_to_answer_of(sentinels.options_)} {
   questions_.reserve(whom.size());
   for (const auto& dialler : whom) {
-    questions_.push_back(std::make_unique<Question>(*dialler, sentinels.master_, now));
+    questions_.push_back(std::make_unique<Question>(*dialler, sentinels.master_, sentinels.counts_replicas_, now));
   }
 }
 
@@ -145,8 +158,13 @@ std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome() const {
     others.insert(others.end(), answer->others.begin(), answer->others.end());
   }
   auto chosen = sentinel::choose(answers);
-  if (chosen) return std::move(*chosen);
-  return failure();
+  if (!chosen) return failure();
+  for (const sentinel::Answer& answer : answers) {
+    if (answer.master == chosen && answer.replicas) {
+      sentinels_.replicas_ = std::max(sentinels_.replicas_.value_or(0), *answer.replicas);
+    }
+  }
+  return std::move(*chosen);
 }
 
 /// Permanent if that of each of them is.

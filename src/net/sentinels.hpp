@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <redismutex/connection_options.hpp>
@@ -30,6 +31,12 @@ class Sentinels {
   Sentinels(const Sentinels&) = delete;
   Sentinels& operator=(const Sentinels&) = delete;
 
+  /// From now on asks how many replicas there are, too.
+  void ask_for_replicas() noexcept { counts_replicas_ = true; }
+
+  /// The most that any of them has told of the one that they named; none: nobody told.
+  std::optional<std::int64_t> replicas() const noexcept { return replicas_; }
+
   /// Asks all of them at once. Neither may outlive it.
   std::unique_ptr<SentinelSearch> ask_all(Deadline now);
 
@@ -53,6 +60,8 @@ class Sentinels {
   std::vector<std::unique_ptr<Dialler>> known_;  // those that the user names come first
   std::vector<ServerAddress> others_;            // that have answered the last time, or were named
   std::size_t next_ = 0;
+  bool counts_replicas_ = false;
+  std::optional<std::int64_t> replicas_;
 };
 
 /// Finds out which server is the master now, as steps that never wait. For one thread at a time.

@@ -24,6 +24,7 @@ struct Request {
   std::span<const Arguments> joined =
       {};                           ///< to be carried out with it in one transaction: the answer is a list of all
   Arguments next = {};              ///< another command, right behind it: Answer::next is its answer
+  bool needs_next = false;          ///< a refusal of `next` is the answer
   int times = 1;                    ///< sent so often, in one write; the last answer counts
   bool wants_wake_ups = false;      ///< subscribe to our channel first, on a connection that has not done so yet
   bool wants_invalidation = false;  ///< have the server tell us once when the key that this reads is changed

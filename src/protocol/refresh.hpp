@@ -28,7 +28,8 @@ class Refresh final : public Machine {
   /// So many items in one command at the most: the server does nothing else meanwhile, for some 6 µs each.
   static constexpr std::size_t most_items = 128;
 
-  /// There are some, in a cluster with keys of one slot. What they point to must outlive the machine. `delay`: how often it is done, as in the Terms of an Acquire.
+  /// There are some, in a cluster with keys of one slot. What they point to must outlive the machine. `delay`: how often it is done, as in
+  /// the Terms of an Acquire. May be started again, after Done too: to renew the same places the next time.
   Refresh(const std::vector<Item>& items, std::chrono::milliseconds delay);
 
   Step start(Instant now) override;

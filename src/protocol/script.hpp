@@ -23,8 +23,10 @@ extern const Script release;
 /// Those that locks need. A server that has forgotten one has forgotten them all.
 inline constexpr std::array<const Script*, 4> all{&acquire, &extend, &refresh, &release};
 
-extern const Script inspect;  ///< for operators' tools, which load it when they need it
-extern const Script raise;    ///< for the fencing tokens of quorums; the same
+// These are loaded when they are needed.
+extern const Script inspect;  ///< for operators' tools
+extern const Script raise;    ///< for the fencing tokens of quorums
+extern const Script witness;  ///< for those who ask replicas
 }  // namespace scripts
 
 }  // namespace redismutex::protocol

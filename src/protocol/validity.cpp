@@ -23,15 +23,19 @@ void Validity::take_back(const Extend::Terms& terms) noexcept {
   until_ = settled_until_;
 }
 
+void Validity::settle(const Extend& machine, Instant now) {
+  const Extend::Terms& terms = machine.terms();
+  if (terms.longer == Longer::stays) return;
+  settled_ = std::exchange(pending_, unlimited);
+  settled_at_ = now;
+  settled_until_ = until_;
+  if (machine.in_doubt()) doubtful_ = std::min(doubtful_, terms.expiry);
+}
+
 void Validity::conclude(const Extend& machine, Instant now) {
   const Extend::Terms& terms = machine.terms();
   const bool exact = terms.longer == Longer::goes;
-  if (exact) {
-    settled_ = std::exchange(pending_, unlimited);
-    settled_at_ = now;
-    settled_until_ = until_;
-    if (machine.in_doubt()) doubtful_ = std::min(doubtful_, terms.expiry);
-  }
+  settle(machine, now);
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
     if (exact) until_ = settled_until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
     renewed(terms.expiry, extended->sent_at);

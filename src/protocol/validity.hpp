@@ -33,6 +33,9 @@ class Validity {
   /// It is done. Not to be called if nobody knows how it went.
   void conclude(const Extend& machine, Instant now);
 
+  /// In place of conclude(), for one that was carried out and does not count: only what it has shortened is shorter.
+  void settle(const Extend& machine, Instant now);
+
   /// One that does not shorten was answered.
   void renewed(std::chrono::milliseconds expiry, Instant sent_at);
 

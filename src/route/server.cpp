@@ -65,6 +65,12 @@ void Server::note_left(std::string_view refusal, protocol::Instant now) {
       std::string{refusal});
 }
 
+Server& Server::lane() {
+  if (!make_lane_) return *this;
+  std::call_once(lane_made_, [this] { lane_ = &make_lane_(); });
+  return *lane_;
+}
+
 void Server::log(std::string_view message) const noexcept try {
   log_(std::string{name_}.append(": ").append(message));
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -87,6 +88,18 @@ class Server {
   bool is_retired() const noexcept { return retired_; }
   void note_retired(bool retired) noexcept { retired_ = retired; }
 
+  /// So many replicas others have named, also those that are down; 0: nobody has.
+  std::int64_t named_replicas() const noexcept { return named_replicas_; }
+  void note_replicas(std::int64_t count) noexcept { named_replicas_ = count; }
+
+  /// Another connection to the same server, for requests that hold up those behind them: made at its first use. Where nobody can make one
+  /// it is this one. May throw std::bad_alloc.
+  Server& lane();
+
+  /// Makes it: it must stay as long as this one. Is called once, by whichever thread needs it first; again only if it has thrown. Set
+  /// before the first request.
+  void on_lane(std::function<Server&()> make) { make_lane_ = std::move(make); }
+
   // ---- for drivers
 
   /// The way to it; none where a driver has others.
@@ -106,10 +119,14 @@ class Server {
   std::atomic<bool> absence_told_{false};
   std::atomic<bool> seems_away_{false};
   std::atomic<bool> retired_{false};
+  std::atomic<std::int64_t> named_replicas_{0};
   std::array<std::atomic<bool>, 2> refusals_told_{};  // of each of the means
   std::atomic<protocol::Instant> left_at_{protocol::Instant::min()};
   std::atomic<protocol::Instant> read_at_{protocol::Instant::min()};
   Peer* way_ = nullptr;  // from the beginning on
+  std::function<Server&()> make_lane_;
+  std::once_flag lane_made_;
+  Server* lane_ = nullptr;
 };
 
 }  // namespace redismutex::route

@@ -41,7 +41,7 @@ void Sleeper::sleep(net::Deadline deadline, const std::stop_token& stop) {
 }
 
 bool Sleeper::sleep_at(net::Link& link, net::Deadline deadline, const std::stop_token& stop) {
-  net::Caller caller;
+  net::Caller caller{net::Caller::Apart{}};
   {
     const std::lock_guard lock{mutex_};
     link_ = &link;

@@ -63,26 +63,28 @@ TEST_P(UsageError, IsExplained) {
 
 INSTANTIATE_TEST_SUITE_P(
     Words, UsageError,
-    ::testing::Values(Wrong{{}, {"a subcommand is required", "try: redismutex --help"}},                       //
-                      Wrong{{"walk", "k", "true"}, {"'walk' is no subcommand", "'walk'"}},                     //
-                      Wrong{{"-n", "k", "true"}, {"'-n' is no subcommand", "'-n'"}},                           //
-                      Wrong{{"run"}, {"KEY", "try: redismutex run --help"}},                                   //
-                      Wrong{{"run", "k"}, {"COMMAND"}},                                                        //
-                      Wrong{{"run", "k", "--"}, {"COMMAND"}},                                                  //
-                      Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                            //
-                      Wrong{{"run", std::string(5000, 'k'), "true"}, {"key", "4096"}},                         //
-                      Wrong{{"run", "--frob", "k", "true"}, {"--frob"}},                                       //
-                      Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},                  //
-                      Wrong{{"run", "-w"}, {"--wait"}},                                                        //
-                      Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},                 //
-                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},                    //
-                      Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                             //
-                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "not a number of seconds"}},  //
-                      Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                            //
-                      Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},         //
-                      Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}},        //
-                      Wrong{{"run", "-E", "256", "k", "true"}, {"--conflict-exit-code", "256", "255"}},        //
-                      Wrong{{"run", "-E", "-1", "k", "true"}, {"--conflict-exit-code", "-1"}},                 //
+    ::testing::Values(Wrong{{}, {"a subcommand is required", "try: redismutex --help"}},                          //
+                      Wrong{{"walk", "k", "true"}, {"'walk' is no subcommand", "'walk'"}},                        //
+                      Wrong{{"-n", "k", "true"}, {"'-n' is no subcommand", "'-n'"}},                              //
+                      Wrong{{"run"}, {"KEY", "try: redismutex run --help"}},                                      //
+                      Wrong{{"run", "k"}, {"COMMAND"}},                                                           //
+                      Wrong{{"run", "k", "--"}, {"COMMAND"}},                                                     //
+                      Wrong{{"run", "", "true"}, {"KEY", "empty"}},                                               //
+                      Wrong{{"run", std::string(5000, 'k'), "true"}, {"key", "4096"}},                            //
+                      Wrong{{"run", "--frob", "k", "true"}, {"--frob"}},                                          //
+                      Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},                     //
+                      Wrong{{"run", "-w"}, {"--wait"}},                                                           //
+                      Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},                    //
+                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},                       //
+                      Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                                //
+                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "not a number of seconds"}},     //
+                      Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                               //
+                      Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},            //
+                      Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}},           //
+                      Wrong{{"run", "--replicas", "most", "k", "true"}, {"--replicas", "'most'", "'majority'"}},  //
+                      Wrong{{"run", "--replicas", "-1", "k", "true"}, {"--replicas", "-1"}},                      //
+                      Wrong{{"run", "-E", "256", "k", "true"}, {"--conflict-exit-code", "256", "255"}},           //
+                      Wrong{{"run", "-E", "-1", "k", "true"}, {"--conflict-exit-code", "-1"}},                    //
                       Wrong{{"run", "--background", "kill", "k", "true"}, {"--background", "'wait'"}}));
 
 INSTANTIATE_TEST_SUITE_P(Urls, UsageError,

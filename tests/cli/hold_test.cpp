@@ -271,6 +271,7 @@ TEST_F(HoldTest, ExplainsUsageErrors) {
                                {{"--with", "1", "-E", "0", "k"}, "--conflict-exit-code"},
                                {{"-E", "256", "k"}, "256"},
                                {{"--patience", "-1", "k"}, "--patience"},
+                               {{"--replicas", "few", "k"}, "--replicas"},
                                {{"--lease", "2x", "k"}, "2x"},
                                {{"--lease", "h", "k"}, "'h'"},
                                {{"--lease", "1.2.3h", "k"}, "1.2.3h"},

@@ -36,6 +36,7 @@ constexpr Timeouts timeouts{.connect = limit, .command = 1s};
 
 // Long enough for a failover.
 constexpr Options long_wait{.block_time = 2 * limit, .delay = 500ms, .expiry = 3 * limit};
+constexpr Options confirmed{.block_time = 2 * limit, .delay = 500ms, .expiry = 8s, .auto_renew = true, .replicas = 1};
 constexpr Options renewed{.block_time = 2 * limit, .delay = 500ms, .expiry = 8s, .auto_renew = true};
 
 /// A sentinel that names what it is told to name, in the first epoch of all.
@@ -162,6 +163,29 @@ TEST_F(SentinelTest, AReplicaIsNotTakenForTheMaster) {
   EXPECT_EQ(set.servers()[0].get("key"), inside.get().value());
 }
 
+// ---- replicas -------------------------------------------------------------------------------------------------------
+
+// What the sentinels list counts, whether it is up or not, and whenever one came to ask.
+TEST_F(SentinelTest, ReplicasAreThoseThatAreListed) {
+  const auto wanting = [](Replicas replicas) {
+    Options options = patient;
+    options.replicas = replicas;
+    return options;
+  };
+  RedisMutex{connect(set.url(), timeouts), wanting(Replicas::all)}.acquire_lock("key").release();
+  Server& master = set.master();
+  Server& gone = set.servers()[&master == &set.servers()[2] ? 1 : 2];
+  gone.kill();
+  ASSERT_TRUE(eventually(limit, [&] { return master.info("replication")["connected_slaves"] == "1"; }));
+  const Connection later = connect(set.url(), {.connect = 1s, .command = 1s});
+  for (const Replicas wanted : {Replicas::majority, Replicas::all}) {
+    const auto error = thrown<ServerError>([&] { return RedisMutex{later, wanting(wanted)}.acquire_lock("key"); });
+    EXPECT_EQ(error.reason(), ServerError::Reason::no_replicas);
+    EXPECT_THAT(error.what(), HasSubstr("of the 2 replicas"));
+  }
+  RedisMutex{later, wanting(1)}.acquire_lock("key").release();
+}
+
 // ---- failovers ------------------------------------------------------------------------------------------------------
 
 /// Whoever waits for a lock that another process holds.
@@ -225,6 +249,20 @@ TEST_F(SentinelFailover, OfAMasterThatFreezes) {
 // The former master goes on granting for some ten seconds, and says nothing. It is left within about a second.
 TEST_F(SentinelFailover, OfAMasterThatGoesOn) {
   hold_through([this](Server&) { set.fail_over(); });
+}
+
+// The sentinels choose the replica that has the most, and that one has what any of them has confirmed.
+TEST_F(SentinelFailover, ALockThatAReplicaHasIsKnownToTheNextMaster) {
+  const RedisMutex mutex{connection, confirmed};
+  mutex.acquire_lock("another").release();
+  Server& former = set.master();
+  auto lock = mutex.acquire_lock("key");
+  former.kill();
+  Server& next = set.master_after(former);
+  EXPECT_EQ(next.get("key"), lock.value());
+  EXPECT_TRUE(eventually(limit, [&] { return lock.valid_for() > 0ms; })) << "its own replica has it now";
+  lock.release();
+  mutex.acquire_lock("another").release();
 }
 
 // Another server is in charge, which may know nothing of a lock: so nothing is promised until it has said so.

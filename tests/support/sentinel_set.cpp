@@ -43,7 +43,7 @@ SentinelSet::SentinelSet(const Settings& settings)
   // Different times, so that they do not vote for themselves at once.
   for (std::size_t i = 0; i < count; ++i) {
     sentinels_[i].command({"SENTINEL", "MONITOR", "mymaster", "127.0.0.1", master, "2"});
-    const std::string down_after = std::to_string(500 + 250 * i);
+    const std::string down_after = std::to_string((settings.down_after + 250ms * i).count());
     if (!settings.sentinel_password.empty()) {
       sentinels_[i].command({"SENTINEL", "CONFIG", "SET", "sentinel-pass", settings.sentinel_password});
     }

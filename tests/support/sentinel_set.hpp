@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -11,14 +12,14 @@
 
 namespace redismutex::testing {
 
-/// A master, two replicas, and three sentinels that watch them under the name "mymaster": on free ports of 127.0.0.1. A server that does
-/// not answer for half a second counts as down.
+/// A master, two replicas, and three sentinels that watch them under the name "mymaster": on free ports of 127.0.0.1.
 class SentinelSet {
  public:
   struct Settings {
     std::string sentinel_password = {};            // of the sentinels' user "default"
     std::vector<std::string> sentinel_users = {};  // see ServerOptions::users
     std::vector<std::string> directives = {};      // of the servers
+    std::chrono::milliseconds down_after{500};     // a server that does not answer for so long counts as down
   };
 
   /// Returns when all know of each other. Throws std::runtime_error if they do not in time.

@@ -25,7 +25,8 @@ Usage: redismutex doctor [OPTIONS]
 )";
 constexpr auto details =
     R"(Prints what it finds, and below each finding that is not good the command that mends it. Looks only, and changes nothing;
---write takes a lock on a key of its own, redismutex-doctor:..., and gives it back.
+--write takes a lock on a key of its own, redismutex-doctor:..., and gives it back. Of a cluster each server that has slots is
+examined, and each finding says which one it is about.
 
 Exit status, as monitoring systems (Nagios) read it:
     0  all is well        1  a warning
@@ -51,7 +52,8 @@ void print(const std::vector<Finding>& findings) {
   for (const auto& finding : findings) {
     auto word = word_for(finding.level);
     word.resize(10, ' ');
-    std::cout << word << finding.check << ": " << printable(finding.text) << '\n';
+    const std::string where = finding.server.empty() ? "" : finding.server + " ";
+    std::cout << word << printable(where) << finding.check << ": " << printable(finding.text) << '\n';
     if (!finding.remedy.empty()) std::cout << "          -> " << printable(finding.remedy) << '\n';
   }
 }
@@ -62,6 +64,7 @@ void print_json(const std::vector<Finding>& findings, const std::string& server,
   for (const auto& finding : findings) {
     nlohmann::ordered_json one{
         {"check", finding.check}, {"level", word_for(finding.level)}, {"text", printable(finding.text)}};
+    if (!finding.server.empty()) one["server"] = printable(finding.server);
     if (!finding.remedy.empty()) one["remedy"] = printable(finding.remedy);
     all["findings"].push_back(std::move(one));
   }

@@ -8,6 +8,7 @@
 #include <redismutex/operate.hpp>
 #include <redismutex/printable.hpp>
 #include <redismutex/redismutex.hpp>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -45,38 +46,126 @@ Latency measure_latency(const Connection& connection) {
   return latency;
 }
 
+bool is_cluster(const ConnectionOptions& server) { return server.kind == ConnectionOptions::Kind::cluster; }
+
+/// One server of a cluster.
+ConnectionOptions one_of(const ConnectionOptions& cluster, const ServerAddress& address) {
+  ConnectionOptions one = cluster;
+  one.kind = ConnectionOptions::Kind::single;
+  one.nodes.clear();
+  one.host = address.host;
+  one.port = address.port;
+  return one;
+}
+
+/// Throws what cluster_masters() throws.
+std::vector<ConnectionOptions> servers_of(const ConnectionOptions& server) {
+  if (!is_cluster(server)) return {server};
+  std::vector<ConnectionOptions> all;
+  for (const ServerAddress& master : cluster_masters(Connection{server})) all.push_back(one_of(server, master));
+  return all;
+}
+
+std::string address_of(const ConnectionOptions& server) {
+  // As URLs have it.
+  const bool is_version_6 = server.host.find(':') != std::string::npos;
+  return (is_version_6 ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
+}
+
+/// By which they know themselves; empty: one of them does not tell.
+std::set<std::string> run_ids_of(const ConnectionOptions& server) {
+  std::set<std::string> all;
+  for (const ConnectionOptions& each : servers_of(server)) {
+    const std::string id = read_facts(Connection{each}).info("run_id");
+    if (id.empty()) return {};
+    all.insert(id);
+  }
+  return all;
+}
+
 /// One visit: asks, and writes down what it finds.
 class Doctor {
  public:
-  explicit Doctor(const Examination& examination)
-      : examination_{examination}, way_{way_to(examination.server)}, connection_{examination.server} {}
+  enum class Of { whole, part_of_a_cluster };
+
+  explicit Doctor(const Examination& examination, Of what = Of::whole)
+      : examination_{examination}, what_{what}, way_{way_to(examination.server)}, connection_{examination.server} {}
 
   Findings examine() {
+    note_trouble([this] { is_cluster(examination_.server) ? see_cluster() : see_server(); });
+    return std::move(findings_);
+  }
+
+  /// How many keys it has, as far as it tells.
+  const std::optional<long long>& key_count() const noexcept { return key_count_; }
+
+ private:
+  template <class See>
+  void note_trouble(const See& see) {
     try {
-      if (!reach()) return std::move(findings_);
-      latency();
-      clock();
-      if (facts_.may_ask) what_it_says();
-      keys();
-      rights();
-      compare();
-      if (examination_.writes) write();
+      see();
     } catch (const LoginError& error) {
       add("login", Level::critical, error.what(), "put the login into the URL: redis://USER:PASSWORD@HOST");
     } catch (const Error& error) {
       add("server", Level::critical, error.what(), way_.command("PING"));
     }
-    return std::move(findings_);
   }
 
- private:
+  void see_server() {
+    if (!reach()) return;
+    latency();
+    clock();
+    if (facts_.may_ask) what_it_says();
+    const auto size = ask(connection_, std::array<std::string, 1>{"DBSIZE"});
+    if (!size.refused) key_count_ = std::atoll(size.text.c_str());
+    if (what_ == Of::whole) keys();
+    rights();
+    if (what_ == Of::whole) see_locks();
+  }
+
+  void see_locks() {
+    compare();
+    if (examination_.writes) write();
+  }
+
+  /// Each of its servers, and then what they are together.
+  void see_cluster() {
+    key_count_ = 0;
+    for (const ConnectionOptions& server : servers_of_cluster()) {
+      const Examination part{.server = server, .name = display_name(server), .writes = examination_.writes};
+      Doctor doctor{part, Of::part_of_a_cluster};
+      Findings found = doctor.examine();
+      for (Finding& each : found) each.server = address_of(server);
+      add(std::move(found));
+      const auto count = doctor.key_count();
+      key_count_ = key_count_ && count ? std::optional{*key_count_ + *count} : std::nullopt;
+    }
+    keys();
+    see_locks();
+  }
+
+  std::vector<ConnectionOptions> servers_of_cluster() {
+    try {
+      return servers_of(examination_.server);
+    } catch (const ServerError& error) {
+      if (error.reason() != ServerError::Reason::no_permission) throw;
+    }
+    add("rights of the doctor", Level::warning, "CLUSTER SLOTS is refused: only the servers in the URL are examined",
+        way_.command("ACL SETUSER USER +cluster|slots"));
+    std::vector<ConnectionOptions> named;
+    for (const ServerAddress& node : examination_.server.nodes) named.push_back(one_of(examination_.server, node));
+    return named;
+  }
+
   /// Its password is for $REDISCLI_AUTH.
   static Way way_to(const ConnectionOptions& server) {
     // Where there are several the person on call has to find out which one it is.
-    std::string options = server.kind != ConnectionOptions::Kind::single ? "-h MASTER"
-                          : server.unix_socket.empty()
-                              ? "-h " + quoted(server.host) + " -p " + std::to_string(server.port)
-                              : "-s " + quoted(server.unix_socket);
+    std::string options =
+        is_cluster(server)
+            ? "-c -h " + quoted(server.nodes.front().host) + " -p " + std::to_string(server.nodes.front().port)
+        : server.kind == ConnectionOptions::Kind::sentinel ? "-h MASTER"
+        : server.unix_socket.empty() ? "-h " + quoted(server.host) + " -p " + std::to_string(server.port)
+                                     : "-s " + quoted(server.unix_socket);
     if (!server.username.empty()) options += " --user " + quoted(server.username);
     if (server.tls) options += " --tls";
     return {options};
@@ -115,6 +204,13 @@ class Doctor {
     }
     add(judge_version(facts_));
     add(judge_role(facts_));
+    if (what_ == Of::part_of_a_cluster) {
+      const auto state = ask(connection_, std::array<std::string, 2>{"CLUSTER", "INFO"});
+      if (!state.refused) add(judge_cluster(state.text, way_));
+    } else if (examination_.server.kind == ConnectionOptions::Kind::single) {
+      const bool is_local = !examination_.server.unix_socket.empty();
+      add(judge_single(facts_, is_local ? "HOST:PORT" : address_of(examination_.server)));
+    }
     return true;
   }
 
@@ -153,14 +249,14 @@ class Doctor {
   }
 
   void keys() {
-    const auto size = ask(connection_, std::array<std::string, 1>{"DBSIZE"});
-    if (size.refused) return;
-    if (std::atoll(size.text.c_str()) > many_keys) {
-      add("keys", Level::good,
-          size.text + " in this database: redismutex ls is slow here; a database for locks alone is better");
+    if (!key_count_) return;
+    const std::string count =
+        std::to_string(*key_count_) + (is_cluster(examination_.server) ? " in this cluster" : " in this database");
+    if (*key_count_ > many_keys) {
+      add("keys", Level::good, count + ": redismutex ls is slow here; a database for locks alone is better");
       return;
     }
-    add("keys", Level::good, size.text + " in this database");
+    add("keys", Level::good, count);
     std::string endless;
     try {
       scan(connection_, {.all = true, .inspect = {.waiters = 0, .clients = false}}, [&](const Inspection& seen) {
@@ -194,16 +290,20 @@ class Doctor {
 
   void compare() {
     if (!examination_.compare) return;
-    const Connection other{*examination_.compare};
-    const auto facts = read_facts(other);
-    const auto here = facts_.info("run_id");
-    const auto there = facts.info("run_id");
+    const auto here = run_ids_of(examination_.server);
+    const auto there = run_ids_of(parse_url(*examination_.compare));
+    const bool is_one = here.size() == 1 && there.size() == 1;
+    const bool is_part = std::includes(here.begin(), here.end(), there.begin(), there.end()) ||
+                         std::includes(there.begin(), there.end(), here.begin(), here.end());
     if (here.empty() || there.empty()) {
       add("compare", Level::warning, "the servers do not tell who they are (INFO)");
     } else if (here == there) {
-      add("compare", Level::good, "both URLs lead to the same server");
+      add("compare", Level::good, is_one ? "both URLs lead to the same server" : "both URLs lead to the same servers");
     } else {
-      add("compare", Level::critical, "the URLs lead to two servers: locks of one do not exclude those of the other",
+      add("compare", Level::critical,
+          is_part  ? "one URL leads to a cluster, the other to some of its servers only"
+          : is_one ? "the URLs lead to two servers: locks of one do not exclude those of the other"
+                   : "the URLs lead to other servers: locks of one do not exclude those of the other",
           "give both sides the same URL");
     }
   }
@@ -221,9 +321,11 @@ class Doctor {
   }
 
   const Examination& examination_;
+  const Of what_;
   const Way way_;
   Connection connection_;
   ServerFacts facts_;
+  std::optional<long long> key_count_;
   Findings findings_;
 };
 

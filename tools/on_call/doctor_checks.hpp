@@ -13,11 +13,11 @@ namespace redismutex::cli {
 struct Examination {
   ConnectionOptions server;
   std::string name;                      ///< the server's, for people
-  std::optional<std::string> compare{};  ///< a URL that should lead to the same server
+  std::optional<std::string> compare{};  ///< a URL that should lead to the same server, or servers
   bool writes = false;                   ///< take a lock on a key of its own, `redismutex-doctor:UUID`
 };
 
-/// All that is found; a server that can not be reached is a finding, too.
+/// All that is found; a server that can not be reached is a finding, too. Of a cluster each server that has slots is examined.
 Findings examine(const Examination& examination);
 
 }  // namespace redismutex::cli

@@ -69,6 +69,27 @@ Findings judge_role(const ServerFacts& facts) {
            "use its primary: --url redis://" + facts.info("master_host") + ":" + facts.info("master_port")}};
 }
 
+Findings judge_cluster(const std::string& cluster_info, const Way& way) {
+  const auto field = [&cluster_info](const std::string& name) {
+    const auto at = cluster_info.find(name + ':');
+    if (at == std::string::npos) return std::string{};
+    const auto begin = at + name.size() + 1;
+    return cluster_info.substr(begin, cluster_info.find_first_of("\r\n", begin) - begin);
+  };
+  const std::string state = field("cluster_state");
+  if (state.empty()) return {};
+  const std::string text = state + ", " + field("cluster_slots_ok") + " of 16384 slots are served";
+  if (state == "ok") return {{"cluster", Level::good, text}};
+  return {{"cluster", Level::critical, text + ": locks in other slots can not be taken, and perhaps none at all",
+           way.command("CLUSTER NODES")}};
+}
+
+Findings judge_single(const ServerFacts& facts, const std::string& address) {
+  if (facts.info("cluster_enabled") != "1") return {};
+  return {{"cluster", Level::critical, "it is one server of a cluster, which refuses the locks that are at another one",
+           "name it as that: --url redis+cluster://" + address}};
+}
+
 Findings judge_latency(const Latency& latency, const Way& way) {
   constexpr auto much = 10ms;
   constexpr auto very_much = 100ms;

@@ -18,6 +18,7 @@ struct Finding {
   Level level = Level::good;
   std::string text;
   std::string remedy{};  ///< a command to paste, or what else helps; empty if nothing has to be done
+  std::string server{};  ///< of a cluster: "db1:6379"; empty: it is about all that was examined
 };
 using Findings = std::vector<Finding>;
 
@@ -44,6 +45,13 @@ std::string milliseconds_text(std::chrono::nanoseconds duration);
 
 Findings judge_version(const ServerFacts& facts);
 Findings judge_role(const ServerFacts& facts);
+
+/// Of a server of a cluster that was reached as one: what it answered to CLUSTER INFO.
+Findings judge_cluster(const std::string& cluster_info, const Way& way);
+
+/// Of a server that was reached as a single one. `address`: where, as in a URL.
+Findings judge_single(const ServerFacts& facts, const std::string& address);
+
 Findings judge_latency(const Latency& latency, const Way& way);
 
 /// Of what the server says about its own standstills.

@@ -59,6 +59,7 @@ Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const L
               .expiry = lease.expiry,
               .auto_renew = lease.renews,
               .fencing = true,
+              .replicas = arguments.replicas,
               .label = arguments.label.empty() ? usual_label(wanter) : arguments.label}} {}
 
 std::optional<Lock> Acquirer::acquire() {

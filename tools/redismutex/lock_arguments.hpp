@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <redismutex/options.hpp>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@ struct LockArguments {
   std::optional<std::chrono::milliseconds>
       patience;  // so long the server may be away during the wait; nothing: all of it
   std::chrono::milliseconds expiry = std::chrono::seconds{7};  // of a lock that is renewed
+  Replicas replicas;                                           // that have to have received it
   std::string label;                                           // what people see of the holder; empty: the usual
   int conflict_status = exit_status::not_acquired;             // of a lock that stays taken
   bool quiet = false;

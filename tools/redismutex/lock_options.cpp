@@ -15,6 +15,15 @@ constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the othe
 constexpr milliseconds longest_wait = 24h * 365;
 constexpr std::size_t longest_label = 512;
 constexpr int highest_status = 255;
+constexpr int most_replicas = 1000;
+
+Replicas parse_replicas(const std::string& text) {
+  if (text == "majority") return Replicas::majority;
+  if (text == "all") return Replicas::all;
+  const bool is_number = !text.empty() && text.find_first_not_of("-0123456789") == std::string::npos;
+  if (is_number) return parse_number("--replicas", text, 0, most_replicas);
+  throw CLI::ValidationError("--replicas", "'" + text + "' is neither a number nor 'majority' nor 'all'");
+}
 
 }  // namespace
 
@@ -33,6 +42,11 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
          },
          "how long others are locked out if this machine dies; default 7")
       ->type_name("SECONDS");
+  app.add_option_function<std::string>(
+         "--replicas", [this](const std::string& text) { arguments_.replicas = parse_replicas(text); },
+         "so many replicas of the server must have received the lock, and each\n"
+         "renewal, before it counts: a number, majority or all; default 0")
+      ->type_name("N");
   app.add_flag("--fencing")->description("does nothing: there always is a fencing token");
   app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
 }

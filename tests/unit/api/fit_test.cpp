@@ -250,6 +250,8 @@ TEST(Fit, TheRemediesWork) {
 TEST(Fit, NamesTheBoundsOfWaiting) {
   EXPECT_EQ(complaint_about({.max_waiters = 0}), "Options::max_waiters is 0, must be from 1 to 1000000");
   EXPECT_EQ(complaint_about({.max_waiters = 1'000'001}), "Options::max_waiters is 1000001, must be from 1 to 1000000");
+  EXPECT_EQ(complaint_about({.replicas = -1}), "Options::replicas is -1, must be from 0 to 1000000");
+  EXPECT_EQ(complaint_about({.replicas = Replicas::all}), "");
   EXPECT_EQ(complaint_about({.local_handoffs = -1}), "Options::local_handoffs is -1, must be from 0 to 1000000");
   EXPECT_EQ(complaint_about({.max_waiters = 1, .local_handoffs = 0}), "");
 }

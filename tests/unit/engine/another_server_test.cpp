@@ -3,8 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <list>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "route/cluster.hpp"
 #include "unit/engine/engine.hpp"
 
 namespace redismutex::engine::testing {
@@ -148,6 +153,33 @@ TEST(Replaceable, OthersAreNotWatched) {
   const auto lease = engine.hold("job", {.expiry = 60s});
   engine.world.run_for(10s);
   EXPECT_EQ(engine.world.background.verified, 0);
+}
+
+// In a cluster the word of the server holds that has the key's slot, and of no other one.
+TEST(Replaceable, ASlotThatMovesTakesNoWordAlong) {
+  World world;
+  std::list<route::Server> servers;
+  route::Cluster cluster{{{"a", 1}}, [&](const ServerAddress& address) -> route::Server& {
+                           return servers.emplace_back(world.environment, address.host, [](std::string_view) {});
+                         }};
+  const auto all_at = [&](const std::string& host) {
+    const std::vector<protocol::SlotRange> ranges{{0, 16383, {host, 1}}};
+    cluster.take_in(ranges);
+  };
+  Session session{Session::Outside{world.environment, cluster, world.background, *world.callbacks},
+                  Session::Limits{.connect_timeout = 2s, .command_timeout = 2s}};
+  all_at("a");
+  world.connect();
+  const auto lease =
+      std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = 10s});
+  lease->begin({.valid_until = world.now() + 10s, .since = world.now()}, 1, world.now());
+  EXPECT_GT(lease->valid_here_until(first_turn), world.now());
+  all_at("b");
+  EXPECT_EQ(lease->valid_here_until(first_turn), Instant{});
+  EXPECT_GT(lease->valid_until(first_turn), world.now());
+  all_at("a");
+  EXPECT_GT(lease->valid_here_until(first_turn), world.now());
+  session.close();
 }
 
 }  // namespace

@@ -15,6 +15,10 @@
 #include "engine/session.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/lease.hpp"
+#include "protocol/slot.hpp"
+#include "protocol/slot_map.hpp"
+#include "route/cluster.hpp"
+#include "route/router.hpp"
 #include "unit/engine/fakes.hpp"
 
 namespace redismutex::engine::testing {
@@ -34,11 +38,16 @@ class Engine {
  public:
   explicit Engine(std::shared_ptr<Observer> observer = nullptr, bool may_be_replaced = false)
       : world{std::move(observer), may_be_replaced} {
-    world.on_reconnected = [this] { session->server_changed(); };
-    world.server.on_message = [this](std::string_view message) { session->take_message(message); };
-    world.server.on_change = [this](std::string_view key) { session->key_changed(key); };
-    session.emplace(Session::Outside{world.environment, world.known, world.background, *world.callbacks},
-                    Session::Limits{.connect_timeout = 2s, .command_timeout = 2s});
+    begin();
+  }
+
+  /// The fake server is all servers of a cluster.
+  struct InCluster {};
+  explicit Engine(InCluster /*tag*/) {
+    const ServerAddress address{"fake", 1};
+    cluster.emplace(std::vector{address}, [this](const ServerAddress&) -> route::Server& { return world.known; });
+    cluster->take_in(std::vector<protocol::SlotRange>{{0, protocol::slot_count - 1, address}});
+    begin();
   }
 
   protocol::OwnerId new_id() { return protocol::OwnerId{{.random = world.environment.random_bits()}}; }
@@ -82,8 +91,20 @@ class Engine {
     return conversation.failure();
   }
 
+  route::Router router() { return cluster ? route::Router{*cluster} : route::Router{world.known}; }
+
   World world;
+  std::optional<route::Cluster> cluster;
   std::optional<Session> session;
+
+ private:
+  void begin() {
+    world.on_reconnected = [this] { session->server_changed(); };
+    world.server.on_message = [this](std::string_view message) { session->take_message(message); };
+    world.server.on_change = [this](std::string_view key) { session->key_changed(key); };
+    session.emplace(Session::Outside{world.environment, router(), world.background, *world.callbacks},
+                    Session::Limits{.connect_timeout = 2s, .command_timeout = 2s});
+  }
 };
 
 constexpr Lease::Turn first_turn = 1;

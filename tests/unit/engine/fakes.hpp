@@ -118,9 +118,11 @@ class FakeServer {
   // ---- for tests
 
   std::chrono::nanoseconds round_trip = 200us;
-  bool away = false;    ///< nobody gets a connection; call World::break_link(), too
-  bool silent = false;  ///< it carries out what it is sent, and says nothing
-  bool deaf = false;    ///< and does not even carry it out
+  bool away = false;           ///< nobody gets a connection; call World::break_link(), too
+  bool silent = false;         ///< it carries out what it is sent, and says nothing
+  bool deaf = false;           ///< and does not even carry it out
+  std::int64_t replicas = 0;   ///< that receive what is written
+  std::int64_t connected = 0;  ///< replicas, as INFO has them
   std::function<std::optional<Reply>(const Words&)> answers_instead;  ///< asked first
 
   struct Stored {
@@ -179,6 +181,8 @@ class FakeServer {
       return Reply::of("OK");
     }
     if (command == "EVALSHA") return run_script(words, caching);
+    if (command == "WAIT") return Reply::of(replicas);
+    if (command == "INFO") return Reply::of("connected_slaves:" + std::to_string(connected) + "\r\n");
     if (command == "SET") return set(words);
     if (command == "DELIFEQ") return Reply::of(std::int64_t{take_away(words.at(1), words.at(2))});
     if (command == "EXISTS") return Reply::of(std::int64_t{lines.contains(words.at(1))});
@@ -187,6 +191,12 @@ class FakeServer {
       return Reply::of(pttl(words.at(1)));
     }
     return Reply::of("OK");  // SUBSCRIBE, PING, SCRIPT LOAD
+  }
+
+  /// For how long it holds up those behind it.
+  Instant::duration holds_up(const Words& words) const {
+    if (words.front() != "WAIT" || std::stoll(words.at(1)) <= replicas) return {};
+    return std::chrono::milliseconds{std::stoll(words.at(2))};
   }
 
   void forget_link() {
@@ -200,7 +210,7 @@ class FakeServer {
     for (const protocol::Script* script : protocol::scripts::all) {
       if (script->sha1 == words.at(1)) return std::string{script->name};
     }
-    return "?";
+    return words.at(1) == protocol::scripts::witness.sha1 ? "witness" : "?";
   }
 
   std::map<std::string, Stored, std::less<>>::iterator find(std::string_view key) {
@@ -252,6 +262,7 @@ class FakeServer {
     if (script.starts_with("extend")) return extend(key_list, rest, caching);
     if (script.starts_with("refresh")) return refresh(key_list, rest);
     if (script.starts_with("release")) return release(key_list, rest);
+    if (script == "witness") return witness(key_list, rest);
     return acquire(key_list, rest);
   }
 
@@ -273,6 +284,12 @@ class FakeServer {
       if (rest.at(0) == "1" && caching) tracked_[key] = true;
       replies.push_back(1 + waiting(names[2 * i + 1]));
     }
+    return Reply::list(std::move(replies));
+  }
+
+  Reply witness(const Words& names, const Words& ids) {
+    std::vector<std::int64_t> replies;
+    for (std::size_t i = 0; i < ids.size(); ++i) replies.push_back(has(names.at(i), ids[i]) ? 1 : 0);
     return Reply::list(std::move(replies));
   }
 
@@ -606,10 +623,12 @@ inline void Drive::on(const route::Procedure::Send& send) {
     bool wanted;
   };
   auto commands = std::make_shared<std::vector<Command>>();
+  Instant::duration held_up{};
   for (const route::Procedure::Command& command : send.commands) {
     const FakeServer::Words words{command.arguments.begin(), command.arguments.end()};
     for (int i = 1; i < command.times; ++i) commands->push_back({words, false});
     commands->push_back({words, command.wanted});
+    held_up += server.holds_up(words);
   }
   auto replies = std::make_shared<std::vector<Reply>>();
   const Instant sent_at = world_.now();
@@ -635,7 +654,7 @@ inline void Drive::on(const route::Procedure::Send& send) {
     }
   });
   if (!server.silent && !server.deaf) {
-    later(sent_at + server.round_trip, [this, replies] {
+    later(sent_at + server.round_trip + held_up, [this, replies] {
       std::vector<Answer> answers;
       for (const Reply& reply : *replies) answers.push_back(reply.view());
       if (answers.empty()) return tell(route::Procedure::Unanswered{{Kind::unreachable, "it broke"}});

@@ -104,11 +104,13 @@ class Driver {
 };
 
 /// `expects_line`: the lock was taken the last time, so that the place in line is described first of all. Whether anything failed.
-bool one_fails(int nth, bool expects_line, bool is_taken) {
+bool one_fails(int nth, bool expects_line, bool is_taken, Replicas replicas) {
   Process process;
+  process.server().replicas = process.server().connected = 1;
   process.session.contended(protocol::Key{"key"}) = expects_line;
   if (is_taken) process.server().store("key", "another", 1s);
-  const auto wants = testing::wishes(process.now() + 60s);
+  auto wants = testing::wishes(process.now() + 60s);
+  wants.replicas = replicas;
   Driver first{process, wants, nth};
   Driver second{process, wants, -1};
   first.start();
@@ -139,9 +141,11 @@ bool one_fails(int nth, bool expects_line, bool is_taken) {
 TEST(ScarceMemory, EachAllocationOfTheFirstInLine) {
   for (const bool expects_line : {false, true}) {
     for (const bool is_taken : {false, true}) {
-      int nth = 0;
-      while (one_fails(nth, expects_line, is_taken)) ++nth;
-      EXPECT_GE(nth, 3);
+      for (const Replicas replicas : {Replicas{}, Replicas{1}, Replicas::all}) {
+        int nth = 0;
+        while (one_fails(nth, expects_line, is_taken, replicas)) ++nth;
+        EXPECT_GE(nth, 3);
+      }
     }
   }
 }

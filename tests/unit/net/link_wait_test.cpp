@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -557,6 +559,43 @@ struct Echo {
   const std::array<std::string_view, 2> arguments{"ECHO", text};
   BlockingCall call;
 };
+
+/// How often a thread of this process went to sleep so far.
+long sleeps_of(pid_t thread) {
+  std::ifstream file{"/proc/self/task/" + std::to_string(thread) + "/status"};
+  long count = -1;
+  for (std::string word; count < 0 && file >> word;) {
+    if (word == "voluntary_ctxt_switches:") file >> count;
+  }
+  return count;
+}
+
+// Of very many threads that wait without calls each is woken alone, though the spots where others sleep are used again and again.
+TEST(LinkWait, AThreadThatWaitsApartIsWokenAlone) {
+  Linked linked;
+  Caller reading{Caller::Apart{}}, long_asleep{Caller::Apart{}}, woken{Caller::Apart{}};
+  Waiter reader{[&] { return linked.link.wait(reading, far(), {}); }};
+  reader.until_asleep();
+  Waiter sleeper{[&] { return linked.link.wait(long_asleep, far(), {}); }};
+  sleeper.until_asleep();
+  for (ParkingLot::Spot others = 0; others + 1 < ParkingLot::spots; ++others) {
+    Caller other;
+    EXPECT_EQ(linked.link.wait(other, Deadline{}, {}), Waited::timed_out);
+  }
+  Waiter neighbour{[&] { return linked.link.wait(woken, far(), {}); }};
+  neighbour.until_asleep();
+  const long slept = sleeps_of(sleeper.thread_id());
+  EXPECT_GT(slept, 0);
+  linked.link.set(woken);
+  EXPECT_EQ(neighbour.outcome(), Waited::done);
+  EXPECT_EQ(sleeps_of(sleeper.thread_id()), slept);
+
+  // Nor does the next reader depend on the lot, nor the end of the link.
+  linked.link.set(reading);
+  EXPECT_EQ(reader.outcome(), Waited::done);
+  linked.link.fail({Failure::Kind::unreachable, "the test is over"});
+  EXPECT_EQ(sleeper.outcome(), Waited::broken);
+}
 
 /// Runs `body` in so many threads, each with its number, and returns the sum of what they return.
 int total(int threads, const std::function<int(int)>& body) {

@@ -45,7 +45,7 @@ TEST(ParkingLot, WakesManyTogether) {
     ParkingLot::Wakeups wakeups{lot};
     for (const auto& sleeper : sleepers) {
       sleeper->tell();
-      wakeups.add(sleeper->spot());
+      wakeups.add({sleeper->spot()});
     }
   }
 }
@@ -54,7 +54,7 @@ TEST(ParkingLot, WakesOne) {
   ParkingLot lot;
   Sleeper sleeper{lot, lot.assign()};
   sleeper.tell();
-  lot.unpark(sleeper.spot());
+  lot.unpark({sleeper.spot()});
 }
 
 TEST(ParkingLot, SleepsUntilTheDeadline) {
@@ -70,7 +70,7 @@ TEST(ParkingLot, DoesNotSleepThroughAWaking) {
   ParkingLot lot;
   const auto spot = lot.assign();
   const auto generation = lot.generation(spot);
-  lot.unpark(spot);
+  lot.unpark({spot});
   EXPECT_TRUE(lot.park(spot, generation, Deadline::max()));
 }
 

@@ -68,6 +68,8 @@ TEST_F(ClusterTest, AskingElsewhereTeachesNothing) {
 TEST_F(ClusterTest, AnotherServerIsAskedForTheMap) {
   take_in({{0, 99, {"a", 1}}, {100, 16383, {"b", 2}}});
   for (Server& server : servers) server.begin(1, {});
+  cluster.doubt(cluster.server_of(100));
+  EXPECT_EQ(cluster.next_informant().server->name(), "a") << "although it is the turn of the other one";
   cluster.doubt(cluster.server_of(0));
   EXPECT_TRUE(cluster.take_doubt());
   EXPECT_FALSE(cluster.take_doubt());

@@ -252,5 +252,26 @@ TEST(Judgements, OfTheTrackingTable) {
   EXPECT_THAT(judge_waking(full, std::nullopt, way), IsEmpty()) << "no limit";
 }
 
+// ---- clusters -------------------------------------------------------------------------------------------------------
+
+TEST(Judgements, OfACluster) {
+  EXPECT_THAT(
+      judge_cluster("cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n", way),
+      ElementsAre(AllOf(Field(&Finding::level, Level::good), Field(&Finding::text, HasSubstr("ok, 16384 of")))));
+  EXPECT_THAT(
+      judge_cluster("cluster_state:fail\r\ncluster_slots_ok:10923\r\n", way),
+      ElementsAre(AllOf(Field(&Finding::level, Level::critical), Field(&Finding::text, HasSubstr("fail, 10923 of")),
+                        Field(&Finding::remedy, way.command("CLUSTER NODES")))));
+  EXPECT_THAT(judge_cluster("something else", way), IsEmpty());
+}
+
+TEST(Judgements, OfAServerThatIsOneOfACluster) {
+  EXPECT_THAT(judge_single({.fields = {{"cluster_enabled", "1"}}}, "db1:1"),
+              ElementsAre(AllOf(Field(&Finding::level, Level::critical),
+                                Field(&Finding::remedy, HasSubstr("redis+cluster://db1:1")))));
+  EXPECT_THAT(judge_single({.fields = {{"cluster_enabled", "0"}}}, "db1:1"), IsEmpty());
+  EXPECT_THAT(judge_single({}, "db1:1"), IsEmpty());
+}
+
 }  // namespace
 }  // namespace redismutex::cli

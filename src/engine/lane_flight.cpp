@@ -1,0 +1,202 @@
+#include "engine/lane_flight.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "route/environment.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using protocol::Instant;
+using protocol::Witness;
+using State = Lane::Member::State;
+using Kind = route::Failure::Kind;
+using namespace std::chrono_literals;
+
+// One WAIT holds up those that want fewer replicas, or come later. So it ends after this time, and who has more time asks again.
+constexpr std::chrono::milliseconds longest_wait = 250ms;
+constexpr std::chrono::milliseconds shortest_wait = 1ms;  // 0 would be without end
+
+// With less left nobody asks again.
+constexpr std::chrono::milliseconds least_left = 2ms;
+
+// How many replicas there are is counted again after this time, because somebody may add one.
+constexpr std::chrono::seconds between_counts{1};
+
+/// So that the answer comes in time.
+std::chrono::milliseconds time_to_wait(Instant::duration left, std::chrono::milliseconds most) {
+  return std::clamp(std::chrono::floor<std::chrono::milliseconds>(left * 7 / 8), shortest_wait,
+                    std::clamp(most, shortest_wait, longest_wait));
+}
+
+std::shared_ptr<const Lane::Trouble> shared(Lane::Trouble trouble) {
+  return std::make_shared<const Lane::Trouble>(std::move(trouble));
+}
+
+}  // namespace
+
+LaneFlight::~LaneFlight() {
+  if (!is_over_) land([](Member&) { return false; });
+}
+
+route::Procedure::Step LaneFlight::start(Instant now) {
+  const bool counts = gather(now);
+  if (keys_.empty()) return land([](Member&) { return false; });
+  return counts ? count(now) : ask(now);
+}
+
+route::Procedure::Step LaneFlight::resume(Event&& event, Instant now) {
+  return go_on(conversation_->resume(std::move(event), now), now);
+}
+
+/// Takes those in that it asks for: the leader, and others of its slot, as far as there is room. Whether the replicas are to be counted.
+bool LaneFlight::gather(Instant now) {
+  const std::lock_guard lock{lane_->mutex_};
+  Member* const first = leader_ != nullptr ? leader_ : lane_->waiting_.first();
+  if (first == nullptr) return false;
+  slot_ = first->terms_.slot;
+  lane_->waiting_.remove(*first);
+  lane_->waiting_.prepend(*first);
+  // First what may throw.
+  std::vector<Member*> taken;
+  for (Member* one = first; one != nullptr; one = route::List<Member>::next(*one)) {
+    const bool has_room = one == first || keys_.size() + one->items_.size() <= Witness::most_items;
+    if (one->terms_.slot != slot_ || !has_room) continue;
+    taken.push_back(one);
+    for (const Lane::Item& item : one->items_) {
+      keys_.push_back(item.key);
+      ids_.push_back(item.id);
+    }
+  }
+  rests_.reserve(taken.size());
+  std::size_t items = 0;
+  bool counts = false;
+  for (Member* const member : taken) {
+    lane_->waiting_.remove(*member);
+    lane_->asked_.append(*member);
+    member->state_ = State::asked;
+    member->first_ = std::exchange(items, items + member->items_.size());
+    until_ = std::min(until_, member->terms_.until);
+    counts = counts || member->terms_.replicas.kind() != Replicas::Kind::number;
+  }
+  return counts && (!lane_->replicas_ || lane_->counted_at_ + between_counts <= now);
+}
+
+Conversation::Terms LaneFlight::terms() const noexcept {
+  Conversation::Terms terms = lane_->setting().terms(until_);
+  terms.by_lane = true;
+  return terms;
+}
+
+route::Procedure::Step LaneFlight::count(Instant now) {
+  using From = protocol::CountReplicas::From;
+  const Setting& setting = lane_->setting();
+  count_.emplace(setting.router().cluster() != nullptr ? From::cluster : From::server);
+  Conversation::Terms at_it = terms();
+  at_it.at = &lane_->server();
+  conversation_.emplace(setting.environment(), setting.router(), *count_, at_it);
+  return go_on(conversation_->start(now), now);
+}
+
+route::Procedure::Step LaneFlight::ask(Instant now) {
+  const Setting& setting = lane_->setting();
+  std::int64_t wanted = 0;
+  {
+    const std::lock_guard lock{lane_->mutex_};
+    using Members = route::List<Member>;
+    for (Member* member = lane_->asked_.first(); member != nullptr; member = Members::next(*member)) {
+      member->wanted_ = lane_->wanted_by(*member);
+      if (member->wanted_ > 0) wanted = wanted == 0 ? member->wanted_ : std::min(wanted, member->wanted_);
+    }
+  }
+  if (wanted == 0) {
+    return settle(shared(protocol::Refusal{.code = "NOREPLICAS",
+                                           .text = "Options::replicas wants a part of the server's replicas, and it "
+                                                   "has none, as far as is known"}),
+                  now);
+  }
+  std::vector<Witness::Item> items;
+  items.reserve(keys_.size());
+  for (std::size_t i = 0; i < keys_.size(); ++i) items.push_back({&keys_[i], &ids_[i]});
+  const auto within = time_to_wait(until_ - now, setting.longest_answer() / 2);
+  witness_.emplace(std::move(items), Witness::Terms{.wanted = wanted, .within = within, .slot = slot_});
+  conversation_.emplace(setting.environment(), setting.router(), *witness_, terms());
+  return go_on(conversation_->start(now), now);
+}
+
+route::Procedure::Step LaneFlight::go_on(Step step, Instant now) {
+  if (!std::holds_alternative<Done>(step)) return step;
+  return witness_ ? answered(now) : counted(now);
+}
+
+route::Procedure::Step LaneFlight::counted(Instant now) {
+  if (const auto& failure = conversation_->failure()) return settle(shared(*failure), now);
+  if (const auto* refusal = std::get_if<protocol::Refusal>(&count_->outcome())) return settle(shared(*refusal), now);
+  const std::int64_t said = std::get<std::int64_t>(count_->outcome());
+  {
+    const std::lock_guard lock{lane_->mutex_};
+    // A server without a cluster tells only of those that are connected.
+    const bool is_exact = lane_->setting().router().cluster() != nullptr;
+    const std::int64_t named = lane_->server().lane().named_replicas();
+    lane_->replicas_ = is_exact ? said : std::max({said, named, lane_->replicas_.value_or(0)});
+    lane_->counted_at_ = now;
+  }
+  return ask(now);
+}
+
+route::Procedure::Step LaneFlight::answered(Instant now) {
+  if (const auto& failure = conversation_->failure()) return settle(shared(*failure), now);
+  if (const auto* refusal = std::get_if<protocol::Refusal>(&witness_->outcome())) return settle(shared(*refusal), now);
+  return concluded(std::get<Witness::Seen>(witness_->outcome()), now);
+}
+
+/// Something went wrong. That one driver has no more time, or was stopped, is no matter of the others. No answer in time means that too few
+/// are known to have it.
+route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trouble>& trouble, Instant now) {
+  const auto* const failure = std::get_if<route::Failure>(&*trouble);
+  const bool is_cancelled = failure != nullptr && failure->kind == Kind::cancelled;
+  const bool is_late = failure != nullptr && failure->kind == Kind::timed_out;
+  return land([&](Member& member) {
+    const bool goes_on = is_cancelled || (is_late && member.terms_.until > now + least_left);
+    if (!goes_on && !is_late) member.trouble_ = trouble;
+    return !goes_on;
+  });
+}
+
+route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant now) {
+  return land([&](Member& member) {
+    for (std::size_t i = 0; i < member.items_.size(); ++i) member.items_[i].is_there = seen.theirs[member.first_ + i];
+    member.had_ = seen.replicas;
+    const bool is_lost =
+        std::none_of(member.items_.begin(), member.items_.end(), [](const Lane::Item& item) { return item.is_there; });
+    return member.is_confirmed() || is_lost || member.terms_.until <= now + least_left;
+  });
+}
+
+/// `judge`: whether a member is over; else it goes back. Nothing may fail here.
+template <class Judge>
+route::Procedure::Step LaneFlight::land(const Judge& judge) {
+  is_over_ = true;
+  Lane::Next next;
+  {
+    const std::lock_guard lock{lane_->mutex_};
+    while (Member* const member = lane_->asked_.last()) {
+      lane_->asked_.remove(*member);
+      if (judge(*member)) {
+        rests_.push_back(lane_->settle(*member, member->trouble_));
+      } else {
+        lane_->waiting_.prepend(*member);
+        member->state_ = State::waiting;
+      }
+    }
+    next = lane_->hand_on();
+  }
+  for (const route::Waker::Rest& rest : rests_) rest.finish();
+  lane_->carry_out(next);
+  return Done{};
+}
+
+}  // namespace redismutex::engine

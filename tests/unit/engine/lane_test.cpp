@@ -1,0 +1,455 @@
+// What counts only when replicas have received it: acquisitions, extensions and renewals, and how those who ask share their questions.
+
+#include "engine/lane.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/lease.hpp"
+#include "unit/engine/callers.hpp"
+
+namespace redismutex::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Caller;
+using testing::Drive;
+using ::testing::HasSubstr;
+using testing::Process;
+using testing::Reply;
+using testing::wishes;
+using Kind = route::Failure::Kind;
+using protocol::Instant;
+
+class LaneTest : public ::testing::Test {
+ protected:
+  LaneTest() { server.replicas = server.connected = 2; }
+
+  Wishes wanting(Replicas replicas, std::chrono::milliseconds limit = 30s) {
+    Wishes wants = wishes(process.now() + limit);
+    wants.replicas = replicas;
+    return wants;
+  }
+
+  std::unique_ptr<Caller> start(Wishes wants, const std::string& key = "key") {
+    auto caller = std::make_unique<Caller>(process, std::move(wants), key);
+    caller->start();
+    return caller;
+  }
+  std::unique_ptr<Caller> finish(Wishes wants, const std::string& key = "key") {
+    auto caller = start(std::move(wants), key);
+    EXPECT_TRUE(world.run_until_is([&] { return caller->is_over(); }));
+    return caller;
+  }
+
+  Extending::Outcome extend(Caller& caller, Extending::Terms terms) {
+    Extending extending{process.session, caller.granted().lease, caller.granted().turn, terms};
+    bool over = false;
+    Drive drive{world, extending, [&over] { over = true; }};
+    drive.start();
+    EXPECT_TRUE(world.run_until_is([&over] { return over; }));
+    return extending.outcome();
+  }
+
+  void expect_free(const std::string& key = "key") {
+    EXPECT_TRUE(world.run_until_is([&] { return !server.keys.contains(key); }, 1s));
+  }
+
+  Process process;
+  testing::World& world = process.world;
+  testing::FakeServer& server = process.server();
+};
+
+// ---- acquisitions ---------------------------------------------------------------------------------------------------
+
+// The lease counts from the request that took the lock, not from when the replicas were heard of.
+TEST_F(LaneTest, ALockCountsWhenTheyHaveIt) {
+  finish(wanting(0), "another");  // so there is a connection
+  server.round_trip = 100ms;
+  const Instant sent_at = process.now();
+  const auto caller = finish(wanting(2));
+  ASSERT_TRUE(caller->has_it());
+  EXPECT_EQ(process.now(), sent_at + 200ms);
+  EXPECT_EQ(caller->granted().lease->valid_until(caller->granted().turn), protocol::valid_until(sent_at, 7s));
+  EXPECT_EQ(server.count("witness"), 1);
+  EXPECT_EQ(server.count("WAIT"), 1);
+}
+
+TEST_F(LaneTest, OffItIsNothing) {
+  const auto caller = finish(wanting(0));
+  ASSERT_TRUE(caller->has_it());
+  EXPECT_TRUE(std::holds_alternative<Extending::Extended>(extend(*caller, {.expiry = 9s})));
+  EXPECT_EQ(server.count("witness") + server.count("WAIT") + server.count("INFO"), 0);
+}
+
+TEST_F(LaneTest, ALockThatTooFewHaveIsGivenBack) {
+  server.replicas = 1;
+  const Instant began = process.now();
+  const auto caller = finish(wanting(2));
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_EQ(caller->refusal().code, "NOREPLICAS");
+  EXPECT_THAT(caller->refusal().text, HasSubstr("1 of the 2 replicas"));
+  EXPECT_LE(process.now(), began + 1s + 10ms) << "as long as a connection may take";
+  EXPECT_GE(process.now(), began + 900ms);
+  EXPECT_GE(server.count("WAIT"), 4) << "none of them takes so long that the connection counts as broken";
+  expect_free();
+}
+
+// Also where the lease is short.
+TEST_F(LaneTest, NobodyWaitsForMoreThanAQuarterOfTheLease) {
+  server.replicas = 0;
+  Wishes wants = wanting(1);
+  wants.expiry = 400ms;
+  const Instant began = process.now();
+  EXPECT_TRUE(finish(wants)->is<protocol::Refusal>());
+  EXPECT_LE(process.now(), began + 101ms);
+}
+
+TEST_F(LaneTest, TheTimeOfTheCallerIsKept) {
+  server.replicas = 0;
+  const Instant began = process.now();
+  EXPECT_TRUE(finish(wanting(1, 50ms))->is<protocol::Refusal>());
+  EXPECT_LE(process.now(), began + 51ms);
+}
+
+// It counts from the moment in which the replicas hear of it again.
+TEST_F(LaneTest, TheyMayComeBackMeanwhile) {
+  server.replicas = 0;
+  const auto caller = start(wanting(1));
+  world.run_for(300ms);
+  EXPECT_FALSE(caller->is_over());
+  server.replicas = 1;
+  world.run_for(300ms);
+  EXPECT_TRUE(caller->has_it());
+}
+
+TEST_F(LaneTest, APartIsOfTheMostThatWereSeen) {
+  EXPECT_TRUE(finish(wanting(Replicas::all))->has_it());
+  server.replicas = server.connected = 1;
+  world.run_for(2s);
+  const auto caller = finish(wanting(Replicas::all));
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_THAT(caller->refusal().text, HasSubstr("1 of the 2 replicas"));
+  expect_free();
+  server.connected = server.replicas = 3;
+  world.run_for(2s);
+  EXPECT_TRUE(finish(wanting(Replicas::all))->has_it());
+}
+
+TEST_F(LaneTest, APartOfNoneIsNoPass) {
+  server.connected = 0;
+  for (const Replicas wanted : {Replicas::majority, Replicas::all}) {
+    const auto caller = finish(wanting(wanted));
+    ASSERT_TRUE(caller->is<protocol::Refusal>());
+    EXPECT_EQ(caller->refusal().code, "NOREPLICAS");
+    EXPECT_THAT(caller->refusal().text, HasSubstr("it has none"));
+    expect_free();
+  }
+}
+
+TEST_F(LaneTest, AMajorityIsMoreThanHalf) {
+  for (const auto& [configured, wanted] : {std::pair{1, 1}, std::pair{2, 2}, std::pair{3, 2}, std::pair{4, 3}}) {
+    Process another;
+    another.server().connected = configured;
+    another.server().replicas = wanted - 1;
+    Wishes wants = wishes(another.now() + 30s);
+    wants.replicas = Replicas::majority;
+    Caller caller{another, wants};
+    caller.start();
+    another.world.run_for(500ms);
+    EXPECT_FALSE(caller.is_over()) << configured;
+    another.server().replicas = wanted;
+    another.world.run_for(500ms);
+    EXPECT_TRUE(caller.has_it()) << configured;
+  }
+}
+
+TEST_F(LaneTest, WhatTheServerRefusesIsToldAtOnce) {
+  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "WAIT") return Reply::error("NOPERM this user has no permissions to run the 'wait' command");
+    return std::nullopt;
+  };
+  const Instant began = process.now();
+  const auto caller = finish(wanting(1));
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_EQ(caller->refusal().code, "NOPERM");
+  EXPECT_LT(process.now(), began + 10ms);
+  expect_free();
+}
+
+// The server that is asked may be another one than the one that granted it, as in a failover.
+TEST_F(LaneTest, ALockThatIsNotThereDoesNotCount) {
+  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.size() > 1 && words.at(1) == protocol::scripts::witness.sha1) return Reply::list({0});
+    return std::nullopt;
+  };
+  const auto caller = finish(wanting(1));
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_THAT(caller->refusal().text, HasSubstr("does not have it"));
+  expect_free();
+}
+
+TEST_F(LaneTest, TheConnectionMayBreakMeanwhile) {
+  server.replicas = 0;
+  const auto caller = start(wanting(1));
+  world.run_for(100ms);
+  world.break_link();
+  server.replicas = 1;
+  world.run_for(100ms);
+  EXPECT_TRUE(caller->has_it());
+}
+
+TEST_F(LaneTest, AServerThatSaysNothingConfirmsNothing) {
+  finish(wanting(0), "another");
+  const auto caller = start(wanting(1));
+  world.run_until_is([&] { return server.count("SET") == 2; });
+  world.run_for(server.round_trip / 2);
+  server.deaf = true;
+  EXPECT_TRUE(world.run_until_is([&] { return caller->is_over(); }, 2s));
+  EXPECT_FALSE(caller->has_it());
+  server.deaf = false;
+  expect_free();
+}
+
+TEST_F(LaneTest, OneThatIsStoppedHoldsNothing) {
+  server.replicas = 0;
+  const auto caller = start(wanting(1));
+  world.run_for(100ms);
+  caller->stop();
+  world.run_for(1ms);
+  EXPECT_EQ(caller->failure().kind, Kind::cancelled);
+  expect_free();
+}
+
+// ---- together -------------------------------------------------------------------------------------------------------
+
+TEST_F(LaneTest, ManyShareTheirQuestions) {
+  finish(wanting(0), "another");
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 64; ++i) callers.push_back(start(wanting(1), "key " + std::to_string(i)));
+  world.run_for(10ms);
+  for (const auto& caller : callers) EXPECT_TRUE(caller->has_it());
+  EXPECT_EQ(server.count("WAIT"), 2) << "the first one's, and that of all who came meanwhile";
+}
+
+TEST_F(LaneTest, MoreThanGoInOneCommandGoInMore) {
+  finish(wanting(0), "another");
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 600; ++i) callers.push_back(start(wanting(1), "key " + std::to_string(i)));
+  world.run_for(10ms);
+  for (const auto& caller : callers) EXPECT_TRUE(caller->has_it());
+  EXPECT_EQ(server.count("WAIT"), 4);
+}
+
+// Whoever asks for all may leave at any time: another one asks.
+TEST_F(LaneTest, TheOneThatAsksMayLeave) {
+  for (const bool is_stopped : {true, false}) {
+    server.replicas = 0;
+    std::vector<std::unique_ptr<Caller>> callers;
+    for (int i = 0; i < 5; ++i) callers.push_back(start(wanting(1), "key " + std::to_string(i)));
+    world.run_for(10ms);
+    for (int i = 0; i < 4; ++i) {
+      if (is_stopped) {
+        callers.front()->stop();
+      } else {
+        callers.front()->relay.to = nullptr;
+      }
+      callers.erase(callers.begin());
+      world.run_for(20ms);
+    }
+    server.replicas = 1;
+    world.run_for(300ms);
+    EXPECT_TRUE(callers.front()->has_it());
+    callers.clear();
+    world.run_for(1s);
+    EXPECT_TRUE(server.keys.empty());
+  }
+}
+
+// Those that want fewer do not wait for those that want more.
+TEST_F(LaneTest, EachHasWhatItWants) {
+  finish(wanting(0), "another");
+  server.replicas = 1;
+  const auto more = start(wanting(2), "more");
+  const auto less = start(wanting(1), "less");
+  world.run_for(300ms);
+  EXPECT_TRUE(less->has_it());
+  EXPECT_FALSE(more->is_over());
+  server.replicas = 2;
+  world.run_for(300ms);
+  EXPECT_TRUE(more->has_it());
+}
+
+TEST_F(LaneTest, OneThatHasLessTimeGoesFirst) {
+  server.replicas = 0;
+  Wishes hasty = wanting(1);
+  hasty.expiry = 100ms;
+  const Instant began = process.now();
+  const auto patient = start(wanting(1), "patient");
+  const auto one = finish(hasty, "hasty");
+  EXPECT_TRUE(one->is<protocol::Refusal>());
+  EXPECT_LE(process.now(), began + 30ms);
+  server.replicas = 1;
+  world.run_for(300ms);
+  EXPECT_TRUE(patient->has_it());
+}
+
+// ---- hand-overs -----------------------------------------------------------------------------------------------------
+
+TEST_F(LaneTest, AClaimIsConfirmedToo) {
+  auto first = finish(wanting(1));
+  process.line_up_other();
+  auto second = std::make_unique<Caller>(process, wanting(1));
+  Wishes alone = wanting(1);
+  alone.local_handoffs = 0;
+  second = std::make_unique<Caller>(process, alone);
+  second->start();
+  world.run_for(10ms);
+  server.lines["redismutex:{key}"].erase(server.lines["redismutex:{key}"].begin());
+  const int asked = server.count("WAIT");
+  first->release();
+  world.run_for(10ms);
+  ASSERT_TRUE(second->has_it());
+  EXPECT_EQ(second->granted().how, testing::How::handed_over);
+  EXPECT_GT(server.count("WAIT"), asked);
+  world.run_for(500ms);
+  EXPECT_GT(second->left(), 6s) << "and so is the full lease";
+}
+
+// Within the process a lock is passed with what was confirmed of it.
+TEST_F(LaneTest, APassKeepsTheLease) {
+  auto first = finish(wanting(1));
+  auto second = start(wanting(1));
+  auto other = start(wanting(2));
+  world.run_for(10ms);
+  const auto until = first->granted().lease->valid_until(first->granted().turn);
+  first->release();
+  world.run_for(10ms);
+  ASSERT_TRUE(second->has_it());
+  EXPECT_EQ(second->granted().how, testing::How::passed);
+  EXPECT_GE(second->granted().lease->valid_until(second->granted().turn), until);
+  second->release();
+  world.run_for(10ms);
+  ASSERT_TRUE(other->has_it());
+  EXPECT_NE(other->granted().how, testing::How::passed) << "it wants more than is known of it";
+}
+
+// ---- extensions -----------------------------------------------------------------------------------------------------
+
+TEST_F(LaneTest, AnExtensionCountsWhenTheyHaveIt) {
+  const auto caller = finish(wanting(1));
+  const int asked = server.count("WAIT");
+  EXPECT_TRUE(std::holds_alternative<Extending::Extended>(extend(*caller, {.expiry = 60s})));
+  EXPECT_GT(caller->left(), 59s);
+  EXPECT_EQ(server.count("WAIT"), asked + 1);
+  server.replicas = 0;
+  const Instant until = caller->granted().lease->valid_until(caller->granted().turn);
+  const auto outcome = extend(*caller, {.expiry = 300s});
+  ASSERT_TRUE(std::holds_alternative<protocol::Refusal>(outcome));
+  EXPECT_EQ(std::get<protocol::Refusal>(outcome).code, "NOREPLICAS");
+  EXPECT_EQ(caller->granted().lease->valid_until(caller->granted().turn), until);
+  server.replicas = 1;
+  EXPECT_TRUE(std::holds_alternative<Extending::Extended>(extend(*caller, {.expiry = 300s})));
+  EXPECT_GT(caller->left(), 290s);
+}
+
+// The server has the shorter lease, whoever has received it.
+TEST_F(LaneTest, AShorterLeaseIsShorterAtOnce) {
+  const auto caller = finish(wanting(1));
+  server.replicas = 0;
+  EXPECT_TRUE(std::holds_alternative<protocol::Refusal>(extend(*caller, {.expiry = 2s})));
+  EXPECT_LT(caller->left(), 2s);
+  server.replicas = 1;
+  EXPECT_TRUE(std::holds_alternative<Extending::Extended>(extend(*caller, {.expiry = 60s})));
+  EXPECT_GT(caller->left(), 59s) << "nothing of it is in doubt";
+}
+
+// ---- renewals -------------------------------------------------------------------------------------------------------
+
+class LaneRenewals : public LaneTest {
+ protected:
+  std::unique_ptr<Caller> renewed(Replicas replicas, const std::string& key = "key") {
+    Wishes wants = wanting(replicas);
+    wants.expiry = 3s;
+    wants.renews = true;
+    return finish(std::move(wants), key);
+  }
+};
+
+TEST_F(LaneRenewals, ALeaseLastsAsLongAsTheyHaveIt) {
+  const auto caller = renewed(1);
+  for (int i = 0; i < 100; ++i) {
+    world.run_for(100ms);
+    ASSERT_GT(caller->left(), 1800ms);
+  }
+  const auto lost = caller->granted().lease->lost_token(caller->granted().turn);
+  server.replicas = 0;
+  const Instant until = caller->granted().lease->valid_until(caller->granted().turn);
+  world.run_until(until - 1ms);
+  EXPECT_FALSE(lost.stop_requested());
+  EXPECT_EQ(caller->granted().lease->valid_until(caller->granted().turn), until) << "nothing prolongs it";
+  EXPECT_TRUE(world.is_logged("0 of the 1 replicas"));
+  world.run_for(10ms);
+  EXPECT_TRUE(lost.stop_requested());
+}
+
+TEST_F(LaneRenewals, ARenewalIsTriedAgain) {
+  const auto caller = renewed(1);
+  world.run_for(5s);
+  server.replicas = 0;
+  world.run_until_is([&] { return caller->left() < 500ms; });
+  server.replicas = 1;
+  world.run_for(400ms);
+  EXPECT_GT(caller->left(), 2s);
+}
+
+// Nor do they hold up those that want nothing of the kind.
+TEST_F(LaneRenewals, OthersGoOn) {
+  const auto plain = renewed(0, "plain");
+  const auto one = renewed(1, "one");
+  const auto two = renewed(2, "two");
+  server.replicas = 1;
+  world.run_for(10s);
+  EXPECT_GT(plain->left(), 1s);
+  EXPECT_GT(one->left(), 1s);
+  EXPECT_EQ(two->granted().lease->valid_until(two->granted().turn), Instant{});
+}
+
+TEST_F(LaneRenewals, ALockThatIsGoneIsLostAtOnce) {
+  const auto gone = renewed(1, "gone");
+  const auto kept = renewed(1, "kept");
+  world.run_for(100ms);
+  server.replicas = 0;
+  server.keys.erase("gone");
+  world.run_until_is([&] { return gone->granted().lease->valid_until(gone->granted().turn) == Instant{}; });
+  EXPECT_GT(kept->left(), 1s);
+}
+
+TEST_F(LaneRenewals, ManyShareTheirQuestions) {
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 500; ++i) callers.push_back(renewed(1, "key " + std::to_string(i)));
+  world.run_for(10s);
+  server.counts.clear();
+  world.run_for(10s);
+  for (const auto& caller : callers) EXPECT_GT(caller->left(), 1s);
+  EXPECT_LT(server.count("WAIT"), 100);
+}
+
+// Its driver ends with the process: what was under way leaves nothing.
+TEST_F(LaneRenewals, TheBackgroundMayEnd) {
+  const auto caller = renewed(1);
+  server.replicas = 0;
+  world.run_until_is([&] { return world.background.under_way() > 0 && server.count("WAIT") > 1; });
+  world.background.end();
+  server.replicas = 1;
+  world.run_for(500ms);
+  EXPECT_GT(caller->left(), 1s) << "and where it goes on it is asked again";
+}
+
+}  // namespace
+}  // namespace redismutex::engine

@@ -1,0 +1,102 @@
+# The rules for servers that take each other's place, and for those of a cluster, each with a mistake: the unit tests of these rules, linked
+# with one mutated source file, which the linker takes in place of the library's own, have to fail. That they pass without a mistake is
+# theirs to show.
+include(Mutants)
+
+add_library(
+  redismutex_unit_topology_tests OBJECT
+  ../integration/fake_server.cpp
+  ../support/allocations.cpp
+  engine/another_server_test.cpp
+  engine/redirection_test.cpp
+  net/sentinel_answers_test.cpp
+  net/sentinels_test.cpp
+  protocol/key_test.cpp
+  protocol/slot_map_test.cpp
+  protocol/slot_test.cpp
+  protocol/verdict_test.cpp
+  route/cluster_test.cpp
+  route/pushes_test.cpp)
+target_include_directories(redismutex_unit_topology_tests PRIVATE "${PROJECT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}")
+target_link_libraries(redismutex_unit_topology_tests PUBLIC redismutex::redismutex redismutex::test_support GTest::gmock
+                                                            GTest::gtest_main)
+redismutex_warnings(redismutex_unit_topology_tests)
+
+# add_unit_mutant(NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
+function(add_unit_mutant name file from to)
+  set(output "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cpp")
+  mutate("${PROJECT_SOURCE_DIR}/src/${file}" "${from}" "${to}" "${output}")
+  set(target redismutex_unit_${name})
+  add_executable(${target} "${output}")
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} PRIVATE redismutex_unit_topology_tests)
+  add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
+  set_tests_properties(mutants.${name} PROPERTIES LABELS mutants WILL_FAIL TRUE TIMEOUT 60)
+endfunction()
+
+# What a lease is worth: a lease that another server has confirmed, or one that was reached by another connection, counts as valid.
+add_unit_mutant(
+  ignores_era engine/lease.cpp
+  "return confirmed_by_ == &server && (router.cluster() != nullptr || confirmed_link_ >= server.first_link());" "return true;")
+add_unit_mutant(
+  ignores_links engine/lease.cpp
+  "(router.cluster() != nullptr || confirmed_link_ >= server.first_link())" "true")
+add_unit_mutant(ignores_servers engine/lease.cpp "confirmed_by_ == &server && " "")
+add_unit_mutant(
+  looks_without_extending engine/lease_visits.cpp
+  "const bool moves = !is_confirmed_here();" "const bool moves = false;")
+add_unit_mutant(
+  passes_on_what_another_server_knows engine/lease.cpp
+  "(heard_lately || is_tracked()) && is_confirmed_here()" "(heard_lately || is_tracked())")
+add_unit_mutant(
+  confirms_when_asked_only engine/renewer.cpp
+  "if (!seat->watched_ && seat->lease_.is_confirmed_here()) continue;" "if (!seat->watched_) continue;")
+
+# Sentinels.
+add_unit_mutant(never_verifies engine/vigil.cpp "session_.background().verify_server();" "")
+add_unit_mutant(
+  verifies_for_ever engine/vigil.cpp
+  "if (session_.renewer().is_idle()) return protocol::Instant::max();" "")
+add_unit_mutant(believes_any_epoch net/sentinel_answers.cpp "answer.epoch > best->epoch || " "")
+add_unit_mutant(counts_no_votes net/sentinel_answers.cpp "votes(answer) > votes(*best)" "false")
+add_unit_mutant(leaves_by_the_word_of_one net/sentinels.cpp "known_.size() / 2 + 1" "1")
+add_unit_mutant(reads_without_end net/sentinels.cpp "reads == most_reads" "false")
+add_unit_mutant(takes_a_refusal_for_an_unknown_name net/sentinel_answers.cpp "address.type() == ReplyType::null" "true")
+add_unit_mutant(
+  stays_at_replicas protocol/verdict.cpp
+  "Known{\"READONLY\", Verdict::leave}" "Known{\"READONLY\", Verdict::tell}")
+
+# Clusters.
+add_unit_mutant(learns_no_move route/cluster.cpp "redirected(from, refusal, true)" "redirected(from, refusal, false)")
+add_unit_mutant(
+  learns_to_ask_elsewhere route/cluster.cpp
+  "redirected(from, refusal, false)" "redirected(from, refusal, true)")
+add_unit_mutant(doubts_no_map route/cluster.cpp "if (server != nullptr) doubt(from);" "")
+add_unit_mutant(asks_the_doubtful route/cluster.cpp " && known.server != doubtful_" "")
+add_unit_mutant(retires_nobody route/cluster.cpp "known.server->note_retired(std::find" "(void)(std::find")
+add_unit_mutant(forgets_asking engine/conversation.cpp "if (asks_once_) add(asking);" "")
+add_unit_mutant(
+  tracks_what_it_asks_once engine/conversation.cpp
+  "request_.wants_invalidation && !asks_once_ &&" "request_.wants_invalidation &&")
+add_unit_mutant(
+  never_asks_for_one_key engine/conversation.cpp
+  "if (const auto step = machine_.split(now)) return go_on(*step);" "")
+add_unit_mutant(follows_for_ever engine/conversation.cpp "++redirections_ > most_redirections" "false")
+add_unit_mutant(
+  waits_for_the_dead engine/conversation.cpp
+  "may_be_replaced() ? std::min<Instant>" "false ? std::min<Instant>")
+add_unit_mutant(tries_one_seed engine/conversation.cpp "cluster.try_next_seed(*server_)" "false")
+add_unit_mutant(guesses_once engine/conversation.cpp "if (!has_answer_) guesses_mailbox_ = true;" "")
+add_unit_mutant(knows_no_host protocol/slot_map.cpp "told.empty() || told == \"?\"" "told == \"?\"")
+add_unit_mutant(splits_at_the_first_colon protocol/slot_map.cpp "endpoint.rfind(':')" "endpoint.find(':')")
+add_unit_mutant(
+  channels_in_no_slot route/pushes.cpp
+  "name.append(\"{\").append(protocol::word_of(slot)).append(\"}:\")" "name.append(\"\")")
+add_unit_mutant(stays_without_a_channel_that_moved route/pushes.cpp "channels_.erase(known);" "")
+add_unit_mutant(
+  gives_up_channels_that_moved route/pushes.cpp
+  "sharded_ && wanted.slot == protocol::no_slot && error" "sharded_ && error")
+add_unit_mutant(ignores_tags protocol/slot.cpp "return key.substr(opening + 1, closing - opening - 1);" "return key;")
+add_unit_mutant(takes_an_empty_tag protocol/slot.cpp " || closing == opening + 1" "")
+add_unit_mutant(ends_tags_too_soon protocol/key.cpp "key.find('}') == std::string_view::npos" "true")
