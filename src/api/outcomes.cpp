@@ -10,8 +10,7 @@ namespace redismutex::api {
 using engine::Extending;
 using engine::GivingBack;
 
-void raise_unless_extended(const std::string& server, const report::Action& action,
-                           const Extending::Outcome& outcome) {
+void raise_unless_extended(const std::string& server, const report::Action& action, const Extending::Outcome& outcome) {
   if (std::holds_alternative<Extending::Ended>(outcome)) {
     throw MutexUnlockError{report::cannot(server, action, "its lease has ended")};
   }

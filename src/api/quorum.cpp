@@ -7,7 +7,9 @@ using Members = std::vector<std::shared_ptr<Runtime>>;
 
 std::shared_ptr<const engine::Panel> panel_of(const Members& members) {
   std::vector<engine::Panel::Member> all;
-  for (const auto& member : members) all.push_back({.session = &member->session(), .name = member->server_name()});
+  for (const auto& member : members) {
+    all.push_back({.session = {member, &member->session()}, .name = member->server_name()});
+  }
   return std::make_shared<const engine::Panel>(std::move(all));
 }
 
@@ -22,8 +24,7 @@ std::string name_of(const Members& members) {
 
 }  // namespace
 
-Quorum::Quorum(Members members)
-    : members_{std::move(members)}, panel_{panel_of(members_)}, name_{name_of(members_)} {}
+Quorum::Quorum(Members members) : members_{std::move(members)}, panel_{panel_of(members_)}, name_{name_of(members_)} {}
 
 void Quorum::survey() noexcept {
   for (const auto& member : members_) member->survey();

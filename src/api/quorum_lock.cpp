@@ -76,9 +76,8 @@ std::stop_token QuorumLock::lost_token() noexcept {
     return lease_->lost_token();
   } catch (const std::exception& error) {  // no thread, no descriptor, no memory
     try {
-      quorum_->first().callbacks().log_here(
-          report::cannot(server_name(), {"watch", lease_->key()}, error.what()) +
-          "; its lost_token() has stopped already");
+      quorum_->first().callbacks().log_here(report::cannot(server_name(), {"watch", lease_->key()}, error.what()) +
+                                            "; its lost_token() has stopped already");
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
     }
     static const std::stop_source& stopped = *[] {
