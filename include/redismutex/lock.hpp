@@ -139,7 +139,7 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   std::uint64_t token_ = 0;
   std::shared_ptr<const Options> options_;
   std::shared_ptr<api::QuorumLock> quorum_;  // in place of all that, where several servers have it
-  mutable std::atomic<bool> asked_{false};  // for the full lease
+  mutable std::atomic<bool> asked_{false};   // for the full lease
 };
 
 }  // namespace REDISMUTEX_ABI

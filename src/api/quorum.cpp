@@ -7,7 +7,9 @@ using Members = std::vector<std::shared_ptr<Runtime>>;
 
 std::shared_ptr<const engine::Panel> panel_of(const Members& members) {
   std::vector<engine::Panel::Member> all;
-  for (const auto& member : members) all.push_back({.session = &member->session(), .name = member->server_name()});
+  for (const auto& member : members) {
+    all.push_back({.session = {member, &member->session()}, .name = member->server_name()});
+  }
   return std::make_shared<const engine::Panel>(std::move(all));
 }
 

@@ -76,8 +76,7 @@ Approach::Approach(Session& session, const protocol::Key& key, const Wishes& wis
                    route::Waker& waker, const Candidacy* candidacy)
     : session_{session},
       key_{key},
-      id_{candidacy != nullptr ? candidacy->id
-                               : route::new_owner_id(session.environment(), session.identity().tag())},
+      id_{candidacy != nullptr ? candidacy->id : route::new_owner_id(session.environment(), session.identity().tag())},
       lease_{make_lease(session, key, id_, wishes, candidacy != nullptr ? Lease::Part::vote : Lease::Part::whole)},
       longest_{known_for(place)},
       machine_{key_, id_, first_terms(session, key, wishes, place, mailbox_, candidacy)},
@@ -115,9 +114,7 @@ void Approach::change_place(const Wishes& wishes, const PlaceTerms& place) {
   longest_ = std::max(longest_, known_for(place));
 }
 
-route::Procedure::Step Approach::yield() {
-  return conversation_.go_on_with(machine_.yield());
-}
+route::Procedure::Step Approach::yield() { return conversation_.go_on_with(machine_.yield()); }
 
 Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now) noexcept {
   const Lease::Turn turn = lease_->begin(held, conversation_.link(), now);

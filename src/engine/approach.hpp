@@ -70,8 +70,8 @@ class Approach {
  public:
   /// `candidacy`: it is one server's of a quorum. Throws std::bad_alloc; std::system_error if there is no chance to be had, or as Lease
   /// does.
-  Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place, route::Waker& waker,
-           const Candidacy* candidacy = nullptr);
+  Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,
+           route::Waker& waker, const Candidacy* candidacy = nullptr);
 
   /// Gives up what the server may still have of it, in the background.
   ~Approach();

@@ -103,6 +103,10 @@ CleanUps::CleanUps(Session& session) : Rounds{session, most_under_way}, session_
 CleanUps::~CleanUps() { close(); }
 
 void CleanUps::close() noexcept {
+  {
+    const std::lock_guard lock{mutex_};
+    closed_ = true;
+  }
   if (!Rounds::close()) return;
   take_results([this](Tasks& task) { waiting_.splice(waiting_.end(), task); });
   waiting_.splice(waiting_.end(), pausing_);
@@ -120,7 +124,13 @@ void CleanUps::close() noexcept {
 void CleanUps::add(Remains remains) noexcept try {
   get_ready();
   Tasks task(1, Task{.remains = std::move(remains)});
-  const std::lock_guard lock{mutex_};
+  std::unique_lock lock{mutex_};
+  if (closed_) {
+    lock.unlock();
+    task.front().is_last = true;
+    Attempt::begin(landing_, task);
+    return;
+  }
   fresh_.splice(fresh_.end(), task);
   session_.background().call(*this, session_.now());
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header

@@ -39,7 +39,7 @@ class CleanUps final : private Rounds<std::list<CleanUpTask>> {
   explicit CleanUps(Session& session);
   ~CleanUps();
 
-  /// What is left is tried once more: the Background has it, and nobody waits for it here. Later ones are not tried.
+  /// What is left is tried once more: the Background has it, and nobody waits for it here. Later ones are tried once.
   void close() noexcept;
 
   /// Where there is no thread or no memory for it, it expires by itself.
@@ -59,6 +59,7 @@ class CleanUps final : private Rounds<std::list<CleanUpTask>> {
 
   std::mutex mutex_;  // guards what follows; before the Background's
   Tasks fresh_;
+  bool closed_ = false;
 
   // The rest belongs to the Background.
   Tasks waiting_;      // until there is room

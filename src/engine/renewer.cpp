@@ -299,7 +299,8 @@ void Renewer::note_fates(Batch& batch, Instant now) {
       continue;
     }
     const Instant until = lease->conclude_visit(visit, batch.fates[i], batch.how, now);
-    if (!observed || !visit.renews || until <= now) continue;
+    const bool is_vote = lease->terms().part == Lease::Part::vote;  // its QuorumLease tells
+    if (!observed || !visit.renews || until <= now || is_vote) continue;
     try {
       renewed.push_back({lease->key(), lease->name(), protocol::time_left(until, now),
                          std::get<protocol::Extend::Extended>(batch.fates[i]).waiting});

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 
 namespace redismutex::protocol {
 namespace {
@@ -11,11 +10,14 @@ constexpr Council::Duration shortest_pause = std::chrono::milliseconds{2};
 
 }  // namespace
 
+/// Without memory: there are few.
 Instant lasts_until(std::span<const Instant> ends, std::size_t count) {
-  if (ends.size() < count) return {};
-  std::vector<Instant> latest_first{ends.begin(), ends.end()};
-  std::sort(latest_first.begin(), latest_first.end(), std::greater<>{});
-  return latest_first[count - 1];
+  Instant latest{};
+  for (const Instant end : ends) {
+    const auto as_late = std::count_if(ends.begin(), ends.end(), [end](Instant other) { return other >= end; });
+    if (static_cast<std::size_t>(as_late) >= count) latest = std::max(latest, end);
+  }
+  return latest;
 }
 
 Council::Council(std::size_t servers, std::uint64_t chance) : seats_(servers), chance_{chance} {}
@@ -59,12 +61,19 @@ bool Council::meets_others() const {
 }
 
 Instant Council::valid_until() const {
-  std::vector<Instant> ends;
+  Instant latest{};
   for (const Seat& seat : seats_) {
-    if (seat.standing == Standing::held) ends.push_back(seat.vote.valid_until);
+    const auto lasts_as_long = [&seat](const Seat& other) {
+      return other.standing == Standing::held && other.vote.valid_until >= seat.vote.valid_until;
+    };
+    const auto as_long = std::count_if(seats_.begin(), seats_.end(), lasts_as_long);
+    const bool is_majority = static_cast<std::size_t>(as_long) >= majority();
+    if (seat.standing == Standing::held && is_majority) latest = std::max(latest, seat.vote.valid_until);
   }
-  return lasts_until(ends, majority());
+  return latest;
 }
+
+bool Council::has_answered(std::size_t server) const { return seats_[server].standing != Standing::asked; }
 
 std::uint64_t Council::token() const {
   std::uint64_t highest = 0;
@@ -76,13 +85,16 @@ std::uint64_t Council::token() const {
 
 /// As far as it is known.
 Council::Duration Council::round_trip() const {
-  std::vector<Duration> known;
+  const auto known = static_cast<std::size_t>(
+      std::count_if(seats_.begin(), seats_.end(), [](const Seat& seat) { return seat.round_trip != Duration::max(); }));
+  Duration shortest = Duration::max();
   for (const Seat& seat : seats_) {
-    if (seat.round_trip != Duration::max()) known.push_back(seat.round_trip);
+    const auto as_short = std::count_if(seats_.begin(), seats_.end(),
+                                        [&seat](const Seat& other) { return other.round_trip <= seat.round_trip; });
+    const bool completes = static_cast<std::size_t>(as_short) >= std::min(known, majority());
+    if (completes) shortest = std::min(shortest, seat.round_trip);
   }
-  std::sort(known.begin(), known.end());
-  if (known.empty()) return {};
-  return known[std::min(known.size(), majority()) - 1];
+  return known == 0 ? Duration{} : shortest;
 }
 
 Instant Council::yields_at() const {
@@ -91,15 +103,13 @@ Instant Council::yields_at() const {
   return first_vote_at_ + std::max(shortest_pause, round_trip() * percent / 100);
 }
 
-std::vector<std::size_t> Council::yield(std::uint64_t chance) {
-  std::vector<std::size_t> servers;
+bool Council::is_held(std::size_t server) const { return seats_[server].standing == Standing::held; }
+
+void Council::yield(std::uint64_t chance) {
   for (std::size_t i = 0; i < seats_.size(); ++i) {
-    if (seats_[i].standing != Standing::held) continue;
-    servers.push_back(i);
-    asked(i);
+    if (is_held(i)) asked(i);
   }
   chance_ = chance;
-  return servers;
 }
 
 }  // namespace redismutex::protocol

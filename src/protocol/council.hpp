@@ -41,8 +41,8 @@ class Council {
 
   void held(std::size_t server, const Vote& vote, Instant now);  ///< it has given its vote
   void waits(std::size_t server);                                ///< somebody else has it, and we are in line there
-  void taken(std::size_t server);  ///< somebody else has it, and we are not in line
-  void away(std::size_t server);   ///< it does not answer, or refuses
+  void taken(std::size_t server);                                ///< somebody else has it, and we are not in line
+  void away(std::size_t server);                                 ///< it does not answer, or refuses
   void asked(std::size_t server);  ///< it has been asked, or has to be asked again, because the connection broke
 
   /// The time from question to answer.
@@ -75,8 +75,11 @@ class Council {
   /// the round trips that of the server counts that completes a majority, so that one far away does not. Instant::max(): there is no vote.
   Instant yields_at() const;
 
-  /// That time has come: returns which servers are to be asked. Their votes do not count from now on.
-  std::vector<std::size_t> yield(std::uint64_t chance);
+  /// That time has come: all that have given their vote are to be asked. Those votes do not count from now on.
+  void yield(std::uint64_t chance);
+
+  bool is_held(std::size_t server) const;
+  bool has_answered(std::size_t server) const;
 
  private:
   enum class Standing { asked, held, waits, taken, away };

@@ -3,67 +3,467 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <mutex>
+#include <optional>
+#include <redismutex/operate.hpp>
 #include <redismutex/redismutex.hpp>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "integration/stopwatch.hpp"
+#include "integration/thrown.hpp"
 #include "quorum/with_quorum.hpp"
-#include "support/eventually.hpp"
+#include "support/exclusion_witness.hpp"
+#include "support/process.hpp"
 
 namespace redismutex {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
+using testing::ChildProcess;
+using ::testing::ElementsAre;
 using testing::eventually;
-using testing::QuorumServers;
+using testing::ExclusionWitness;
+using ::testing::Ge;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::limit;
+using ::testing::Lt;
+using testing::Stopwatch;
+using testing::thrown;
+using testing::WithQuorum;
 
-// For what must happen.
-constexpr std::chrono::milliseconds limit{15'000};
+const Options patient{.block_time = limit, .expiry = 2 * limit};
 
-class Quorum : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { servers_ = new QuorumServers; }
-  static void TearDownTestSuite() {
-    delete servers_;
-    servers_ = nullptr;
-  }
-  void SetUp() override {
-    for (testing::Server& server : servers()) server.command({"FLUSHALL"});
-  }
-
-  static QuorumServers& servers() { return *servers_; }
-
- private:
-  static QuorumServers* servers_;
+struct Quorum : WithQuorum {
+  Connection connection = servers().connection();
+  RedisMutex mutex{connection, patient};
 };
-QuorumServers* Quorum::servers_ = nullptr;
 
-TEST_F(Quorum, IsHeldAtAMajorityAndLeavesNothingBehind) {
-  const RedisMutex mutex{servers().connection()};
+// ---- taken, given back ----------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, IsHeldAtAMajorityAndThenAtAll) {
   Lock lock = mutex.acquire_lock("job");
-  EXPECT_GE(servers().holding("job", lock.value()), 3U);
+  EXPECT_THAT(servers().holding("job", lock.value()), Ge(3U));
   EXPECT_TRUE(eventually(limit, [&] { return servers().holding("job", lock.value()) == 5; }));
-  EXPECT_GT(lock.valid_for(), 6s);
-  EXPECT_FALSE(mutex.try_acquire_lock("job"));
-  lock.release();
-  EXPECT_TRUE(eventually(limit, [&] { return servers().keys().empty(); }));
-  EXPECT_TRUE(mutex.try_acquire_lock("job"));
+  EXPECT_EQ(lock.key(), "job");
+  EXPECT_GT(lock.valid_for(), 29s);
+  EXPECT_EQ(lock.fencing_token(), std::nullopt);
 }
 
-TEST_F(Quorum, IsHandedToOneThatWaits) {
-  const RedisMutex mutex{servers().connection()};
-  const RedisMutex other{servers().connection()};
-  Lock lock = mutex.acquire_lock("job");
-  std::jthread waiter{[&] {
-    Lock mine = other.acquire_lock("job");
-    EXPECT_TRUE(mine.owns_lock());
-  }};
-  std::this_thread::sleep_for(50ms);
+TEST_F(Quorum, IsFreeForTheNextAsSoonAsItIsReleased) {
+  const RedisMutex other{servers().connection(), patient};
+  for (int i = 0; i < 100; ++i) {
+    Lock lock = mutex.acquire_lock("job");
+    EXPECT_FALSE(other.try_acquire_lock("job"));
+    lock.release();
+    EXPECT_FALSE(lock);
+    EXPECT_TRUE(other.try_acquire_lock("job"));
+  }
+}
+
+TEST_F(Quorum, IsOfThreeServersOrMore) {
+  const RedisMutex of_three{servers().connection(3), patient};
+  Lock lock = of_three.acquire_lock("job");
+  EXPECT_TRUE(eventually(limit, [&] { return servers().holding("job", lock.value()) == 3; }));
   lock.release();
-  waiter.join();
-  EXPECT_TRUE(eventually(limit, [&] { return servers().keys().empty(); }));
+}
+
+TEST_F(Quorum, AMutexOfTheStandardsFormWorksOnIt) {
+  Mutex standard{connection, "job", patient};
+  const std::lock_guard hold{standard};
+  EXPECT_FALSE(mutex.try_acquire_lock("job"));
+}
+
+TEST_F(Quorum, AFunctionRunsUnderIt) {
+  EXPECT_EQ(with_redismutex(
+                connection, "job", [] { return 42; }, patient)(),
+            42);
+}
+
+TEST_F(Quorum, ALockThatIsLeftStands) {
+  Lock lock = RedisMutex{connection, {.expiry = 500ms}}.acquire_lock("job");
+  const std::string id = lock.value();
+  lock.leave();
+  EXPECT_THAT(servers().holding("job", id), Ge(3U));
+  EXPECT_FALSE(mutex.try_acquire_lock("job"));
+  EXPECT_TRUE(mutex.acquire_lock("job"));
+}
+
+TEST_F(Quorum, SeveralKeysAreHeldSideBySide) {
+  std::vector<Lock> locks;
+  for (int i = 0; i < 50; ++i) locks.push_back(mutex.acquire_lock("job" + std::to_string(i)));
+  for (Lock& lock : locks) EXPECT_TRUE(lock.owns_lock());
+}
+
+// ---- one at a time --------------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, OneThreadIsInsideAtATime) {
+  ExclusionWitness witness;
+  std::vector<std::jthread> threads;
+  const auto until = std::chrono::steady_clock::now() + 2s;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&, own = servers().connection()] {
+      const RedisMutex contender{i % 2 == 0 ? own : connection, patient};
+      while (std::chrono::steady_clock::now() < until) {
+        Lock lock = contender.acquire_lock("job");
+        witness.enter();
+        std::this_thread::sleep_for(100us);
+        witness.leave();
+        lock.release();
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_GT(witness.entries(), 20);
+}
+
+// Those that do not wait give back what they got of a vote that was split.
+TEST_F(Quorum, OneOfThoseThatTryIsInsideAtATime) {
+  ExclusionWitness witness;
+  std::vector<std::jthread> threads;
+  const auto until = std::chrono::steady_clock::now() + 1s;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, own = servers().connection()] {
+      const RedisMutex contender{own, patient};
+      while (std::chrono::steady_clock::now() < until) {
+        if (const auto lock = contender.try_acquire_lock("job")) {
+          witness.enter();
+          witness.leave();
+        } else {
+          std::this_thread::sleep_for((1 + i) * 3ms);  // else they would split the votes again and again
+        }
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_GT(witness.entries(), 0);
+}
+
+TEST_F(Quorum, OneProcessIsInsideAtATime) {
+  ExclusionWitness witness;
+  std::vector<ChildProcess> children;
+  const auto until = std::chrono::steady_clock::now() + 2s;
+  for (int i = 0; i < 4; ++i) {
+    children.emplace_back([&] {
+      const RedisMutex contender{servers().connection(), patient};
+      while (std::chrono::steady_clock::now() < until) {
+        Lock lock = contender.acquire_lock("job");
+        witness.enter();
+        std::this_thread::sleep_for(100us);
+        witness.leave();
+        lock.release();
+      }
+      return 0;
+    });
+  }
+  for (ChildProcess& child : children) EXPECT_EQ(child.wait(2 * limit), testing::exited(0));
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_GT(witness.entries(), 5);
+}
+
+// Each asks a little later than the one before, at all servers.
+TEST_F(Quorum, ThoseThatWaitAreServedInTheOrderInWhichTheyAsked) {
+  Lock lock = mutex.acquire_lock("job");
+  std::mutex guard;
+  std::vector<int> served;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 5; ++i) {
+    threads.emplace_back([&, i, own = servers().connection()] {
+      Lock mine = RedisMutex{own, patient}.acquire_lock("job");
+      const std::lock_guard hold{guard};
+      served.push_back(i);
+    });
+    const std::size_t in_line = static_cast<std::size_t>(i) + 1;
+    ASSERT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 5 * in_line; }));
+  }
+  lock.release();
+  threads.clear();
+  EXPECT_THAT(served, ElementsAre(0, 1, 2, 3, 4));
+}
+
+// ---- time is up, or it is cancelled ---------------------------------------------------------------------------------
+
+TEST_F(Quorum, AWaitThatIsInVainEndsInTimeAndLeavesNothing) {
+  const RedisMutex other{servers().connection(), {.block_time = 300ms}};
+  const Lock lock = mutex.acquire_lock("job");
+  const Stopwatch watch;
+  EXPECT_THAT(thrown<BlockTimeExceedError>([&] { return other.acquire_lock("job"); }).what(),
+              AllOf(HasSubstr("'job'"), HasSubstr("300 ms"), HasSubstr("quorum of")));
+  EXPECT_THAT(watch.elapsed_ms(), AllOf(Ge(300), Lt(2'000)));
+  EXPECT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 0; }));
+  EXPECT_TRUE(lock.owns_lock());
+}
+
+TEST_F(Quorum, AWaitThatIsCancelledEndsAtOnceAndLeavesNothing) {
+  const Lock lock = mutex.acquire_lock("job");
+  std::stop_source stop;
+  std::jthread canceller{[&] {
+    EXPECT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 5; }));
+    stop.request_stop();
+  }};
+  EXPECT_THROW(static_cast<void>(RedisMutex(servers().connection(), patient).acquire_lock("job", stop.get_token())),
+               LockCancelled);
+  EXPECT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 0; }));
+}
+
+TEST_F(Quorum, AtMostSoManyWait) {
+  const Lock lock = mutex.acquire_lock("job");
+  const RedisMutex other{servers().connection(), {.block_time = limit, .max_waiters = 1}};
+  std::stop_source stop;
+  std::jthread waiter{
+      [&] { EXPECT_THROW(static_cast<void>(mutex.acquire_lock("job", stop.get_token())), LockCancelled); }};
+  ASSERT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 5; }));
+  EXPECT_THAT(thrown<MutexLockError>([&] { return other.acquire_lock("job"); }).what(), HasSubstr("max_waiters"));
+  stop.request_stop();
+}
+
+// ---- servers that are away ------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, AMinorityMayBeAway) {
+  servers()[0].kill();
+  servers()[3].kill();
+  for (int i = 0; i < 20; ++i) {
+    Lock lock = mutex.acquire_lock("job");
+    EXPECT_EQ(servers().holding("job", lock.value()), 3U);
+    lock.extend();
+    lock.release();
+  }
+}
+
+TEST_F(Quorum, AMinorityMayGoWhileALockIsHeld) {
+  Lock lock = mutex.acquire_lock("job");
+  servers()[1].kill();
+  servers()[2].kill();
+  lock.extend();
+  EXPECT_TRUE(lock.owns_lock());
+  lock.release();
+}
+
+TEST_F(Quorum, WithoutAMajorityEachServersReasonIsTold) {
+  for (const std::size_t away : {0U, 1U, 2U}) servers()[away].kill();
+  const auto names_all = [&] {
+    return AllOf(HasSubstr("'job'"), HasSubstr("3 are needed"), HasSubstr(servers()[0].socket_path() + ": "),
+                 HasSubstr(servers()[1].socket_path() + ": "), HasSubstr(servers()[2].socket_path() + ": "),
+                 HasSubstr("refused"));
+  };
+  EXPECT_THAT(thrown<ConnectionError>([&] { return mutex.try_acquire_lock("job"); }).what(), names_all());
+  const Stopwatch watch;
+  const RedisMutex waiting{connection, {.block_time = 500ms}};
+  EXPECT_THAT(thrown<ConnectionError>([&] { return waiting.acquire_lock("job"); }).what(), names_all());
+  EXPECT_THAT(watch.elapsed_ms(), AllOf(Ge(400), Lt(3'000)));
+}
+
+// A place in line at two servers would keep those out who reach three others.
+TEST_F(Quorum, WithoutAMajorityNothingIsKeptOnTheOthers) {
+  for (const std::size_t away : {0U, 1U, 2U}) servers()[away].kill();
+  std::stop_source stop;
+  std::jthread waiter{
+      [&] { EXPECT_THROW(static_cast<void>(mutex.acquire_lock("job", stop.get_token())), LockCancelled); }};
+  std::size_t seen_free = 0;
+  EXPECT_TRUE(eventually(limit, [&] { return (seen_free += servers().keys().empty() ? 1U : 0U) >= 10; }));
+  stop.request_stop();
+}
+
+TEST_F(Quorum, AMajorityThatComesBackIsWaitedFor) {
+  for (const std::size_t away : {2U, 3U, 4U}) servers()[away].kill();
+  std::jthread waiter{[&] { EXPECT_TRUE(mutex.acquire_lock("job").owns_lock()); }};
+  std::this_thread::sleep_for(300ms);
+  servers()[3].start();
+}
+
+// A frozen server is not waited for, as long as the others are a majority.
+TEST_F(Quorum, AServerThatIsFrozenHoldsNobodyUp) {
+  const RedisMutex of_frozen{servers().connection(5, {.connect_timeout = limit, .command_timeout = limit}), patient};
+  of_frozen.acquire_lock("other").release();
+  servers()[2].pause();
+  const Stopwatch watch;
+  Lock lock = of_frozen.acquire_lock("job");
+  lock.extend();
+  lock.release();
+  EXPECT_THAT(watch.elapsed_ms(), Lt(5'000));
+  servers()[2].resume();
+}
+
+TEST_F(Quorum, AServerThatIsRestartedEmptyCostsOneVote) {
+  Lock lock = mutex.acquire_lock("job");
+  servers()[0].stop();
+  servers()[0].start();
+  EXPECT_FALSE(RedisMutex(servers().connection(), patient).try_acquire_lock("job"));
+  lock.extend();
+  EXPECT_TRUE(lock.owns_lock());
+  lock.release();
+}
+
+// ---- leases ---------------------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, AnExtensionStartsAllLeasesAnew) {
+  Lock lock = RedisMutex{connection, {.block_time = 1s, .expiry = 3s}}.acquire_lock("job");
+  lock.extend(30s);
+  EXPECT_GT(lock.valid_for(), 25s);
+  EXPECT_TRUE(eventually(limit, [&] {
+    std::size_t long_ones = 0;
+    for (testing::Server& server : servers()) long_ones += server.pttl("job") > 25'000 ? 1U : 0U;
+    return long_ones >= 3;
+  }));
+  lock.extend(1s);
+  EXPECT_LE(lock.valid_for(), 1s);
+}
+
+TEST_F(Quorum, ALockIsRenewedForAsLongAsItIsHeld) {
+  Lock lock = RedisMutex{connection, {.block_time = 100ms, .expiry = 300ms, .auto_renew = true}}.acquire_lock("job");
+  for (const auto until = std::chrono::steady_clock::now() + 1500ms; std::chrono::steady_clock::now() < until;) {
+    ASSERT_TRUE(lock.owns_lock());
+    std::this_thread::sleep_for(5ms);
+  }
+  lock.release();
+}
+
+TEST_F(Quorum, ALeaseThatIsNotRenewedEndsAndThatIsTold) {
+  Lock lock = RedisMutex{connection, {.block_time = 100ms, .expiry = 200ms}}.acquire_lock("job");
+  const std::stop_token lost = lock.lost_token();
+  EXPECT_FALSE(lost.stop_requested());
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_FALSE(lock.owns_lock());
+  EXPECT_THROW(lock.extend(), MutexUnlockError);
+  EXPECT_TRUE(eventually(limit, [] { return servers().keys().empty(); }));  // the servers' leases last a little longer
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+}
+
+TEST_F(Quorum, ItIsLostWhenAMajorityHasLostIt) {
+  Lock lock = mutex.acquire_lock("job");
+  const std::stop_token lost = lock.lost_token();
+  ASSERT_TRUE(eventually(limit, [&] { return servers().holding("job", lock.value()) == 5; }));
+  servers()[0].command({"DEL", "job"});
+  servers()[1].command({"DEL", "job"});
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(lost.stop_requested());
+  EXPECT_TRUE(lock.owns_lock());
+  servers()[2].command({"DEL", "job"});
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_FALSE(lock.owns_lock());
+}
+
+TEST_F(Quorum, AnExtensionTellsThatAMajorityHasLostIt) {
+  Lock lock = mutex.acquire_lock("job");
+  for (testing::Server& server : servers()) server.command({"DEL", "job"});
+  EXPECT_THAT(thrown<MutexUnlockError>([&] {
+                lock.extend();
+                return 0;
+              }).what(),
+              HasSubstr("'job'"));
+  EXPECT_EQ(lock.valid_for(), 0ms);
+}
+
+TEST_F(Quorum, AReleaseTellsThatAMajorityHasLostIt) {
+  Lock lock = mutex.acquire_lock("job");
+  for (testing::Server& server : servers()) server.command({"DEL", "job"});
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+}
+
+// ---- fencing tokens -------------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, TokensRise) {
+  std::uint64_t last = 0;
+  ExclusionWitness witness;
+  std::vector<std::jthread> threads;
+  const auto until = std::chrono::steady_clock::now() + 1s;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, own = servers().connection()] {
+      Options options = patient;
+      options.fencing = true;
+      const RedisMutex contender{own, options};
+      while (std::chrono::steady_clock::now() < until) {
+        Lock lock = contender.acquire_lock("job");
+        witness.enter();
+        EXPECT_GT(lock.fencing_token().value_or(0), std::exchange(last, lock.fencing_token().value_or(0)));
+        witness.leave();
+        lock.release();
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(witness.most_inside(), 1);
+  EXPECT_GT(witness.entries(), 5);
+}
+
+// The servers' clocks need not agree: one that is ahead is outvoted by none, because a majority knows the token before it is used.
+TEST_F(Quorum, AMajorityKnowsATokenBeforeItIsUsed) {
+  Options options = patient;
+  options.fencing = true;
+  const RedisMutex fenced{connection, options};
+  const std::string ahead = std::to_string(2'000'000'000'000'000);
+  servers()[1].command({"SET", "redismutex:floor:{job}", ahead, "PX", "60000"});
+  std::optional<Lock> lock;
+  // Once the server's vote is among those that count.
+  EXPECT_TRUE(eventually(limit, [&] {
+    lock.reset();
+    lock.emplace(fenced.acquire_lock("job"));
+    return lock->fencing_token().value_or(0) > 2'000'000'000'000'000;
+  }));
+  std::size_t knowing = 0;
+  for (testing::Server& server : servers()) {
+    const auto floor = server.get("redismutex:floor:{job}");
+    knowing += floor && std::stoull(*floor) >= lock->fencing_token() ? 1U : 0U;
+  }
+  EXPECT_THAT(knowing, Ge(3U));
+}
+
+// ---- what a quorum is not -------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, IsOfAnOddNumberOfDifferentSingleServers) {
+  const auto refusal = [](std::vector<std::string> urls) {
+    std::vector<Connection> connections;
+    for (const std::string& url : urls) connections.emplace_back(url);
+    return std::string{thrown<std::invalid_argument>([&] { return Connection::quorum(connections); }).what()};
+  };
+  EXPECT_THAT(refusal({}), HasSubstr("0 servers"));
+  EXPECT_THAT(refusal({"redis://a"}), HasSubstr("at least 3"));
+  EXPECT_THAT(refusal({"redis://a", "redis://b", "redis://c", "redis://d"}), HasSubstr("odd number"));
+  EXPECT_THAT(refusal({"redis://a", "redis://b", "redis://a:6379/1"}), HasSubstr("redis://a"));
+  EXPECT_THAT(refusal({"redis://a", "unix:///s", "unix:///s"}), HasSubstr("twice"));
+  EXPECT_THAT(refusal({"redis://a", "redis://b", "redis+cluster://c"}), HasSubstr("cluster"));
+  EXPECT_THAT(refusal({"redis://a", "redis://b", "redis+sentinel://c/m"}), HasSubstr("sentinels"));
+  EXPECT_THAT(thrown<std::invalid_argument>([] {
+                const Connection three =
+                    Connection::quorum({Connection{"redis://a"}, Connection{"redis://b"}, Connection{"redis://c"}});
+                return Connection::quorum({three, Connection{"redis://d"}, Connection{"redis://e"}});
+              }).what(),
+              HasSubstr("quorum"));
+}
+
+TEST_F(Quorum, IsNotAskedWhatOnlyAServerCanSay) {
+  EXPECT_THAT(thrown<std::invalid_argument>([&] {
+                connection.ping();
+                return 0;
+              }).what(),
+              HasSubstr("quorum"));
+  EXPECT_THROW(static_cast<void>(inspect(connection, "job")), std::invalid_argument);
+}
+
+// ---- fork -----------------------------------------------------------------------------------------------------------
+
+TEST_F(Quorum, AChildDoesNotHoldItsParentsLock) {
+  Lock lock = mutex.acquire_lock("job");
+  ChildProcess child{[&] {
+    if (lock.owns_lock() || !lock.lost_token().stop_requested()) return 1;
+    try {
+      lock.release();
+    } catch (const MutexUnlockError&) {
+      return mutex.try_acquire_lock("job") || !mutex.acquire_lock("another") ? 2 : 0;
+    }
+    return 3;
+  }};
+  EXPECT_EQ(child.wait(2 * limit), testing::exited(0));
+  EXPECT_TRUE(lock.owns_lock());
+  lock.release();
 }
 
 }  // namespace

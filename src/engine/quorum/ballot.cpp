@@ -12,21 +12,18 @@ using protocol::Council;
 using protocol::Instant;
 using Verdict = Council::Verdict;
 
-Ballot::Ballot(std::shared_ptr<const Panel> panel, Kind kind, std::shared_ptr<QuorumLease> lease,
-               route::Waker& caller)
-    : panel_{std::move(panel)},
-      kind_{kind},
+Ballot::Ballot(const Panel& panel, Kind kind, std::shared_ptr<QuorumLease> lease, route::Waker& caller)
+    : kind_{kind},
+      environment_{panel.first().environment()},
       lease_{std::move(lease)},
       caller_{&caller},
-      council_{panel_->size(), chance()},
-      seats_(panel_->size()) {}
+      council_{panel.size(), chance()},
+      seats_(panel.size()) {}
 
 Ballot::~Ballot() = default;
 
 /// That there is none to be had is no reason to fail: it keeps those that compete from yielding at the same time.
-std::uint64_t Ballot::chance() const noexcept try {
-  return panel_->first().environment().random_bits();
-} catch (const std::exception&) {
+std::uint64_t Ballot::chance() const noexcept try { return environment_.random_bits(); } catch (const std::exception&) {
   return 0;
 }
 
@@ -44,7 +41,14 @@ Ballot::State Ballot::state(Instant now) const {
 std::vector<Ballot::Trouble> Ballot::troubles() const {
   const std::lock_guard lock{mutex_};
   std::vector<Trouble> troubles;
-  for (const Seat& seat : seats_) troubles.insert(troubles.end(), seat.trouble.begin(), seat.trouble.end());
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    const auto& trouble = seats_[i].trouble;
+    if (trouble) {
+      troubles.push_back(*trouble);
+    } else if (!council_.has_answered(i)) {
+      troubles.push_back({.server = i, .failure = {route::Failure::Kind::timed_out, "no answer so far"}, .code = {}});
+    }
+  }
   return troubles;
 }
 
@@ -74,6 +78,11 @@ bool Ballot::is_closed() const noexcept {
   return closed_;
 }
 
+bool Ballot::is_asking(std::size_t server) const noexcept {
+  const std::lock_guard lock{mutex_};
+  return seats_[server].delegate != nullptr;
+}
+
 // ---- for delegates --------------------------------------------------------------------------------------------------
 
 void Ballot::enter(Delegate& delegate) {
@@ -92,7 +101,7 @@ bool Ballot::note_held(Delegate& delegate, const protocol::Acquire::Held& held, 
   const std::lock_guard lock{mutex_};
   if (closed_) return false;
   Seat& seat = seats_[delegate.server()];
-  seat.trouble.clear();
+  seat.trouble.reset();
   seat.is_claim = held.claimed;
   seat.yields = false;
   if (won_) {
@@ -108,14 +117,14 @@ bool Ballot::note_held(Delegate& delegate, const protocol::Acquire::Held& held, 
 
 void Ballot::note_waits(const Delegate& delegate, Instant now) {
   const std::lock_guard lock{mutex_};
-  seats_[delegate.server()].trouble.clear();
+  seats_[delegate.server()].trouble.reset();
   council_.waits(delegate.server());
   conclude(now);
 }
 
 void Ballot::note_taken(const Delegate& delegate, bool full, Instant now) {
   const std::lock_guard lock{mutex_};
-  seats_[delegate.server()].trouble.clear();
+  seats_[delegate.server()].trouble.reset();
   full_ = full_ || full;
   council_.taken(delegate.server());
   conclude(now);
@@ -124,8 +133,7 @@ void Ballot::note_taken(const Delegate& delegate, bool full, Instant now) {
 void Ballot::note_trouble(const Delegate& delegate, Trouble trouble, Instant now) {
   const std::lock_guard lock{mutex_};
   Seat& seat = seats_[delegate.server()];
-  seat.trouble.clear();
-  seat.trouble.push_back(std::move(trouble));
+  seat.trouble = std::move(trouble);
   council_.away(delegate.server());
   conclude(now);
 }
@@ -156,11 +164,13 @@ Ballot::Order Ballot::order(Delegate& delegate, bool link_broke, Instant now) {
 }
 
 /// With the lock held. All at once: none of the votes counts any more.
-void Ballot::have_yielded() {
-  for (const std::size_t server : council_.yield(chance())) {
-    seats_[server].yields = true;
-    if (seats_[server].delegate != nullptr) seats_[server].delegate->wake();
+void Ballot::have_yielded() noexcept {
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    if (!council_.is_held(i)) continue;
+    seats_[i].yields = true;
+    if (seats_[i].delegate != nullptr) seats_[i].delegate->wake();
   }
+  council_.yield(chance());
 }
 
 /// With the lock held, after each change.

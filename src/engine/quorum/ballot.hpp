@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,14 +27,14 @@ class Delegate;
 /// A delegate's vote is no lease before a majority stands, because it may have to be yielded. In that moment, by whichever delegate brings
 /// the last vote needed, all votes become leases of the QuorumLease.
 ///
-/// Thread-safe. The Sessions must be there until close().
+/// Thread-safe.
 class Ballot {
  public:
   /// Whether its delegates stand in line where the lock is taken; only then they yield votes.
   enum class Kind { one_try, waits };
 
   /// `caller` is woken when there is something to be decided by it.
-  Ballot(std::shared_ptr<const Panel> panel, Kind kind, std::shared_ptr<QuorumLease> lease, route::Waker& caller);
+  Ballot(const Panel& panel, Kind kind, std::shared_ptr<QuorumLease> lease, route::Waker& caller);
   ~Ballot();
   Ballot(const Ballot&) = delete;
   Ballot& operator=(const Ballot&) = delete;
@@ -72,6 +73,7 @@ class Ballot {
   void leave(Delegate& delegate) noexcept;
 
   bool is_closed() const noexcept;
+  bool is_asking(std::size_t server) const noexcept;  ///< a delegate is on its way
 
   /// Its server has given its vote. Whether it is to be kept, see order().
   bool note_held(Delegate& delegate, const protocol::Acquire::Held& held, protocol::Instant now);
@@ -101,16 +103,16 @@ class Ballot {
     bool has_vote = false;         // that is no lease yet
     bool is_claim = false;
     bool yields = false;  // is to ask again
-    std::vector<Trouble> trouble;
+    std::optional<Trouble> trouble;
   };
 
-  void have_yielded();
+  void have_yielded() noexcept;
   void conclude(protocol::Instant now) noexcept;
   void win(protocol::Instant now) noexcept;
   std::uint64_t chance() const noexcept;
 
-  const std::shared_ptr<const Panel> panel_;
   const Kind kind_;
+  route::Environment& environment_;
 
   mutable std::mutex mutex_;  // guards the rest
   std::shared_ptr<QuorumLease> lease_;

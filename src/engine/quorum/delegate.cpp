@@ -22,7 +22,9 @@ Delegate::Delegate(std::shared_ptr<Ballot> ballot, std::size_t server, Session& 
 
 Delegate::~Delegate() { ballot_->leave(*this); }
 
-const Acquire::Held* Delegate::held() const noexcept { return std::get_if<Acquire::Held>(&approach_->machine().outcome()); }
+const Acquire::Held* Delegate::held() const noexcept {
+  return std::get_if<Acquire::Held>(&approach_->machine().outcome());
+}
 
 QuorumLease::Part Delegate::begin_lease(Instant now) noexcept {
   Approach::Begun begun = approach_->begin(*held(), now);
@@ -47,9 +49,18 @@ void Delegate::over(End end) noexcept {
   bell_.lead_to(nullptr);
 }
 
+/// `next`: returns what the conversation wants next.
+template <class Next>
+route::Procedure::Step Delegate::converse(const Next& next, Instant now) try {
+  return go_on(next(approach_->conversation()), now);
+} catch (...) {
+  approach_->note_broken();
+  throw;
+}
+
 route::Procedure::Step Delegate::start(Instant now) {
   if (ballot_->is_closed()) return Done{};
-  return go_on(approach_->conversation().start(now), now);
+  return converse([&](Conversation& talk) { return talk.start(now); }, now);
 }
 
 route::Procedure::Step Delegate::resume(Event&& event, Instant now) {
@@ -60,12 +71,7 @@ route::Procedure::Step Delegate::resume(Event&& event, Instant now) {
   if (std::holds_alternative<Answered>(event)) ballot_->note_round_trip(*this, now - sent_at_);
   // What is under way is not disturbed: its answer says what there is to be given back.
   if (std::holds_alternative<Woken>(event) && ballot_->is_closed()) return Done{};
-  try {
-    return go_on(approach_->conversation().resume(std::move(event), now), now);
-  } catch (...) {
-    approach_->note_broken();
-    throw;
-  }
+  return converse([&](Conversation& talk) { return talk.resume(std::move(event), now); }, now);
 }
 
 route::Procedure::Step Delegate::go_on(Step step, Instant now) {
@@ -113,7 +119,7 @@ route::Procedure::Step Delegate::keep_vote(bool link_broke, Instant now) {
 
 route::Procedure::Step Delegate::ask_again(Instant now) {
   has_vote_ = false;
-  return go_on(approach_->yield(), now);
+  return converse([this](Conversation& /*talk*/) { return approach_->yield(); }, now);
 }
 
 }  // namespace redismutex::engine

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
 
 #include "engine/approach.hpp"
 #include "engine/quorum/ballot.hpp"
+#include "engine/quorum/bell.hpp"
 #include "engine/quorum/quorum_lease.hpp"
 #include "protocol/acquire.hpp"
 #include "protocol/instant.hpp"
@@ -39,18 +39,6 @@ class Delegate final : public route::Background::Operation, private route::Proce
   void wake() noexcept { bell_.wake(); }
 
  private:
-  /// Passes wake-ups on to whatever drives it.
-  class Bell final : public route::Waker {
-   public:
-    void lead_to(route::Waker* driver) noexcept { driver_ = driver; }
-    void wake() noexcept override {
-      if (route::Waker* const driver = driver_) driver->wake();
-    }
-
-   private:
-    std::atomic<route::Waker*> driver_{nullptr};
-  };
-
   route::Procedure& procedure() noexcept override { return *this; }
   void note_waker(route::Waker& waker) noexcept override { bell_.lead_to(&waker); }
   void over(End end) noexcept override;
@@ -58,6 +46,8 @@ class Delegate final : public route::Background::Operation, private route::Proce
   Step start(protocol::Instant now) override;
   Step resume(Event&& event, protocol::Instant now) override;
 
+  template <class Next>
+  Step converse(const Next& next, protocol::Instant now);
   Step go_on(Step step, protocol::Instant now);
   Step conclude(protocol::Instant now);
   Step keep_vote(bool link_broke, protocol::Instant now);

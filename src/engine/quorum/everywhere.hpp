@@ -85,8 +85,8 @@ class AskingOne final : public route::Background::Operation {
 /// Has one of them asked. `given`: for the procedure, behind its Session. What can not be begun counts as not answered, and the
 /// procedure's destructor sees to what that means.
 template <class Asking, class... Given>
-void ask_one(const Panel& panel, std::size_t server, const std::shared_ptr<Answers<typename AskingOne<Asking>::Outcome>>& answers,
-             const Given&... given) {
+void ask_one(const Panel& panel, std::size_t server,
+             const std::shared_ptr<Answers<typename AskingOne<Asking>::Outcome>>& answers, const Given&... given) {
   const NoAnswer none{.failure = {route::Failure::Kind::exhausted, route::out_of_memory}};
   Session& session = panel.session(server);
   answers->note_asked();

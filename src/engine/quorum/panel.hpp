@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +15,7 @@ namespace redismutex::engine {
 class Panel {
  public:
   struct Member {
-    Session* session;  ///< must outlive the Panel
+    std::shared_ptr<Session> session;
     std::string name;  ///< of the server, for people
   };
 

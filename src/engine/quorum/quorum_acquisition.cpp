@@ -22,6 +22,9 @@ using Verdict = protocol::Council::Verdict;
 constexpr milliseconds first_pause{50};
 constexpr milliseconds longest_pause{250};
 
+// For those that end at the time limit to say so.
+constexpr milliseconds grace{100};
+
 // For so long a server has a token in mind beyond the lease that it was minted for, as after a release.
 constexpr milliseconds token_outlasts_lease{60'000};
 
@@ -67,9 +70,16 @@ route::Procedure::Step QuorumAcquisition::over(Outcome outcome) {
 }
 
 route::Procedure::Step QuorumAcquisition::start(Instant now) {
-  deadline_ = wishes_.wait_until ? *wishes_.wait_until : panel_->first().patience(now);
+  deadline_ = wishes_.wait_until ? *wishes_.wait_until : patience(now);
   ticket_ = panel_->first().environment().wall_clock();
   return begin_attempt();
+}
+
+/// All of them have given up by then, each with its reason.
+Instant QuorumAcquisition::patience(Instant now) const {
+  Instant until = now;
+  for (std::size_t i = 0; i < panel_->size(); ++i) until = std::max(until, panel_->session(i).patience(now));
+  return until + grace;
 }
 
 route::Procedure::Step QuorumAcquisition::resume(Event&& event, Instant now) {
@@ -92,7 +102,7 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
                                                       .max_hold = wishes_.max_hold,
                                                       .label = wishes_.label,
                                                       .name = wishes_.name});
-  ballot_ = std::make_shared<Ballot>(panel_, wishes_.wait_until ? Ballot::Kind::waits : Ballot::Kind::one_try, lease_,
+  ballot_ = std::make_shared<Ballot>(*panel_, wishes_.wait_until ? Ballot::Kind::waits : Ballot::Kind::one_try, lease_,
                                      waker_);
   std::vector<std::unique_ptr<Delegate>> delegates;
   for (std::size_t i = 0; i < panel_->size(); ++i) {
@@ -134,6 +144,10 @@ route::Procedure::Step QuorumAcquisition::won(Instant now) {
 route::Procedure::Step QuorumAcquisition::grant(Instant now) {
   ballot_->detach();
   lease_->begin(std::exchange(ballot_, nullptr), token_, now);
+  if (lease_->valid_until() <= now) {  // it took too long: that is no lock any more
+    close();
+    return wishes_.wait_until && !time_is_up(now) ? begin_attempt() : over(Taken{});
+  }
   return over(Granted{.lease = std::exchange(lease_, nullptr), .was_handed = was_handed_});
 }
 
@@ -145,7 +159,7 @@ route::Procedure::Step QuorumAcquisition::raise_floors(Instant now) {
   floors_ = std::make_shared<Answers<Raising::Outcome>>(panel_->size(), waker_);
   const protocol::RaiseFloor::Terms terms{.token = token_, .lasts = wishes_.expiry + token_outlasts_lease};
   for (std::size_t i = 0; i < panel_->size(); ++i) ask_one<Raising>(*panel_, i, floors_, key_, terms);
-  return Sleep{.until = panel_->first().patience(now)};
+  return Sleep{.until = patience(now)};
 }
 
 route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
@@ -169,7 +183,7 @@ route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
     std::exchange(floors_, nullptr)->detach();
     return grant(now);
   }
-  const Instant until = panel_->first().patience(now);
+  const Instant until = patience(now);
   if (is_open && troubles.size() <= panel_->size() - panel_->majority()) return Sleep{.until = until};
   return over(failed(troubles));
 }
@@ -184,20 +198,20 @@ route::Procedure::Step QuorumAcquisition::unreachable(Instant now) {
   };
   const auto mending = static_cast<std::size_t>(std::count_if(troubles.begin(), troubles.end(), mends));
   const bool may_help = panel_->size() - troubles.size() + mending >= panel_->majority();
+  if (wishes_.wait_until && time_is_up(now) && last_failure_) return over(std::move(*last_failure_));
   if (!wishes_.wait_until || time_is_up(now) || !may_help) return over(failed(troubles));
   close();
   phase_ = Phase::pausing;
-  const auto pause = route::jittered_pause(pauses_++, first_pause, longest_pause,
-                                           panel_->first().environment().random_bits());
+  const auto pause =
+      route::jittered_pause(pauses_++, first_pause, longest_pause, panel_->first().environment().random_bits());
   last_failure_ = failed(troubles);
   return Sleep{.until = std::min<Instant>(deadline_, now + pause)};
 }
 
 route::Procedure::Step QuorumAcquisition::end_of_time(const Ballot::State& state) {
   if (state.is_answered) return over(Taken{});
-  const std::vector<Ballot::Trouble> troubles = ballot_->troubles();
-  if (troubles.empty() && last_failure_) return over(std::move(*last_failure_));
-  return over(failed(troubles));
+  // The last attempt had little time.
+  return over(last_failure_ ? std::move(*last_failure_) : failed(ballot_->troubles()));
 }
 
 /// With the reason of each server, as far as it is known.

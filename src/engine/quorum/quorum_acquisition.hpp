@@ -54,6 +54,7 @@ class QuorumAcquisition final : public route::Procedure {
  private:
   enum class Phase { voting, pausing, raising, over };
 
+  protocol::Instant patience(protocol::Instant now) const;
   Step begin_attempt();
   Step look(protocol::Instant now);
   Step look_at_floors(protocol::Instant now);

@@ -19,6 +19,7 @@ route::Procedure::Step QuorumExtending::start(Instant now) {
     loss_ = lease_->note_loss(Loss::expired);
     return Done{};
   }
+  lease_->collect();
   const Panel& panel = lease_->panel();
   answers_ = std::make_shared<Answers<Extending::Outcome>>(panel.size(), waker_);
   const std::vector<QuorumLease::Part> parts = lease_->parts();

@@ -17,8 +17,7 @@ namespace redismutex::engine {
 class QuorumGivingBack final : public route::Procedure {
  public:
   /// `waker` wakes its driver, and must outlive it.
-  QuorumGivingBack(std::shared_ptr<QuorumLease> lease, route::Waker& waker)
-      : lease_{std::move(lease)}, waker_{waker} {}
+  QuorumGivingBack(std::shared_ptr<QuorumLease> lease, route::Waker& waker) : lease_{std::move(lease)}, waker_{waker} {}
   ~QuorumGivingBack();
 
   Step start(protocol::Instant now) override;

@@ -5,13 +5,27 @@
 #include <exception>
 #include <utility>
 
+#include "engine/approach.hpp"
 #include "engine/loss_job.hpp"
 #include "engine/quorum/ballot.hpp"
+#include "engine/quorum/bell.hpp"
+#include "engine/quorum/collecting.hpp"
+#include "engine/quorum/delegate.hpp"
 #include "engine/session.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 
 using protocol::Instant;
+
+namespace {
+
+/// Its server is to tell when the key is changed. As Renewer::watch().
+void watch(const Panel& panel, const QuorumLease::Part& part) {
+  panel.session(part.server).renewer().watch(*part.lease);
+}
+
+}  // namespace
 
 QuorumLease::QuorumLease(std::shared_ptr<const Panel> panel, protocol::Key key, const protocol::OwnerId& id,
                          Lease::Terms terms)
@@ -47,52 +61,21 @@ std::unique_ptr<LossJob> QuorumLease::make_loss_job() const {
 bool QuorumLease::add(Part part) noexcept {
   const std::lock_guard lock{mutex_};
   if (ended_ || lost_) return false;
+  const bool has_begun = began_ != Instant{};
+  if (has_begun && count_valid(environment_.now()) < panel_->majority()) return false;
   // A server that has given its vote a second time has lost the first one.
   std::erase_if(parts_, [&part](const Part& one) { return one.server == part.server; });
   if (token_ != 0) part.lease->raise_token(token_);
   if (is_told_) part.lease->set_successor(shared_from_this());
+  const bool is_watched = loss_.stop_possible();
   parts_.push_back(std::move(part));
+  if (!is_watched) return true;
+  try {
+    watch(*panel_, parts_.back());
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): its loss is noticed at the end of its lease
+  }
   return true;
 }
-
-void QuorumLease::begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, Instant now) noexcept {
-  const std::lock_guard lock{mutex_};
-  ballot_ = std::move(ballot);
-  token_ = token;
-  began_ = now;
-  if (token_ == 0) return;
-  for (const Part& part : parts_) part.lease->raise_token(token_);
-}
-
-Instant QuorumLease::began() const noexcept {
-  const std::lock_guard lock{mutex_};
-  return began_;
-}
-
-std::uint64_t QuorumLease::token() const noexcept {
-  const std::lock_guard lock{mutex_};
-  return token_;
-}
-
-std::vector<QuorumLease::Part> QuorumLease::parts() const {
-  const std::lock_guard lock{mutex_};
-  return parts_;
-}
-
-std::vector<QuorumLease::Part> QuorumLease::end() noexcept {
-  std::shared_ptr<Ballot> ballot;
-  std::vector<Part> parts;
-  {
-    const std::lock_guard lock{mutex_};
-    ended_ = true;
-    parts.swap(parts_);
-    ballot.swap(ballot_);
-  }
-  if (ballot) ballot->close();
-  return parts;
-}
-
-// ---- validity -------------------------------------------------------------------------------------------------------
 
 /// With the lock held. `end`: until when a part lasts.
 template <class End>
@@ -107,6 +90,115 @@ Instant QuorumLease::majority_end(const End& end) const noexcept {
   }
 }
 
+void QuorumLease::begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, Instant now) noexcept {
+  const std::lock_guard lock{mutex_};
+  ballot_ = std::move(ballot);
+  token_ = token;
+  began_ = now;
+  told_until_ = majority_end([](const Part& part) { return part.lease->valid_until(part.turn); });
+  if (token_ != 0) {
+    for (const Part& part : parts_) part.lease->raise_token(token_);
+  }
+  if (!terms_.renews) return;
+  try {
+    collecting_ = std::make_shared<Bell>();
+    panel_->first().background().start(std::make_unique<Collecting>(weak_from_this(), terms_.expiry / 3, collecting_));
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see collect()
+  }
+}
+
+bool QuorumLease::is_held() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return is_present();
+}
+
+/// With the lock held.
+std::vector<std::size_t> QuorumLease::lacking(Instant now) const {
+  std::vector<std::size_t> servers;
+  for (std::size_t i = 0; i < panel_->size(); ++i) {
+    const bool has_vote = std::any_of(parts_.begin(), parts_.end(), [&](const Part& part) {
+      return part.server == i && part.lease->valid_until(part.turn) > now;
+    });
+    if (!has_vote) servers.push_back(i);
+  }
+  return servers;
+}
+
+/// By ids of their own, because the one of the beginning may have been given back there.
+void QuorumLease::collect() noexcept try {
+  const std::shared_ptr<const Panel> panel = panel_;  // its Sessions stay meanwhile
+  std::shared_ptr<Ballot> ballot;
+  std::vector<std::size_t> servers;
+  {
+    const std::lock_guard lock{mutex_};
+    if (!is_present() || !ballot_) return;
+    ballot = ballot_;
+    servers = lacking(environment_.now());
+  }
+  const Wishes wishes{.expiry = terms_.expiry,
+                      .delay = terms_.expiry,
+                      .wait_until = {},
+                      .renews = terms_.renews,
+                      .max_hold = terms_.max_hold,
+                      .label = terms_.label,
+                      .name = terms_.name};
+  for (const std::size_t server : servers) {
+    if (ballot->is_asking(server)) continue;
+    Session& session = panel->session(server);
+    const Candidacy candidacy{.id = route::new_owner_id(environment_, session.identity().tag()), .ticket = {}};
+    session.background().start(std::make_unique<Delegate>(ballot, server, session, key_, wishes, candidacy));
+  }
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header
+}
+
+Instant QuorumLease::began() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return began_;
+}
+
+void QuorumLease::attend() noexcept {
+  collect();
+  if (callbacks_->observer() == nullptr) return;
+  const Instant until = valid_until();
+  const Instant now = environment_.now();
+  if (until <= now || until <= std::exchange(told_until_, until)) return;
+  try {
+    callbacks_->tell_observer(
+        [key = key_, name = terms_.name, left = protocol::time_left(until, now)](Observer& observer) {
+          observer.lease_renewed({{name, key.text()}, left, 0});
+        });
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
+  }
+}
+
+std::uint64_t QuorumLease::token() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return token_;
+}
+
+std::vector<QuorumLease::Part> QuorumLease::parts() const {
+  const std::lock_guard lock{mutex_};
+  return parts_;
+}
+
+std::vector<QuorumLease::Part> QuorumLease::end() noexcept {
+  std::shared_ptr<Ballot> ballot;
+  std::shared_ptr<Bell> collecting;
+  std::vector<Part> parts;
+  {
+    const std::lock_guard lock{mutex_};
+    ended_ = true;
+    parts.swap(parts_);
+    ballot.swap(ballot_);
+    collecting.swap(collecting_);
+  }
+  if (collecting) collecting->wake();
+  if (ballot) ballot->close();
+  return parts;
+}
+
+// ---- validity -------------------------------------------------------------------------------------------------------
+
 Instant QuorumLease::valid_until() const noexcept {
   const std::lock_guard lock{mutex_};
   return majority_end([](const Part& part) { return part.lease->valid_until(part.turn); });
@@ -119,8 +211,8 @@ Instant QuorumLease::valid_here_until() const noexcept {
 
 bool QuorumLease::has_claims() const noexcept {
   const std::lock_guard lock{mutex_};
-  return is_present() && std::any_of(parts_.begin(), parts_.end(),
-                                     [](const Part& part) { return part.lease->is_claim(part.turn); });
+  return is_present() &&
+         std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.lease->is_claim(part.turn); });
 }
 
 /// With the lock held.
@@ -151,21 +243,16 @@ std::stop_token QuorumLease::lost_token() {
   callbacks_->get_ready();
   auto job = make_loss_job();
   std::stop_source source;
-  const std::vector<Part> watched = parts();
-  for (const Part& part : watched) panel_->session(part.server).renewer().watch(*part.lease);
-  std::stop_token token;
-  {
-    const std::lock_guard lock{mutex_};
-    if (!is_present()) return stopped();
-    if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
-    loss_ = std::move(source);
-    if (!job_) job_ = std::move(job);
-    job_->source = loss_;
-    is_told_ = true;
-    for (const Part& part : parts_) part.lease->set_successor(shared_from_this());
-    token = loss_.get_token();
-  }
-  return token;
+  const std::lock_guard lock{mutex_};
+  if (!is_present()) return stopped();
+  if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
+  for (const Part& part : parts_) watch(*panel_, part);
+  loss_ = std::move(source);
+  if (!job_) job_ = std::move(job);
+  job_->source = loss_;
+  is_told_ = true;
+  for (const Part& part : parts_) part.lease->set_successor(shared_from_this());
+  return loss_.get_token();
 }
 
 /// With the lock held; the first time.

@@ -22,6 +22,7 @@
 namespace redismutex::engine {
 
 class Ballot;
+class Bell;
 class LossJob;
 
 /// A time of ownership of a key at a quorum: a lease at each server that has given its vote. It lasts as long as a majority of all servers'
@@ -50,7 +51,8 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
     Lease::Turn turn;
   };
 
-  /// A server has given its vote. False: it is of no use any more, and the caller's.
+  /// A server has given its vote. False: it is of no use any more, and the caller's. Once it has begun, votes are added as long as a majority stands
+  /// without them: a lock that was lost is never taken again.
   bool add(Part part) noexcept;
 
   /// A majority has. From now on it is held; `ballot`: goes on to collect, and is closed at the end. `token`: that is used with it.
@@ -69,6 +71,16 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   /// How many of the votes are known to be left.
   std::size_t votes() const noexcept;
 
+  /// Whether it has begun, and has neither ended nor been found lost.
+  bool is_held() const noexcept;
+
+  /// Asks the servers for their votes that have given none, or have lost it, in the background; as long as a majority stands. Where there is
+  /// no thread or memory for it, it does without.
+  void collect() noexcept;
+
+  /// Of one that is renewed, now and then: the same, and tells the Observer if it was renewed since.
+  void attend() noexcept;
+
   /// It was found lost: what tells of that, if nobody did yet; to be run by the holder's own thread, or by Callbacks.
   [[nodiscard]] std::unique_ptr<route::Job> note_loss(Loss why) noexcept;
 
@@ -84,6 +96,7 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   bool is_present() const noexcept { return began_ != protocol::Instant{} && !ended_ && !lost_; }
 
   std::unique_ptr<LossJob> make_loss_job() const;
+  std::vector<std::size_t> lacking(protocol::Instant now) const;
 
   const std::shared_ptr<const Panel> panel_;
   const std::shared_ptr<Callbacks> callbacks_;
@@ -96,7 +109,9 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Part> parts_;   // has room for all
   std::shared_ptr<Ballot> ballot_;
+  std::shared_ptr<Bell> collecting_;  // if it collects by itself
   protocol::Instant began_{};
+  protocol::Instant told_until_{};  // the Observer; belongs to who attends, from begin() on
   std::uint64_t token_ = 0;
   bool ended_ = false;
   bool is_told_ = false;  // of the ends of its leases

@@ -29,9 +29,7 @@ class Reasons {
 
   std::size_t count() const noexcept { return count_; }
 
-  NoAnswer no_answer() const {
-    return {.failure = {route::Failure::Kind::unreachable, text_}, .unknown = unknown_};
-  }
+  NoAnswer no_answer() const { return {.failure = {route::Failure::Kind::unreachable, text_}, .unknown = unknown_}; }
 
  private:
   const Panel& panel_;

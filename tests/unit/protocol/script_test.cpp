@@ -27,12 +27,14 @@ TEST(Script, DigestIsThatOfTheEmbeddedBytes) {
     EXPECT_EQ(script->sha1, sha1_of(script->source)) << script->name;
   }
   EXPECT_EQ(scripts::inspect.sha1, sha1_of(scripts::inspect.source));
+  EXPECT_EQ(scripts::raise.sha1, sha1_of(scripts::raise.source));
 }
 
 TEST(Script, IsNamedForItsFile) {
   EXPECT_EQ(scripts::acquire.name, "acquire");
   EXPECT_EQ(scripts::extend.name, "extend");
   EXPECT_EQ(scripts::inspect.name, "inspect");
+  EXPECT_EQ(scripts::raise.name, "raise");
   EXPECT_EQ(scripts::refresh.name, "refresh");
   EXPECT_EQ(scripts::release.name, "release");
 }

@@ -1,0 +1,169 @@
+// Operations that rest in the Background until there is news for them.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <redismutex/connection_options.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "integration/fake_server.hpp"
+#include "net/workers.hpp"
+#include "route/background.hpp"
+#include "route/environment.hpp"
+#include "route/peer.hpp"
+#include "route/server.hpp"
+#include "route/workroom.hpp"
+#include "support/eventually.hpp"
+
+namespace redismutex::route {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::Instant;
+using redismutex::testing::eventually;
+using redismutex::testing::FakeServer;
+
+// For what must happen.
+constexpr std::chrono::milliseconds limit{15'000};
+
+/// What is known of a Sleeper from outside.
+struct Seen {
+  std::atomic<Waker*> waker{nullptr};
+  std::atomic<int> wakes{0};
+  std::atomic<bool> sleeps{false}, link_broke{false}, over{false};
+};
+
+/// Reaches the server, if it listens, and sleeps until it was woken so often.
+class Resting final : public Background::Operation, private Procedure {
+ public:
+  Resting(std::shared_ptr<Seen> seen, bool listens, int wakes = 1)
+      : seen_{std::move(seen)}, listens_{listens}, left_{wakes} {}
+
+ private:
+  Procedure& procedure() noexcept override { return *this; }
+  void note_waker(Waker& waker) noexcept override { seen_->waker = &waker; }
+  void over(End /*end*/) noexcept override {
+    seen_->waker = nullptr;
+    seen_->over = true;
+  }
+
+  Step start(Instant now) override {
+    if (listens_) return Reach{.until = now + limit};
+    return sleep();
+  }
+  Step resume(Event&& event, Instant /*now*/) override {
+    const auto* const woken = std::get_if<Woken>(&event);
+    if (woken == nullptr) return sleep();
+    ++seen_->wakes;
+    if (woken->link_broke) seen_->link_broke = true;
+    return --left_ > 0 ? sleep() : Step{Done{}};
+  }
+  Step sleep() {
+    seen_->sleeps = true;
+    return Sleep{.until = Instant::max(), .listens = listens_};
+  }
+
+  const std::shared_ptr<Seen> seen_;
+  const bool listens_;
+  int left_;
+};
+
+class WorkroomWaking : public ::testing::Test {
+ protected:
+  ~WorkroomWaking() override { workroom.finish(Instant{}); }
+
+  static ConnectionOptions options(const std::string& url) {
+    ConnectionOptions options = parse_url(url);
+    options.connect_timeout = limit;
+    options.command_timeout = limit;
+    return options;
+  }
+
+  bool eventually_over() const {
+    return eventually(limit, [this] { return seen->over.load(); });
+  }
+
+  FakeServer fake{FakeServer::after_login({})};
+  net::ReactorOnDemand reactor;
+  Server server{operating_system(), "redis://fake", [](std::string_view) {}};
+  Workroom workroom{peer, reactor};
+  Peer peer{options(fake.url()),
+            server,
+            reactor,
+            {.node = {.link = {.on_push = [](net::ReplyView) {},
+                               .on_broken = [this](const net::Link&) { workroom.link_broke(); }},
+                      .on_linked = [](const net::Link&, bool) {},
+                      .on_failed = [](const Failure&) {},
+                      .on_replaced = [](const net::Link&) {}},
+             .name_connection = [](const net::Greeting&) { return std::string{}; },
+             .on_answered = {}}};
+  const std::shared_ptr<Seen> seen = std::make_shared<Seen>();
+};
+
+TEST_F(WorkroomWaking, OneThatSleepsGoesOnWhenItIsWoken) {
+  workroom.start(std::make_unique<Resting>(seen, false));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  seen->waker.load()->wake();
+  EXPECT_TRUE(eventually_over());
+  EXPECT_EQ(seen->wakes, 1);
+}
+
+TEST_F(WorkroomWaking, OneThatIsWokenBeforeItSleepsDoesNotSleep) {
+  auto operation = std::make_unique<Resting>(seen, false);
+  std::promise<void> begun, may_go_on;
+  class Holdup final : public Background::Duty {
+   public:
+    Holdup(std::promise<void>& begun, std::promise<void>& may_go_on) : begun_{begun}, may_go_on_{may_go_on} {}
+    Instant run(Instant /*now*/) noexcept override {
+      begun_.set_value();
+      may_go_on_.get_future().wait();
+      return Instant::max();
+    }
+
+   private:
+    std::promise<void>&begun_, &may_go_on_;
+  } holdup{begun, may_go_on};
+  workroom.enlist(holdup);
+  workroom.call(holdup, now());
+  begun.get_future().wait();
+  workroom.start(std::move(operation));
+  seen->waker.load()->wake();
+  may_go_on.set_value();
+  EXPECT_TRUE(eventually_over());
+  workroom.withdraw(holdup);
+}
+
+TEST_F(WorkroomWaking, EachWakeUpCounts) {
+  workroom.start(std::make_unique<Resting>(seen, false, 1'000'000));
+  for (int i = 1; i <= 1000; ++i) {
+    const int before = seen->wakes;
+    seen->waker.load()->wake();
+    seen->waker.load()->wake();
+    ASSERT_TRUE(eventually(limit, [&] { return seen->wakes > before; }));
+  }
+}
+
+TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfItsConnection) {
+  workroom.start(std::make_unique<Resting>(seen, true));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  peer.present_link()->fail({Failure::Kind::unreachable, "cut"});
+  EXPECT_TRUE(eventually_over());
+  EXPECT_TRUE(seen->link_broke);
+}
+
+TEST_F(WorkroomWaking, IsAbandonedWithWhatSleepsThere) {
+  workroom.start(std::make_unique<Resting>(seen, true));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  seen->waker.load()->wake();
+  workroom.finish(Instant{});
+  EXPECT_TRUE(seen->over);
+}
+
+}  // namespace
+}  // namespace redismutex::route
