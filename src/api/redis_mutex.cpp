@@ -1,6 +1,7 @@
 #include <redismutex/errors.hpp>
 #include <redismutex/observer.hpp>
 #include <redismutex/redis_mutex.hpp>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -93,7 +94,11 @@ class Caller {
 
 RedisMutex::RedisMutex(Connection connection, Options options)
     : runtimes_{std::move(connection.runtimes_)},
-      options_{std::make_shared<const Options>(api::fit(std::move(options)))} {}
+      options_{std::make_shared<const Options>(api::fit(std::move(options)))} {
+  if (runtimes_->is_quorum() && !options_->replicas.is_off()) {
+    throw std::invalid_argument{"replicas is for Connections to one server, to sentinels and to a cluster, not for a quorum"};
+  }
+}
 
 /// Without a limit: one try. `taken`, if it is wanted: the message for a lock that is taken.
 std::optional<Lock> RedisMutex::acquire(std::string_view key, std::optional<milliseconds> limit,
