@@ -3,7 +3,8 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests redismutex_conformance_tests redismutex_cluster_tests resp_fuzzer url_fuzzer wire_fuzzer
+sanitized = redismutex_unit_tests redismutex_integration_tests \
+            redismutex_cluster_tests redismutex_conformance_tests redismutex_quorum_tests resp_fuzzer url_fuzzer wire_fuzzer
 
 # A checkout of another version, for `make bench` to compare this one with.
 REFERENCE ?=
