@@ -76,8 +76,8 @@ class REDISMUTEX_EXPORT AsyncLock {
  private:
   friend struct api::AsyncLockAccess;
 
-  AsyncLock(Lock lock, Executor executor);
-  void let_go() noexcept;
+  REDISMUTEX_LOCAL AsyncLock(Lock lock, Executor executor);
+  REDISMUTEX_LOCAL void let_go() noexcept;
 
   std::optional<Lock> lock_;
   Executor executor_;

@@ -13,10 +13,7 @@ inline namespace REDISMUTEX_ABI {
 
 class Executor;
 
-}  // namespace REDISMUTEX_ABI
-}  // namespace redismutex
-
-namespace redismutex::api {
+namespace detail {
 
 /// A completion that waits for its Work. An Executor runs or abandons it, once; either may destroy it.
 class Completion {
@@ -62,10 +59,7 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
   std::atomic<Completion*> waiting_{nullptr};  // the last one first
 };
 
-}  // namespace redismutex::api
-
-namespace redismutex {
-inline namespace REDISMUTEX_ABI {
+}  // namespace detail
 
 /// Where operations complete: an event loop, or whatever else runs what it is given. Copies are the same one.
 class REDISMUTEX_EXPORT Executor {
@@ -87,9 +81,9 @@ class REDISMUTEX_EXPORT Executor {
 
    private:
     friend class Executor;
-    explicit Work(std::shared_ptr<api::Poster> poster) noexcept : poster_{std::move(poster)} {}
+    explicit Work(std::shared_ptr<detail::Poster> poster) noexcept : poster_{std::move(poster)} {}
 
-    std::shared_ptr<api::Poster> poster_;
+    std::shared_ptr<detail::Poster> poster_;
   };
 
   /// Threads of the library.
@@ -102,11 +96,11 @@ class REDISMUTEX_EXPORT Executor {
   Executor(Post&& post) : poster_{std::make_shared<Posts<std::decay_t<Post>>>(std::forward<Post>(post))} {}
 
   /// What is behind it; none: threads of the library.
-  const std::shared_ptr<api::Poster>& poster() const noexcept { return poster_; }
+  const std::shared_ptr<detail::Poster>& poster() const noexcept { return poster_; }
 
  private:
   template <class Post>
-  class Posts final : public api::Poster {
+  class Posts final : public detail::Poster {
    public:
     explicit Posts(Post post) : post_{std::move(post)} {}
 
@@ -121,7 +115,7 @@ class REDISMUTEX_EXPORT Executor {
     Post post_;
   };
 
-  std::shared_ptr<api::Poster> poster_;
+  std::shared_ptr<detail::Poster> poster_;
 };
 
 }  // namespace REDISMUTEX_ABI

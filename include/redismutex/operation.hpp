@@ -42,10 +42,7 @@ class [[nodiscard]] Outcome {
   std::variant<std::exception_ptr, Value> result_;
 };
 
-}  // namespace REDISMUTEX_ABI
-}  // namespace redismutex
-
-namespace redismutex::api {
+namespace detail {
 
 /// To whom an operation tells how it ended: one of the two is called, once, by the Work of an Executor, and is the last to be called.
 template <class T>
@@ -74,10 +71,7 @@ class Pending {
   virtual void detach() noexcept = 0;
 };
 
-}  // namespace redismutex::api
-
-namespace redismutex {
-inline namespace REDISMUTEX_ABI {
+}  // namespace detail
 
 /// Something that does not block: a coroutine awaits it, or it is started with a callback. Does nothing until then, and may be started
 /// once. One that is destroyed before has not happened. Move-only.
@@ -87,7 +81,7 @@ inline namespace REDISMUTEX_ABI {
 template <class T>
 class [[nodiscard]] Operation {
  public:
-  explicit Operation(std::shared_ptr<api::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
+  explicit Operation(std::shared_ptr<detail::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
   Operation(Operation&&) noexcept = default;
   Operation& operator=(Operation&&) noexcept = default;
   ~Operation() = default;
@@ -96,21 +90,21 @@ class [[nodiscard]] Operation {
   auto operator co_await() && noexcept { return Awaiter{std::move(pending_)}; }
 
   /// For adapters to other frameworks: what is behind it, which they start themselves. Empty afterwards.
-  std::shared_ptr<api::Pending<T>> pending() && noexcept { return std::move(pending_); }
+  std::shared_ptr<detail::Pending<T>> pending() && noexcept { return std::move(pending_); }
 
   /// `on_end` is called with the Outcome. What it throws ends the process.
   template <class OnEnd>
     requires std::invocable<OnEnd&, Outcome<T>>
   void start(OnEnd on_end) && {
     auto callback = std::make_unique<Callback<OnEnd>>(std::move(on_end));
-    const std::shared_ptr<api::Pending<T>> pending = std::move(pending_);
+    const std::shared_ptr<detail::Pending<T>> pending = std::move(pending_);
     pending->start(*callback);
     callback.release();  // NOLINT(bugprone-unused-return-value): it has itself now
   }
 
  private:
   template <class OnEnd>
-  class Callback final : public api::Receiver<T> {
+  class Callback final : public detail::Receiver<T> {
    public:
     explicit Callback(OnEnd on_end) : on_end_{std::move(on_end)} {}
     void receive(Outcome<T> outcome) noexcept override {
@@ -123,9 +117,9 @@ class [[nodiscard]] Operation {
     OnEnd on_end_;
   };
 
-  class Awaiter final : private api::Receiver<T> {
+  class Awaiter final : private detail::Receiver<T> {
    public:
-    explicit Awaiter(std::shared_ptr<api::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
+    explicit Awaiter(std::shared_ptr<detail::Pending<T>> pending) noexcept : pending_{std::move(pending)} {}
     Awaiter(const Awaiter&) = delete;
     Awaiter& operator=(const Awaiter&) = delete;
     ~Awaiter() {
@@ -135,7 +129,7 @@ class [[nodiscard]] Operation {
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> coroutine) {
       // The coroutine may have gone on, and be gone, before start() returns.
-      const std::shared_ptr<api::Pending<T>> pending = pending_;
+      const std::shared_ptr<detail::Pending<T>> pending = pending_;
       coroutine_ = coroutine;
       waits_ = true;
       try {
@@ -155,13 +149,13 @@ class [[nodiscard]] Operation {
     }
     void abandoned() noexcept override { waits_ = false; }
 
-    std::shared_ptr<api::Pending<T>> pending_;
+    std::shared_ptr<detail::Pending<T>> pending_;
     std::coroutine_handle<> coroutine_;
     std::optional<Outcome<T>> outcome_;
     bool waits_ = false;
   };
 
-  std::shared_ptr<api::Pending<T>> pending_;
+  std::shared_ptr<detail::Pending<T>> pending_;
 };
 
 }  // namespace REDISMUTEX_ABI

@@ -2,7 +2,7 @@
 #include <redismutex/executor.hpp>
 #include <utility>
 
-namespace redismutex::api {
+namespace redismutex::detail {
 
 /// A Work that runs: what its completions complete goes along with it.
 struct Poster::Run {
@@ -73,4 +73,4 @@ void Poster::abandon_all() noexcept {
   take_all([](Completion& completion) { completion.abandon(); });
 }
 
-}  // namespace redismutex::api
+}  // namespace redismutex::detail

@@ -23,9 +23,9 @@ namespace redismutex::api {
 
 /// One asynchronous operation. Belongs to those who wait for it, and to whatever drives it; the last of them destroys it, in any thread.
 template <class T>
-class Task : public Pending<T>, private Completion, public std::enable_shared_from_this<Task<T>> {
+class Task : public detail::Pending<T>, private detail::Completion, public std::enable_shared_from_this<Task<T>> {
  public:
-  void start(Receiver<T>& receiver) final {
+  void start(detail::Receiver<T>& receiver) final {
     get_ready();
     receiver_ = &receiver;
     try {
@@ -84,7 +84,7 @@ class Task : public Pending<T>, private Completion, public std::enable_shared_fr
 
   struct RunsIt final : net::Job {
     explicit RunsIt(Task& its) noexcept : task{its} {}
-    void run() noexcept override { static_cast<Completion&>(task).run(); }
+    void run() noexcept override { static_cast<detail::Completion&>(task).run(); }
     Task& task;
   };
 
@@ -101,12 +101,12 @@ class Task : public Pending<T>, private Completion, public std::enable_shared_fr
     const std::shared_ptr<Task> self = std::move(self_);
     const Helps helps{runtime_->session().background()};
     Outcome<T> outcome = outcome_now();
-    if (Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->receive(std::move(outcome));
+    if (detail::Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->receive(std::move(outcome));
   }
 
   void abandon() noexcept final {
     const std::shared_ptr<Task> self = std::move(self_);
-    if (Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->abandoned();
+    if (detail::Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->abandoned();
   }
 
   Outcome<T> outcome_now() noexcept try {
@@ -123,7 +123,7 @@ class Task : public Pending<T>, private Completion, public std::enable_shared_fr
   const std::shared_ptr<Runtime> runtime_;
   const Executor executor_;
   std::unique_ptr<RunsIt> job_;  // where there is no Poster
-  std::atomic<Receiver<T>*> receiver_{nullptr};
+  std::atomic<detail::Receiver<T>*> receiver_{nullptr};
   std::atomic<bool> settled_{false};
   std::shared_ptr<Task> self_;  // from the end on, until that is told
 };

@@ -171,9 +171,14 @@ route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       if (!outcomes[i]) continue;
       if (const auto* none = std::get_if<NoAnswer>(&*outcomes[i])) {
-        troubles.push_back({.server = i, .failure = none->failure, .code = {}});
+        Ballot::Trouble& trouble = troubles.emplace_back();
+        trouble.server = i;
+        trouble.failure = none->failure;
       } else if (const auto* refused = std::get_if<protocol::Refusal>(&*outcomes[i])) {
-        troubles.push_back({.server = i, .failure = {Kind::refused, refused->text}, .code = refused->code});
+        Ballot::Trouble& trouble = troubles.emplace_back();
+        trouble.server = i;
+        trouble.failure = {Kind::refused, refused->text};
+        trouble.code = refused->code;
       } else {
         ++raised;
       }

@@ -169,11 +169,12 @@ class Posts {
 
 /// Has the handler called with what an operation comes to, by the handler's own executor. Destroys itself.
 template <class T, class Handler>
-class Completes final : public api::Receiver<T>, private Waiting {
+class Completes final : public redismutex::detail::Receiver<T>, private Waiting {
  public:
   using AssociatedExecutor = net::associated_executor_t<Handler>;
 
-  static void start(Handler handler, const std::shared_ptr<api::Pending<T>>& pending, const Executor& works) {
+  static void start(Handler handler, const std::shared_ptr<redismutex::detail::Pending<T>>& pending,
+                    const Executor& works) {
     auto* const self =
         new Completes{std::move(handler), pending, works};  // NOLINT(cppcoreguidelines-owning-memory): see above
     try {
@@ -185,7 +186,7 @@ class Completes final : public api::Receiver<T>, private Waiting {
   }
 
  private:
-  Completes(Handler handler, std::shared_ptr<api::Pending<T>> pending, const Executor& works)
+  Completes(Handler handler, std::shared_ptr<redismutex::detail::Pending<T>> pending, const Executor& works)
       : pending_{std::move(pending)},
         hold_{works.poster() ? works.poster()->hold() : nullptr},
         work_{net::make_work_guard(handler)},
@@ -222,7 +223,7 @@ class Completes final : public api::Receiver<T>, private Waiting {
     }
   }
 
-  const std::shared_ptr<api::Pending<T>> pending_;
+  const std::shared_ptr<redismutex::detail::Pending<T>> pending_;
   const std::shared_ptr<void> hold_;
   const net::executor_work_guard<AssociatedExecutor> work_;
   const std::shared_ptr<Life> life_;
