@@ -240,6 +240,7 @@ TEST_F(Quorum, AMinorityMayBeAway) {
 
 TEST_F(Quorum, AMinorityMayGoWhileALockIsHeld) {
   Lock lock = mutex.acquire_lock("job");
+  ASSERT_TRUE(eventually(limit, [&] { return servers().holding("job", lock.value()) == 5; }));
   servers()[1].kill();
   servers()[2].kill();
   lock.extend();

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/quorum/reasons.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 
@@ -19,6 +20,7 @@ route::Procedure::Step QuorumExtending::start(Instant now) {
     loss_ = lease_->note_loss(Loss::expired);
     return Done{};
   }
+  goal_ = protocol::valid_until(now, terms_.expiry);
   lease_->collect();
   const Panel& panel = lease_->panel();
   answers_ = std::make_shared<Answers<Extending::Outcome>>(panel.size(), waker_);
@@ -37,7 +39,7 @@ route::Procedure::Step QuorumExtending::over(Outcome outcome) {
   return Done{};
 }
 
-/// As soon as what is still to come can change nothing.
+/// As soon as what is still to come can change nothing. Votes that were collected meanwhile count, too.
 route::Procedure::Step QuorumExtending::look(Instant now) {
   const Panel& panel = lease_->panel();
   std::size_t extended = 0;
@@ -59,13 +61,14 @@ route::Procedure::Step QuorumExtending::look(Instant now) {
     }
   });
   const std::size_t majority = panel.majority();
-  if (extended >= majority && lease_->valid_until() > now) return over(Extending::Extended{});
+  const Instant until = lease_->valid_until();
+  if (extended >= majority && until > now) return over(Extending::Extended{});
   if (asked_ - gone < majority) {
     loss_ = lease_->note_loss(ended ? Loss::expired : Loss::gone);
     return over(ended ? Outcome{Extending::Ended{}} : Outcome{Extending::Gone{}});
   }
   if (extended + still_open >= majority) return Sleep{.until = Instant::max()};
-  return over(reasons.no_answer());
+  return over(until >= goal_ ? Outcome{Extending::Extended{}} : reasons.no_answer());
 }
 
 }  // namespace redismutex::engine

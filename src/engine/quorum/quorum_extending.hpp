@@ -39,6 +39,7 @@ class QuorumExtending final : public route::Procedure {
   route::Waker& waker_;
   std::shared_ptr<Answers<Extending::Outcome>> answers_;
   std::size_t asked_ = 0;
+  protocol::Instant goal_;
   Outcome outcome_{Extending::Ended{}};
   std::unique_ptr<route::Job> loss_;
 };
