@@ -25,7 +25,7 @@
 
 #define REDISMUTEX_ASIO ::asio
 #define REDISMUTEX_ASIO_NAME asio
-#include <redismutex/asio_mutex.hpp>  // IWYU pragma: export
+#include <redismutex/asio_mutex.ipp>  // IWYU pragma: export
 #undef REDISMUTEX_ASIO
 #undef REDISMUTEX_ASIO_NAME
 #undef REDISMUTEX_ASIO_HAS_SLOTS

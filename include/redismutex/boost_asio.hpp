@@ -24,7 +24,7 @@
 
 #define REDISMUTEX_ASIO ::boost::asio
 #define REDISMUTEX_ASIO_NAME boost_asio
-#include <redismutex/asio_mutex.hpp>  // IWYU pragma: export
+#include <redismutex/asio_mutex.ipp>  // IWYU pragma: export
 #undef REDISMUTEX_ASIO
 #undef REDISMUTEX_ASIO_NAME
 #undef REDISMUTEX_ASIO_HAS_SLOTS

@@ -51,7 +51,7 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
  private:
   virtual void post() = 0;
 
-  struct Run;
+  struct REDISMUTEX_LOCAL Run;
 
   template <class Each>
   REDISMUTEX_LOCAL void take_all(const Each& each) noexcept;
