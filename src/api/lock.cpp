@@ -146,8 +146,7 @@ void Lock::extend(milliseconds expiry) {
   // Copies: what is told of a loss, or an observer, may let go of this Lock.
   const api::LockAccess::Parts parts = api::LockAccess::parts(*this);
   route::Sleeper sleeper;
-  engine::Extending extending{
-      parts.runtime->session(), parts.lease, parts.turn, {.expiry = expiry, .waker = &sleeper}};
+  engine::Extending extending{parts.runtime->session(), parts.lease, parts.turn, {.expiry = expiry, .waker = &sleeper}};
   try {
     parts.runtime->drive(extending, sleeper);
   } catch (const std::system_error& error) {

@@ -96,7 +96,8 @@ RedisMutex::RedisMutex(Connection connection, Options options)
     : runtimes_{std::move(connection.runtimes_)},
       options_{std::make_shared<const Options>(api::fit(std::move(options)))} {
   if (runtimes_->is_quorum() && !options_->replicas.is_off()) {
-    throw std::invalid_argument{"replicas is for Connections to one server, to sentinels and to a cluster, not for a quorum"};
+    throw std::invalid_argument{
+        "replicas is for Connections to one server, to sentinels and to a cluster, not for a quorum"};
   }
 }
 

@@ -67,7 +67,7 @@ struct Workroom::Running final : public Waker {
   Running* next = nullptr;   // of those that are answered
   bool is_answered = false;  // the thread that had its answers is through
   Running* next_woken = nullptr;
-  bool is_woken = false;    // is among those
+  bool is_woken = false;     // is among those
   bool is_admitted = false;  // the rounds know it
   bool was_woken = false;    // before that
 };

@@ -63,7 +63,7 @@ Wanted read(int count, char** arguments) {
 
 struct Sum {
   Result result{};
-  int broken_off = 0;  ///< trials that came to nothing
+  int broken_off = 0;                                    ///< trials that came to nothing
   std::map<std::string_view, std::uint64_t> balanced{};  ///< by profile
 };
 
