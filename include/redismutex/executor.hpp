@@ -93,6 +93,7 @@ class REDISMUTEX_EXPORT Executor {
   /// operations wait for. If it throws, the Work is destroyed.
   template <class Post>
     requires std::invocable<const std::decay_t<Post>&, Work> && (!std::same_as<std::decay_t<Post>, Executor>)
+  // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): what posts is one
   Executor(Post&& post) : poster_{std::make_shared<Posts<std::decay_t<Post>>>(std::forward<Post>(post))} {}
 
   /// What is behind it; none: threads of the library.

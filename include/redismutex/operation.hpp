@@ -20,8 +20,10 @@ class [[nodiscard]] Outcome {
  public:
   using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
+  // NOLINTBEGIN(google-explicit-constructor): each of them is an outcome
   Outcome(Value value) : result_{std::in_place_index<1>, std::move(value)} {}
   Outcome(std::exception_ptr error) noexcept : result_{std::in_place_index<0>, std::move(error)} {}
+  // NOLINTEND(google-explicit-constructor)
 
   explicit operator bool() const noexcept { return result_.index() == 1; }
 

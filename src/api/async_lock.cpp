@@ -143,7 +143,7 @@ AsyncLock::AsyncLock(Lock lock, Executor executor) : lock_{std::move(lock)}, exe
 
 AsyncLock::AsyncLock(AsyncLock&& other) noexcept
     : lock_{std::exchange(other.lock_, std::nullopt)},
-      executor_{other.executor_},
+      executor_{std::move(other.executor_)},
       ended_{std::exchange(other.ended_, std::stop_source{std::nostopstate})} {}
 
 AsyncLock& AsyncLock::operator=(AsyncLock&& other) noexcept {

@@ -33,7 +33,7 @@ Poster::~Poster() = default;
 /// The first one calls for a Work; those that come before that runs go along.
 void Poster::add(Completion& completion) noexcept {
   if (Run::here != nullptr && &Run::here->poster == this) return Run::here->append(completion);
-  const std::shared_ptr<Poster> self = shared_from_this();  // what has completed may have been the last owner
+  const std::shared_ptr<Poster> self = weak_from_this().lock();  // what has completed may have been the last owner
   Completion* before = waiting_.load(std::memory_order_relaxed);
   do {
     completion.next_ = before;

@@ -40,6 +40,7 @@ std::shared_ptr<Quorum> Runtimes::quorum() {
   if (!is_quorum()) return nullptr;
   return quorums_.get([this] {
     std::vector<std::shared_ptr<Runtime>> members;
+    members.reserve(members_.size());
     for (const auto& member : members_) members.push_back(member->present());
     return std::make_shared<Quorum>(std::move(members));
   });

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -26,7 +27,7 @@
 
 namespace redismutex::engine {
 
-class LaneFlight;
+class LaneFlight;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 /// Those who wait until replicas of one server have received what was written of their locks. They are asked in groups: whoever comes while
 /// nobody asks, asks for all that are there by then (it leads), on a connection that is used for nothing else; meanwhile the next gather. So
@@ -36,7 +37,7 @@ class LaneFlight;
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
   /// `server` must outlive it.
-  Lane(const Setting& setting, route::Server& server) : setting_{setting}, server_{server} {}
+  Lane(Setting setting, route::Server& server) : setting_{std::move(setting)}, server_{server} {}
   ~Lane() = default;
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;

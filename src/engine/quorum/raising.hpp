@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "engine/conversation.hpp"
@@ -17,8 +18,8 @@ namespace redismutex::engine {
 /// Tells one server of a quorum the fencing token that is to be used.
 class Raising final : public route::Procedure {
  public:
-  Raising(Session& session, const protocol::Key& key, const protocol::RaiseFloor::Terms& terms)
-      : key_{key},
+  Raising(Session& session, protocol::Key key, const protocol::RaiseFloor::Terms& terms)
+      : key_{std::move(key)},
         machine_{key_, terms},
         conversation_{session.environment(), session.router(), machine_,
                       session.terms_sparing_absent(session.patience())} {}
