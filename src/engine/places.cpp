@@ -210,7 +210,7 @@ std::shared_ptr<Places::Batch> Places::load(Instant now) {
   if (due == groups_.end()) return nullptr;
   auto& [delay, group] = *due;
   const Instant last = now + slack(delay);
-  const std::shared_ptr<Batch> batch = next_batch(group, delay, now);
+  std::shared_ptr<Batch> batch = next_batch(group, delay, now);
   add_fresh(group, *batch, last);
   merge(group, *batch, last);
   batch->begin(now);

@@ -87,7 +87,7 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   struct Labels;
   class Flight;
   class Labelling;
-  class Confirming;
+  class Confirming;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
   using Instant = protocol::Instant;
 

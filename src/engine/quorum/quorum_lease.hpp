@@ -22,7 +22,7 @@
 namespace redismutex::engine {
 
 class Ballot;
-class Bell;
+class Bell;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 class LossJob;
 
 /// A time of ownership of a key at a quorum: a lease at each server that has given its vote. It lasts as long as a majority of all servers'
