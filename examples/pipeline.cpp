@@ -40,7 +40,7 @@ class Loop {
 
 /// The simplest coroutine: it begins at once, and nobody awaits it.
 struct Detached {
-  struct promise_type {
+  struct promise_type {  // NOLINT(readability-identifier-naming): the language calls it so
     Detached get_return_object() { return {}; }
     std::suspend_never initial_suspend() { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }

@@ -22,6 +22,7 @@ namespace net = REDISMUTEX_ASIO;
 class AsyncLock : public redismutex::AsyncLock {
  public:
   using redismutex::AsyncLock::AsyncLock;
+  // NOLINTNEXTLINE(google-explicit-constructor): it is the same lock
   AsyncLock(redismutex::AsyncLock&& lock) noexcept : redismutex::AsyncLock{std::move(lock)} {}
 };
 
