@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <redismutex/connection_options.hpp>
-#include <redismutex/fwd.hpp>
 #include <string_view>
 #include <vector>
 

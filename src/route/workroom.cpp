@@ -112,7 +112,7 @@ bool Workroom::take_first_steps(Running& running) {
     running.way = &way_to(reach->at);
     step = procedure.resume(reached(running.link), now());
   }
-  running.next_step = std::move(step);
+  running.next_step = step;
   return false;
 }
 

@@ -58,7 +58,7 @@ class Workroom final : public Background {
 
  private:
   /// An operation on its way.
-  struct Running;
+  struct Running;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
   using Operations = std::list<std::unique_ptr<Running>>;
   enum class State { fresh, reaching, sending, sleeping };
   using Dialled = std::variant<std::shared_ptr<net::Link>, Failure>;

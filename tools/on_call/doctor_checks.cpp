@@ -153,6 +153,7 @@ class Doctor {
     add("rights of the doctor", Level::warning, "CLUSTER SLOTS is refused: only the servers in the URL are examined",
         way_.command("ACL SETUSER USER +cluster|slots"));
     std::vector<ConnectionOptions> named;
+    named.reserve(examination_.server.nodes.size());
     for (const ServerAddress& node : examination_.server.nodes) named.push_back(one_of(examination_.server, node));
     return named;
   }
