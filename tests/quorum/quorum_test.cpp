@@ -108,7 +108,7 @@ TEST_F(Quorum, OneThreadIsInsideAtATime) {
   std::vector<std::jthread> threads;
   const auto until = std::chrono::steady_clock::now() + 2s;
   for (int i = 0; i < 6; ++i) {
-    threads.emplace_back([&, own = servers().connection()] {
+    threads.emplace_back([&, i, own = servers().connection()] {
       const RedisMutex contender{i % 2 == 0 ? own : connection, patient};
       while (std::chrono::steady_clock::now() < until) {
         Lock lock = contender.acquire_lock("job");
@@ -130,7 +130,7 @@ TEST_F(Quorum, OneOfThoseThatTryIsInsideAtATime) {
   std::vector<std::jthread> threads;
   const auto until = std::chrono::steady_clock::now() + 1s;
   for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&, own = servers().connection()] {
+    threads.emplace_back([&, i, own = servers().connection()] {
       const RedisMutex contender{own, patient};
       while (std::chrono::steady_clock::now() < until) {
         if (const auto lock = contender.try_acquire_lock("job")) {
@@ -377,7 +377,7 @@ TEST_F(Quorum, TokensRise) {
   std::vector<std::jthread> threads;
   const auto until = std::chrono::steady_clock::now() + 1s;
   for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&, own = servers().connection()] {
+    threads.emplace_back([&, i, own = servers().connection()] {
       Options options = patient;
       options.fencing = true;
       const RedisMutex contender{own, options};
