@@ -34,6 +34,15 @@ struct ASIO_SUITE : WithServer {
     return eventually(limit, [&] { return !server.exists("key"); });
   }
 
+  net::awaitable<void> take_turns(ExclusionWitness& witness) {
+    for (int i = 0; i < 20; ++i) {
+      auto lock = co_await mutex.async_acquire_lock("key", net::use_awaitable);
+      witness.enter();
+      witness.leave();
+      co_await async_release(std::move(lock), net::use_awaitable);
+    }
+  }
+
   /// Runs a coroutine to its end, and throws what it has thrown.
   void run(std::function<net::awaitable<void>()> body) {
     std::exception_ptr thrown;
@@ -46,15 +55,7 @@ struct ASIO_SUITE : WithServer {
 
 TEST_F(ASIO_SUITE, CoroutinesTakeTurns) {
   ExclusionWitness witness;
-  const auto take_turns = [&]() -> net::awaitable<void> {
-    for (int i = 0; i < 20; ++i) {
-      auto lock = co_await mutex.async_acquire_lock("key", net::use_awaitable);
-      witness.enter();
-      witness.leave();
-      co_await async_release(std::move(lock), net::use_awaitable);
-    }
-  };
-  for (int i = 0; i < 8; ++i) net::co_spawn(context, take_turns, net::detached);
+  for (int i = 0; i < 8; ++i) net::co_spawn(context, take_turns(witness), net::detached);
   context.run();
   EXPECT_EQ(witness.most_inside(), 1);
   EXPECT_EQ(witness.entries(), 8 * 20);
@@ -62,15 +63,7 @@ TEST_F(ASIO_SUITE, CoroutinesTakeTurns) {
 
 TEST_F(ASIO_SUITE, SeveralThreadsRunOneContext) {
   ExclusionWitness witness;
-  const auto take_turns = [&]() -> net::awaitable<void> {
-    for (int i = 0; i < 20; ++i) {
-      auto lock = co_await mutex.async_acquire_lock("key", net::use_awaitable);
-      witness.enter();
-      witness.leave();
-      co_await async_release(std::move(lock), net::use_awaitable);
-    }
-  };
-  for (int i = 0; i < 16; ++i) net::co_spawn(context, take_turns, net::detached);
+  for (int i = 0; i < 16; ++i) net::co_spawn(context, take_turns(witness), net::detached);
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < 4; ++i) threads.emplace_back([this] { context.run(); });
