@@ -38,7 +38,7 @@ class REDISMUTEX_EXPORT Connection {
   explicit Connection(ConnectionOptions options);
 
   /// Several servers that know nothing of each other, and have no replicas: a lock is held by whoever has it at a majority of them, so it
-  /// outlives the loss of a minority. For docs/deployment.md, "Several servers", when that is worth its price. What is no lock (ping(),
+  /// outlives the loss of a minority. docs/deployment.md, "Several servers", says when that is worth its price. What is no lock (ping(),
   /// and the functions of redismutex/operate.hpp) is to be asked of each server by itself, and throws std::invalid_argument here.
   ///
   /// Throws std::invalid_argument for fewer than three, an even number, an address that is there twice, and what is no single server: a

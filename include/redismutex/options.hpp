@@ -86,6 +86,7 @@ struct Options {
   /// a ServerError is thrown whose reason() is no_replicas; extend() throws the same, and a renewal is tried again. The lease is then what
   /// was confirmed before. The two parts are those of the replicas that are configured, as far as can be known: what sentinels or the
   /// cluster list, and of a single server the most that it was seen with. What replicas can not promise is in docs/safety.md.
+  /// Not for a quorum: RedisMutex throws std::invalid_argument.
   Replicas replicas{};
 
   /// What stands beside the key on the server while the lock is held, for `inspect()` and the people who use it: some words, at most

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <redismutex/async.hpp>
 #include <redismutex/operate.hpp>
 #include <redismutex/redismutex.hpp>
 #include <stop_token>
@@ -447,6 +448,8 @@ TEST_F(Quorum, IsNotAskedWhatOnlyAServerCanSay) {
               }).what(),
               HasSubstr("quorum"));
   EXPECT_THROW(static_cast<void>(inspect(connection, "job")), std::invalid_argument);
+  EXPECT_THROW(RedisMutex(connection, {.replicas = 1}), std::invalid_argument);
+  EXPECT_THROW(AsyncMutex{connection}, std::invalid_argument);
 }
 
 // ---- fork -----------------------------------------------------------------------------------------------------------
