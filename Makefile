@@ -15,9 +15,11 @@ ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
 
-# Spares compiling again what was compiled before, in any build directory; used where it is installed.
+# Spares compiling again what was compiled before, in any build directory and any clone; used where it is installed.
 ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
 endif
 
 .PHONY: help demo test test-sanitizers soak soak-topologies matrix bench format lint install uninstall clean

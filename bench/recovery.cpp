@@ -25,7 +25,7 @@ using testing::ChildProcess;
 
 constexpr int rounds = 11;
 constexpr auto limit = 30s;
-constexpr Options waiting{.block_time = 60s, .expiry = 61s};
+const Options waiting{.block_time = 60s, .expiry = 61s};
 const std::string key = "bench:recovery";
 
 double ms_since(Nanoseconds then, Nanoseconds now) { return static_cast<double>(now - then) / 1e6; }
