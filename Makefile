@@ -20,6 +20,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 endif
 
 .PHONY: help demo test test-sanitizers soak soak-topologies matrix bench format lint install uninstall clean

@@ -1,6 +1,6 @@
 # The rules for servers that take each other's place, and for those of a cluster, each with a mistake: the unit tests of these rules, linked
-# with one mutated source file, which the linker takes in place of the library's own, have to fail. That they pass without a mistake is
-# theirs to show.
+# with one mutated source file, which the linker takes in place of the library's own, have to fail. As part of redismutex_unit_tests they
+# pass.
 include(Mutants)
 
 add_library(
@@ -21,6 +21,7 @@ target_include_directories(redismutex_unit_topology_tests PRIVATE "${PROJECT_SOU
 target_link_libraries(redismutex_unit_topology_tests PUBLIC redismutex::redismutex redismutex::test_support GTest::gmock
                                                             GTest::gtest_main)
 redismutex_warnings(redismutex_unit_topology_tests)
+redismutex_precompile(redismutex_unit_topology_tests tests)
 
 # add_unit_mutant(NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
 function(add_unit_mutant name file from to)
@@ -31,6 +32,7 @@ function(add_unit_mutant name file from to)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PRIVATE redismutex_unit_topology_tests)
+  redismutex_precompile(${target} tests)
   add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
   set_tests_properties(mutants.${name} PROPERTIES LABELS mutants WILL_FAIL TRUE TIMEOUT 60)
 endfunction()

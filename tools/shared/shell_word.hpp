@@ -7,7 +7,7 @@
 namespace redismutex::cli {
 
 /// The word as a shell reads it as one.
-inline std::string quoted(std::string_view word) {
+inline std::string shell_word(std::string_view word) {
   constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:+%@=,";
   if (!word.empty() && word.find_first_not_of(plain) == std::string_view::npos) return std::string{word};
   std::string text = "'";
@@ -16,9 +16,9 @@ inline std::string quoted(std::string_view word) {
 }
 
 /// All of them, with a blank before each.
-inline std::string quoted_each(const std::vector<std::string>& words) {
+inline std::string shell_words(const std::vector<std::string>& words) {
   std::string text;
-  for (const auto& word : words) text += " " + quoted(word);
+  for (const auto& word : words) text += " " + shell_word(word);
   return text;
 }
 
