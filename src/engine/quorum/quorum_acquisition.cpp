@@ -248,16 +248,20 @@ QuorumAcquisition::Outcome QuorumAcquisition::failed(const std::vector<Ballot::T
     text.append("; ").append(panel_->name(trouble.server)).append(": ").append(trouble.failure.text);
   }
   if (troubles.empty()) text += "; none gave a reason within the time limit";
-  const auto are_all = [&troubles](const auto& is) {
-    return !troubles.empty() && std::all_of(troubles.begin(), troubles.end(), is);
+  // What so many say alike that the others are no majority is the reason.
+  const auto is_decided = [&](const auto& is) {
+    const auto count = static_cast<std::size_t>(std::count_if(troubles.begin(), troubles.end(), is));
+    return count > panel_->size() - panel_->majority();
   };
-  const std::string code = troubles.empty() ? std::string{} : troubles.front().code;
-  if (!code.empty() && are_all([&code](const auto& trouble) { return trouble.code == code; })) {
-    return protocol::Refusal{.code = code, .text = std::move(text)};
+  for (const Ballot::Trouble& trouble : troubles) {
+    const auto is_alike = [&](const Ballot::Trouble& other) { return other.code == trouble.code; };
+    if (!trouble.code.empty() && is_decided(is_alike)) {
+      return protocol::Refusal{.code = trouble.code, .text = std::move(text)};
+    }
   }
   const auto is_of = [](Kind kind) { return [kind](const auto& trouble) { return trouble.failure.kind == kind; }; };
   for (const Kind kind : {Kind::refused_login, Kind::exhausted}) {
-    if (are_all(is_of(kind))) return route::Failure{kind, std::move(text)};
+    if (is_decided(is_of(kind))) return route::Failure{kind, std::move(text)};
   }
   return route::Failure{Kind::unreachable, std::move(text)};
 }
