@@ -2,6 +2,7 @@
 
 #include <redismutex/config.hpp>
 
+#include <chrono>
 #include <memory>
 #include <redismutex/connection_options.hpp>
 #include <string_view>
@@ -14,6 +15,16 @@ struct ConnectionAccess;
 
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
+
+/// How Connection::quorum() counts.
+struct QuorumOptions {
+  /// A server that was started less than so long ago has no vote yet, because it may have come back without the locks that it had granted.
+  /// As long as the longest `expiry` that anybody uses at these servers, and the same for all; to whole seconds, rounded up; at most a day. The
+  /// price: after a majority of them was started there are no locks for so long. It takes the right to INFO.
+  ///
+  /// 0: a server votes at once. Then each restart that loses data costs one vote, see docs/safety.md.
+  std::chrono::milliseconds grace{0};
+};
 
 /// How to reach one Redis or Valkey server. Copies share one socket, whatever the number of threads.
 ///
@@ -41,9 +52,10 @@ class REDISMUTEX_EXPORT Connection {
   /// outlives the loss of a minority. docs/deployment.md, "Several servers", says when that is worth its price. What is no lock (ping(),
   /// and the functions of redismutex/operate.hpp) is to be asked of each server by itself, and throws std::invalid_argument here.
   ///
-  /// Throws std::invalid_argument for fewer than three, an even number, an address that is there twice, and what is no single server: a
-  /// cluster, a server that sentinels watch, another quorum. No I/O.
-  static Connection quorum(std::vector<Connection> servers);
+  /// Throws std::invalid_argument for fewer than three, an even number, an address that is there twice, what is no single server (a
+  /// cluster, a server that sentinels watch, another quorum), and options that can not work. No I/O. Two addresses of one server are found
+  /// when they are used, by what the server says of itself (INFO): then a lock is refused with a ConnectionError that names both.
+  static Connection quorum(std::vector<Connection> servers, const QuorumOptions& options = {});
 
   /// Asks the server for a sign of life.
   ///

@@ -24,6 +24,7 @@ struct InspectOptions;
 struct Inspection;
 struct Label;
 struct Options;
+struct QuorumOptions;
 struct ScanOptions;
 struct ScanProgress;
 struct TlsOptions;

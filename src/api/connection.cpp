@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <redismutex/connection.hpp>
@@ -44,6 +45,13 @@ bool lead_to_one(const ConnectionOptions& one, const ConnectionOptions& other) {
   return one.host == other.host && one.port == other.port;
 }
 
+void check(const QuorumOptions& options) {
+  constexpr std::chrono::milliseconds longest = std::chrono::hours{24};
+  if (options.grace >= std::chrono::milliseconds{0} && options.grace <= longest) return;
+  throw std::invalid_argument{"QuorumOptions::grace is " + std::to_string(options.grace.count()) +
+                              " ms; it must be from 0 to " + std::to_string(longest.count())};
+}
+
 void check_member(const api::Runtimes& member) {
   using Kind = ConnectionOptions::Kind;
   if (member.is_quorum()) throw std::invalid_argument{"Connection::quorum: one of the servers is itself a quorum"};
@@ -58,14 +66,15 @@ void check_member(const api::Runtimes& member) {
 
 Connection::Connection(std::shared_ptr<api::Runtimes> runtimes) noexcept : runtimes_{std::move(runtimes)} {}
 
-Connection Connection::quorum(std::vector<Connection> servers) {
+Connection Connection::quorum(std::vector<Connection> servers, const QuorumOptions& options) {
+  check(options);
   std::vector<std::shared_ptr<api::Runtimes>> members;
   for (Connection& server : servers) {
     check_member(*server.runtimes_);
-    const ConnectionOptions& options = server.runtimes_->options();
+    const ConnectionOptions& address = server.runtimes_->options();
     for (const auto& member : members) {
-      if (!lead_to_one(member->options(), options)) continue;
-      throw std::invalid_argument{"Connection::quorum: " + display_name(options) +
+      if (!lead_to_one(member->options(), address)) continue;
+      throw std::invalid_argument{"Connection::quorum: " + display_name(address) +
                                   " is there twice, and one server has one vote"};
     }
     members.push_back(std::move(server.runtimes_));
@@ -74,7 +83,7 @@ Connection Connection::quorum(std::vector<Connection> servers) {
     throw std::invalid_argument{"Connection::quorum: there are " + std::to_string(members.size()) +
                                 " servers; it takes an odd number, and at least 3"};
   }
-  Connection quorum{std::make_shared<api::Runtimes>(std::move(members))};
+  Connection quorum{std::make_shared<api::Runtimes>(std::move(members), options)};
   quorum.runtimes_->quorum();
   return quorum;
 }

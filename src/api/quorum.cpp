@@ -5,12 +5,12 @@ namespace {
 
 using Members = std::vector<std::shared_ptr<Runtime>>;
 
-std::shared_ptr<const engine::Panel> panel_of(const Members& members) {
+std::shared_ptr<const engine::Panel> panel_of(const Members& members, const QuorumOptions& options) {
   std::vector<engine::Panel::Member> all;
   for (const auto& member : members) {
     all.push_back({.session = {member, &member->session()}, .name = member->server_name()});
   }
-  return std::make_shared<const engine::Panel>(std::move(all));
+  return std::make_shared<const engine::Panel>(std::move(all), options.grace);
 }
 
 std::string name_of(const Members& members) {
@@ -24,7 +24,8 @@ std::string name_of(const Members& members) {
 
 }  // namespace
 
-Quorum::Quorum(Members members) : members_{std::move(members)}, panel_{panel_of(members_)}, name_{name_of(members_)} {}
+Quorum::Quorum(Members members, const QuorumOptions& options)
+    : members_{std::move(members)}, panel_{panel_of(members_, options)}, name_{name_of(members_)} {}
 
 void Quorum::survey() noexcept {
   for (const auto& member : members_) member->survey();

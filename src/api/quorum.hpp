@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <redismutex/connection.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +15,7 @@ namespace redismutex::api {
 /// The Connections of a quorum in one process. Of locks the Observer and the log of the first one are told. Thread-safe.
 class Quorum {
  public:
-  explicit Quorum(std::vector<std::shared_ptr<Runtime>> members);
+  Quorum(std::vector<std::shared_ptr<Runtime>> members, const QuorumOptions& options);
 
   const std::shared_ptr<const engine::Panel>& panel() const noexcept { return panel_; }
   Runtime& member(std::size_t server) const noexcept { return *members_[server]; }

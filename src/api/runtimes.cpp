@@ -29,7 +29,8 @@ void end(Runtime* runtime) noexcept {
 
 Runtimes::Runtimes(ConnectionOptions options) : options_{std::move(options)} {}
 
-Runtimes::Runtimes(std::vector<std::shared_ptr<Runtimes>> members) : members_{std::move(members)} {}
+Runtimes::Runtimes(std::vector<std::shared_ptr<Runtimes>> members, const QuorumOptions& quorum)
+    : members_{std::move(members)}, quorum_options_{quorum} {}
 
 Runtimes::~Runtimes() {
   quorums_.clear();
@@ -42,7 +43,7 @@ std::shared_ptr<Quorum> Runtimes::quorum() {
     std::vector<std::shared_ptr<Runtime>> members;
     members.reserve(members_.size());
     for (const auto& member : members_) members.push_back(member->present());
-    return std::make_shared<Quorum>(std::move(members));
+    return std::make_shared<Quorum>(std::move(members), quorum_options_);
   });
 }
 

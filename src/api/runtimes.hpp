@@ -20,7 +20,7 @@ class Runtimes {
   explicit Runtimes(ConnectionOptions options);
 
   /// Of a quorum: those of its servers.
-  explicit Runtimes(std::vector<std::shared_ptr<Runtimes>> members);
+  Runtimes(std::vector<std::shared_ptr<Runtimes>> members, const QuorumOptions& quorum);
   ~Runtimes();
   Runtimes(const Runtimes&) = delete;
   Runtimes& operator=(const Runtimes&) = delete;
@@ -37,6 +37,7 @@ class Runtimes {
  private:
   const ConnectionOptions options_;
   const std::vector<std::shared_ptr<Runtimes>> members_;
+  const QuorumOptions quorum_options_;
   net::OnePerProcess<std::shared_ptr<Runtime>> runtimes_;
   net::OnePerProcess<std::shared_ptr<Quorum>> quorums_;
 };

@@ -61,6 +61,9 @@ class Council {
   /// Whether a majority has answered, in whatever way.
   bool is_answered() const;
 
+  /// Whether some of them have not answered, and nothing is known to keep them from it.
+  bool is_silent() const { return count(Standing::asked) > 0; }
+
   /// Whether others have too many of the votes for a majority. We may have to wait.
   bool meets_others() const;
 

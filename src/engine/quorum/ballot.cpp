@@ -34,6 +34,7 @@ Ballot::State Ballot::state(Instant now) const {
   return {.verdict = won_ ? Verdict::won : council_.verdict(now),
           .meets_others = council_.meets_others(),
           .is_answered = council_.is_answered(),
+          .is_silent = council_.is_silent(),
           .is_full = full_,
           .was_handed = handed_};
 }
@@ -78,6 +79,11 @@ bool Ballot::is_closed() const noexcept {
   return closed_;
 }
 
+bool Ballot::is_waiting() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return kind_ == Kind::waits && !closed_ && !won_;
+}
+
 bool Ballot::is_asking(std::size_t server) const noexcept {
   const std::lock_guard lock{mutex_};
   return seats_[server].delegate != nullptr;
@@ -107,6 +113,8 @@ bool Ballot::note_held(Delegate& delegate, const protocol::Acquire::Held& held, 
   if (won_) {
     const QuorumLease::Part part = delegate.begin_lease(now);
     if (!lease_->add(part)) delegate.give_back(part);
+    council_.held(delegate.server(), {.valid_until = held.valid_until, .token = held.token}, now);
+    conclude(now);
     return false;
   }
   seat.has_vote = true;
@@ -175,7 +183,11 @@ void Ballot::have_yielded() noexcept {
 
 /// With the lock held, after each change.
 void Ballot::conclude(Instant now) noexcept {
-  if (closed_ || won_) return;
+  if (closed_) return;
+  if (won_) {
+    if (caller_ != nullptr) caller_->wake();
+    return;
+  }
   const Verdict verdict = council_.verdict(now);
   if (verdict == Verdict::won) win(now);
   const bool meets_others = !met_told_ && council_.meets_others();

@@ -45,6 +45,7 @@ class Ballot {
     protocol::Council::Verdict verdict;
     bool meets_others;  ///< others have it, as far as a majority of the servers says
     bool is_answered;   ///< a majority has answered, in whatever way
+    bool is_silent;     ///< some have not, and it is not known why
     bool is_full;       ///< some have no place in line left
     bool was_handed;    ///< of a lock that is won: by its owner
   };
@@ -73,6 +74,7 @@ class Ballot {
   void leave(Delegate& delegate) noexcept;
 
   bool is_closed() const noexcept;
+  bool is_waiting() const noexcept;                   ///< for a majority
   bool is_asking(std::size_t server) const noexcept;  ///< a delegate is on its way
 
   /// Its server has given its vote. Whether it is to be kept, see order().

@@ -13,9 +13,9 @@ namespace redismutex::engine {
 using protocol::Acquire;
 using protocol::Instant;
 
-Delegate::Delegate(std::shared_ptr<Ballot> ballot, std::size_t server, Session& session, const protocol::Key& key,
+Delegate::Delegate(std::shared_ptr<Ballot> ballot, const Panel& panel, std::size_t server, const protocol::Key& key,
                    const Wishes& wishes, const Candidacy& candidacy)
-    : ballot_{std::move(ballot)}, server_{server}, session_{session} {
+    : ballot_{std::move(ballot)}, server_{server}, session_{panel.session(server)}, roll_{panel.roll()} {
   approach_.emplace(session_, key, wishes, place_terms(wishes), bell_, &candidacy);
   ballot_->enter(*this);
 }
@@ -64,13 +64,17 @@ route::Procedure::Step Delegate::start(Instant now) {
 }
 
 route::Procedure::Step Delegate::resume(Event&& event, Instant now) {
-  if (has_vote_) {
-    const auto* const woken = std::get_if<Woken>(&event);
-    return keep_vote(woken != nullptr && woken->link_broke, now);
+  const auto* const woken = std::get_if<Woken>(&event);
+  const bool link_broke = woken != nullptr && woken->link_broke;
+  if (has_vote_) return keep_vote(link_broke, now);
+  if (is_too_young_) return wait_for_age(link_broke, now);
+  if (question_) {
+    if (woken != nullptr && ballot_->is_closed()) return Done{};
+    return question_on(question_->conversation.resume(std::move(event), now), now);
   }
   if (std::holds_alternative<Answered>(event)) ballot_->note_round_trip(*this, now - sent_at_);
   // What is under way is not disturbed: its answer says what there is to be given back.
-  if (std::holds_alternative<Woken>(event) && ballot_->is_closed()) return Done{};
+  if (woken != nullptr && ballot_->is_closed()) return Done{};
   return converse([&](Conversation& talk) { return talk.resume(std::move(event), now); }, now);
 }
 
@@ -88,6 +92,7 @@ route::Procedure::Step Delegate::go_on(Step step, Instant now) {
 }
 
 void Delegate::note_trouble(const route::Failure& failure, Instant now, std::string code) {
+  if (failure.kind == route::Failure::Kind::unreachable) roll_->forget(server_);
   ballot_->note_trouble(*this, {.server = server_, .failure = failure, .code = std::move(code)}, now);
 }
 
@@ -96,15 +101,68 @@ route::Procedure::Step Delegate::conclude(Instant now) {
   session_.contended(approach_->key()) = machine.met_others();
   if (const auto& failure = approach_->conversation().failure()) {
     note_trouble(*failure, now);
-  } else if (const auto* const is_held = held()) {
-    if (ballot_->note_held(*this, *is_held, now)) return keep_vote(false, now);
   } else if (const auto* refused = std::get_if<protocol::Refusal>(&machine.outcome())) {
     note_trouble({route::Failure::Kind::refused, refused->text}, now, refused->code);
+  } else if (is_stranger()) {
+    return question(now);
+  } else if (roll_->is_twin(server_)) {
+    note_trouble({route::Failure::Kind::unusable, "it is there twice"}, now);
+  } else if (const auto* const is_held = held()) {
+    return judge_vote(*is_held, now);
   } else {
     ballot_->note_taken(*this, std::holds_alternative<Acquire::Full>(machine.outcome()), now);
   }
   return Done{};
 }
+
+// ---- who it is ------------------------------------------------------------------------------------------------------
+
+bool Delegate::is_stranger() const noexcept { return !roll_->knows(server_, approach_->conversation().link()); }
+
+/// What it has answered so far waits.
+route::Procedure::Step Delegate::question(Instant now) {
+  question_.emplace(session_);
+  return question_on(question_->conversation.start(now), now);
+}
+
+/// If there was another connection meanwhile, then the vote that came on the one before is to be asked for again.
+route::Procedure::Step Delegate::question_on(const Step& step, Instant now) {
+  if (!std::holds_alternative<Done>(step)) return step;
+  const std::uint64_t link = question_->conversation.link();
+  if (const auto failure = question_->conversation.failure()) {
+    note_trouble(*failure, now);
+    return Done{};
+  }
+  roll_->note(server_, link, question_->machine.outcome(), now);
+  question_.reset();
+  return held() != nullptr && link != approach_->conversation().link() ? ask_again(now) : conclude(now);
+}
+
+route::Procedure::Step Delegate::judge_vote(const Acquire::Held& held, Instant now) {
+  const Instant from = roll_->votes_from(server_);
+  if (from == Instant::max()) {
+    const protocol::Refusal why = roll_->refusal(server_);
+    note_trouble({route::Failure::Kind::refused, "QuorumOptions::grace needs its INFO: " + why.text}, now, why.code);
+    return Done{};
+  }
+  if (from <= now) return ballot_->note_held(*this, held, now) ? keep_vote(false, now) : Step{Done{}};
+  note_trouble({route::Failure::Kind::turned_away,
+                "it was started less than QuorumOptions::grace ago, " + std::to_string(roll_->grace().count()) + " ms"},
+               now);
+  return wait_for_age(false, now);
+}
+
+/// The vote is kept meanwhile, if somebody waits for more.
+route::Procedure::Step Delegate::wait_for_age(bool link_broke, Instant now) {
+  is_too_young_ = true;
+  if (!ballot_->is_waiting()) return Done{};
+  const Instant from = roll_->votes_from(server_);
+  if (!link_broke && now < from) return Sleep{.until = from, .listens = true};
+  is_too_young_ = false;
+  return ask_again(now);
+}
+
+// ---- the vote -------------------------------------------------------------------------------------------------------
 
 route::Procedure::Step Delegate::keep_vote(bool link_broke, Instant now) {
   using What = Ballot::Order::What;

@@ -7,8 +7,10 @@
 #include "engine/approach.hpp"
 #include "engine/quorum/ballot.hpp"
 #include "engine/quorum/bell.hpp"
+#include "engine/quorum/panel.hpp"
 #include "engine/quorum/quorum_lease.hpp"
 #include "protocol/acquire.hpp"
+#include "protocol/info.hpp"
 #include "protocol/instant.hpp"
 #include "protocol/key.hpp"
 #include "route/background.hpp"
@@ -18,11 +20,12 @@
 namespace redismutex::engine {
 
 /// An attempt's way to the lock at one server of a quorum, in the Background of that server's Session: asks for the vote, waits in line for
-/// it, keeps it until a majority stands, yields it when it is told to. What it has when its Ballot is closed it gives back.
+/// it, keeps it until a majority stands, yields it when it is told to. What it has when its Ballot is closed it gives back. A server that
+/// answers on a new connection is first asked who it is, for the Roll.
 class Delegate final : public route::Background::Operation, private route::Procedure {
  public:
   /// Throws as Approach does. `ballot`: it is among its delegates until it is over.
-  Delegate(std::shared_ptr<Ballot> ballot, std::size_t server, Session& session, const protocol::Key& key,
+  Delegate(std::shared_ptr<Ballot> ballot, const Panel& panel, std::size_t server, const protocol::Key& key,
            const Wishes& wishes, const Candidacy& candidacy);
   ~Delegate() override;
 
@@ -39,6 +42,13 @@ class Delegate final : public route::Background::Operation, private route::Proce
   void wake() noexcept { bell_.wake(); }
 
  private:
+  struct Question {
+    explicit Question(Session& session)
+        : conversation{session.environment(), session.router(), machine, session.terms()} {}
+    protocol::AskInfo machine{"server"};
+    Conversation conversation;
+  };
+
   route::Procedure& procedure() noexcept override { return *this; }
   void note_waker(route::Waker& waker) noexcept override { bell_.lead_to(&waker); }
   void over(End end) noexcept override;
@@ -50,6 +60,11 @@ class Delegate final : public route::Background::Operation, private route::Proce
   Step converse(const Next& next, protocol::Instant now);
   Step go_on(Step step, protocol::Instant now);
   Step conclude(protocol::Instant now);
+  Step judge_vote(const protocol::Acquire::Held& held, protocol::Instant now);
+  bool is_stranger() const noexcept;
+  Step question(protocol::Instant now);
+  Step question_on(const Step& step, protocol::Instant now);
+  Step wait_for_age(bool link_broke, protocol::Instant now);
   Step keep_vote(bool link_broke, protocol::Instant now);
   Step ask_again(protocol::Instant now);
   void note_trouble(const route::Failure& failure, protocol::Instant now, std::string code = {});
@@ -58,9 +73,12 @@ class Delegate final : public route::Background::Operation, private route::Proce
   const std::shared_ptr<Ballot> ballot_;
   const std::size_t server_;
   Session& session_;
+  const std::shared_ptr<Roll> roll_;
   Bell bell_;
   std::optional<Approach> approach_;
-  bool has_vote_ = false;  // and has told so
+  std::optional<Question> question_;  // to the server, who it is; while the answer to the first one is kept
+  bool is_too_young_ = false;         // the server, for its vote to count
+  bool has_vote_ = false;             // and has told so
   protocol::Instant sent_at_{};
 };
 

@@ -25,6 +25,9 @@ constexpr milliseconds longest_pause{250};
 // For those that end at the time limit to say so.
 constexpr milliseconds grace{100};
 
+// Once a majority has given its votes, so long or for as long as that took the others have for the roll call.
+constexpr Instant::duration shortest_call = milliseconds{20};
+
 // For so long a server has a token in mind beyond the lease that it was minted for, as after a release.
 constexpr milliseconds token_outlasts_lease{60'000};
 
@@ -72,6 +75,7 @@ route::Procedure::Step QuorumAcquisition::over(Outcome outcome) {
 route::Procedure::Step QuorumAcquisition::start(Instant now) {
   deadline_ = wishes_.wait_until ? *wishes_.wait_until : patience(now);
   ticket_ = panel_->first().environment().wall_clock();
+  began_ = now;
   return begin_attempt();
 }
 
@@ -106,9 +110,8 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
                                      waker_);
   std::vector<std::unique_ptr<Delegate>> delegates;
   for (std::size_t i = 0; i < panel_->size(); ++i) {
-    Session& session = panel_->session(i);
-    session.identity().adopt(tag);  // so that each server's list of clients tells whose lock it is
-    delegates.push_back(std::make_unique<Delegate>(ballot_, i, session, key_, wishes_, *candidacy_));
+    panel_->session(i).identity().adopt(tag);  // so that each server's list of clients tells whose lock it is
+    delegates.push_back(std::make_unique<Delegate>(ballot_, *panel_, i, key_, wishes_, *candidacy_));
   }
   for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).background().start(std::move(delegates[i]));
   return Sleep{.until = deadline_};
@@ -116,9 +119,13 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
 
 /// Something has changed, or the time is up.
 route::Procedure::Step QuorumAcquisition::look(Instant now) {
+  if (const auto twins = panel_->roll()->twins()) return over(one_twice(*twins));
   const Ballot::State state = ballot_->state(now);
   switch (state.verdict) {
-    case Verdict::won: was_handed_ = state.was_handed; return won(now);
+    case Verdict::won:
+      was_handed_ = state.was_handed;
+      if (const auto until = roll_call(state, now); now < until) return Sleep{.until = until};
+      return won(now);
     case Verdict::taken: return over(state.is_full ? Outcome{Full{}} : Outcome{Taken{}});
     case Verdict::unreachable: return unreachable(now);
     default: break;
@@ -129,6 +136,15 @@ route::Procedure::Step QuorumAcquisition::look(Instant now) {
   phase_ = Phase::over;
   outcome_ = route::Failure{Kind::cancelled, "this process was forked while its parent waited"};
   return Done{};
+}
+
+/// The first time all have some time to say who they are, so that one which is named twice is found. Returns until when.
+Instant QuorumAcquisition::roll_call(const Ballot::State& state, Instant now) {
+  Roll& roll = *panel_->roll();
+  if (!roll.is_called() && called_until_ == Instant{}) called_until_ = now + std::max(shortest_call, now - began_);
+  if (!roll.is_called() && state.is_silent && now < called_until_) return called_until_;
+  roll.note_called();
+  return now;
 }
 
 void QuorumAcquisition::note_wait() {
@@ -219,6 +235,11 @@ route::Procedure::Step QuorumAcquisition::end_of_time(const Ballot::State& state
   return over(last_failure_ ? std::move(*last_failure_) : failed(ballot_->troubles()));
 }
 
+QuorumAcquisition::Outcome QuorumAcquisition::one_twice(std::pair<std::size_t, std::size_t> twins) const {
+  return route::Failure{Kind::unusable, panel_->name(twins.first) + " and " + panel_->name(twins.second) +
+                                            " lead to one server, and one server has one vote"};
+}
+
 /// With the reason of each server, as far as it is known.
 QuorumAcquisition::Outcome QuorumAcquisition::failed(const std::vector<Ballot::Trouble>& troubles) const {
   std::string text = "too few of the " + std::to_string(panel_->size()) + " servers answered, " +
@@ -227,16 +248,20 @@ QuorumAcquisition::Outcome QuorumAcquisition::failed(const std::vector<Ballot::T
     text.append("; ").append(panel_->name(trouble.server)).append(": ").append(trouble.failure.text);
   }
   if (troubles.empty()) text += "; none gave a reason within the time limit";
-  const auto are_all = [&troubles](const auto& is) {
-    return !troubles.empty() && std::all_of(troubles.begin(), troubles.end(), is);
+  // What so many say alike that the others are no majority is the reason.
+  const auto is_decided = [&](const auto& is) {
+    const auto count = static_cast<std::size_t>(std::count_if(troubles.begin(), troubles.end(), is));
+    return count > panel_->size() - panel_->majority();
   };
-  const std::string code = troubles.empty() ? std::string{} : troubles.front().code;
-  if (!code.empty() && are_all([&code](const auto& trouble) { return trouble.code == code; })) {
-    return protocol::Refusal{.code = code, .text = std::move(text)};
+  for (const Ballot::Trouble& trouble : troubles) {
+    const auto is_alike = [&](const Ballot::Trouble& other) { return other.code == trouble.code; };
+    if (!trouble.code.empty() && is_decided(is_alike)) {
+      return protocol::Refusal{.code = trouble.code, .text = std::move(text)};
+    }
   }
   const auto is_of = [](Kind kind) { return [kind](const auto& trouble) { return trouble.failure.kind == kind; }; };
   for (const Kind kind : {Kind::refused_login, Kind::exhausted}) {
-    if (are_all(is_of(kind))) return route::Failure{kind, std::move(text)};
+    if (is_decided(is_of(kind))) return route::Failure{kind, std::move(text)};
   }
   return route::Failure{Kind::unreachable, std::move(text)};
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -66,6 +67,8 @@ class QuorumAcquisition final : public route::Procedure {
   Step over(Outcome outcome);
   void close() noexcept;
   void note_wait();
+  protocol::Instant roll_call(const Ballot::State& state, protocol::Instant now);
+  Outcome one_twice(std::pair<std::size_t, std::size_t> twins) const;
   Outcome failed(const std::vector<Ballot::Trouble>& troubles) const;
   bool time_is_up(protocol::Instant now) const noexcept { return now >= deadline_; }
 
@@ -77,6 +80,8 @@ class QuorumAcquisition final : public route::Procedure {
 
   Phase phase_ = Phase::voting;
   protocol::Instant deadline_{};
+  protocol::Instant began_{};
+  protocol::Instant called_until_{};  // the roll
   std::chrono::microseconds ticket_{0};
   std::optional<Candidacy> candidacy_;
   std::shared_ptr<QuorumLease> lease_;

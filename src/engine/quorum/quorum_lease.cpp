@@ -146,7 +146,7 @@ void QuorumLease::collect() noexcept try {
     if (ballot->is_asking(server)) continue;
     Session& session = panel->session(server);
     const Candidacy candidacy{.id = route::new_owner_id(environment_, session.identity().tag()), .ticket = {}};
-    session.background().start(std::make_unique<Delegate>(ballot, server, session, key_, wishes, candidacy));
+    session.background().start(std::make_unique<Delegate>(ballot, *panel, server, key_, wishes, candidacy));
   }
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header
 }
