@@ -23,7 +23,7 @@ export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 endif
 
-.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -69,6 +69,11 @@ bench: ## build and run the benchmarks, or hold this version to its bars beside 
 	scripts/setup bench
 	$(call build,bench)
 	$(if $(REFERENCE),scripts/compare --bars "$(REFERENCE)",build/bench/bin/redismutex_bench)
+
+docs: ## make the API reference, build/docs/html/index.html; a warning is an error
+	scripts/setup docs
+	mkdir -p build/docs
+	doxygen docs/Doxyfile
 
 format: ## lay out the C++ files as .clang-format says
 	scripts/setup lint

@@ -1,5 +1,5 @@
 #!/bin/sh
-# pkg_config.sh CXX PKG_CONFIG_DIR PROGRAM RUNNER: builds main.cpp as PROGRAM with what pkg-config says, runs it.
+# pkg_config.sh CXX PKG_CONFIG_DIR PROGRAM RUNNER: builds main.cpp as PROGRAM with what pkg-config says, runs it; the same of metrics.cpp.
 set -eu
 cxx=$1 program=$3 runner=$4
 export PKG_CONFIG_PATH="$2"
@@ -7,3 +7,6 @@ export PKG_CONFIG_PATH="$2"
 # shellcheck disable=SC2046  # the flags are words
 "$cxx" -std=c++20 -o "$program" "$(dirname "$0")/main.cpp" $(pkg-config --cflags --libs redismutex)
 "$runner" "$program"
+# shellcheck disable=SC2046
+"$cxx" -std=c++20 -o "$program.metrics" "$(dirname "$0")/metrics.cpp" $(pkg-config --cflags --libs redismutex-prometheus)
+"$program.metrics"
