@@ -55,11 +55,11 @@ void Workroom::begin() {
 void Workroom::start(std::unique_ptr<Operation> operation) {
   auto running = std::make_unique<Running>(*this, std::move(operation));
   running->operation->note_waker(*running);
-  admit(std::move(running), at_once);
+  admit(std::move(running), std::nullopt);
 }
 
-/// From now on the rounds have it, of which there is one at that time at the latest. False: there are none any more.
-bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
+/// From now on the rounds have it, of which there is one at that time at the latest; none: at once. False: there are none any more.
+bool Workroom::admit(std::unique_ptr<Running> running, std::optional<Instant> round_at) {
   {
     const std::lock_guard lock{mutex_};
     begin();
@@ -69,7 +69,11 @@ bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
       started.is_admitted = true;
       if (started.was_woken) add_woken(started);
       ++count_;
-      request_round(round_at);
+      if (round_at) {
+        request_round(*round_at);
+      } else {
+        wake();
+      }
       return true;
     }
   }
@@ -92,7 +96,7 @@ void Workroom::start_here(std::unique_ptr<Operation> operation) {
         running->get_ready_for(first);
         send_first(std::move(running), first);
       } else {
-        admit(std::move(running), at_once);
+        admit(std::move(running), std::nullopt);
       }
       return;
     }
@@ -157,12 +161,17 @@ void Workroom::link_broke() noexcept {
   request_round(at_once);
 }
 
+/// With the lock held: there is one more that was started, or woken. A thread that helps goes on with it.
+void Workroom::wake() noexcept {
+  if (help_here.room == this) {
+    help_here.is_wanted = true;
+  } else {
+    request_round(at_once);
+  }
+}
+
 /// With the lock held: a round is to be made at that time at the latest. finish() takes the timer away without the lock.
 void Workroom::request_round(Instant at) noexcept {
-  if (help_here.room == this && at == at_once) {
-    help_here.is_wanted = true;
-    return;
-  }
   if (finished_ || !timer_ || at >= round_at_) return;
   round_at_ = at;
   timer_->set_no_later_than(at.time_since_epoch());
@@ -209,7 +218,7 @@ void Workroom::note_woken(Running& running) noexcept {
 void Workroom::add_woken(Running& running) noexcept {
   if (std::exchange(running.is_woken, true)) return;
   running.next_woken = std::exchange(woken_, &running);
-  request_round(at_once);
+  wake();
 }
 
 bool Workroom::take_in_pushes(Server& server) noexcept {

@@ -89,11 +89,12 @@ class Workroom final : public Background {
   };
 
   void begin();
-  bool admit(std::unique_ptr<Running> running, protocol::Instant round_at);
+  bool admit(std::unique_ptr<Running> running, std::optional<protocol::Instant> round_at);
   bool take_first_steps(Running& running);
   void send_first(std::unique_ptr<Running> running, const Procedure::Send& send);
   Way& way_to(Server* server);
   void get_ready_to_dial(Way& way);
+  void wake() noexcept;
   void request_round(protocol::Instant at) noexcept;
   void set_timer() noexcept;
 
