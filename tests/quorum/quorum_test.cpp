@@ -319,6 +319,47 @@ TEST_F(Quorum, AnExtensionStartsAllLeasesAnew) {
   EXPECT_LE(lock.valid_for(), 1s);
 }
 
+// A lock of a bare majority becomes one of all, and then may lose what it began with.
+TEST_F(Quorum, VotesThatAreCollectedCount) {
+  servers()[3].kill();
+  servers()[4].kill();
+  Lock lock = mutex.try_acquire_lock("job").value();
+  const std::stop_token lost = lock.lost_token();
+  EXPECT_EQ(servers().holding("job", lock.value()), 3U);
+  servers()[3].start();
+  servers()[4].start();
+  const auto is_at = [](std::size_t server) { return servers()[server].exists("job"); };
+  EXPECT_TRUE(eventually(limit, [&] {
+    lock.extend();
+    return is_at(3) && is_at(4);
+  }));
+  EXPECT_NE(servers()[3].get("job"), lock.value()) << "its first id may have been given back there";
+  for (const std::size_t first : {0U, 1U}) servers()[first].command({"DEL", "job"});
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(lost.stop_requested());
+  EXPECT_TRUE(lock.owns_lock());
+  lock.extend();
+  EXPECT_FALSE(RedisMutex(servers().connection(), patient).try_acquire_lock("job"));
+  lock.release();
+}
+
+// The answer that one of the old servers owes is not waited for, as long as new ones make up for it.
+TEST_F(Quorum, AnExtensionIsWokenByVotesThatAreCollected) {
+  servers()[3].kill();
+  servers()[4].kill();
+  const Connection own = servers().connection(5, {.connect_timeout = limit, .command_timeout = limit});
+  Lock lock = RedisMutex{own, patient}.try_acquire_lock("job").value();
+  servers()[3].start();
+  servers()[4].start();
+  servers()[1].pause();
+  const Stopwatch watch;
+  lock.extend();
+  EXPECT_THAT(watch.elapsed_ms(), Lt(5'000));
+  EXPECT_GT(lock.valid_for(), 29s);
+  servers()[1].resume();
+  lock.release();
+}
+
 TEST_F(Quorum, ALockIsRenewedForAsLongAsItIsHeld) {
   Lock lock = RedisMutex{connection, {.block_time = 100ms, .expiry = 300ms, .auto_renew = true}}.acquire_lock("job");
   for (const auto until = std::chrono::steady_clock::now() + 1500ms; std::chrono::steady_clock::now() < until;) {

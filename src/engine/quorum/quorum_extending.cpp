@@ -1,5 +1,6 @@
 #include "engine/quorum/quorum_extending.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@ using protocol::Instant;
 
 QuorumExtending::~QuorumExtending() {
   if (answers_) answers_->detach();
+  if (votes_) votes_->lead_to(nullptr);
   if (loss_) lease_->panel().first().callbacks().run(std::move(loss_));
 }
 
@@ -21,12 +23,14 @@ route::Procedure::Step QuorumExtending::start(Instant now) {
     return Done{};
   }
   goal_ = protocol::valid_until(now, terms_.expiry);
+  votes_ = std::make_shared<Bell>();
+  votes_->lead_to(&waker_);
+  lease_->on_vote(votes_);
   lease_->collect();
   const Panel& panel = lease_->panel();
   answers_ = std::make_shared<Answers<Extending::Outcome>>(panel.size(), waker_);
-  const std::vector<QuorumLease::Part> parts = lease_->parts();
-  asked_ = parts.size();
-  for (const QuorumLease::Part& part : parts) {
+  asked_ = lease_->parts();
+  for (const QuorumLease::Part& part : asked_) {
     ask_one<Extending>(panel, part.server, answers_, part.lease, part.turn, terms_);
   }
   return look(now);
@@ -37,6 +41,15 @@ route::Procedure::Step QuorumExtending::resume(Event&& /*event*/, Instant now) {
 route::Procedure::Step QuorumExtending::over(Outcome outcome) {
   outcome_ = std::move(outcome);
   return Done{};
+}
+
+/// Votes that are none of those whose extension was asked for.
+std::size_t QuorumExtending::count_collected() const {
+  const std::vector<QuorumLease::Part> parts = lease_->parts();
+  return static_cast<std::size_t>(std::count_if(parts.begin(), parts.end(), [this](const QuorumLease::Part& part) {
+    return std::none_of(asked_.begin(), asked_.end(),
+                        [&part](const QuorumLease::Part& asked) { return asked.lease == part.lease; });
+  }));
 }
 
 /// As soon as what is still to come can change nothing. Votes that were collected meanwhile count, too.
@@ -63,7 +76,8 @@ route::Procedure::Step QuorumExtending::look(Instant now) {
   const std::size_t majority = panel.majority();
   const Instant until = lease_->valid_until();
   if (extended >= majority && until > now) return over(Extending::Extended{});
-  if (asked_ - gone < majority) {
+  if (extended + count_collected() >= majority && until >= goal_) return over(Extending::Extended{});
+  if (asked_.size() - gone < majority) {
     loss_ = lease_->note_loss(ended ? Loss::expired : Loss::gone);
     return over(ended ? Outcome{Extending::Ended{}} : Outcome{Extending::Gone{}});
   }

@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <variant>
+#include <vector>
 
 #include "engine/extending.hpp"
+#include "engine/quorum/bell.hpp"
 #include "engine/quorum/everywhere.hpp"
 #include "engine/quorum/quorum_lease.hpp"
 #include "protocol/instant.hpp"
@@ -32,13 +34,15 @@ class QuorumExtending final : public route::Procedure {
 
  private:
   Step look(protocol::Instant now);
+  std::size_t count_collected() const;
   Step over(Outcome outcome);
 
   const std::shared_ptr<QuorumLease> lease_;
   const Extending::Terms terms_;
   route::Waker& waker_;
   std::shared_ptr<Answers<Extending::Outcome>> answers_;
-  std::size_t asked_ = 0;
+  std::vector<QuorumLease::Part> asked_;
+  std::shared_ptr<Bell> votes_;  // that are collected meanwhile
   protocol::Instant goal_;
   Outcome outcome_{Extending::Ended{}};
   std::unique_ptr<route::Job> loss_;

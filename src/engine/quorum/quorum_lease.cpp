@@ -69,12 +69,18 @@ bool QuorumLease::add(Part part) noexcept {
   if (is_told_) part.lease->set_successor(shared_from_this());
   const bool is_watched = loss_.stop_possible();
   parts_.push_back(std::move(part));
+  if (votes_) votes_->wake();
   if (!is_watched) return true;
   try {
     watch(*panel_, parts_.back());
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): its loss is noticed at the end of its lease
   }
   return true;
+}
+
+void QuorumLease::on_vote(std::shared_ptr<Bell> bell) noexcept {
+  const std::lock_guard lock{mutex_};
+  votes_.swap(bell);
 }
 
 /// With the lock held. `end`: until when a part lasts.

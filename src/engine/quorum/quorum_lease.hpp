@@ -55,6 +55,9 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   /// without them: a lock that was lost is never taken again.
   bool add(Part part) noexcept;
 
+  /// Rung when a vote is added; in place of the one before.
+  void on_vote(std::shared_ptr<Bell> bell) noexcept;
+
   /// A majority has. From now on it is held; `ballot`: goes on to collect, and is closed at the end. `token`: that is used with it.
   void begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, protocol::Instant now) noexcept;
   protocol::Instant began() const noexcept;
@@ -109,6 +112,7 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Part> parts_;   // has room for all
   std::shared_ptr<Ballot> ballot_;
+  std::shared_ptr<Bell> votes_;       // is rung for them
   std::shared_ptr<Bell> collecting_;  // if it collects by itself
   protocol::Instant began_{};
   protocol::Instant told_until_{};  // the Observer; belongs to who attends, from begin() on
