@@ -23,6 +23,24 @@ struct Workroom::Running final : public Waker {
     Running& running;
   };
 
+  /// What is under way. Few have more than fit here.
+  class Calls {
+   public:
+    std::optional<Call>& at(std::size_t i) {
+      if (i < few_.size()) return few_.at(i);
+      if (!more_) more_ = std::make_unique<More>();
+      return more_->at(i - few_.size());
+    }
+    std::optional<Call>& operator[](std::size_t i) noexcept {
+      return i < few_.size() ? few_[i] : (*more_)[i - few_.size()];
+    }
+
+   private:
+    using More = std::array<std::optional<Call>, Procedure::most_wanted_of_many - Procedure::most_wanted>;
+    std::array<std::optional<Call>, Procedure::most_wanted> few_;
+    std::unique_ptr<More> more_;
+  };
+
   /// One of its calls is over. The last one is noted with the lock; before that it must not go.
   void note_one() noexcept {
     if (open.fetch_sub(1) == 1) room.note_answered(*this);
@@ -57,7 +75,7 @@ struct Workroom::Running final : public Waker {
   Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
   protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
   std::shared_ptr<net::Link> link;
-  std::array<std::optional<Call>, Procedure::most_wanted> calls;
+  Calls calls;
   std::size_t wanted = 0;
   std::atomic<std::size_t> open{0};  // of the calls
   bool listens = false;              // while it sleeps, on its link
