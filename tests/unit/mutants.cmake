@@ -94,7 +94,6 @@ add_unit_mutant(
   channels_in_no_slot route/pushes.cpp
   "name.append(\"{\").append(protocol::word_of(slot)).append(\"}:\")" "name.append(\"\")")
 add_unit_mutant(stays_without_a_channel_that_moved route/pushes.cpp "moved.state = State::unasked;" "")
-add_unit_mutant(gives_up_channels_in_use route/pushes.cpp "channel.users == 0 && channel.state" "channel.state")
 add_unit_mutant(
   gives_up_channels_at_once route/pushes.cpp
   "channel.unused_since + until_given_up <= now" "channel.unused_since <= now")
