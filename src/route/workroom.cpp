@@ -126,7 +126,7 @@ bool Workroom::take_first_steps(Running& running) {
 /// Nothing of it is touched once it is sent: the answers may be there at once.
 void Workroom::send_first(std::unique_ptr<Running> running, const Procedure::Send& send) {
   const std::shared_ptr<Link> link = running->link;
-  std::array<net::Call*, Procedure::most_wanted> calls{};
+  std::array<net::Call*, Procedure::most_wanted_of_many> calls{};
   for (std::size_t i = 0; i < running->wanted; ++i) calls.at(i) = running->calls.at(i).get();
   if (!admit(std::move(running), send.until)) return;
   std::size_t made = 0;
@@ -311,7 +311,14 @@ bool Workroom::make_round() noexcept {
   bool has_more = answered != nullptr || dialled;
   // First, because those that were sent elsewhere may have been answered, and end.
   has_more = begin_started() || has_more;
-  while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
+  while (answered != nullptr) {
+    Running& running = *std::exchange(answered, answered->next);
+    if (running.wanted > Procedure::most_wanted) {
+      take_many_answers(running);
+    } else {
+      take_answers(running);
+    }
+  }
   if (dialled) take_dialled();
   while (wake_up_next()) continue;
   const Instant here = now();
@@ -320,6 +327,18 @@ bool Workroom::make_round() noexcept {
   listen_at_present_links(here);
   tell_ended();
   return run_due_duty(here) || has_more;
+}
+
+void Workroom::take_many_answers(Running& running) noexcept {
+  std::vector<protocol::Answer> answers;
+  tell(running, [&]() -> Procedure::Event {
+    answers.reserve(running.wanted);
+    for (std::size_t i = 0; i < running.wanted; ++i) {
+      if (!running.calls[i]->answered()) return unanswered(running.link->failure());
+      answers.push_back(view(running.calls[i]->reply()));
+    }
+    return Procedure::Answered{answers};
+  });
 }
 
 /// What a thread that helps does of it: with those that were started, or woken.

@@ -116,6 +116,7 @@ class Workroom final : public Background {
   void reach(Running& running, const Procedure::Reach& reach);
   void send(Running& running, const Procedure::Send& send);
   void take_answers(Running& running) noexcept;
+  void take_many_answers(Running& running) noexcept;
   void give_up_waiting(Running& running) noexcept;
   void attend_to_times(protocol::Instant here) noexcept;
   void end(Running& running, Operation::End how) noexcept;

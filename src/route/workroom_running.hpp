@@ -1,12 +1,12 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "route/environment.hpp"
 #include "route/waker.hpp"
@@ -33,7 +33,8 @@ struct Workroom::Running final : public Waker {
   /// Its answers will be waited for. Throws std::bad_alloc.
   void get_ready_for(const Procedure::Send& send) {
     const std::size_t count = count_wanted(send);
-    for (std::size_t i = 0; i < count; ++i) calls.at(i) = std::make_unique<Call>(*this);
+    if (calls.size() < count) calls.resize(count);
+    for (std::size_t i = 0; i < count; ++i) calls[i] = std::make_unique<Call>(*this);
     wanted = count;
     open = wanted;
     is_answered = false;
@@ -59,8 +60,7 @@ struct Workroom::Running final : public Waker {
   Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
   protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
   std::shared_ptr<net::Link> link;
-  std::array<std::unique_ptr<Call>, Procedure::most_wanted>
-      calls;  // made when it sends: many only wait, ten thousand perhaps
+  std::vector<std::unique_ptr<Call>> calls;  // made when it sends: many only wait, ten thousand perhaps
   std::size_t wanted = 0;
   std::atomic<std::size_t> open{0};  // of the calls
   bool listens = false;              // while it sleeps, on its link

@@ -89,13 +89,16 @@ add_unit_mutant(
   waits_for_the_dead engine/conversation.cpp
   "may_be_replaced() ? std::min<Instant>" "false ? std::min<Instant>")
 add_unit_mutant(tries_one_seed engine/conversation.cpp "cluster.try_next_seed(*server_)" "false")
-add_unit_mutant(guesses_once engine/conversation.cpp "if (!has_answer_) guesses_mailbox_ = true;" "")
+add_unit_mutant(guesses_once engine/conversation.cpp "if (answered_link_ == 0) guesses_mailbox_ = true;" "")
 add_unit_mutant(knows_no_host protocol/slot_map.cpp "told.empty() || told == \"?\"" "told == \"?\"")
 add_unit_mutant(splits_at_the_first_colon protocol/slot_map.cpp "endpoint.rfind(':')" "endpoint.find(':')")
 add_unit_mutant(
   channels_in_no_slot route/pushes.cpp
   "name.append(\"{\").append(protocol::word_of(slot)).append(\"}:\")" "name.append(\"\")")
-add_unit_mutant(stays_without_a_channel_that_moved route/pushes.cpp "channels_.erase(known);" "")
+add_unit_mutant(stays_without_a_channel_that_moved route/pushes.cpp "moved.state = State::unasked;" "")
+add_unit_mutant(
+  gives_up_channels_at_once route/pushes.cpp
+  "channel.unused_since + until_given_up <= now" "channel.unused_since <= now")
 add_unit_mutant(
   gives_up_channels_that_moved route/pushes.cpp
   "sharded_ && wanted.slot == protocol::no_slot && error" "sharded_ && error")
