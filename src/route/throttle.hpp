@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 
+#include "route/environment.hpp"
 #include "route/list.hpp"
 #include "route/waker.hpp"
 
@@ -17,12 +19,15 @@ class Throttle final {
  public:
   static constexpr std::size_t most = 64;
 
-  /// One that wants to ask. It has its place, or its turn, until it is destroyed. For one thread at a time.
+  /// One that wants to ask. It has its place, or its turn, until it is destroyed. For one thread at a time. A child of fork() leaves the queue as
+  /// it is.
   class Entry final : private Listed<Entry> {
    public:
     /// `waker` is called, with a lock held, when its turn has come, unless that was at once. Both must outlive it.
     Entry(Throttle& throttle, Waker& waker) noexcept : throttle_{throttle}, waker_{waker} { throttle_.enter(*this); }
-    ~Entry() { throttle_.leave(*this); }
+    ~Entry() {
+      if (fork_generation_ == fork_generation()) throttle_.leave(*this);
+    }
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
@@ -35,6 +40,7 @@ class Throttle final {
 
     Throttle& throttle_;
     Waker& waker_;
+    const std::uint64_t fork_generation_ = fork_generation();
     bool has_turn_ = false;  // guarded by the throttle's mutex
   };
 
