@@ -8,7 +8,7 @@
 #include <csignal>
 #include <deque>
 #include <iostream>
-#include <redismutex/version.hpp>
+#include <redismutex/config.hpp>
 
 #include "bench.hpp"
 #include "break.hpp"
@@ -61,7 +61,7 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
 int run_complete(std::vector<std::string> words) {
   CLI::App app{"", "redismutex"};
   set_help(app, "");
-  app.set_version_flag("--version", std::string{version}, "show the version");
+  app.set_version_flag("--version", std::string{version()}, "show the version");
   const auto run = declare_run(app);
   const auto hold = declare_hold(app);
   std::deque<ServerOption> servers;  // their addresses stay
