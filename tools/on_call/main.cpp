@@ -1,6 +1,8 @@
 // redismutex-on-call: the subcommands of `redismutex` that look at locks from outside. `redismutex status …` runs this program in its place,
 // with the same words: `redismutex run` starts for each short job anew and must not load what these need.
 
+#include <redismutex/config.hpp>
+
 #include <sys/prctl.h>
 
 #include <array>
@@ -8,7 +10,6 @@
 #include <csignal>
 #include <deque>
 #include <iostream>
-#include <redismutex/config.hpp>
 
 #include "bench.hpp"
 #include "break.hpp"

@@ -1,9 +1,10 @@
+#include <redismutex/config.hpp>
+
 #include "arguments.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
-#include <redismutex/config.hpp>
 
 #include "hold_arguments.hpp"
 #include "lock_options.hpp"
