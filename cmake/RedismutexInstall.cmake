@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" "${PROJECT_BINARY_DIR}/include/"
-        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" PATTERN testing.hpp EXCLUDE)
 install(TARGETS redismutex EXPORT redismutexTargets)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 if(REDISMUTEX_BUILD_TOOLS)
@@ -48,6 +48,12 @@ install(
   FILES "${PROJECT_BINARY_DIR}/redismutexConfig.cmake" "${PROJECT_BINARY_DIR}/redismutexConfigVersion.cmake"
   DESTINATION "${package_dir}")
 install(EXPORT redismutexTargets NAMESPACE redismutex:: DESTINATION "${package_dir}")
+if(TARGET redismutex_testing)
+  install(FILES "${PROJECT_SOURCE_DIR}/include/redismutex/testing.hpp" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/redismutex")
+  install(TARGETS redismutex_testing EXPORT redismutexTestingTargets)
+  install(EXPORT redismutexTestingTargets NAMESPACE redismutex:: DESTINATION "${package_dir}")
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/RedismutexLua.cmake" DESTINATION "${package_dir}")
+endif()
 
 set(PC_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}")
 if(NOT IS_ABSOLUTE "${PC_INCLUDEDIR}")
@@ -60,6 +66,10 @@ endif()
 file(RELATIVE_PATH PC_LIBDIR_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}" "${CMAKE_INSTALL_PREFIX}")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/redismutex.pc.in" "${PROJECT_BINARY_DIR}/redismutex.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/redismutex.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+if(TARGET redismutex_testing)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/redismutex-testing.pc.in" "${PROJECT_BINARY_DIR}/redismutex-testing.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/redismutex-testing.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+endif()
 
 # Inside another project the name belongs to that project.
 if(PROJECT_IS_TOP_LEVEL)
