@@ -10,7 +10,8 @@ install(
   DIRECTORY "${PROJECT_SOURCE_DIR}/include/" "${PROJECT_BINARY_DIR}/include/"
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   COMPONENT development
-  PATTERN prometheus.hpp EXCLUDE)
+  PATTERN prometheus.hpp EXCLUDE
+  PATTERN testing.hpp EXCLUDE)
 install(
   TARGETS redismutex
   EXPORT redismutexTargets
@@ -36,8 +37,12 @@ install(
   COMPONENT development)
 install(EXPORT redismutexTargets NAMESPACE redismutex:: DESTINATION "${package_dir}" COMPONENT development)
 
-# redismutex_install_pc(NAME DESCRIPTION REQUIRES COMPONENT)
+# redismutex_install_pc(NAME DESCRIPTION REQUIRES COMPONENT [LIBS]): LIBS are what links it, if that is more than its name.
 function(redismutex_install_pc PC_NAME PC_DESCRIPTION PC_REQUIRES component)
+  set(PC_LIBS "-l${PC_NAME}")
+  if(ARGC GREATER 4)
+    set(PC_LIBS "${ARGV4}")
+  endif()
   set(PC_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}")
   if(NOT IS_ABSOLUTE "${PC_INCLUDEDIR}")
     string(PREPEND PC_INCLUDEDIR "\${prefix}/")
@@ -66,6 +71,20 @@ if(REDISMUTEX_PROMETHEUS)
   install(EXPORT redismutexPrometheusTargets NAMESPACE redismutex:: DESTINATION "${package_dir}" COMPONENT prometheus_development)
   redismutex_install_pc(redismutex-prometheus "Metrics of redismutex for Prometheus" "redismutex prometheus-cpp-core"
                         prometheus_development)
+endif()
+
+# ---- servers inside the process
+
+if(TARGET redismutex_testing)
+  install(FILES "${PROJECT_SOURCE_DIR}/include/redismutex/testing.hpp" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/redismutex"
+          COMPONENT development)
+  install(TARGETS redismutex_testing EXPORT redismutexTestingTargets ARCHIVE COMPONENT development
+          LIBRARY COMPONENT runtime NAMELINK_COMPONENT development)
+  install(EXPORT redismutexTestingTargets NAMESPACE redismutex:: DESTINATION "${package_dir}" COMPONENT development)
+  install(FILES "${PROJECT_SOURCE_DIR}/cmake/RedismutexLua.cmake" DESTINATION "${package_dir}" COMPONENT development)
+  redismutex_install_pc(
+    redismutex-testing "Servers inside the process (memory: URLs), for tests of programs that use redismutex" "redismutex" development
+    "-Wl,--undefined=redismutex_testing -lredismutex_testing ${REDISMUTEX_LUA_LIBRARY}")
 endif()
 
 # ---- the command

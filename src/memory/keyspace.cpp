@@ -1,8 +1,8 @@
-#include "sim/keyspace.hpp"
+#include "memory/keyspace.hpp"
 
 #include <utility>
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 Keyspace::Entry* Keyspace::find(const std::string& key) {
   const auto place = entries_.find(key);
@@ -53,4 +53,4 @@ std::vector<std::string> Keyspace::keys() const {
   return names;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

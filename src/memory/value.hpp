@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
-/// What a server sends: an answer, or a push.
+/// What a server sends: an answer, or a push. The elements of a map are its keys, each followed by its value.
 struct Value {
-  enum class Kind { nil, integer, real, bulk, status, error, array, push };
+  enum class Kind { nil, integer, real, bulk, status, error, array, map, push };
 
   Kind kind = Kind::nil;
   std::string text = {};
@@ -25,7 +25,8 @@ struct Value {
   static Value status(std::string text) { return {.kind = Kind::status, .text = std::move(text)}; }
   static Value error(std::string text) { return {.kind = Kind::error, .text = std::move(text)}; }
   static Value array(std::vector<Value> elements) { return {.kind = Kind::array, .elements = std::move(elements)}; }
+  static Value map(std::vector<Value> elements) { return {.kind = Kind::map, .elements = std::move(elements)}; }
   static Value push(std::vector<Value> elements) { return {.kind = Kind::push, .elements = std::move(elements)}; }
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

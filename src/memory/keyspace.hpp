@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 /// Members with a score each, in the order of the scores; of equal ones, in that of the members' bytes.
 class SortedSet {
@@ -94,4 +94,4 @@ class Keyspace {
   std::map<std::string, Entry> entries_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

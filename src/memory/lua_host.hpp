@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "sim/value.hpp"
+#include "memory/value.hpp"
 
 struct lua_State;
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 /// Runs scripts as a Redis server does: Lua 5.1 with redis.call and redis.pcall, no globals but KEYS and ARGV, and the
 /// server's conversions between its values and Lua's.
@@ -50,4 +50,4 @@ class LuaHost {
   bool raised_ = false;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

@@ -1,13 +1,13 @@
-#include "sim/server.hpp"
+#include "memory/server.hpp"
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
-#include "sim/arguments.hpp"
-#include "sim/sha1.hpp"
+#include "memory/arguments.hpp"
+#include "memory/sha1.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
     : lua_{lua},
       conduct_{conduct},
@@ -60,6 +60,11 @@ void Server::expire_if_due(const std::string& key) {
   keyspace_.find(key);
 }
 
+bool Server::end(const std::string& key) {
+  keyspace_.set_now(surroundings_.now_us() / 1000);
+  return keyspace_.erase(key);
+}
+
 void Server::forget_everything() {
   forget_scripts();
   tracked_.clear();
@@ -97,6 +102,11 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"DELIFEQ", {.arity = 3, .writes = true, .only_with = Conduct::Deletion::delifeq, .run = &Server::delifeq}},
       {"DELEX", {.arity = -2, .writes = true, .only_with = Conduct::Deletion::delex, .run = &Server::delex}},
       {"EXISTS", {.arity = -2, .reads = true, .run = &Server::exists}},
+      {"GETRANGE", {.arity = 4, .reads = true, .run = &Server::getrange}},
+      {"STRLEN", {.arity = 2, .reads = true, .run = &Server::strlen}},
+      {"TYPE", {.arity = 2, .reads = true, .run = &Server::type}},
+      {"SCAN", {.arity = -2, .run = &Server::scan}},
+      {"DBSIZE", {.arity = 1, .run = &Server::dbsize}},
       {"PEXPIRE", {.arity = -3, .writes = true, .run = &Server::pexpire}},
       {"PTTL", {.arity = 2, .reads = true, .run = &Server::pttl}},
       {"ZADD", {.arity = -4, .writes = true, .needs_memory = true, .run = &Server::zadd}},
@@ -112,6 +122,9 @@ const std::map<std::string, Server::Command, std::less<>>& Server::commands() {
       {"PUBSUB", {.arity = -2, .run = &Server::pubsub}},
       {"SUBSCRIBE", {.arity = -2, .in_scripts = false, .run = &Server::subscribe}},
       {"SSUBSCRIBE", {.arity = -2, .in_scripts = false, .since_7_0 = true, .run = &Server::ssubscribe}},
+      {"HELLO", {.arity = -1, .in_scripts = false, .run = &Server::hello}},
+      {"INFO", {.arity = -1, .run = &Server::info}},
+      {"WAIT", {.arity = 3, .in_scripts = false, .run = &Server::wait}},
       {"CLIENT", {.arity = -2, .in_scripts = false, .run = &Server::client}},
       {"MULTI", {.arity = 1, .in_scripts = false, .run = &Server::multi}},
       {"EXEC", {.arity = 1, .in_scripts = false, .run = &Server::exec}},
@@ -203,28 +216,6 @@ Value Server::ping(const Arguments& /*arguments*/) { return Value::status("PONG"
 Value Server::time(const Arguments& /*arguments*/) {
   const std::int64_t now = surroundings_.now_us();
   return Value::array({Value::bulk(std::to_string(now / 1'000'000)), Value::bulk(std::to_string(now % 1'000'000))});
-}
-
-Value Server::client(const Arguments& arguments) {
-  const std::string what = upper(arguments[1]);
-  Client& client = clients_[caller_];
-  if (what == "CACHING" && arguments.size() == 3 && upper(arguments[2]) == "YES") {
-    if (!client.tracking) {
-      return Value::error(
-          "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
-          "OPTOUT mode enabled");
-    }
-    client.caching = true;
-    return Value::status("OK");
-  }
-  if (what == "TRACKING" && arguments.size() >= 4 && upper(arguments[2]) == "ON" && upper(arguments[3]) == "OPTIN" &&
-      (arguments.size() == 4 || (arguments.size() == 5 && upper(arguments[4]) == "NOLOOP"))) {
-    if (conduct_.refuses_tracking) return Value::error("NOPERM User has no permissions to run this command");
-    client.tracking = true;
-    client.noloop = arguments.size() == 5;
-    return Value::status("OK");
-  }
-  return complain("ERR unknown subcommand or wrong number of arguments for 'client'");
 }
 
 // ---- transactions ---------------------------------------------------------------------------------------------------
@@ -360,4 +351,4 @@ Value Server::flushall(const Arguments& /*arguments*/) {
   return Value::status("OK");
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

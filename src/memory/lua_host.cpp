@@ -1,11 +1,11 @@
-#include "sim/lua_host.hpp"
+#include "memory/lua_host.hpp"
 
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 
-#include "sim/arguments.hpp"
+#include "memory/arguments.hpp"
 
 extern "C" {
 #include <lauxlib.h>
@@ -13,7 +13,7 @@ extern "C" {
 #include <lualib.h>
 }
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 namespace {
 
 // Scripts may not make globals, and may not read any that do not exist: what they forget to declare is found.
@@ -188,4 +188,4 @@ Value LuaHost::run(Script script, const std::vector<std::string>& keys, const st
   return result;
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

@@ -1,3 +1,5 @@
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -5,11 +7,11 @@
 #include <string>
 #include <utility>
 
-#include "sim/arguments.hpp"
-#include "sim/server.hpp"
+#include "memory/arguments.hpp"
+#include "memory/server.hpp"
 
 // The commands on keys of all types, and on strings.
-namespace redismutex::sim {
+namespace redismutex::memory {
 namespace {
 
 const std::string* as_text(const Keyspace::Entry* entry) {
@@ -90,6 +92,59 @@ Value Server::exists(const Arguments& arguments) {
                                      [this](const std::string& key) { return keyspace_.find(key) != nullptr; }));
 }
 
+Value Server::getrange(const Arguments& arguments) {
+  const auto from = integer(arguments[2]), to = integer(arguments[3]);
+  if (!from || !to) return Value::error(not_an_integer);
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::bulk("");
+  const std::string* text = as_text(entry);
+  if (text == nullptr) return Value::error(wrong_type);
+  const auto size = static_cast<std::int64_t>(text->size());
+  if (*from < 0 && *to < 0 && *from > *to) return Value::bulk("");
+  const std::int64_t first = std::max<std::int64_t>(*from < 0 ? *from + size : *from, 0);
+  const std::int64_t last = std::min(std::max<std::int64_t>(*to < 0 ? *to + size : *to, 0), size - 1);
+  if (first > last) return Value::bulk("");
+  return Value::bulk(text->substr(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first + 1)));
+}
+
+Value Server::strlen(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::number(0);
+  const std::string* text = as_text(entry);
+  return text == nullptr ? Value::error(wrong_type) : Value::number(static_cast<std::int64_t>(text->size()));
+}
+
+Value Server::type(const Arguments& arguments) {
+  const Keyspace::Entry* entry = keyspace_.find(arguments[1]);
+  if (entry == nullptr) return Value::status("none");
+  return Value::status(as_text(entry) == nullptr ? "zset" : "string");
+}
+
+/// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]: all keys in one page, whatever the count.
+Value Server::scan(const Arguments& arguments) {
+  std::string pattern = "*", type;
+  for (std::size_t i = 2; i < arguments.size(); i += 2) {
+    const std::string option = upper(arguments[i]);
+    if (i + 1 == arguments.size() || (option != "MATCH" && option != "COUNT" && option != "TYPE")) {
+      return complain("ERR syntax error");
+    }
+    if (option == "MATCH") pattern = arguments[i + 1];
+    if (option == "TYPE") type = arguments[i + 1];
+  }
+  Value found = Value::array({});
+  for (const std::string& key : keyspace_.keys()) {
+    const Keyspace::Entry* entry = keyspace_.find(key);
+    if (entry == nullptr || ::fnmatch(pattern.c_str(), key.c_str(), 0) != 0) continue;
+    if (!type.empty() && type != (as_text(entry) == nullptr ? "zset" : "string")) continue;
+    found.elements.push_back(Value::bulk(key));
+  }
+  return Value::array({Value::bulk("0"), std::move(found)});
+}
+
+Value Server::dbsize(const Arguments& /*arguments*/) {
+  return Value::number(static_cast<std::int64_t>(keyspace_.keys().size()));
+}
+
 Value Server::pexpire(const Arguments& arguments) {
   const auto expiry = integer(arguments[2]);
   if (!expiry) return Value::error(not_an_integer);
@@ -116,4 +171,4 @@ Value Server::pttl(const Arguments& arguments) {
                                             : -1);
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

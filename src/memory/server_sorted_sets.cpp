@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "sim/arguments.hpp"
-#include "sim/server.hpp"
+#include "memory/arguments.hpp"
+#include "memory/server.hpp"
 
 // The commands on sorted sets.
-namespace redismutex::sim {
+namespace redismutex::memory {
 namespace {
 
 struct Found {
@@ -62,6 +62,18 @@ constexpr const char* no_range = "ERR min or max is not a float";
 
 /// Scripts are given scores as strings.
 Value Server::score(double score) const { return in_script_ ? Value::bulk(digits(score)) : Value::real(digits(score)); }
+
+/// Scripts are given a list without lists in it. `points`: none is wanted.
+void Server::add_member(Value& list, const std::string& member, const double* points) const {
+  if (points == nullptr) {
+    list.elements.push_back(Value::bulk(member));
+  } else if (in_script_) {
+    list.elements.push_back(Value::bulk(member));
+    list.elements.push_back(score(*points));
+  } else {
+    list.elements.push_back(Value::array({Value::bulk(member), score(*points)}));
+  }
+}
 
 Value Server::zadd(const Arguments& arguments) {
   if (arguments.size() % 2 != 0) return complain("ERR syntax error");
@@ -131,14 +143,7 @@ Value Server::zrange(const Arguments& arguments) {
   for (const auto& [points, member] : set->places()) {
     if (rank > *to) break;
     if (rank++ < *from) continue;
-    if (!with_scores) {
-      found.elements.push_back(Value::bulk(member));
-    } else if (in_script_) {
-      found.elements.push_back(Value::bulk(member));
-      found.elements.push_back(score(points));
-    } else {
-      found.elements.push_back(Value::array({Value::bulk(member), score(points)}));
-    }
+    add_member(found, member, with_scores ? &points : nullptr);
   }
   return found;
 }
@@ -147,13 +152,21 @@ Value Server::zrangebyscore(const Arguments& arguments) {
   const auto bounds = range(arguments[2], arguments[3]);
   if (!bounds) return Value::error(no_range);
   std::int64_t skip = 0, most = -1;
-  if (arguments.size() == 7 && upper(arguments[4]) == "LIMIT") {
-    const auto offset = integer(arguments[5]), count = integer(arguments[6]);
-    if (!offset || !count) return Value::error(not_an_integer);
-    skip = *offset;
-    most = *count;
-  } else if (arguments.size() != 4) {
-    return complain("ERR syntax error");
+  bool with_scores = false;
+  for (std::size_t i = 4; i < arguments.size();) {
+    const std::string option = upper(arguments[i]);
+    if (option == "WITHSCORES") {
+      with_scores = true;
+      i += 1;
+    } else if (option == "LIMIT" && i + 2 < arguments.size()) {
+      const auto offset = integer(arguments[i + 1]), count = integer(arguments[i + 2]);
+      if (!offset || !count) return Value::error(not_an_integer);
+      skip = *offset;
+      most = *count;
+      i += 3;
+    } else {
+      return complain("ERR syntax error");
+    }
   }
   const auto [set, is_other] = set_at(keyspace_, arguments[1]);
   if (is_other) return Value::error(wrong_type);
@@ -161,9 +174,10 @@ Value Server::zrangebyscore(const Arguments& arguments) {
   if (set == nullptr || skip < 0) return found;
   for (const auto& [points, member] : set->places()) {
     if (bounds->begins_behind(points)) continue;
-    if (bounds->ends_before(points) || (most >= 0 && static_cast<std::int64_t>(found.elements.size()) >= most)) break;
+    if (bounds->ends_before(points)) break;
     if (skip-- > 0) continue;
-    found.elements.push_back(Value::bulk(member));
+    if (most >= 0 && most-- == 0) break;
+    add_member(found, member, with_scores ? &points : nullptr);
   }
   return found;
 }
@@ -181,4 +195,4 @@ Value Server::zcount(const Arguments& arguments) {
   return Value::number(count);
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

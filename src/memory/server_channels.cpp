@@ -3,11 +3,11 @@
 #include <string>
 #include <utility>
 
-#include "sim/arguments.hpp"
-#include "sim/server.hpp"
+#include "memory/arguments.hpp"
+#include "memory/server.hpp"
 
 // Messages: plain channels, and sharded ones, which on a server without a cluster are as many again.
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 std::size_t Server::receivers(bool sharded, const std::string& channel) const {
   return static_cast<std::size_t>(std::count_if(
@@ -75,4 +75,4 @@ Value Server::subscribe(const Arguments& arguments) { return listen(false, argum
 
 Value Server::ssubscribe(const Arguments& arguments) { return listen(true, arguments); }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

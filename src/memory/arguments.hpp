@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 // What the commands of the simulated server have in common.
 
@@ -41,4 +41,4 @@ inline std::string digits_of(double number) {
   return digits.data();
 }
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory

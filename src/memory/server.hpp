@@ -10,14 +10,14 @@
 #include <utility>
 #include <vector>
 
-#include "sim/keyspace.hpp"
-#include "sim/lua_host.hpp"
-#include "sim/value.hpp"
+#include "memory/keyspace.hpp"
+#include "memory/lua_host.hpp"
+#include "memory/value.hpp"
 
-namespace redismutex::sim {
+namespace redismutex::memory {
 
 /// A Redis server without a network: the commands, channels, scripts and client-side caching that a lock client may use,
-/// in RESP3, as server_test.cpp compares with a real one.
+/// in RESP3, as tests/sim/server_test.cpp compares with a real one.
 class Server {
  public:
   using Connection = int;
@@ -54,6 +54,7 @@ class Server {
     std::function<void(const std::string& key)> on_change = [](auto&&...) {};
     std::function<void(const Message&)> on_publish = [](auto&&...) {};
     std::function<std::string(const std::string&)> rewrite_script = {};  ///< a mutant's
+    std::string address = {};                                            ///< of the clients, in CLIENT LIST
   };
 
   Server(LuaHost& lua, Conduct conduct, Surroundings surroundings);
@@ -83,6 +84,9 @@ class Server {
   /// The server's own round: deletes the key if its time has come.
   void expire_if_due(const std::string& key);
 
+  /// Deletes the key as if its time had come; whether it was there.
+  bool end(const std::string& key);
+
   const Keyspace& keyspace() const noexcept { return keyspace_; }
   std::size_t receivers(bool sharded, const std::string& channel) const;
 
@@ -91,6 +95,7 @@ class Server {
 
  private:
   struct Client {
+    std::string name = {};
     bool tracking = false;
     bool noloop = false;
     bool caching = false;  // for the next command
@@ -129,6 +134,7 @@ class Server {
   Value queue(const Arguments& arguments);
   void deliver_message(const Message& message);
   Value score(double score) const;
+  void add_member(Value& list, const std::string& member, const double* points) const;
   Scripts::iterator keep(const std::string& source);
   Value evaluate(LuaHost::Script script, const Arguments& arguments);
   void notice_change(const std::string& key);
@@ -144,6 +150,11 @@ class Server {
   Value delifeq(const Arguments& arguments);
   Value delex(const Arguments& arguments);
   Value exists(const Arguments& arguments);
+  Value getrange(const Arguments& arguments);
+  Value strlen(const Arguments& arguments);
+  Value type(const Arguments& arguments);
+  Value scan(const Arguments& arguments);
+  Value dbsize(const Arguments& arguments);
   Value pexpire(const Arguments& arguments);
   Value pttl(const Arguments& arguments);
   Value zadd(const Arguments& arguments);
@@ -159,7 +170,14 @@ class Server {
   Value pubsub(const Arguments& arguments);
   Value subscribe(const Arguments& arguments);
   Value ssubscribe(const Arguments& arguments);
+  Value hello(const Arguments& arguments);
+  Value info(const Arguments& arguments);
+  Value wait(const Arguments& arguments);
   Value client(const Arguments& arguments);
+  Value client_caching(const Arguments& arguments);
+  Value client_tracking(const Arguments& arguments);
+  Value client_list(const Arguments& arguments);
+  const char* version() const;
   Value multi(const Arguments& arguments);
   Value exec(const Arguments& arguments);
   Value discard(const Arguments& arguments);
@@ -195,4 +213,4 @@ class Server {
   std::vector<Value> before_reply_, after_reply_;
 };
 
-}  // namespace redismutex::sim
+}  // namespace redismutex::memory
