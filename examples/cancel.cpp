@@ -1,8 +1,7 @@
 // A wait that can be called off: here by Ctrl-C, or by SIGTERM. Start it twice, and interrupt the one that waits.
 
-#include <signal.h>
-
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <iostream>
 #include <redismutex/redismutex.hpp>

@@ -1,12 +1,12 @@
 // Leader election: every instance of a service waits for the same lock for as long as it lives, and the one that has it leads. Here three
 // instances run, the leader is killed, and another one leads.
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <redismutex/redismutex.hpp>
 #include <stop_token>
