@@ -22,7 +22,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 endif
 
-.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs packages format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -73,6 +73,11 @@ docs: ## make the API reference, build/docs/html/index.html; a warning is an err
 	scripts/setup docs
 	mkdir -p build/docs
 	doxygen docs/Doxyfile
+
+packages: ## make Debian packages in build/packages, and try them in an empty root
+	scripts/setup packages
+	$(call build,packages)
+	scripts/packages
 
 format: ## lay out the C++ files as .clang-format says
 	scripts/setup lint
