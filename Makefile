@@ -23,7 +23,7 @@ export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 endif
 
-.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs packages format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -74,6 +74,11 @@ docs: ## make the API reference, build/docs/html/index.html; a warning is an err
 	scripts/setup docs
 	mkdir -p build/docs
 	doxygen docs/Doxyfile
+
+packages: ## make Debian packages in build/packages, and try them in an empty root
+	scripts/setup packages
+	$(call build,packages)
+	scripts/packages
 
 format: ## lay out the C++ files as .clang-format says
 	scripts/setup lint

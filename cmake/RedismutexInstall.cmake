@@ -1,5 +1,5 @@
 # What `cmake --install` lays down: headers, library, the command, and the two ways in, CMake's package and pkg-config's.
-# All paths in it are relative, so an installed tree may be moved. The components are what packagers split it into.
+# All paths in it are relative, so an installed tree may be moved. The components become packages (RedismutexPackages.cmake).
 include(CMakePackageConfigHelpers)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/redismutex")
@@ -108,14 +108,16 @@ if(REDISMUTEX_BUILD_TOOLS)
   install(FILES ${man_pages} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT command)
 endif()
 
-# ---- licences, ours and those of what is in the binaries
+# ---- licences, ours and those of what is in the binaries; packages have them in their own place
 
-install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT development)
-if(REDISMUTEX_BUILD_TOOLS)
-  install(FILES "${PROJECT_SOURCE_DIR}/tools/shared/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT command)
-endif()
-if(TARGET redismutex_on_call)
-  install(FILES "${PROJECT_SOURCE_DIR}/tools/on_call/LICENSE.nlohmann-json" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT command)
+if(NOT REDISMUTEX_PACKAGES)
+  install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT development)
+  if(REDISMUTEX_BUILD_TOOLS)
+    install(FILES "${PROJECT_SOURCE_DIR}/tools/shared/LICENSE.CLI11" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT command)
+  endif()
+  if(TARGET redismutex_on_call)
+    install(FILES "${PROJECT_SOURCE_DIR}/tools/on_call/LICENSE.nlohmann-json" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT command)
+  endif()
 endif()
 
 # Inside another project the name belongs to that project.
