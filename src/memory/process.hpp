@@ -52,7 +52,7 @@ class Process {
   static void after_fork_in_parent();
   static void after_fork_in_child();
 
-  Process* const parent_;  // or a leak detector would miss it
+  [[maybe_unused]] Process* const parent_;  // or a leak detector would miss it
   std::mutex mutex_;
   std::unique_ptr<LuaHost> lua_;
   std::map<std::string, std::shared_ptr<Host>> hosts_;
