@@ -17,7 +17,7 @@
 
 namespace redismutex::engine {
 
-class Inbox;
+class Inbox;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 /// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. A push costs the same however
 /// many others wait. Thread-safe.
