@@ -49,6 +49,7 @@ void Keyspace::take_over(const Keyspace& other) {
 
 std::vector<std::string> Keyspace::keys() const {
   std::vector<std::string> names;
+  names.reserve(entries_.size());
   for (const auto& entry : entries_) names.push_back(entry.first);
   return names;
 }

@@ -183,7 +183,7 @@ Value LuaHost::run(Script script, const std::vector<std::string>& keys, const st
   const bool failed = lua_pcall(lua, 0, 1, 0) != 0;
   call_ = nullptr;
   raised_ = failed;
-  const Value result = failed ? Value::error(with_code(text_at(lua, -1))) : value_at(lua, lua_gettop(lua));
+  Value result = failed ? Value::error(with_code(text_at(lua, -1))) : value_at(lua, lua_gettop(lua));
   lua_settop(lua, 0);
   return result;
 }
