@@ -64,7 +64,7 @@ struct Storm : WithServer {
 };
 
 // Each asks on the next connection, but few at a time: an answer to the last of ten thousand could be so late that it breaks that one, too.
-// Each is told of two answers, and there are at most 64 on their way; so many take a known number of round trips.
+// Almost each has two answers to wait for, and there are at most 64 on their way; so many take a known number of round trips.
 TEST_F(Storm, FewAskAtATimeOnTheNextConnection) {
   constexpr auto round_trip = 200ms;
   wait_for_many();
@@ -77,7 +77,9 @@ TEST_F(Storm, FewAskAtATimeOnTheNextConnection) {
   constexpr int round_trips = 2 * many / 64 - 1;
   EXPECT_GE(watch.elapsed_ms(), (round_trips - 2) * round_trip.count());
   EXPECT_EQ(proxy.connections(), 2);
-  EXPECT_EQ(questions() - before, 2 * many) << "each once by the name of the former channel, and once by its name";
+  const long long asked = questions() - before;
+  EXPECT_LE(asked, 2 * many) << "each once by the name of the former channel, and once by its name";
+  EXPECT_GE(asked, many) << "who asked late enough to know the name needed no other";
 }
 
 // Those whose turn to ask has not come are told of what ends their wait all the same.
