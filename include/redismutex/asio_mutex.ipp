@@ -1,11 +1,9 @@
-// The text of <redismutex/asio.hpp> and <redismutex/boost_asio.hpp>, for one Asio each. Not to be included by others.
+// The text of <redismutex/asio.hpp> and <redismutex/boost_asio.hpp>, for one Asio each, behind asio_context.ipp. Not to be included by others.
 
 #include <chrono>
 #include <concepts>
 #include <exception>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <redismutex/async.hpp>
 #include <stop_token>
@@ -16,7 +14,6 @@
 namespace redismutex {
 inline namespace REDISMUTEX_ABI {
 namespace REDISMUTEX_ASIO_NAME {
-namespace net = REDISMUTEX_ASIO;
 
 /// The lock of a BasicMutex: an AsyncLock, and functions of this namespace are found by it.
 class AsyncLock : public redismutex::AsyncLock {
@@ -39,134 +36,6 @@ inline std::optional<AsyncLock> given(std::optional<redismutex::AsyncLock> lock)
 }
 template <class T>
 using Given = decltype(given(std::declval<T>()));
-
-/// An operation that somebody waits for in a context, as long as it is under way.
-class Waiting {
- public:
-  Waiting() = default;
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
-  /// The context ends: nobody waits any more.
-  virtual void abandon() noexcept = 0;
-
- protected:
-  ~Waiting() = default;
-};
-
-/// What goes on in a context, for threads that do not know whether it is still there. Thread-safe.
-class Life {
- public:
-  using Place = std::list<Waiting*>::iterator;
-
-  Place add(Waiting& waiting) {
-    const std::lock_guard lock{mutex_};
-    return waiting_.insert(waiting_.end(), &waiting);
-  }
-
-  void remove(Place place) noexcept {
-    std::list<Waiting*> removed;
-    const std::lock_guard lock{mutex_};
-    removed.splice(removed.end(), waiting_, place);
-  }
-
-  /// Keeps it for as long as the context is there, or what is returned, whichever is shorter.
-  static std::shared_ptr<void> keep(const std::shared_ptr<Life>& life, std::shared_ptr<void> guard) {
-    return std::make_shared<Kept>(life, std::move(guard));
-  }
-
-  /// Does it, if the context is there, which stays for as long.
-  template <class Do>
-  void while_it_lasts(const Do& action) const {
-    const std::lock_guard lock{mutex_};
-    if (!over_) action();
-  }
-
-  void end() noexcept {
-    std::unique_lock lock{mutex_};
-    over_ = true;
-    while (!waiting_.empty()) {
-      Waiting& last = *waiting_.back();
-      lock.unlock();
-      last.abandon();
-      lock.lock();
-    }
-    guards_.clear();
-  }
-
- private:
-  using Guards = std::list<std::shared_ptr<void>>;
-
-  class Kept {
-   public:
-    Kept(std::shared_ptr<Life> life, std::shared_ptr<void> guard) : life_{std::move(life)} {
-      const std::lock_guard lock{life_->mutex_};
-      if (!life_->over_) place_ = life_->guards_.insert(life_->guards_.end(), std::move(guard));
-    }
-    Kept(const Kept&) = delete;
-    Kept& operator=(const Kept&) = delete;
-    ~Kept() {
-      const std::lock_guard lock{life_->mutex_};
-      if (place_ && !life_->over_) life_->guards_.erase(*place_);
-    }
-
-   private:
-    const std::shared_ptr<Life> life_;
-    std::optional<Guards::iterator> place_;
-  };
-
-  mutable std::mutex mutex_;
-  Guards guards_;
-  std::list<Waiting*> waiting_;
-  bool over_ = false;
-};
-
-/// Learns of the end of a context before its executors go.
-class Service final : public net::execution_context::service {
- public:
-  using key_type = Service;
-  inline static net::execution_context::id id;
-
-  explicit Service(net::execution_context& context) : net::execution_context::service{context} {}
-
-  const std::shared_ptr<Life>& life() const noexcept { return life_; }
-
- private:
-  void shutdown() override { life_->end(); }
-
-  const std::shared_ptr<Life> life_ = std::make_shared<Life>();
-};
-
-/// Of an executor that has no context: that does not end.
-template <class Executor>
-std::shared_ptr<Life> life_of(const Executor& executor) {
-  if constexpr (requires { static_cast<net::execution_context&>(net::query(executor, net::execution::context)); }) {
-    return net::use_service<Service>(
-               static_cast<net::execution_context&>(net::query(executor, net::execution::context)))
-        .life();
-  } else {
-    return std::make_shared<Life>();
-  }
-}
-
-/// Posts Works to an executor of Asio, as long as its context is there, which does not run out of work while they are awaited.
-template <class AsioExecutor>
-class Posts {
- public:
-  explicit Posts(const AsioExecutor& executor) : executor_{executor}, life_{life_of(executor)} {}
-
-  void operator()(Executor::Work work) const {
-    life_->while_it_lasts([&] { net::post(executor_, std::move(work)); });
-  }
-
-  std::shared_ptr<void> hold() const {
-    return Life::keep(life_, std::make_shared<net::executor_work_guard<AsioExecutor>>(executor_));
-  }
-
- private:
-  AsioExecutor executor_;
-  std::shared_ptr<Life> life_;
-};
 
 /// Has the handler called with what an operation comes to, by the handler's own executor. Destroys itself.
 template <class T, class Handler>

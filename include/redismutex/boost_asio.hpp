@@ -21,10 +21,19 @@
 #else
 #define REDISMUTEX_ASIO_HAS_SLOTS 0
 #endif
+#if defined(BOOST_ASIO_HAS_POSIX_STREAM_DESCRIPTOR)
+#include <boost/asio/posix/stream_descriptor.hpp>
+#define REDISMUTEX_ASIO_HAS_DESCRIPTORS 1
+#else
+#define REDISMUTEX_ASIO_HAS_DESCRIPTORS 0
+#endif
 
 #define REDISMUTEX_ASIO ::boost::asio
 #define REDISMUTEX_ASIO_NAME boost_asio
+#include <redismutex/asio_context.ipp>  // IWYU pragma: export
+//
 #include <redismutex/asio_mutex.ipp>  // IWYU pragma: export
 #undef REDISMUTEX_ASIO
 #undef REDISMUTEX_ASIO_NAME
 #undef REDISMUTEX_ASIO_HAS_SLOTS
+#undef REDISMUTEX_ASIO_HAS_DESCRIPTORS

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <concepts>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -31,6 +33,23 @@ class Completion {
   Completion* next_ = nullptr;
 };
 
+/// A descriptor that an event loop watches for the library. The loop does not know it any more when this goes, or is disarmed, but a call may
+/// be on its way. Calls nothing back itself; thread-safe.
+class Watch {
+ public:
+  /// Is called by the loop, with the number that it was armed with, and no lock held.
+  using Readable = std::function<void(std::uint64_t number)>;
+
+  Watch() = default;
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  virtual ~Watch() = default;
+
+  /// Once, when something is there to be read. False: the loop has ended, or can not.
+  virtual bool arm(std::uint64_t number) noexcept = 0;
+  virtual void disarm() noexcept = 0;
+};
+
 /// What the copies of an Executor share: the completions that wait for the next Work.
 class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
  public:
@@ -42,11 +61,16 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
   /// For any thread; may be called with no lock held only. It is abandoned if no Work can be posted.
   void add(Completion& completion) noexcept;
 
-  void run_all() noexcept;
+  /// `first` is run before them, and what that completes goes along.
+  void run_all(Completion* first = nullptr) noexcept;
   void abandon_all() noexcept;
 
   /// What keeps the loop from ending while somebody waits for a completion, for as long as it is there; or null.
   virtual std::shared_ptr<void> hold() { return nullptr; }
+
+  /// Whether the loop can watch descriptors; and a watch for one, which must go before that is closed. Null: the loop has ended.
+  virtual bool can_watch() const noexcept { return false; }
+  virtual std::unique_ptr<Watch> watch(int /*fd*/, Watch::Readable /*readable*/) { return nullptr; }
 
  private:
   virtual void post() = 0;
@@ -110,7 +134,17 @@ class REDISMUTEX_EXPORT Executor {
       return nullptr;
     }
 
+    bool can_watch() const noexcept override { return watches; }
+    std::unique_ptr<detail::Watch> watch([[maybe_unused]] int fd,
+                                         [[maybe_unused]] detail::Watch::Readable readable) override {
+      if constexpr (watches) return post_.watch(fd, std::move(readable));
+      return nullptr;
+    }
+
    private:
+    static constexpr bool watches =
+        requires(const Post& post) { post.watch(int{}, std::declval<detail::Watch::Readable>()); };
+
     void post() override { std::as_const(post_)(Work{shared_from_this()}); }
 
     Post post_;

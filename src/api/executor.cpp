@@ -59,13 +59,14 @@ void Poster::take_all(const Each& each) noexcept {
 }
 
 /// Not for ever: others of the loop want to run, too.
-void Poster::run_all() noexcept {
+void Poster::run_all(Completion* first) noexcept {
   constexpr int most = 256;
   Completion* left = nullptr;
   {
     Run run{*this};
-    take_all([&run](Completion& completion) { run.append(completion); });
     net::Cork cork;
+    if (first != nullptr) first->run();
+    take_all([&run](Completion& completion) { run.append(completion); });
     for (int i = 0; i < most && run.first != nullptr; ++i) {
       Completion& next = run.take();
       // What the last one asks for waits for no other, and takes along what those before have asked for.

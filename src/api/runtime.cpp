@@ -50,6 +50,7 @@ Runtime::Runtime(ConnectionOptions options)
       options_{std::move(options)},
       name_{display_name(options_)},
       workroom_{reactor_},
+      loop_driver_{workroom_},
       session_{{.environment = route::operating_system(),
                 .router = make_router(),
                 .background = workroom_,
@@ -118,7 +119,7 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
   route::Peer::Handlers handlers{
       .node = {.link = {.on_push = [this, &station](net::ReplyView push) { take_push(station, push); },
                         .on_broken = [this, &station](const net::Link& link) { note_broken(station, link); }},
-               .on_linked = [this, &station](const net::Link& link, bool again) { note_linked(station, link, again); },
+               .on_linked = [this, &station](net::Link& link, bool again) { note_linked(station, link, again); },
                .on_failed = [this, &station](const Failure& why) { note_failed(station, why); },
                .on_replaced = [this, &station](const net::Link& link) { note_replaced(station, link); }},
       .name_connection =
@@ -138,9 +139,7 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
 route::Peer::Handlers Runtime::lane_handlers(Station& station) {
   route::Peer::Handlers handlers = this->handlers(station);
   handlers.node.link.on_push = [](net::ReplyView) {};
-  handlers.node.on_linked = [this, &station](const net::Link& link, bool again) {
-    note_lane_linked(station, link, again);
-  };
+  handlers.node.on_linked = [this, &station](net::Link& link, bool again) { note_lane_linked(station, link, again); };
   handlers.node.on_replaced = [](const net::Link&) {};
   handlers.node.on_replicas = [&station](std::int64_t count) { station.server.note_replicas(count); };
   handlers.name_connection = [this](const net::Greeting&) {
@@ -186,14 +185,16 @@ void Runtime::take_push(Station& station, net::ReplyView push) {
   for (const net::ReplyView key : about) session_.key_changed(key.text());
 }
 
-void Runtime::note_linked(Station& station, const net::Link& link, bool again) {
+void Runtime::note_linked(Station& station, net::Link& link, bool again) {
+  loop_driver_.add(link.shared_from_this());
   station.server.begin(link.id(), link.greeting(), link.peer());
   if (cluster_) cluster_->note_linked();
   session_.server_changed();
   tell_connected(station, again);
 }
 
-void Runtime::note_lane_linked(Station& station, const net::Link& link, bool again) {
+void Runtime::note_lane_linked(Station& station, net::Link& link, bool again) {
+  loop_driver_.add(link.shared_from_this());
   station.server.begin(link.id(), link.greeting(), link.peer());
   tell_connected(station, again);
 }

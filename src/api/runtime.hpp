@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 
+#include "api/loop_driver.hpp"
 #include "engine/conversation.hpp"
 #include "engine/session.hpp"
 #include "net/fork.hpp"
@@ -38,6 +39,8 @@ class Runtime {
 
   engine::Session& session() noexcept { return session_; }
   engine::Callbacks& callbacks() noexcept { return *callbacks_; }
+
+  LoopDriver& loop_driver() noexcept { return loop_driver_; }
 
   /// Of what the Connection leads to, for people.
   const std::string& server_name() const noexcept { return name_; }
@@ -80,8 +83,8 @@ class Runtime {
   route::Peer::Handlers handlers(Station& station);
   route::Peer::Handlers lane_handlers(Station& station);
   void take_push(Station& station, net::ReplyView push);
-  void note_linked(Station& station, const net::Link& link, bool again);
-  void note_lane_linked(Station& station, const net::Link& link, bool again);
+  void note_linked(Station& station, net::Link& link, bool again);
+  void note_lane_linked(Station& station, net::Link& link, bool again);
   void tell_connected(const Station& station, bool again);
   void note_broken(Station& station, const net::Link& link) noexcept;
   void note_failed(const Station& station, const route::Failure& why) noexcept;
@@ -92,9 +95,10 @@ class Runtime {
   const ConnectionOptions options_;
   const std::string name_;
   net::ReactorOnDemand reactor_;
-  std::mutex stations_mutex_;              // guards the list
-  std::list<Station> stations_;            // each stays where it is
-  route::Workroom workroom_;               // uses the peers until it has finished
+  std::mutex stations_mutex_;    // guards the list
+  std::list<Station> stations_;  // each stays where it is
+  route::Workroom workroom_;     // uses the peers until it has finished
+  LoopDriver loop_driver_;
   std::optional<route::Cluster> cluster_;  // makes stations
   engine::Session session_;                // is told of pushes by the links
   std::atomic<bool> surveyed_{false};

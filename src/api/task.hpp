@@ -16,6 +16,7 @@
 #include "protocol/instant.hpp"
 #include "route/background.hpp"
 #include "route/callbacks.hpp"
+#include "route/helps.hpp"
 #include "route/procedure.hpp"
 #include "route/waker.hpp"
 
@@ -59,6 +60,9 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   /// Once, in the Executor: what it has come to.
   virtual T result() = 0;
 
+  /// From now on, until it is over, its loop reads, if that can.
+  void begin_loop_use() { use_ = runtime_->loop_driver().use(executor_.poster(), runtime_); }
+
   /// It is over, and that is told. Only the first time. In any thread, with no lock held.
   void settle() noexcept {
     if (settled_.exchange(true)) return;
@@ -70,18 +74,6 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   }
 
  private:
-  /// Its thread goes on with those that get something from what it does: mostly, the next to have the lock.
-  class Helps {
-   public:
-    explicit Helps(route::Background& background) noexcept : background_{background} { background_.begin_help(); }
-    Helps(const Helps&) = delete;
-    Helps& operator=(const Helps&) = delete;
-    ~Helps() { background_.end_help(); }
-
-   private:
-    route::Background& background_;
-  };
-
   struct RunsIt final : net::Job {
     explicit RunsIt(Task& its) noexcept : task{its} {}
     void run() noexcept override { static_cast<detail::Completion&>(task).run(); }
@@ -99,13 +91,16 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
 
   void run() noexcept final {
     const std::shared_ptr<Task> self = std::move(self_);
-    const Helps helps{runtime_->session().background()};
+    // Its thread goes on with those that get something from what it does: mostly, the next to have the lock.
+    const route::Helps helps{runtime_->session().background()};
     Outcome<T> outcome = outcome_now();
     if (detail::Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->receive(std::move(outcome));
+    use_.end();
   }
 
   void abandon() noexcept final {
     const std::shared_ptr<Task> self = std::move(self_);
+    use_.end();
     if (detail::Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->abandoned();
   }
 
@@ -123,6 +118,7 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   const std::shared_ptr<Runtime> runtime_;
   const Executor executor_;
   std::unique_ptr<RunsIt> job_;  // where there is no Poster
+  LoopDriver::Use use_;
   std::atomic<detail::Receiver<T>*> receiver_{nullptr};
   std::atomic<bool> settled_{false};
   std::shared_ptr<Task> self_;  // from the end on, until that is told
@@ -139,6 +135,7 @@ class DrivenTask : public Task<T>, protected route::Waker {
 
   /// Begins to drive it.
   void drive() {
+    this->begin_loop_use();
     auto operation = std::make_unique<Driven>(self());
     try {
       this->runtime().session().background().start_here(std::move(operation));

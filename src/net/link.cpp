@@ -45,6 +45,7 @@ Link::~Link() {
     broken_ = true;
   }
   Source::leave();
+  loop_.reset();  // before the descriptor is closed
 }
 
 // ---- submitting and waiting -----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@
 #include "net/failure.hpp"
 #include "net/greeting.hpp"
 #include "net/list.hpp"
+#include "net/loop_watch.hpp"
 #include "net/parking_lot.hpp"
 #include "net/poll.hpp"
 #include "net/reactor.hpp"
@@ -48,7 +49,10 @@ struct LoggedIn {
 /// 3. The reactor reads if nobody does, then hands on as in 2.
 /// 4. Pushes that may be late (see want_pushes) cost a caller nothing: the reactor goes on watching. Called for a socket that a
 ///    caller reads, it looks again every `push_pause`, and watches again when nobody has read since its last look.
-/// 5. The reactor watches for overdue answers, with one timer that is set once in a reply timeout. An overdue answer breaks the
+/// 5. A loop of the program (see LoopWatch) reads in place of the reactor, for as long as it wants to. Nobody relies on that it turns: the reactor
+///    looks every `push_pause` whether anybody has read, and if nobody has, watches, too. What the loop has left for `push_pause` the reactor reads, and
+///    all that comes later, until the loop is heard of again.
+/// 6. The reactor watches for overdue answers, with one timer that is set once in a reply timeout. An overdue answer breaks the
 ///    link, and shutdown() wakes the thread that reads. So a system call has a time limit only where a caller's own is shorter.
 ///
 /// WHO WRITES. A thread that submits commands sends all there is, unless another is sending. When one read has brought the answers
@@ -107,6 +111,17 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
 
   /// Takes in what has come and nobody has read yet. Does not wait. False: another thread reads, and may have something in its hands.
   bool read_now() noexcept;
+
+  /// From now on that loop reads when it wants to; null: none. What it called for before is void.
+  void set_loop(std::unique_ptr<LoopWatch> watch) noexcept;
+
+  /// For the loop's thread, when it was told so: takes in what is there. Does nothing if that call was called off.
+  void read_in_loop(std::uint64_t number) noexcept;
+
+  /// The loop is to know nothing of the socket until it wants to read again.
+  void call_off_loop() noexcept;
+
+  int fd() const noexcept { return stream_->fd(); }
 
   bool broken() const noexcept { return broken_; }
 
@@ -185,6 +200,10 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
   void watch_for_output() noexcept;
   void watch_for(std::uint32_t events) noexcept;
   bool watches_input() const noexcept;
+  bool loop_watches() noexcept;
+  bool is_left_to_loop() const noexcept;
+  void look_after_loop(Lock& lock) noexcept;
+  bool is_readable() const noexcept;
   void ready(std::uint32_t events) noexcept override;
   void look_later() noexcept;
   void look() noexcept;
@@ -224,6 +243,10 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
   bool looks_later_ = false;  // look() will be called
   bool timed_ = false;        // look_for_overdue() will be called
   int graces_ = 0;            // given in a row to an answer that is there, and unread
+  std::unique_ptr<LoopWatch> loop_;
+  std::uint64_t loop_calls_ = 0;    // that the loop was asked for
+  std::uint64_t awaited_call_ = 0;  // of these; 0: none
+  bool loop_stalls_ = false;        // that one is overdue
 
   // These belong to the thread that has the reading.
   std::vector<Reply> pushes_;

@@ -172,8 +172,10 @@ void Link::finish(News& news) noexcept {
 /// With the lock held, whenever nobody may be reading any more. For pushes somebody always watches, looks later, or reads; whoever reads
 /// comes here when it leaves.
 void Link::watch_if_needed() noexcept {
-  if (reading_ || watches_input()) return;
-  if (wire_.in_flight() == 0 && (!wants_pushes_ || looks_later_)) return;
+  if (reading_) return;
+  const bool awaits_answers = wire_.in_flight() > 0;
+  if ((!awaits_answers && !wants_pushes_) || loop_watches() || watches_input()) return;
+  if (!awaits_answers && looks_later_) return;
   std::uint32_t events = EPOLLIN;
   // What TLS has read already no socket tells of: but it can be written to, and so is ready.
   if (stuck_ || stream_->has_buffered()) events |= EPOLLOUT;
@@ -201,8 +203,8 @@ void Link::ready(std::uint32_t events) noexcept {
   const bool only_input = events == EPOLLIN;
   if (stuck_ && !only_input) write(lock);
   if (stuck_) watch_for_output();
-  if (reading_) {
-    if (wants_pushes_) look_later();
+  if (reading_ || is_left_to_loop()) {
+    if (wants_pushes_ || is_left_to_loop()) look_later();
     return;
   }
   read_for_nobody(lock);
@@ -240,8 +242,9 @@ void Link::want_pushes(bool wanted) noexcept {
 
 /// With the lock held.
 void Link::look_later() noexcept {
+  if (std::exchange(looks_later_, true)) return;
   seen_turn_ = turns_;
-  if (!std::exchange(looks_later_, true)) look_timer_.set(boot_now() + push_pause);
+  look_timer_.set(boot_now() + push_pause);
 }
 
 void Link::look() noexcept {
@@ -251,6 +254,7 @@ void Link::look() noexcept {
   const bool is_left_for_long = wire_.unsent() > 0 && !writing_ && !stuck_ && !(corked_ && reading_);
   if (is_left_for_long) write(lock);
   if (stuck_) watch_for_output();  // if it could not be watched before
+  if (is_left_to_loop()) return look_after_loop(lock);
   if (wants_pushes_ && !watches_input() && turns_ != seen_turn_) return look_later();
   watch_if_needed();
 }
@@ -269,8 +273,7 @@ void Link::look_for_overdue() noexcept {
     graces_ = 0;
     return overdue_timer_.set(boot_now() + left);
   }
-  pollfd polled{stream_->fd(), POLLIN, 0};
-  if (::poll(&polled, 1, 0) > 0 && graces_++ < most_graces) {
+  if (is_readable() && graces_++ < most_graces) {
     watch_if_needed();
     return overdue_timer_.set(boot_now() + grace);
   }
@@ -278,6 +281,11 @@ void Link::look_for_overdue() noexcept {
   break_off(overdue(), news);
   lock.unlock();
   finish(news);
+}
+
+bool Link::is_readable() const noexcept {
+  pollfd polled{stream_->fd(), POLLIN, 0};
+  return ::poll(&polled, 1, 0) > 0;
 }
 
 Failure Link::overdue() const noexcept {

@@ -33,7 +33,7 @@ class Node {
   struct Handlers {
     Link::Handlers link;  ///< for every link
     /// With each new link, by the thread that dialled, before others know of it; whether there was one before.
-    std::function<void(const Link& link, bool again)> on_linked;
+    std::function<void(Link& link, bool again)> on_linked;
     /// Why an attempt failed; with a lock held: it must be quick, and not use the node. Must not throw.
     std::function<void(const Failure&)> on_failed;
     /// The sentinels name another server than the one that this link leads to, which is left for that.

@@ -22,13 +22,6 @@ using protocol::Instant;
 constexpr Instant never = Instant::max();
 constexpr Instant at_once{};
 
-/// A thread that helps, see Background::begin_help().
-struct Help {
-  const Workroom* room = nullptr;
-  bool is_wanted = false;
-};
-thread_local constinit Help help_here;
-
 }  // namespace
 
 Workroom::Workroom(net::ReactorOnDemand& reactor) : reactor_{reactor} {}
@@ -161,15 +154,6 @@ void Workroom::link_broke() noexcept {
   request_round(at_once);
 }
 
-/// With the lock held: there is one more that was started, or woken. A thread that helps goes on with it.
-void Workroom::wake() noexcept {
-  if (help_here.room == this) {
-    help_here.is_wanted = true;
-  } else {
-    request_round(at_once);
-  }
-}
-
 /// With the lock held: a round is to be made at that time at the latest. finish() takes the timer away without the lock.
 void Workroom::request_round(Instant at) noexcept {
   if (finished_ || !timer_ || at >= round_at_) return;
@@ -177,31 +161,11 @@ void Workroom::request_round(Instant at) noexcept {
   timer_->set_no_later_than(at.time_since_epoch());
 }
 
-void Workroom::begin_help() noexcept { help_here = {.room = this}; }
-
-/// Unless another thread makes a round at present: then the reactor's makes one more.
-void Workroom::end_help() noexcept {
-  Instant next = never;
-  while (std::exchange(help_here.is_wanted, false)) {
-    const std::unique_lock round{round_, std::try_to_lock};
-    if (!round) {
-      next = at_once;
-      break;
-    }
-    make_small_round();
-    next = listeners_changed_ ? at_once : std::min(next, next_time_);
-  }
-  help_here = {};
-  if (next == never) return;
-  const std::lock_guard lock{mutex_};
-  request_round(next);
-}
-
 void Workroom::note_answered(Running& running) noexcept {
   const std::lock_guard lock{mutex_};
   running.next = std::exchange(answered_, &running);
   running.is_answered = true;
-  request_round(at_once);
+  wake();
   if (finished_) changed_.notify_all();
 }
 
@@ -277,7 +241,7 @@ void Workroom::finish(Instant until) noexcept {
   }
   {
     const std::lock_guard lock{mutex_};
-    woken_ = nullptr;
+    answered_ = woken_ = nullptr;
   }
   running_.clear();
   for (Way& way : ways_) {
@@ -294,23 +258,39 @@ void Workroom::make_rounds() noexcept {
     const std::lock_guard lock{mutex_};
     round_at_ = never;
   }
-  while (make_round()) continue;
+  for (bool has_more = true; has_more;) {
+    const net::Cork cork;
+    has_more = make_round();
+  }
   set_timer();
 }
 
 /// Whether there may be more to do.
 bool Workroom::make_round() noexcept {
-  const net::Cork cork;
-  Running* answered = nullptr;
   bool dialled = false;
   {
     const std::lock_guard lock{mutex_};
-    answered = std::exchange(answered_, nullptr);
     dialled = std::exchange(has_dialled_, false);
   }
-  bool has_more = answered != nullptr || dialled;
+  const bool has_more = go_on() || dialled;
+  if (dialled) take_dialled();
+  const Instant here = now();
+  if (here >= next_time_) attend_to_times(here);
+  listen_at_present_links(here);
+  tell_ended();
+  return run_due_duty(here) || has_more;
+}
+
+/// With the operations that were started, answered, or woken. Whether there were any.
+bool Workroom::go_on() noexcept {
+  Running* answered = nullptr;
+  {
+    const std::lock_guard lock{mutex_};
+    answered = std::exchange(answered_, nullptr);
+  }
+  bool has_any = answered != nullptr;
   // First, because those that were sent elsewhere may have been answered, and end.
-  has_more = begin_started() || has_more;
+  has_any = begin_started() || has_any;
   while (answered != nullptr) {
     Running& running = *std::exchange(answered, answered->next);
     if (running.wanted > Procedure::most_wanted) {
@@ -319,14 +299,8 @@ bool Workroom::make_round() noexcept {
       take_answers(running);
     }
   }
-  if (dialled) take_dialled();
   while (wake_up_next()) continue;
-  const Instant here = now();
-  if (here >= next_time_) attend_to_times(here);
-  listeners_changed_ = false;
-  listen_at_present_links(here);
-  tell_ended();
-  return run_due_duty(here) || has_more;
+  return has_any;
 }
 
 void Workroom::take_many_answers(Running& running) noexcept {
@@ -339,13 +313,6 @@ void Workroom::take_many_answers(Running& running) noexcept {
     }
     return Procedure::Answered{answers};
   });
-}
-
-/// What a thread that helps does of it: with those that were started, or woken.
-void Workroom::make_small_round() noexcept {
-  begin_started();
-  while (wake_up_next()) continue;
-  tell_ended();
 }
 
 bool Workroom::begin_started() noexcept {

@@ -101,7 +101,8 @@ class Workroom final : public Background {
   void make_rounds() noexcept;
   void begin(Running& running) noexcept;
   bool make_round() noexcept;
-  void make_small_round() noexcept;
+  void make_round_of_help() noexcept;
+  bool go_on() noexcept;
   bool begin_started() noexcept;
   bool run_due_duty(protocol::Instant here);
 

@@ -105,6 +105,7 @@ void Workroom::note_dialled(const Way& way, const Dialled& dialled) noexcept {
 void Workroom::listen(bool wanted) noexcept { listens_ = wanted; }
 
 void Workroom::listen_at_present_links(Instant here) {
+  listeners_changed_ = false;
   for (std::size_t i = 0;; ++i) {
     Way* way = nullptr;
     {

@@ -1,6 +1,13 @@
 #include "drivers.hpp"
 
-#include <redismutex/async.hpp>
+#include <redismutex/asio.hpp>
+//
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/io_context.hpp>
+#include <asio/use_future.hpp>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include "support/loop.hpp"
@@ -95,12 +102,53 @@ class CoroutineDriver final : public Driver {
   mutable Loop loop_;
 };
 
+/// Its context reads by itself (reactor mode).
+class AsioDriver final : public Driver {
+ public:
+  ~AsioDriver() override { work_.reset(); }
+
+  std::string name() const override { return "Asio"; }
+
+  std::unique_ptr<Taken> acquire(const Connection& connection, const Options& options, const std::string& key,
+                                 const std::stop_token& stop) const override {
+    const redismutex::asio::Mutex mutex{context_, connection, options};
+    const auto cancel = std::make_shared<::asio::cancellation_signal>();  // for the loop's thread
+    std::promise<redismutex::asio::AsyncLock> taken;
+    ::asio::post(context_, [&, cancel] {
+      mutex.async_acquire_lock(
+          key, ::asio::bind_cancellation_slot(cancel->slot(),
+                                              [&](std::exception_ptr error, redismutex::asio::AsyncLock lock) {
+                                                if (error) return taken.set_exception(std::move(error));
+                                                taken.set_value(std::move(lock));
+                                              }));
+    });
+    const std::stop_callback on_stop{
+        stop,
+        [this, cancel] { ::asio::post(context_, [cancel] { cancel->emit(::asio::cancellation_type::terminal); }); }};
+    return std::make_unique<TakenByOperation>(taken.get_future().get());
+  }
+
+  std::unique_ptr<Taken> try_acquire(const Connection& connection, const Options& options, const std::string& key,
+                                     std::optional<std::chrono::milliseconds> limit) const override {
+    const redismutex::asio::Mutex mutex{context_, connection, options};
+    auto lock = limit ? mutex.async_try_acquire_lock_for(key, *limit, ::asio::use_future).get()
+                      : mutex.async_try_acquire_lock(key, ::asio::use_future).get();
+    return lock ? std::make_unique<TakenByOperation>(std::move(*lock)) : nullptr;
+  }
+
+ private:
+  mutable ::asio::io_context context_;
+  ::asio::executor_work_guard<::asio::io_context::executor_type> work_{context_.get_executor()};
+  std::jthread thread_{[this] { context_.run(); }};
+};
+
 }  // namespace
 
 const std::vector<const Driver*>& drivers() {
   static const BlockingDriver blocking;
   static const CoroutineDriver coroutine;
-  static const std::vector<const Driver*> all{&blocking, &coroutine};
+  static const AsioDriver asio;
+  static const std::vector<const Driver*> all{&blocking, &coroutine, &asio};
   return all;
 }
 

@@ -560,16 +560,6 @@ struct Echo {
   BlockingCall call;
 };
 
-/// How often a thread of this process went to sleep so far.
-long sleeps_of(pid_t thread) {
-  std::ifstream file{"/proc/self/task/" + std::to_string(thread) + "/status"};
-  long count = -1;
-  for (std::string word; count < 0 && file >> word;) {
-    if (word == "voluntary_ctxt_switches:") file >> count;
-  }
-  return count;
-}
-
 // Of very many threads that wait without calls each is woken alone, though the spots where others sleep are used again and again.
 TEST(LinkWait, AThreadThatWaitsApartIsWokenAlone) {
   Linked linked;
@@ -584,11 +574,11 @@ TEST(LinkWait, AThreadThatWaitsApartIsWokenAlone) {
   }
   Waiter neighbour{[&] { return linked.link.wait(woken, far(), {}); }};
   neighbour.until_asleep();
-  const long slept = sleeps_of(sleeper.thread_id());
+  const long slept = redismutex::testing::voluntary_switches(sleeper.thread_id());
   EXPECT_GT(slept, 0);
   linked.link.set(woken);
   EXPECT_EQ(neighbour.outcome(), Waited::done);
-  EXPECT_EQ(sleeps_of(sleeper.thread_id()), slept);
+  EXPECT_EQ(redismutex::testing::voluntary_switches(sleeper.thread_id()), slept);
 
   // Nor does the next reader depend on the lot, nor the end of the link.
   linked.link.set(reading);

@@ -1,0 +1,288 @@
+// What <redismutex/asio.hpp> and <redismutex/boost_asio.hpp> know of a context, for one Asio each. Not to be included by others.
+
+#include <fcntl.h>
+
+#include <cstdint>
+#include <exception>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <redismutex/executor.hpp>
+#include <utility>
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+namespace REDISMUTEX_ASIO_NAME {
+namespace net = REDISMUTEX_ASIO;
+
+namespace detail {
+
+/// An operation that somebody waits for in a context, as long as it is under way.
+class Waiting {
+ public:
+  Waiting() = default;
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+  /// The context ends: nobody waits any more.
+  virtual void abandon() noexcept = 0;
+
+ protected:
+  ~Waiting() = default;
+};
+
+/// Something that must go before its context does.
+class Guest {
+ public:
+  Guest() = default;
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+  virtual ~Guest() = default;
+
+  virtual void note_fork(net::execution_context::fork_event /*event*/) noexcept {}
+};
+
+/// What goes on in a context, for threads that do not know whether it is still there. Thread-safe.
+class Life {
+ public:
+  using Place = std::list<Waiting*>::iterator;
+
+  Place add(Waiting& waiting) {
+    const std::lock_guard lock{mutex_};
+    return waiting_.insert(waiting_.end(), &waiting);
+  }
+
+  void remove(Place place) noexcept {
+    std::list<Waiting*> removed;
+    const std::lock_guard lock{mutex_};
+    removed.splice(removed.end(), waiting_, place);
+  }
+
+  /// Keeps it for as long as the context is there, or what is returned, whichever is shorter.
+  static std::shared_ptr<void> keep(const std::shared_ptr<Life>& life, std::unique_ptr<Guest> guest) {
+    return std::make_shared<Kept>(life, std::move(guest));
+  }
+
+  /// Does it, if the context is there, which stays for as long.
+  template <class Do>
+  void while_it_lasts(const Do& action) const {
+    const std::lock_guard lock{mutex_};
+    if (!over_) action();
+  }
+
+  /// In the child nothing of what is here is used any more.
+  void note_fork(net::execution_context::fork_event event) noexcept {
+    if (event == net::execution_context::fork_child) return;
+    const std::lock_guard lock{mutex_};
+    for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(event);
+  }
+
+  void end() noexcept {
+    std::unique_lock lock{mutex_};
+    over_ = true;
+    while (!waiting_.empty()) {
+      Waiting& last = *waiting_.back();
+      lock.unlock();
+      last.abandon();
+      lock.lock();
+    }
+    guests_.clear();
+  }
+
+ private:
+  using Guests = std::list<std::unique_ptr<Guest>>;
+
+  class Kept {
+   public:
+    Kept(std::shared_ptr<Life> life, std::unique_ptr<Guest> guest) : life_{std::move(life)} {
+      const std::lock_guard lock{life_->mutex_};
+      if (!life_->over_) place_ = life_->guests_.insert(life_->guests_.end(), std::move(guest));
+    }
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+    ~Kept() {
+      const std::lock_guard lock{life_->mutex_};
+      if (place_ && !life_->over_) life_->guests_.erase(*place_);
+    }
+
+   private:
+    const std::shared_ptr<Life> life_;
+    std::optional<Guests::iterator> place_;
+  };
+
+  // Recursive, so that a watch can be made and kept in one go.
+  mutable std::recursive_mutex mutex_;
+  Guests guests_;
+  std::list<Waiting*> waiting_;
+  bool over_ = false;
+};
+
+/// Learns of the end of a context before its executors go.
+class Service final : public net::execution_context::service {
+ public:
+  using key_type = Service;
+  inline static net::execution_context::id id;
+
+  explicit Service(net::execution_context& context) : net::execution_context::service{context} {}
+
+  const std::shared_ptr<Life>& life() const noexcept { return life_; }
+
+ private:
+  void shutdown() override { life_->end(); }
+  void notify_fork(net::execution_context::fork_event event) override { life_->note_fork(event); }
+
+  const std::shared_ptr<Life> life_ = std::make_shared<Life>();
+};
+
+template <class Executor>
+concept HasContext = requires(const Executor& executor) {
+  static_cast<net::execution_context&>(net::query(executor, net::execution::context));
+};
+
+/// Of an executor that has no context: that does not end.
+template <class Executor>
+std::shared_ptr<Life> life_of(const Executor& executor) {
+  if constexpr (HasContext<Executor>) {
+    return net::use_service<Service>(
+               static_cast<net::execution_context&>(net::query(executor, net::execution::context)))
+        .life();
+  } else {
+    return std::make_shared<Life>();
+  }
+}
+
+/// Keeps a context from running out of work.
+template <class AsioExecutor>
+class Work final : public Guest {
+ public:
+  explicit Work(const AsioExecutor& executor) : guard_{executor} {}
+
+ private:
+  const net::executor_work_guard<AsioExecutor> guard_;
+};
+
+#if REDISMUTEX_ASIO_HAS_DESCRIPTORS
+
+/// A descriptor of the library's in a context, which does not know it unless somebody waits. For one thread at a time.
+template <class AsioExecutor>
+class Descriptor final : public Guest {
+ public:
+  using Readable = redismutex::detail::Watch::Readable;
+
+  Descriptor(const AsioExecutor& executor, int fd, Readable readable)
+      : fd_{fd}, readable_{std::make_shared<const Readable>(std::move(readable))}, descriptor_{executor} {}
+  ~Descriptor() override { release(); }
+
+  bool arm(std::uint64_t number) noexcept {
+    armed_ = number;
+    return !forks_ && wait();
+  }
+
+  void disarm() noexcept {
+    armed_ = 0;
+    release();
+  }
+
+ private:
+  // A child must not find it in what it inherits: the library has closed it there.
+  void note_fork(net::execution_context::fork_event event) noexcept override {
+    forks_ = event == net::execution_context::fork_prepare;
+    if (forks_) release();
+    if (!forks_ && armed_ != 0) wait();
+  }
+
+  bool wait() noexcept try {
+    if (!descriptor_.is_open()) open();
+    descriptor_.async_wait(net::posix::descriptor_base::wait_read,
+                           [readable = readable_, number = armed_](const auto& error) {
+                             if (!error) (*readable)(number);
+                           });
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+
+  /// Asio wants it not to block, whatever it is used for. Other threads read from it, and do want to: so Asio is made to believe it.
+  void open() {
+    const int flags = ::fcntl(fd_, F_GETFL);
+    descriptor_.assign(fd_);
+    descriptor_.native_non_blocking(true);
+    ::fcntl(fd_, F_SETFL, flags);
+  }
+
+  void release() noexcept {
+    if (descriptor_.is_open()) descriptor_.release();
+  }
+
+  const int fd_;
+  const std::shared_ptr<const Readable> readable_;
+  net::posix::basic_stream_descriptor<AsioExecutor> descriptor_;
+  std::uint64_t armed_ = 0;
+  bool forks_ = false;
+};
+
+/// The same, for threads that do not know whether the context is still there.
+template <class AsioExecutor>
+class Watch final : public redismutex::detail::Watch {
+ public:
+  /// While the context is there.
+  Watch(const AsioExecutor& executor, const std::shared_ptr<Life>& life, int fd, Readable readable) : life_{life} {
+    auto descriptor = std::make_unique<Descriptor<AsioExecutor>>(executor, fd, std::move(readable));
+    descriptor_ = descriptor.get();
+    kept_ = Life::keep(life, std::move(descriptor));
+  }
+
+  bool arm(std::uint64_t number) noexcept override {
+    bool armed = false;
+    life_->while_it_lasts([&] { armed = descriptor_->arm(number); });
+    return armed;
+  }
+
+  void disarm() noexcept override {
+    life_->while_it_lasts([&] { descriptor_->disarm(); });
+  }
+
+ private:
+  const std::shared_ptr<Life> life_;
+  Descriptor<AsioExecutor>* descriptor_;  // as long as the context is there
+  std::shared_ptr<void> kept_;
+};
+
+#endif
+
+/// Posts Works to an executor of Asio, as long as its context is there, which does not run out of work while they are awaited.
+template <class AsioExecutor>
+class Posts {
+ public:
+  explicit Posts(const AsioExecutor& executor) : executor_{executor}, life_{life_of(executor)} {}
+
+  /// A Work that can not be posted ends its operations: not with the lock held.
+  void operator()(Executor::Work work) const {
+    const auto kept = std::make_shared<Executor::Work>(std::move(work));
+    life_->while_it_lasts([&] { net::post(executor_, [kept] { (*kept)(); }); });
+  }
+
+  std::shared_ptr<void> hold() const { return Life::keep(life_, std::make_unique<Work<AsioExecutor>>(executor_)); }
+
+#if REDISMUTEX_ASIO_HAS_DESCRIPTORS
+  std::unique_ptr<redismutex::detail::Watch> watch(int fd, redismutex::detail::Watch::Readable readable) const
+    requires HasContext<AsioExecutor>
+  {
+    std::unique_ptr<redismutex::detail::Watch> made;
+    life_->while_it_lasts(
+        [&] { made = std::make_unique<Watch<AsioExecutor>>(executor_, life_, fd, std::move(readable)); });
+    return made;
+  }
+#endif
+
+ private:
+  AsioExecutor executor_;
+  std::shared_ptr<Life> life_;
+};
+
+}  // namespace detail
+
+}  // namespace REDISMUTEX_ASIO_NAME
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex
