@@ -113,19 +113,22 @@ class AsioDriver final : public Driver {
                                  const std::stop_token& stop) const override {
     const redismutex::asio::Mutex mutex{context_, connection, options};
     const auto cancel = std::make_shared<::asio::cancellation_signal>();  // for the loop's thread
-    std::promise<redismutex::asio::AsyncLock> taken;
-    ::asio::post(context_, [&, cancel] {
-      mutex.async_acquire_lock(
-          key, ::asio::bind_cancellation_slot(cancel->slot(),
-                                              [&](std::exception_ptr error, redismutex::asio::AsyncLock lock) {
-                                                if (error) return taken.set_exception(std::move(error));
-                                                taken.set_value(std::move(lock));
-                                              }));
+    const auto taken = std::make_shared<std::promise<redismutex::asio::AsyncLock>>();
+    const auto receive = [taken](std::exception_ptr error, redismutex::asio::AsyncLock lock) {
+      if (error) return taken->set_exception(std::move(error));
+      taken->set_value(std::move(lock));
+    };
+    ::asio::post(context_, [&, cancel, taken] {
+      try {
+        mutex.async_acquire_lock(key, ::asio::bind_cancellation_slot(cancel->slot(), receive));
+      } catch (const std::exception&) {
+        taken->set_exception(std::current_exception());
+      }
     });
     const std::stop_callback on_stop{
         stop,
         [this, cancel] { ::asio::post(context_, [cancel] { cancel->emit(::asio::cancellation_type::terminal); }); }};
-    return std::make_unique<TakenByOperation>(taken.get_future().get());
+    return std::make_unique<TakenByOperation>(taken->get_future().get());
   }
 
   std::unique_ptr<Taken> try_acquire(const Connection& connection, const Options& options, const std::string& key,
