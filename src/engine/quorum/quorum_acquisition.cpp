@@ -26,7 +26,7 @@ constexpr milliseconds longest_pause{250};
 constexpr milliseconds grace{100};
 
 // Once a majority has given its votes, so long or for as long as that took the others have for the roll call.
-constexpr Instant::duration shortest_call = milliseconds{20};
+constexpr Instant::duration shortest_call = milliseconds{100};
 
 // For so long a server has a token in mind beyond the lease that it was minted for, as after a release.
 constexpr milliseconds token_outlasts_lease{60'000};
