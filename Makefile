@@ -3,8 +3,14 @@
 PREFIX ?= /usr/local
 
 build = cmake --preset $(1) --log-level=WARNING >/dev/null && cmake --build --preset $(1)
-sanitized = redismutex_unit_tests redismutex_integration_tests \
-            redismutex_cluster_tests redismutex_conformance_tests redismutex_quorum_tests resp_fuzzer url_fuzzer wire_fuzzer
+
+# What `make test-sanitizers` runs: all of it, or unit, which takes a third of the time.
+PART ?= all
+sanitized_unit = redismutex_unit_tests resp_fuzzer url_fuzzer wire_fuzzer
+sanitized_all = $(sanitized_unit) redismutex_integration_tests redismutex_cluster_tests redismutex_conformance_tests redismutex_quorum_tests
+simulated_all = redismutex_sim_tests
+kinds_all = unit|sim|integration
+kinds_unit = unit
 
 # A checkout of another version, for `make bench` to compare this one with.
 REFERENCE ?=
@@ -23,9 +29,11 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+export CCACHE_DEPEND ?= 1
 endif
 
-.PHONY: help demo test test-sanitizers soak soak-topologies soak-quorum matrix bench format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies soak-quorum matrix bench docs packages format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -41,13 +49,13 @@ test: ## build and run every test
 	$(call build,dev)
 	$(call ctest,dev)
 
-test-sanitizers: ## run unit, simulation and integration tests under address and undefined, and (where there are threads) thread sanitizers
+test-sanitizers: ## run unit, simulation and integration tests (PART=unit: the first alone) under address and undefined, and (where there are threads) thread sanitizers
 	scripts/setup test
-	$(call build,asan) --target $(sanitized) redismutex_sim_tests
-	$(call build,tsan) --target $(sanitized)
+	$(call build,asan) --target $(sanitized_$(PART)) $(simulated_$(PART))
+	$(call build,tsan) --target $(sanitized_$(PART))
 	# Ten times slower: what measures short leases may need a second try on a busy machine.
-	$(call ctest,asan) --repeat until-pass:3
-	$(call ctest,tsan) --repeat until-pass:3
+	$(call ctest,asan) -L '^($(kinds_$(PART)))$$' --repeat until-pass:3
+	$(call ctest,tsan) -L '^($(kinds_$(PART)))$$' --repeat until-pass:3
 
 soak: ## faults of seeds that nobody has tried, for MINUTES=5 (0: for ever): simulated ones, and on real servers
 	scripts/setup test
@@ -76,6 +84,16 @@ bench: ## build and run the benchmarks, or hold this version to its bars beside 
 	scripts/setup bench
 	$(call build,bench)
 	$(if $(REFERENCE),scripts/compare --bars "$(REFERENCE)",build/bench/bin/redismutex_bench)
+
+docs: ## make the API reference, build/docs/html/index.html; a warning is an error
+	scripts/setup docs
+	mkdir -p build/docs
+	doxygen docs/Doxyfile
+
+packages: ## make Debian packages in build/packages, and try them in an empty root
+	scripts/setup packages
+	$(call build,packages)
+	scripts/packages
 
 format: ## lay out the C++ files as .clang-format says
 	scripts/setup lint

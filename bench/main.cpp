@@ -45,6 +45,7 @@ const std::vector<Mode>& all_modes() {
       {"hand-over", [](Run& run, const Wanted&) { run_hand_over(run); }},
       {"waiting", [](Run& run, const Wanted&) { run_waiting(run); }},
       {"within", [](Run& run, const Wanted&) { run_within(run); }},
+      {"async", [](Run& run, const Wanted&) { run_async(run); }},
       {"replicas", [](Run& run, const Wanted& wanted) { run_replicas(run, wanted.threads); }},
       {"recovery", [](Run& run, const Wanted&) { run_recovery(run); }},
   };

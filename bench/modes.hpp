@@ -58,6 +58,9 @@ void run_waiting(Run& run);
 /// Threads of one process pass the lock on among themselves: how fast, and how long a second process waits beside them.
 void run_within(Run& run);
 
+/// Coroutines on an event loop: 64 at a time beside 64 threads, one alone beside one thread, and 10,000 of them.
+void run_async(Run& run);
+
 /// What it costs that a replica must have received a lock: in one thread, and in many at once.
 void run_replicas(Run& run, int threads);
 

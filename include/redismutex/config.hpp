@@ -32,3 +32,14 @@
 #define REDISMUTEX_EXPORT
 #define REDISMUTEX_LOCAL
 #endif
+
+#include <string_view>
+
+namespace redismutex {
+inline namespace REDISMUTEX_ABI {
+
+/// The version of the library that runs, as in "1.2.3"; REDISMUTEX_VERSION is that of the headers.
+REDISMUTEX_EXPORT std::string_view version() noexcept;
+
+}  // namespace REDISMUTEX_ABI
+}  // namespace redismutex

@@ -37,6 +37,7 @@ class REDISMUTEX_EXPORT Connection {
   ///     redis://[[user]:password@]host[:port][/db]         port 6379 and database 0 by default; also valkey://
   ///     rediss://…                                          the same over TLS; also valkeys://
   ///     unix://[[user]:password@]/path/to/socket[?db=N]
+  ///     memory:NAME                                         inside this process, for tests: redismutex/testing.hpp
   ///
   /// A user may stand without a password, `user@`, for servers that ask that user for none. User, password, path and host
   /// may be percent-encoded; IPv6 addresses stand in brackets. `rediss` and `valkeys` take `ca_file`, `certificate_file`,

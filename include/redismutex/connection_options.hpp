@@ -57,6 +57,10 @@ struct ConnectionOptions {
   /// Path of a unix socket; when set, host, port and tls are not used.
   std::string unix_socket;
 
+  /// Name of a server inside this process, for tests, see redismutex/testing.hpp; when set, host and port are not used, and there are
+  /// no tls, users and databases. `memory:NAME` in a URL.
+  std::string memory;
+
   /// ACL user and password; an empty username with a password is the server's `default` user. A username without a
   /// password is for a user that the server asks for none (`nopass`).
   std::string username, password;
@@ -96,7 +100,7 @@ struct ConnectionOptions {
 
   /// What the addresses lead to.
   enum class Kind {
-    single,    ///< one server: `host` and `port`, or `unix_socket`
+    single,    ///< one server: `host` and `port`, `unix_socket` or `memory`
     sentinel,  ///< the sentinels in `nodes` know which server is the master; after a failover, which one is now
     cluster,   ///< the servers in `nodes`, some of a cluster's; they know the others
   };

@@ -28,6 +28,7 @@ struct WaitBegan : AboutLock {
   /// The id under which it stands in the server's line: inspect() (redismutex/operate.hpp) tells its position there. Empty while it
   /// stands behind others of this process.
   std::string_view value;
+  const void* attempt;  ///< tells the attempts that are under way apart: the same in its AttemptEnded
 };
 
 /// One of our callers has tried to take a lock, or waited for it. Each attempt ends once.
@@ -44,6 +45,10 @@ struct AttemptEnded : AboutLock {
   };
   Outcome outcome;
   std::chrono::nanoseconds waited;  ///< since it began
+  const void* attempt;              ///< the same as in its WaitBegan, if there is one
+
+  /// There is a WaitBegan of it. It was told before, or, where no thread waits (redismutex/async.hpp), may be told a moment later.
+  bool has_waited;
 
   bool acquired() const noexcept { return outcome <= Outcome::passed; }
 };

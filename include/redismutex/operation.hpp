@@ -149,7 +149,11 @@ class [[nodiscard]] Operation {
       outcome_.emplace(std::move(outcome));
       coroutine_.resume();
     }
-    void abandoned() noexcept override { waits_ = false; }
+    /// The coroutine stays as it is, perhaps for long. What the operation has come to does not.
+    void abandoned() noexcept override {
+      waits_ = false;
+      pending_.reset();
+    }
 
     std::shared_ptr<detail::Pending<T>> pending_;
     std::coroutine_handle<> coroutine_;

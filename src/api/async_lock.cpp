@@ -38,7 +38,7 @@ class Releasing final : public api::DrivenTask<void> {
         began_{LockAccess::began_at(lock_)} {}
 
   ~Releasing() override {
-    if (!giving_ && !LockAccess::is_inherited(lock_)) {
+    if (!giving_ && !passed_ && !LockAccess::is_inherited(lock_)) {
       const LockAccess::Parts parts = LockAccess::parts(lock_);
       engine::give_back(parts.runtime->session(), parts.lease, parts.turn, parts.ticket);
     }
@@ -49,7 +49,10 @@ class Releasing final : public api::DrivenTask<void> {
   void begin() override {
     if (LockAccess::is_inherited(lock_)) return settle();
     const LockAccess::Parts parts = LockAccess::parts(lock_);
-    giving_.emplace(parts.runtime->session(), parts.lease, parts.turn, parts.ticket, static_cast<route::Waker*>(this));
+    passed_ = engine::pass_on(parts.runtime->session(), parts.lease, parts.ticket);
+    if (passed_) return settle();
+    giving_ = std::make_unique<engine::GivingBack>(parts.runtime->session(), parts.lease, parts.turn, parts.ticket,
+                                                   static_cast<route::Waker*>(this));
     drive();
   }
 
@@ -57,6 +60,7 @@ class Releasing final : public api::DrivenTask<void> {
 
   void result() override {
     LockAccess::check_release(lock_);
+    if (passed_) return LockAccess::conclude(lock_, engine::GivingBack::Passed{}, began_);
     if (const auto& why = failure()) {
       return LockAccess::conclude(lock_, engine::NoAnswer{*why}, began_);
     }
@@ -66,7 +70,8 @@ class Releasing final : public api::DrivenTask<void> {
 
   Lock lock_;
   const std::chrono::nanoseconds began_;
-  std::optional<engine::GivingBack> giving_;
+  bool passed_ = false;                         // within the process, without further ado
+  std::unique_ptr<engine::GivingBack> giving_;  // else: it is large
 };
 
 // ---- the lease ------------------------------------------------------------------------------------------------------

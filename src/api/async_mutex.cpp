@@ -68,7 +68,7 @@ class Acquiring final : public api::DrivenTask<T> {
 
   /// In the background, where no user's code runs.
   void note_wait() {
-    if (this->runtime().observer() == nullptr) return;
+    if (this->runtime().observer() == nullptr || !attempt_->note_wait()) return;
     const protocol::OwnerId* const id = acquisition_->id();
     this->runtime().callbacks().tell_observer(
         [self = this->shared_from_this(), this, id = id != nullptr ? std::string{id->text()} : std::string{}](

@@ -62,12 +62,13 @@ void Attempt::raise(const route::Failure& failure) const {
 }
 
 void Attempt::tell_wait(std::string_view id) const noexcept {
-  if (Observer* const observer = runtime_.observer()) observer->wait_began({about(), id});
+  if (Observer* const observer = runtime_.observer()) observer->wait_began({about(), id, this});
 }
 
 void Attempt::tell(Outcome outcome) const noexcept {
+  const bool has_waited = progress_.exchange(Progress::over) == Progress::waiting;
   if (Observer* const observer = runtime_.observer()) {
-    observer->attempt_ended({about(), outcome, runtime_.session().now() - began_});
+    observer->attempt_ended({about(), outcome, runtime_.session().now() - began_, this, has_waited});
   }
 }
 

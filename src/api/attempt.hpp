@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -53,6 +54,12 @@ class Attempt {
 
   [[noreturn]] void raise(const route::Failure& failure) const;
 
+  /// It begins to wait. Returns whether tell_wait() is to follow: not if it is over, as it may be where no thread waits.
+  bool note_wait() const noexcept {
+    Progress before = Progress::begun;
+    return progress_.compare_exchange_strong(before, Progress::waiting);
+  }
+
   /// `id`: under which it stands at the server; empty: it does not.
   void tell_wait(std::string_view id) const noexcept;
 
@@ -63,6 +70,8 @@ class Attempt {
   std::string taken() const;
 
  private:
+  enum class Progress { begun, waiting, over };
+
   static Outcome outcome_of(const engine::Acquisition::Granted& granted) noexcept;
   static Outcome outcome_of(const engine::QuorumAcquisition::Granted& granted) noexcept;
   [[noreturn]] void raise(const protocol::Refusal& refusal) const;
@@ -77,6 +86,7 @@ class Attempt {
   const Options& options_;
   const std::optional<std::chrono::milliseconds> limit_;
   const protocol::Instant began_;
+  mutable std::atomic<Progress> progress_{Progress::begun};
 };
 
 }  // namespace redismutex::api

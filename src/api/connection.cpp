@@ -41,6 +41,7 @@ namespace {
 
 /// Two that lead to one server, as far as the addresses tell.
 bool lead_to_one(const ConnectionOptions& one, const ConnectionOptions& other) {
+  if (!one.memory.empty() || !other.memory.empty()) return one.memory == other.memory;
   if (!one.unix_socket.empty() || !other.unix_socket.empty()) return one.unix_socket == other.unix_socket;
   return one.host == other.host && one.port == other.port;
 }

@@ -2,6 +2,8 @@
 #include <redismutex/executor.hpp>
 #include <utility>
 
+#include "net/cork.hpp"
+
 namespace redismutex::detail {
 
 /// A Work that runs: what its completions complete goes along with it.
@@ -63,7 +65,13 @@ void Poster::run_all() noexcept {
   {
     Run run{*this};
     take_all([&run](Completion& completion) { run.append(completion); });
-    for (int i = 0; i < most && run.first != nullptr; ++i) run.take().run();
+    net::Cork cork;
+    for (int i = 0; i < most && run.first != nullptr; ++i) {
+      Completion& next = run.take();
+      // What the last one asks for waits for no other, and takes along what those before have asked for.
+      if (run.first == nullptr) cork.loosen();
+      next.run();
+    }
     left = run.first;
   }
   while (left != nullptr) add(*std::exchange(left, left->next_));

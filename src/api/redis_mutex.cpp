@@ -78,7 +78,7 @@ class Caller {
   /// A child that is forked here goes on with this call, which is the parent's.
   void note_wait() {
     const protocol::OwnerId* const id = acquisition_.id();
-    attempt_.tell_wait(id != nullptr ? id->text() : std::string_view{});
+    if (attempt_.note_wait()) attempt_.tell_wait(id != nullptr ? id->text() : std::string_view{});
     if (!where_.runtime.inherited()) return;
     api::report::raise(where_.name(), {"acquire", attempt_.key()},
                        {route::Failure::Kind::cancelled, "this process was forked while its parent waited"});

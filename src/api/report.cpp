@@ -31,7 +31,7 @@ const Known& known(std::string_view code) {
       {"READONLY", Reason::read_only, "this is a replica: connect to the primary"},
       {"LOADING", Reason::loading, "the server was just started: try again"},
       {"BUSY", Reason::busy, "a script has been running on the server for long: SCRIPT KILL ends it"},
-      {"NOPERM", Reason::no_permission, "this user lacks a right: see README, \"Reaching a server\""},
+      {"NOPERM", Reason::no_permission, "this user lacks a right: see docs/deployment.md, \"Rights\""},
       {"WRONGTYPE", Reason::wrong_type, "something else than a lock is stored at this key"},
       {"", Reason::other, ""},
   }};

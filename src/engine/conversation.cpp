@@ -38,6 +38,8 @@ std::string_view error_of(const Answer& answer) {
   return answer.type == Answer::Type::error ? answer.text : std::string_view{};
 }
 
+bool wants_anything(const Pushes::Wanted& wanted) { return !wanted.subscribe.empty() || wanted.tracking; }
+
 bool is_unknown_script(const Answer& answer) { return error_of(answer).starts_with("NOSCRIPT"); }
 
 }  // namespace
@@ -50,8 +52,9 @@ route::Procedure::Step Conversation::resume(Event&& event, Instant now) {
 
 /// What the machine wants next.
 route::Procedure::Step Conversation::go_on(const protocol::Step& step) {
-  if (const auto* pause = std::get_if<protocol::Pause>(&step)) return rest(*pause);
   if (const auto* request = std::get_if<protocol::Request>(&step)) return go_on(*request);
+  turn_.reset();
+  if (const auto* pause = std::get_if<protocol::Pause>(&step)) return rest(*pause);
   state_ = State::done;
   return Done{};
 }
@@ -66,6 +69,7 @@ route::Procedure::Step Conversation::go_on(const protocol::Request& request) {
 route::Procedure::Step Conversation::reach() {
   asks_once_ = false;
   server_ = terms_.at != nullptr ? terms_.at : &router_.server_for(slot_);
+  if (turn_ && !turn_->is_of(server_->throttle())) turn_.reset();
   return reach_server();
 }
 
@@ -102,6 +106,7 @@ route::Procedure::Step Conversation::restart(Instant now) {
 }
 
 route::Procedure::Step Conversation::fail(Failure failure) {
+  turn_.reset();
   failed_in_ = std::exchange(state_, State::done);
   failure_ = std::move(failure);
   return Done{};
@@ -111,60 +116,82 @@ route::Procedure::Step Conversation::fail(Failure failure) {
 
 route::Procedure::Step Conversation::on(Reached& reached, Instant now) {
   link_ = reached.link;
+  return asks_with_others() ? queue_up(now) : prepare(now);
+}
+
+/// What the server is to know before it is asked.
+route::Procedure::Step Conversation::prepare(Instant now) {
+  if (wants_anything(wanted_)) wanted_ = {};
   if (asks_once_) return ask(now);
   const bool wants_pushes = request_.wants_wake_ups || request_.wants_invalidation;
   // A server without sharded channels would not know what to do with a place that names one.
   const bool has_guessed = std::exchange(guesses_mailbox_, false);
   if (has_guessed && !wants_pushes && !machine_.mailbox().empty())
     machine_.note_mailbox(server_->pushes().mailbox(slot_));
-  return wants_pushes && server_->pushes().incomplete(link_, slot_) ? open(now) : ask(now);
+  if (wants_pushes) want_pushes();
+  return ask(now);
 }
 
-/// Asks for what is missing; in two round trips where the server has sharded channels and does not let us have one.
-route::Procedure::Step Conversation::open(Instant now) {
-  wanted_ = server_->pushes().wanted(link_, slot_);
-  const bool subscribes = !wanted_.subscribe.empty();
-  if (!subscribes && !wanted_.tracking) return ask(now);
-  state_ = State::opening;
-  command_count_ = 0;
-  if (subscribes) {
-    subscribe_ = Subscribe{wanted_.subscribe, wanted_.channel};
-    add(subscribe_, true);
-  }
-  if (wanted_.tracking) add(track, true);
-  return send();
+void Conversation::want_pushes() {
+  Pushes& pushes = server_->pushes();
+  const auto news = request_.wants_wake_ups ? Pushes::News::messages : Pushes::News::changes;
+  const bool needs_channel = slot_ != protocol::no_slot && request_.wants_wake_ups;
+  if (needs_channel && (!channel_ || !channel_->is_of(pushes))) channel_.emplace(pushes, slot_);
+  if (pushes.incomplete(link_, slot_, news)) wanted_ = pushes.wanted(link_, slot_, news);
 }
 
-route::Procedure::Step Conversation::note_opened(std::span<const Answer> answers, Instant now) {
-  const bool subscribes = !wanted_.subscribe.empty();
-  bool asks_again = false;
-  if (subscribes) {
-    const std::string_view error = error_of(answers.front());
-    const Pushes::Next next = server_->pushes().subscribed(link_, wanted_, error);
-    asks_again = next == Pushes::Next::ask_again;
-    server_->note_means(next, route::Server::channels, error);
+/// What came of it; how many of the answers that are. A place that names a channel which is not to be had is changed: see tell().
+std::size_t Conversation::note_opened(std::span<const Answer> answers) {
+  if (!wants_anything(wanted_)) return 0;
+  const Pushes::Wanted wanted = std::exchange(wanted_, {});
+  std::size_t seen = 0;
+  if (!wanted.unused.empty()) {
+    const bool is_used = server_->pushes().given_up(link_, wanted.unused, error_of(answers[seen++]));
+    if (is_used && terms_.inbox != nullptr) terms_.inbox->note_channel_ended(protocol::slot_of(wanted.unused));
   }
-  if (wanted_.tracking) {
-    const std::string_view error = error_of(answers.back());
+  if (!wanted.subscribe.empty()) {
+    const std::string_view error = error_of(answers[seen++]);
+    server_->note_means(server_->pushes().subscribed(link_, wanted, error), route::Server::channels, error);
+  }
+  if (wanted.tracking) {
+    const std::string_view error = error_of(answers[seen++]);
     server_->note_means(server_->pushes().tracked(link_, error), route::Server::tracking, error);
   }
-  return asks_again ? open(now) : ask(now);
+  return seen;
+}
+
+route::Procedure::Step Conversation::ask(Instant now) {
+  state_ = State::asking;
+  begin_commands(now);
+  add_opening();
+  add_request();
+  return send();
 }
 
 /// The clock is read before the request leaves: the server starts its countdown later, so our deadline can only be early.
-route::Procedure::Step Conversation::ask(Instant now) {
-  state_ = State::asking;
+void Conversation::begin_commands(Instant now) {
   sent_at_ = now;
   command_count_ = 0;
-  add_request();
-  return send();
+  many_.clear();
+}
+
+/// In front of the request, so that it costs no way of its own.
+void Conversation::add_opening() {
+  if (!wanted_.unused.empty()) {
+    unsubscribe_ = {"SUNSUBSCRIBE", wanted_.unused};
+    add(unsubscribe_, true);
+  }
+  if (!wanted_.subscribe.empty()) {
+    subscribe_ = {wanted_.subscribe, wanted_.channel};
+    add(subscribe_, true);
+  }
+  if (wanted_.tracking) add(track, true);
 }
 
 /// All that users of locks need, and the request once more behind it.
 route::Procedure::Step Conversation::load(Instant now) {
   state_ = State::loading;
-  sent_at_ = now;
-  command_count_ = 0;
+  begin_commands(now);
   const auto& all = protocol::scripts::all;
   std::span<const protocol::Script* const> scripts{all};
   if (std::find(all.begin(), all.end(), request_.script) == all.end()) scripts = {&request_.script, 1};
@@ -186,7 +213,8 @@ void Conversation::add_request() {
   add_asking();
   if (request_.joined.empty()) {
     add(request_.arguments, true);
-    if (!asks_once_) commands_.at(command_count_ - 1).times = request_.times;
+    if (request_.more.empty() && !asks_once_) commands_.at(command_count_ - 1).times = request_.times;
+    for (const protocol::Arguments arguments : request_.more) add(arguments, true);
     if (request_.next.empty()) return;
     add_asking();
     add(request_.next, true);
@@ -204,27 +232,31 @@ void Conversation::add_asking() {
 }
 
 void Conversation::add(protocol::Arguments arguments, bool wanted) {
-  commands_.at(command_count_++) = {.arguments = arguments, .wanted = wanted, .times = 1};
+  const Command command{.arguments = arguments, .wanted = wanted, .times = 1};
+  if (request_.more.empty()) {
+    commands_.at(command_count_++) = command;
+  } else {
+    many_.push_back(command);
+  }
 }
 
 route::Procedure::Step Conversation::send() {
-  return Send{.commands = std::span{commands_.data(), command_count_}, .until = terms_.deadline};
+  const std::span<const Command> few{commands_.data(), command_count_};
+  return Send{.commands = request_.more.empty() ? few : std::span<const Command>{many_}, .until = terms_.deadline};
 }
 
 // ---- what comes of it -----------------------------------------------------------------------------------------------
 
 route::Procedure::Step Conversation::on(Answered& answered, Instant now) {
-  switch (state_) {
-    case State::opening: return note_opened(answered.answers, now);
-    case State::loading: {
-      // That the server does not let us load it says more than that it does not know it.
-      const bool refused = answered.answers.front().type == Answer::Type::error;
-      return take_in(refused ? answered.answers.first(1) : answered.answers.subspan(1), now);
-    }
-    default:
-      if (request_.script != nullptr && is_unknown_script(answered.answers.front())) return load(now);
-      return take_in(answered.answers, now);
+  std::span<const Answer> answers = answered.answers;
+  if (state_ == State::loading) {
+    // That the server does not let us load it says more than that it does not know it.
+    const bool refused = answers.front().type == Answer::Type::error;
+    return take_in(refused ? answers.first(1) : answers.subspan(1), now);
   }
+  answers = answers.subspan(note_opened(answers));
+  if (request_.script != nullptr && is_unknown_script(answers.front())) return load(now);
+  return take_in(answers, now);
 }
 
 route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, Instant now) {
@@ -232,11 +264,13 @@ route::Procedure::Step Conversation::take_in(std::span<const Answer> answers, In
   answer.sent_at = sent_at_;
   answer.now = now;
   if (answers.size() > 1) {
-    if (answers[1].type == Answer::Type::integer) answer.next = answers[1].integer;
+    answer.more = answers.subspan(1, request_.more.size());
+    const Answer& next = answers.back();
+    if (next.type == Answer::Type::integer) answer.next = next.integer;
     const bool fails = request_.needs_next && answer.type != Answer::Type::error;
-    if (fails && answers[1].type == Answer::Type::error) {
+    if (fails && next.type == Answer::Type::error) {
       answer.type = Answer::Type::error;
-      answer.text = answers[1].text;
+      answer.text = next.text;
     }
   }
   server_->note_presence();
@@ -248,6 +282,8 @@ route::Procedure::Step Conversation::refused(const Answer& answer, Instant now) 
   using protocol::Verdict;
   const Verdict verdict = protocol::verdict(answer.text);
   const bool leaves = verdict == Verdict::leave;
+  const bool concerns_one = verdict == Verdict::moved || verdict == Verdict::ask || verdict == Verdict::split;
+  if (!request_.more.empty() && concerns_one) return tell(answer);  // not the others
   switch (verdict) {
     case Verdict::moved:
     case Verdict::ask: return redirected(answer, now);
@@ -273,19 +309,20 @@ route::Procedure::Step Conversation::redirected(const Answer& answer, Instant no
   route::Server* const to =
       once ? cluster->asked_elsewhere(*server_, answer.text) : cluster->moved(*server_, answer.text);
   if (to == nullptr) return tell(answer);
-  if (!has_answer_) guesses_mailbox_ = true;  // it was another server's
+  if (answered_link_ == 0) guesses_mailbox_ = true;  // it was another server's
   if (++redirections_ > most_redirections) {
     redirections_ = 0;
     trouble_ = Failure{Failure::Kind::refused, std::string{answer.text}};
     return wait_out(now, {});
   }
+  turn_.reset();
   server_ = to;
   asks_once_ = once;
   return reach_server();
 }
 
 route::Procedure::Step Conversation::tell(const Answer& answer) {
-  has_answer_ = true;
+  answered_link_ = link_;
   redirections_ = 0;
   // Also after a look at the key: it may have been the first request on its connection, where nobody can reach us yet.
   const bool may_be_woken = request_.wants_wake_ups || request_.wants_invalidation;
@@ -296,10 +333,9 @@ route::Procedure::Step Conversation::tell(const Answer& answer) {
   return go_on(machine_.answered(answer));
 }
 
-/// What broke before the request itself left is reached again, as it is after that.
 route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant /*now*/) {
   if (router_.cluster() != nullptr) router_.cluster()->doubt(*server_);
-  Step step = state_ == State::opening ? reach() : go_on(machine_.unanswered());
+  Step step = go_on(machine_.unanswered());
   if (unanswered.failure.kind != Failure::Kind::unreachable) return fail(std::move(unanswered.failure));
   trouble_ = std::move(unanswered.failure);
   return step;
@@ -335,6 +371,7 @@ bool Conversation::may_go_by(const Failure& failure) {
 }
 
 route::Procedure::Step Conversation::wait_out(Instant now, std::string_view leaves) {
+  turn_.reset();
   if (pauses_ == 0)
     pauses_until_ = machine_.may_wait() ? terms_.deadline : std::min(terms_.deadline, now + terms_.patience);
   const auto pause = route::jittered_pause(pauses_++, first_pause, longest_pause, environment_.random_bits());
@@ -349,48 +386,6 @@ route::Procedure::Step Conversation::give_up_waiting() {
   if (trouble_->kind != Failure::Kind::refused) return fail(*trouble_);
   const std::string text = trouble_->text;
   return go_on(machine_.answered({.type = Answer::Type::error, .text = text, .now = environment_.now()}));
-}
-
-// ---- between requests -----------------------------------------------------------------------------------------------
-
-route::Procedure::Step Conversation::on(Woken& woken, Instant now) {
-  if (state_ == State::resting) return take_mail(woken.link_broke, now);
-  return last_pause_ ? give_up_waiting() : reach();
-}
-
-route::Procedure::Step Conversation::rest(const protocol::Pause& pause) {
-  state_ = State::resting;
-  Instant until = pause.until;
-  if (terms_.keeper != nullptr && pause.at_latest > pause.until) {
-    // News of the place comes there also where the server may send us no messages.
-    if (terms_.inbox != nullptr) terms_.inbox->open();
-    const Instant kept_until = terms_.keeper->rest(environment_.now(), pause.until);
-    until = std::max(until, std::min(kept_until, pause.at_latest));
-  }
-  return Sleep{.until = std::min(until, terms_.deadline), .listens = true};
-}
-
-/// What the machine says to the renewals of its place meanwhile: normally, to rest on. None: there were none.
-std::optional<protocol::Step> Conversation::wake_up(Instant now) {
-  const auto renewed_at = terms_.keeper != nullptr ? terms_.keeper->wake(now) : std::nullopt;
-  if (!renewed_at) return std::nullopt;
-  return machine_.refreshed(protocol::Refreshed::renewed, *renewed_at);
-}
-
-/// What woke the waiter: the more it says, the earlier it is looked at.
-route::Procedure::Step Conversation::take_mail(bool link_broke, Instant now) {
-  const std::optional<protocol::Step> renewed = wake_up(now);
-  const Mail mail = terms_.inbox != nullptr ? terms_.inbox->take() : Mail{};
-  if (mail.grant) return go_on(machine_.granted(*mail.grant, now));
-  if (mail.changed || link_broke) return go_on(machine_.woken(now));
-  if (mail.first) return go_on(machine_.told_first(*mail.first, now));
-  if (mail.refreshed) return go_on(machine_.refreshed(*mail.refreshed, now));
-  return go_on(renewed ? *renewed : machine_.woken(now));
-}
-
-route::Procedure::Step Conversation::on(Stopped& /*stopped*/, Instant now) {
-  if (state_ == State::resting) wake_up(now);
-  return fail({Failure::Kind::cancelled, "cancelled"});
 }
 
 }  // namespace redismutex::engine

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "engine/wake_ups.hpp"
 #include "protocol/exchange.hpp"
@@ -16,6 +17,7 @@
 #include "route/pushes.hpp"
 #include "route/router.hpp"
 #include "route/server.hpp"
+#include "route/throttle.hpp"
 
 namespace redismutex::engine {
 
@@ -40,6 +42,9 @@ class PlaceKeeper {
 /// pause: until the deadline for a machine that waits anyway, for others for `patience`. The last refusal is then the answer. A
 /// machine that waits anyway waits for a server that is away, too; in a cluster others do as well, for `patience`, because another server
 /// takes over. Where a cluster's servers send a request on, it goes there at once: the machine hears nothing of that.
+///
+/// One that waits in line, and has to ask anew because the connection is another one, waits for its turn to ask (route::Throttle): all
+/// others have to at the same time.
 class Conversation final : public route::Procedure {
  public:
   struct Terms {
@@ -91,7 +96,7 @@ class Conversation final : public route::Procedure {
   const std::optional<route::Failure>& trouble() const noexcept { return trouble_; }
 
  private:
-  enum class State { reaching, opening, asking, loading, pausing, resting, done };
+  enum class State { reaching, queueing, asking, loading, pausing, resting, done };
 
   Step on(route::Procedure::Reached& reached, protocol::Instant now);
   Step on(route::Procedure::Unreached& unreached, protocol::Instant now);
@@ -108,8 +113,12 @@ class Conversation final : public route::Procedure {
   bool may_be_replaced() const noexcept;
   Step refused(const protocol::Answer& answer, protocol::Instant now);
   Step redirected(const protocol::Answer& answer, protocol::Instant now);
-  Step open(protocol::Instant now);
-  Step note_opened(std::span<const protocol::Answer> answers, protocol::Instant now);
+  bool asks_with_others() const noexcept;
+  Step queue_up(protocol::Instant now);
+  Step look_at_queue(bool link_broke, protocol::Instant now);
+  Step prepare(protocol::Instant now);
+  void want_pushes();
+  std::size_t note_opened(std::span<const protocol::Answer> answers);
   Step ask(protocol::Instant now);
   Step load(protocol::Instant now);
   Step take_in(std::span<const protocol::Answer> answers, protocol::Instant now);
@@ -123,11 +132,13 @@ class Conversation final : public route::Procedure {
   Step fail(route::Failure failure);
 
   void add(protocol::Arguments arguments, bool wanted = false);
+  void add_opening();
   void add_request();
   void add_asking();
+  void begin_commands(protocol::Instant now);
   Step send();
 
-  // The most in one write: the scripts, and those of a request.
+  // The most in one write: the scripts, and those of a request. One of many has room of its own.
   static constexpr std::size_t most_commands = 12;
 
   route::Environment& environment_;
@@ -138,7 +149,6 @@ class Conversation final : public route::Procedure {
   const std::uint16_t slot_;
   route::Server* server_;      // that the last request went to, or the present one goes to
   bool asks_once_ = false;     // there, because another server has said so of the slot that is about to move
-  bool has_answer_ = false;    // the machine was told an answer
   unsigned redirections_ = 0;  // of the present request, in a row
   std::size_t seeds_tried_ = 1;
 
@@ -146,6 +156,9 @@ class Conversation final : public route::Procedure {
   State failed_in_ = State::done;
   protocol::Request request_;
   std::uint64_t link_ = 0;
+  std::uint64_t answered_link_ = 0;             // where the machine was told an answer the last time
+  std::optional<route::Throttle::Entry> turn_;  // to ask, or a place in the queue for it
+  std::optional<route::Pushes::Use> channel_;   // of one that waits for messages
   bool guesses_mailbox_ = !server_->pushes().knows_mailbox();
   protocol::Instant sent_at_;
   std::optional<route::Failure> failure_, trouble_;
@@ -156,11 +169,12 @@ class Conversation final : public route::Procedure {
   bool last_pause_ = false;
 
   // What is being asked for.
-  route::Pushes::Wanted wanted_;
-  std::array<std::string_view, 2> subscribe_;
+  route::Pushes::Wanted wanted_;  // with the request under way
+  std::array<std::string_view, 2> subscribe_, unsubscribe_;
   std::array<std::array<std::string_view, 3>, 4> loads_;
   std::array<Command, most_commands> commands_;
   std::size_t command_count_ = 0;
+  std::vector<Command> many_;  // in place of these, for a request of many
 };
 
 }  // namespace redismutex::engine

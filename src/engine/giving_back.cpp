@@ -43,12 +43,14 @@ Lines::Passing try_to_pass(Session& session, const std::shared_ptr<Lease>& lease
 
 }  // namespace
 
+bool pass_on(Session& session, const std::shared_ptr<Lease>& lease, const Lines::Ticket& ticket) noexcept {
+  return ticket &&
+         try_to_pass(session, lease, ticket, Lines::Extended::not_yet, session.now()).what == Lines::Pass::passed;
+}
+
 void give_back(Session& session, const std::shared_ptr<Lease>& lease, Lease::Turn turn,
                const Lines::Ticket& ticket) noexcept {
-  if (ticket &&
-      try_to_pass(session, lease, ticket, Lines::Extended::not_yet, session.now()).what == Lines::Pass::passed) {
-    return;
-  }
+  if (pass_on(session, lease, ticket)) return;
   if (const auto ending = lease->end(turn, session.now())) clean_up(session, *lease, ending->terms);
   if (ticket) session.lines().leave(lease->key(), ticket);
 }

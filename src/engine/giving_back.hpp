@@ -66,6 +66,9 @@ class GivingBack final : public route::Procedure {
   std::unique_ptr<route::Job> loss_;
 };
 
+/// To the next of the process, if that takes no time. Whether it has: else nothing has changed.
+bool pass_on(Session& session, const std::shared_ptr<Lease>& lease, const Lines::Ticket& ticket) noexcept;
+
 /// The same without anybody who waits for it: to the next of the process if that takes no time, else in the background.
 void give_back(Session& session, const std::shared_ptr<Lease>& lease, Lease::Turn turn,
                const Lines::Ticket& ticket) noexcept;

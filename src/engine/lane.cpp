@@ -69,14 +69,20 @@ void Lane::leave(Member& member) noexcept {
   carry_out(next);
 }
 
-/// With the lock held, by the one who led: the next leads, one of those whose slot is the first one's turn.
+/// With the lock held. All that one server has can be asked for at once.
+bool Lane::go_together(const Member& one, const Member& other) noexcept {
+  if (one.is_alone_ != other.is_alone_) return false;
+  return !one.is_alone_ || one.terms_.slot == other.terms_.slot;
+}
+
+/// With the lock held, by the one who led: the next leads, one of those that go along with the first.
 Lane::Next Lane::hand_on() noexcept {
   leader_ = nullptr;
   const Member* const first = waiting_.first();
   is_led_ = first != nullptr;
   if (first == nullptr) return {};
   for (Member* member = waiting_.first(); member != nullptr; member = route::List<Member>::next(*member)) {
-    if (!member->may_lead_ || member->terms_.slot != first->terms_.slot) continue;
+    if (!member->may_lead_ || !go_together(*first, *member)) continue;
     leader_ = member;
     member->state_ = State::leads;
     return {.rest = member->waker_.begin_wake()};

@@ -101,6 +101,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     // Guarded by the lane's mutex until it is over.
     State state_ = State::outside;
     std::size_t first_ = 0;  // of its items, among all that are asked for
+    bool is_alone_ = false;  // its slot is on the way to another server: it goes along with others of that slot only
     std::int64_t had_ = 0;
     std::int64_t wanted_ = 0;  // 0: it is not known how many that are
     std::shared_ptr<const Trouble> trouble_;
@@ -124,6 +125,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     bool in_background = false;  // there a LaneFlight is to be started
   };
 
+  static bool go_together(const Member& one, const Member& other) noexcept;
   Next hand_on() noexcept;
   void carry_out(const Next& next) noexcept;
   void give_up(std::string_view why) noexcept;

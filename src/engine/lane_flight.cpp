@@ -52,25 +52,37 @@ route::Procedure::Step LaneFlight::resume(Event&& event, Instant now) {
   return go_on(conversation_->resume(std::move(event), now), now);
 }
 
-/// Takes those in that it asks for: the leader, and others of its slot, as far as there is room. Whether the replicas are to be counted.
+/// With the lock held: those that it asks for, as far as there is room. Throws std::bad_alloc.
+std::vector<Lane::Member*> LaneFlight::choose(Member& first) {
+  std::vector<Member*> chosen;
+  std::vector<std::uint16_t> slots;
+  for (Member* one = &first; one != nullptr; one = route::List<Member>::next(*one)) {
+    const std::uint16_t slot = one->terms_.slot;
+    const bool is_new = std::find(slots.begin(), slots.end(), slot) == slots.end();
+    const bool has_room = one == &first || (keys_.size() + one->items_.size() <= Witness::most_items &&
+                                            (!is_new || slots.size() < Witness::most_slots));
+    if (!Lane::go_together(first, *one) || !has_room) continue;
+    if (is_new) slots.push_back(slot);
+    chosen.push_back(one);
+    for (const Lane::Item& item : one->items_) {
+      keys_.push_back(item.key);
+      ids_.push_back(item.id);
+      slots_.push_back(slot);
+    }
+  }
+  are_of_many_slots_ = slots.size() > 1;
+  return chosen;
+}
+
+/// Takes those in that it asks for: the leader, and others. Whether the replicas are to be counted.
 bool LaneFlight::gather(Instant now) {
   const std::lock_guard lock{lane_->mutex_};
   Member* const first = leader_ != nullptr ? leader_ : lane_->waiting_.first();
   if (first == nullptr) return false;
-  slot_ = first->terms_.slot;
   lane_->waiting_.remove(*first);
   lane_->waiting_.prepend(*first);
   // First what may throw.
-  std::vector<Member*> taken;
-  for (Member* one = first; one != nullptr; one = route::List<Member>::next(*one)) {
-    const bool has_room = one == first || keys_.size() + one->items_.size() <= Witness::most_items;
-    if (one->terms_.slot != slot_ || !has_room) continue;
-    taken.push_back(one);
-    for (const Lane::Item& item : one->items_) {
-      keys_.push_back(item.key);
-      ids_.push_back(item.id);
-    }
-  }
+  const std::vector<Member*> taken = choose(*first);
   rests_.reserve(taken.size());
   std::size_t items = 0;
   bool counts = false;
@@ -120,10 +132,13 @@ route::Procedure::Step LaneFlight::ask(Instant now) {
   }
   std::vector<Witness::Item> items;
   items.reserve(keys_.size());
-  for (std::size_t i = 0; i < keys_.size(); ++i) items.push_back({&keys_[i], &ids_[i]});
+  for (std::size_t i = 0; i < keys_.size(); ++i) items.push_back({&keys_[i], &ids_[i], slots_[i]});
   const auto within = time_to_wait(until_ - now, setting.longest_answer() / 2);
-  witness_.emplace(std::move(items), Witness::Terms{.wanted = wanted, .within = within, .slot = slot_});
-  conversation_.emplace(setting.environment(), setting.router(), *witness_, terms());
+  witness_.emplace(std::move(items), Witness::Terms{.wanted = wanted, .within = within});
+  Conversation::Terms at_it = terms();
+  // Where they all are, as far as is known. Those of one slot are followed.
+  if (are_of_many_slots_) at_it.at = &lane_->server();
+  conversation_.emplace(setting.environment(), setting.router(), *witness_, at_it);
   return go_on(conversation_->start(now), now);
 }
 
@@ -159,20 +174,32 @@ route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trou
   const auto* const failure = std::get_if<route::Failure>(&*trouble);
   const bool is_cancelled = failure != nullptr && failure->kind == Kind::cancelled;
   const bool is_late = failure != nullptr && failure->kind == Kind::timed_out;
+  // Another server may have its place by now, or some of its slots.
+  const bool is_away = failure != nullptr && failure->kind == Kind::unreachable && are_of_many_slots_;
   return land([&](Member& member) {
-    const bool goes_on = is_cancelled || (is_late && member.terms_.until > now + least_left);
+    member.is_alone_ = member.is_alone_ || is_away;
+    const bool goes_on = is_cancelled || ((is_late || is_away) && member.terms_.until > now + least_left);
     if (!goes_on && !is_late) member.trouble_ = trouble;
     return !goes_on;
   });
 }
 
 route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant now) {
+  using Sight = Witness::Sight;
   return land([&](Member& member) {
-    for (std::size_t i = 0; i < member.items_.size(); ++i) member.items_[i].is_there = seen.theirs[member.first_ + i];
+    const auto first = seen.locks.begin() + static_cast<std::ptrdiff_t>(member.first_);
+    const auto end = first + static_cast<std::ptrdiff_t>(member.items_.size());
+    const bool is_late = member.terms_.until <= now + least_left;
+    if (std::find(first, end, Sight::not_said) != end) {
+      member.is_alone_ = true;
+      return is_late;
+    }
+    for (std::size_t i = 0; i < member.items_.size(); ++i) {
+      member.items_[i].is_there = seen.locks[member.first_ + i] == Sight::theirs;
+    }
     member.had_ = seen.replicas;
-    const bool is_lost =
-        std::none_of(member.items_.begin(), member.items_.end(), [](const Lane::Item& item) { return item.is_there; });
-    return member.is_confirmed() || is_lost || member.terms_.until <= now + least_left;
+    const bool is_lost = std::find(first, end, Sight::theirs) == end;
+    return member.is_confirmed() || is_lost || is_late;
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -13,8 +14,8 @@
 
 namespace redismutex::engine {
 
-/// Asks once for those who wait at a lane: for the leader, and for all others of the same slot of a cluster. Then each of them is over, or goes
-/// back to those who wait, and the next leads. May be destroyed at any time: then they all go back.
+/// Asks once for those who wait at a lane: for the leader, and for all others, as far as their slots of a cluster are well. Then each of them is
+/// over, or goes back to those who wait, and the next leads. May be destroyed at any time: then they all go back.
 class LaneFlight final : public route::Procedure {
  public:
   /// By the member that leads; none: in the Background.
@@ -31,6 +32,7 @@ class LaneFlight final : public route::Procedure {
   using Member = Lane::Member;
 
   bool gather(protocol::Instant now);
+  std::vector<Member*> choose(Member& first);
   Step count(protocol::Instant now);
   Step ask(protocol::Instant now);
   Step go_on(Step step, protocol::Instant now);
@@ -48,7 +50,8 @@ class LaneFlight final : public route::Procedure {
   std::vector<protocol::Key> keys_;
   std::vector<protocol::OwnerId> ids_;
   std::vector<route::Waker::Rest> rests_;
-  std::uint16_t slot_ = protocol::no_slot;
+  std::vector<std::uint16_t> slots_;  // of each key
+  bool are_of_many_slots_ = false;
   protocol::Instant until_ = protocol::Instant::max();
   std::optional<protocol::CountReplicas> count_;
   std::optional<protocol::Witness> witness_;

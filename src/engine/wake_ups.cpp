@@ -95,6 +95,16 @@ Mail Inbox::take() {
   return std::exchange(mail_, {});
 }
 
+void Inbox::note_channel_ended(std::uint16_t slot) {
+  if (is_reached()) wake_ups_.slot_changed(slot);
+}
+
+void Inbox::wake() noexcept {
+  if (!is_reached()) return;
+  const std::lock_guard lock{wake_ups_.mutex_};
+  waker_->wake();
+}
+
 // ---- the index ------------------------------------------------------------------------------------------------------
 
 /// All or nothing.

@@ -17,7 +17,7 @@
 
 namespace redismutex::engine {
 
-class Inbox;
+class Inbox;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 /// Brings the server's pushes to those who wait: messages by owner id, changes of a key by key. A push costs the same however
 /// many others wait. Thread-safe.
@@ -79,7 +79,7 @@ struct Mail {
 /// One waiter's. What comes is kept in it from open() on. For one thread at a time, beside those that bring something.
 ///
 /// In a child of fork() it stays empty: what it would be told of is the parent's.
-class Inbox final : private route::Listed<Inbox> {
+class Inbox final : public route::Waker, private route::Listed<Inbox> {
  public:
   /// `id` belongs to no other inbox; `waker` is called from open() on, after something was put in, until the inbox is destroyed, or
   /// has another waker. All of them must outlive it.
@@ -98,6 +98,12 @@ class Inbox final : private route::Listed<Inbox> {
 
   /// Empties it.
   Mail take();
+
+  /// Those who wait for keys of this slot may not be reached: they are to look.
+  void note_channel_ended(std::uint16_t slot);
+
+  /// There is other news than mail. After open().
+  void wake() noexcept override;
 
  private:
   friend class WakeUps;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/in_process.hpp"
 #include "net/plain_stream.hpp"
 #include "net/sentinels.hpp"
 #include "net/url.hpp"
@@ -47,6 +48,8 @@ Attempt::Attempt(Dialler& dialler, Deadline now) : dialler_{dialler}, limit_{now
     stage_ = Stage::locating;
   } else if (!unix_socket.empty()) {
     connector_.emplace(unix_socket, limit_);
+    stage_ = Stage::connecting;
+  } else if (!dialler.options.memory.empty()) {
     stage_ = Stage::connecting;
   }
 }
@@ -124,6 +127,7 @@ Attempt::Stuck Attempt::look_up(Deadline now) {
 }
 
 Attempt::Stuck Attempt::connect(Deadline now) {
+  if (!connector_) return connect_in_process();
   auto connected = connector_->step(now);
   if (auto* awaited = std::get_if<Awaited>(&connected)) return *awaited;
   if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
@@ -131,6 +135,14 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   peer_ = peer_of(socket);
   if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));
   reached(std::make_unique<PlainStream>(std::move(socket)));
+  return std::nullopt;
+}
+
+Attempt::Stuck Attempt::connect_in_process() {
+  auto connected = net::connect_in_process()(dialler_.options.memory);
+  if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
+  peer_ = display_name(dialler_.options);
+  reached(std::move(std::get<std::unique_ptr<Stream>>(connected)));
   return std::nullopt;
 }
 

@@ -91,6 +91,7 @@ class Attempt {
   Stuck locate(Deadline now);
   Stuck look_up(Deadline now);
   Stuck connect(Deadline now);
+  Stuck connect_in_process();
   Stuck begin_handshake(Socket socket);
   Stuck shake_hands();
   Stuck ask_credentials(Deadline now);
@@ -106,7 +107,7 @@ class Attempt {
   const Deadline limit_;
   Stage stage_ = Stage::looking_up;
   std::unique_ptr<SentinelSearch> search_;
-  std::optional<Connector> connector_;
+  std::optional<Connector> connector_;  // none: the server is in this process
   std::unique_ptr<TlsHandshake> handshake_;
   std::string peer_;  // see LoggedIn
   std::optional<Dialogue> dialogue_;

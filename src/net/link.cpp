@@ -3,6 +3,8 @@
 #include <new>
 #include <utility>
 
+#include "net/cork.hpp"
+
 namespace redismutex::net {
 namespace {
 
@@ -61,7 +63,7 @@ void Link::send(std::span<const Outgoing> commands) {
         caller = &note_submitted(static_cast<BlockingCall&>(*command.call), overdue_at);
       }
       if (caller != nullptr) join(*caller);
-      if (!writing_ && !(corked_ && reading_)) write(lock);
+      if (!is_left_to_others(caller)) write(lock);
       if (!std::exchange(timed_, true)) overdue_timer_.set(boot_now() + reply_timeout_);
       watch_if_needed();
       if (wire_.unsent() > max_unsent_size) {
@@ -192,6 +194,14 @@ bool Link::withdraw(Call& call) noexcept {
 }
 
 // ---- writing --------------------------------------------------------------------------------------------------------
+
+/// With the lock held: what was submitted, by this caller or for nobody who waits.
+bool Link::is_left_to_others(const Caller* caller) noexcept {
+  if (writing_ || (corked_ && reading_)) return true;
+  if (caller != nullptr || !Cork::holds(*this)) return false;
+  look_later();
+  return true;
+}
 
 /// With the lock held, which is free while it sends. What the socket does not take is left to the reactor.
 void Link::write(Lock& lock) noexcept {

@@ -52,13 +52,14 @@ struct LoggedIn {
 ///    link, and shutdown() wakes the thread that reads. So a system call has a time limit only where a caller's own is shorter.
 ///
 /// WHO WRITES. A thread that submits commands sends all there is, unless another is sending. When one read has brought the answers
-/// of many, what their threads ask next is left to the next reader, who lets them have the processor first. Nobody waits to write:
+/// of many, what their threads ask next is left to the next reader, who lets them have the processor first. So is what a thread with a Cork sends without
+/// waiting for it, until that goes. Nobody waits to write:
 /// what the socket does not take is sent by the reactor, when it does.
 ///
 /// A Link lives from the end of the login to the first failure and is never revived. The failure reaches every call in flight: what
 /// became of those commands is unknown. Thread-safe; destroyed when no thread uses it any more. A child of fork() must not use
 /// it, or destroy it.
-class Link final : private Reactor::Source {
+class Link final : public std::enable_shared_from_this<Link>, private Reactor::Source {
  public:
   struct Handlers {
     /// Called with each push, by whichever thread reads, without any lock held; what it throws breaks the link.
@@ -134,6 +135,9 @@ class Link final : private Reactor::Source {
   /// The same, but all that is in flight is answered first. Whatever is to be sent from now on fails, and is not sent.
   void retire(Failure why);
 
+  /// Sends what a Cork has left. A Cork works only for a Link that belongs to shared_ptrs.
+  void flush() noexcept;
+
   /// How much may wait for a server that does not read, in bytes.
   static constexpr std::size_t max_unsent_size = 16 * 1024 * 1024;
 
@@ -175,7 +179,7 @@ class Link final : private Reactor::Source {
   void finish(News& news) noexcept;
 
   void write(Lock& lock) noexcept;
-  void flush() noexcept;
+  bool is_left_to_others(const Caller* caller) noexcept;
 
   void watch_if_needed() noexcept;
   void watch_for_output() noexcept;

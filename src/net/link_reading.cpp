@@ -245,9 +245,11 @@ void Link::look_later() noexcept {
 }
 
 void Link::look() noexcept {
-  const std::lock_guard lock{mutex_};
+  Lock lock{mutex_};
   looks_later_ = false;
   if (failure_) return;
+  const bool is_left_for_long = wire_.unsent() > 0 && !writing_ && !stuck_ && !(corked_ && reading_);
+  if (is_left_for_long) write(lock);
   if (stuck_) watch_for_output();  // if it could not be watched before
   if (wants_pushes_ && !watches_input() && turns_ != seen_turn_) return look_later();
   watch_if_needed();

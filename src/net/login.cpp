@@ -14,7 +14,7 @@ using diagnosis::Question;
 constexpr std::array hello{"HELLO"sv, "3"sv};
 constexpr std::array info{"INFO"sv, "server"sv};
 constexpr std::array library_name{"CLIENT"sv, "SETINFO"sv, "LIB-NAME"sv, "redismutex"sv};
-constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, version};
+constexpr std::array library_version{"CLIENT"sv, "SETINFO"sv, "LIB-VER"sv, std::string_view{REDISMUTEX_VERSION}};
 
 diagnosis::Login kind_of(const Login::Settings& settings) {
   if (!settings.password.empty()) return diagnosis::Login::with_password;

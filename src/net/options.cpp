@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/in_process.hpp"
 #include "net/tls.hpp"
 #include "net/url.hpp"
 
@@ -36,9 +37,24 @@ void check_unix_socket(const std::string& path) {
            std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are possible, none of them zero");
 }
 
+void check_memory(const ConnectionOptions& options) {
+  if (has_zero(options.memory)) unusable("memory contains a zero byte");
+  if (connect_in_process() == nullptr) {
+    unusable(
+        "memory: a server inside the process is for tests, and this program has none: link the CMake target "
+        "redismutex::testing, or what pkg-config says of redismutex-testing");
+  }
+  const bool has_users = options.credentials || !(options.username.empty() && options.password.empty());
+  if (!options.unix_socket.empty() || options.tls || has_users || options.db != 0) {
+    unusable("memory: a server inside the process has no unix_socket, tls, users and databases");
+  }
+}
+
 /// Where there are several.
 void check_nodes(const ConnectionOptions& options) {
-  if (!options.unix_socket.empty()) unusable("unix_socket leads to one server: kind must be single");
+  if (!options.unix_socket.empty() || !options.memory.empty()) {
+    unusable("unix_socket and memory lead to one server: kind must be single");
+  }
   if (options.nodes.empty())
     unusable("nodes is empty: one of the sentinels, or of the cluster's servers, must be named");
   for (const ServerAddress& node : options.nodes) check_address("nodes: ", node.host, node.port);
@@ -50,6 +66,8 @@ void check_where(const ConnectionOptions& options) {
     check_nodes(options);
   } else if (!options.nodes.empty()) {
     unusable("nodes: kind must be sentinel or cluster");
+  } else if (!options.memory.empty()) {
+    check_memory(options);
   } else if (options.unix_socket.empty()) {
     check_address("", options.host, options.port);
   } else {
@@ -101,6 +119,7 @@ std::string display_name(const ServerAddress& address) { return shown(address.ho
 
 std::string REDISMUTEX_ABI::display_name(const ConnectionOptions& options) {
   using Kind = ConnectionOptions::Kind;
+  if (!options.memory.empty()) return "memory:" + options.memory;
   const std::string db = std::to_string(options.db);
   if (!options.unix_socket.empty()) return "unix://" + options.unix_socket + (options.db == 0 ? "" : "?db=" + db);
   std::string name = options.tls ? "rediss" : "redis";

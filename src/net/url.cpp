@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::string_view forms =
     "; expected redis://[[user]:password@]host[:port][/db], unix:///path[?db=N], "
-    "redis+sentinel://[[user]:password@]host[:port],host[:port].../master[/db] "
-    "or redis+cluster://[[user]:password@]host[:port],host[:port]...; with rediss, valkey or valkeys as well as redis";
+    "redis+sentinel://[[user]:password@]host[:port],host[:port].../master[/db], "
+    "redis+cluster://[[user]:password@]host[:port],host[:port]... or memory:NAME; with rediss, valkey or valkeys as "
+    "well "
+    "as redis";
 
 constexpr std::uint16_t server_port = 6379;
 constexpr std::uint16_t sentinel_port = 26379;
@@ -143,6 +145,18 @@ void read_cluster(std::string_view text, ConnectionOptions& options) {
   if (!path.empty()) options.db = database(path);
 }
 
+/// Of memory:NAME, what follows the scheme. It has none of the parts of other URLs.
+ConnectionOptions read_memory(std::string_view name) {
+  if (name.empty()) malformed("memory: lacks the name of a server, as in memory:orders");
+  if (name.find_first_of("/?@#") != std::string_view::npos) {
+    malformed("the name of a server in memory: contains one of / ? @ #, which must be percent-encoded");
+  }
+  ConnectionOptions options;
+  options.memory = percent_decode(name, "name");
+  net::validate(options);
+  return options;
+}
+
 /// What a scheme says: `redis`, with TLS `rediss`, or the same of Valkey; and behind that what the server belongs to.
 struct Scheme {
   ConnectionOptions::Kind kind;
@@ -201,6 +215,8 @@ void read_query(std::string_view query, ConnectionOptions& options) {
 }  // namespace
 
 ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
+  constexpr std::string_view memory = "memory:";
+  if (url.starts_with(memory)) return read_memory(url.substr(memory.size()));
   const auto scheme_end = url.find("://");
   if (scheme_end == std::string_view::npos) malformed("no scheme" + std::string{forms});
   const std::string_view scheme = url.substr(0, scheme_end);

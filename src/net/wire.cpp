@@ -5,24 +5,22 @@
 namespace redismutex::net {
 namespace {
 
-bool confirms_subscription(ReplyView push) {
-  if (push.size() == 0) return false;
-  const std::string_view kind = push[0].text();
-  return kind == "subscribe" || kind == "ssubscribe";
-}
+constexpr std::string_view unsubscribe = "SUNSUBSCRIBE";
 
 }  // namespace
 
 void Wire::submit(Call* call, std::span<const std::string_view> arguments, Deadline overdue_at) {
   if (in_flight() == slots_.size()) grow();
   const std::size_t before = queued_.size();
+  const bool unsubscribes = arguments.size() == 2 && arguments.front() == unsubscribe;
   try {
     append_command(queued_, arguments);
+    if (unsubscribes) unsubscribed_.emplace_back(arguments.back());
   } catch (...) {
     queued_.resize(before);
     throw;
   }
-  slot(last_) = {call, overdue_at};
+  slot(last_) = {call, overdue_at, unsubscribes};
   if (call != nullptr) {
     call->number_ = last_;
     call->state_ = Call::State::in_flight;
@@ -45,10 +43,19 @@ std::string_view Wire::outgoing() noexcept {
   return std::string_view{sending_}.substr(sent_);
 }
 
+bool Wire::is_answer(ReplyView reply) const {
+  if (reply.type() != ReplyType::push) return true;
+  if (reply.size() == 0) return false;
+  const std::string_view kind = reply[0].text();
+  if (kind == "subscribe" || kind == "ssubscribe") return true;
+  const bool may_be = kind == "sunsubscribe" && reply.size() > 1 && first_ != last_ && slot(first_).unsubscribes;
+  return may_be && reply[1].text() == unsubscribed_.front();
+}
+
 void Wire::received(std::string_view bytes, Calls& over, std::vector<Reply>& pushes) {
   resp_.feed(bytes);
   while (const auto reply = resp_.next()) {
-    if (reply->type() == ReplyType::push && !confirms_subscription(*reply)) {
+    if (!is_answer(*reply)) {
       pushes.emplace_back(*reply);
       continue;
     }
@@ -61,6 +68,7 @@ void Wire::received(std::string_view bytes, Calls& over, std::vector<Reply>& pus
       call->state_ = Call::State::answered;
       over.add(*call);
     }
+    if (slot(first_).unsubscribes) unsubscribed_.erase(unsubscribed_.begin());
     ++first_;
   }
 }
@@ -80,6 +88,7 @@ void Wire::fail(Calls& lost) noexcept {
     lost.add(*call);
   }
   queued_.clear();
+  unsubscribed_.clear();
 }
 
 }  // namespace redismutex::net

@@ -18,7 +18,7 @@ namespace redismutex::net {
 ///
 /// Pure: no socket, lock, clock or thread. Whoever owns it moves the bytes, and tells it the time limits. An answer belongs to the
 /// oldest command in flight, because a server answers in the order of the commands. Pushes come in between; but the push that
-/// confirms a SUBSCRIBE is its answer, because in version 3 of the protocol nothing else answers it.
+/// confirms a SUBSCRIBE, or a SUNSUBSCRIBE, is its answer, because in version 3 of the protocol nothing else answers it.
 class Wire {
  public:
   Wire() : slots_(few) {}
@@ -66,6 +66,7 @@ class Wire {
   struct Slot {
     Call* call;
     Deadline overdue_at;
+    bool unsubscribes;
   };
   static constexpr std::size_t few = 8;
 
@@ -73,12 +74,14 @@ class Wire {
   Slot& slot(std::uint64_t number) noexcept { return slots_[number & (slots_.size() - 1)]; }
   const Slot& slot(std::uint64_t number) const noexcept { return slots_[number & (slots_.size() - 1)]; }
   void grow();
+  bool is_answer(ReplyView reply) const;
 
   std::string queued_;   // behind what is being sent
   std::string sending_;  // never changes while somebody has a view of it
   std::size_t sent_ = 0;
   std::vector<Slot> slots_;
-  std::uint64_t first_ = 0, last_ = 0;  // numbers of the commands in flight
+  std::uint64_t first_ = 0, last_ = 0;     // numbers of the commands in flight
+  std::vector<std::string> unsubscribed_;  // the channels of those in flight: a server ends subscriptions unasked, too
   Resp resp_;
   std::string_view problem_;
 };

@@ -335,7 +335,8 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
 
 /// It came for a place, or by a request, that wanted none; and now one is wanted. The script makes one for the owner.
 bool Acquire::lacks_token(std::uint64_t token) const {
-  return token == 0 && next_terms_ && next_terms_->fencing == Fencing::with_token;
+  const Terms& terms = next_terms_ ? *next_terms_ : terms_;
+  return token == 0 && terms.fencing == Fencing::with_token;
 }
 
 Step Acquire::refused(const Answer& answer) {

@@ -22,11 +22,14 @@ struct Request {
   Arguments arguments;
   const Script* script = nullptr;  ///< what to load if the server answers that it does not know it
   std::span<const Arguments> joined =
-      {};                           ///< to be carried out with it in one transaction: the answer is a list of all
-  Arguments next = {};              ///< another command, right behind it: Answer::next is its answer
-  bool needs_next = false;          ///< a refusal of `next` is the answer
-  int times = 1;                    ///< sent so often, in one write; the last answer counts
-  bool wants_wake_ups = false;      ///< subscribe to our channel first, on a connection that has not done so yet
+      {};  ///< to be carried out with it in one transaction: the answer is a list of all
+  std::span<const Arguments> more =
+      {};                   ///< other commands, right behind it, in one write: Answer::more are their answers
+  Arguments next = {};      ///< another command, behind all of these: Answer::next is its answer
+  bool needs_next = false;  ///< a refusal of `next` is the answer
+  int times = 1;            ///< sent so often, in one write; the last answer counts
+  bool wants_wake_ups =
+      false;  ///< subscribe to our channel first, on a connection that has not done so yet; not with others behind it
   bool wants_invalidation = false;  ///< have the server tell us once when the key that this reads is changed
   bool wakes_others = false;        ///< let the server send what it has for them before it answers us
 };
@@ -50,6 +53,7 @@ struct Answer {
   std::vector<std::int64_t> integers;                  ///< of a list
   std::vector<std::optional<std::string_view>> texts;  ///< of a list, and of the lists in it; none: nothing is there
   std::vector<Value> values;                           ///< of a list that is neither
+  std::span<const Answer> more = {};                   ///< to Request::more, in the same order; none: there are none
   std::int64_t next = 0;                               ///< of Request::next, if that was an integer
   Instant sent_at;                                     ///< read before the request left
   Instant now;

@@ -1,8 +1,10 @@
 #include "protocol/witness.hpp"
 
 #include <algorithm>
-#include <span>
+#include <cstddef>
 #include <utility>
+
+#include "protocol/verdict.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -14,49 +16,110 @@ std::string own_key(std::uint16_t slot) {
   return name.append("witness");
 }
 
+/// Whether this refusal says no more than that the slot is not all there.
+bool concerns_slot(const Answer& answer) {
+  if (answer.type != Answer::Type::error) return false;
+  const Verdict verdict = protocol::verdict(answer.text);
+  return verdict == Verdict::moved || verdict == Verdict::ask || verdict == Verdict::split;
+}
+
 }  // namespace
 
 Witness::Witness(std::vector<Item> items, const Terms& terms)
     : items_{std::move(items)},
-      own_key_{own_key(terms.slot)},
       wanted_{std::to_string(terms.wanted)},
       within_ms_{std::to_string(terms.within.count())},
       wait_{"WAIT", wanted_, within_ms_} {
-  seen_.theirs.reserve(items_.size());
-  arguments_.reserve(4 + 2 * items_.size());
+  seen_.locks.assign(items_.size(), Sight::not_said);
+  divide();
 }
 
-/// Of all items, or of the next one.
+/// Into those of one slot each.
+void Witness::divide() {
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const std::uint16_t slot = items_[i].slot;
+    auto part = std::find_if(parts_.begin(), parts_.end(), [slot](const Part& each) { return each.slot == slot; });
+    if (part == parts_.end()) part = parts_.insert(part, {.slot = slot, .own_key = own_key(slot)});
+    part->items.push_back(i);
+  }
+}
+
+void Witness::write(Part& part) const {
+  part.key_count = std::to_string(part.items.size() + 1);
+  part.arguments.reserve(4 + 2 * part.items.size());
+  part.arguments.assign({"EVALSHA", scripts::witness.sha1, part.key_count});
+  for (const std::size_t i : part.items) part.arguments.push_back(items_[i].key->text());
+  part.arguments.push_back(part.own_key);
+  for (const std::size_t i : part.items) part.arguments.push_back(items_[i].id->text());
+}
+
 Request Witness::request() {
-  const std::span<const Item> asked =
-      one_by_one_ ? std::span{items_}.subspan(seen_.theirs.size(), 1) : std::span{items_};
-  key_count_ = std::to_string(one_by_one_ ? 1 : asked.size() + 1);
-  arguments_.assign({"EVALSHA", scripts::witness.sha1, key_count_});
-  for (const Item& item : asked) arguments_.push_back(item.key->text());
-  if (!one_by_one_) arguments_.push_back(own_key_);
-  for (const Item& item : asked) arguments_.push_back(item.id->text());
-  return {.arguments = arguments_, .script = &scripts::witness, .next = wait_, .needs_next = true};
+  more_.clear();
+  more_.reserve(parts_.size());
+  for (Part& part : parts_) {
+    write(part);
+    if (&part != &parts_.front()) more_.emplace_back(part.arguments);
+  }
+  return {.arguments = parts_.front().arguments,
+          .script = &scripts::witness,
+          .more = more_,
+          .next = wait_,
+          .needs_next = true};
 }
 
 Step Witness::start(Instant /*now*/) { return request(); }
 
-Step Witness::unanswered() { return request(); }
+Step Witness::unanswered() { return one_by_one_ ? request_one() : request(); }
 
-std::optional<Step> Witness::split(Instant /*now*/) {
-  if (one_by_one_) return std::nullopt;
-  one_by_one_ = true;
-  return request();
+/// Whether it could be read.
+bool Witness::take_in(const Part& part, const Answer& answer) {
+  if (answer.type != Answer::Type::integers || answer.integers.size() != part.items.size()) return false;
+  for (std::size_t i = 0; i < part.items.size(); ++i) {
+    seen_.locks[part.items[i]] = answer.integers[i] == 1 ? Sight::theirs : Sight::not_theirs;
+  }
+  return true;
 }
 
+/// What one of several slots is refused is no matter of the others.
 Step Witness::answered(const Answer& answer) {
-  const std::size_t asked = one_by_one_ ? 1 : items_.size();
-  if (answer.type != Answer::Type::integers || answer.integers.size() != asked) {
+  if (one_by_one_) return answered_one(answer);
+  const bool is_complete = answer.more.size() + 1 == parts_.size();
+  const bool goes_by = parts_.size() > 1 && concerns_slot(answer);
+  if (!is_complete || (!take_in(parts_.front(), answer) && !goes_by)) {
     outcome_ = refusal(answer, scripts::witness.name);
     return Done{};
   }
-  seen_.replicas = seen_.theirs.empty() ? answer.next : std::min(seen_.replicas, answer.next);
-  for (const std::int64_t is_theirs : answer.integers) seen_.theirs.push_back(is_theirs == 1);
-  if (seen_.theirs.size() < items_.size()) return request();
+  for (std::size_t i = 1; i < parts_.size(); ++i) take_in(parts_[i], answer.more[i - 1]);
+  seen_.replicas = answer.next;
+  outcome_ = std::move(seen_);
+  return Done{};
+}
+
+// ---- one by one -----------------------------------------------------------------------------------------------------
+
+/// Those of one slot, while it moves.
+std::optional<Step> Witness::split(Instant /*now*/) {
+  if (one_by_one_ || parts_.size() > 1) return std::nullopt;
+  one_by_one_ = true;
+  return request_one();
+}
+
+Request Witness::request_one() {
+  Part& part = parts_.front();
+  const Item& item = items_[next_];
+  part.arguments.assign({"EVALSHA", scripts::witness.sha1, "1", item.key->text(), item.id->text()});
+  return {.arguments = part.arguments, .script = &scripts::witness, .next = wait_, .needs_next = true};
+}
+
+/// Enough replicas have all of them if enough have each.
+Step Witness::answered_one(const Answer& answer) {
+  if (answer.type != Answer::Type::integers || answer.integers.size() != 1) {
+    outcome_ = refusal(answer, scripts::witness.name);
+    return Done{};
+  }
+  seen_.replicas = next_ == 0 ? answer.next : std::min(seen_.replicas, answer.next);
+  seen_.locks[next_++] = answer.integers.front() == 1 ? Sight::theirs : Sight::not_theirs;
+  if (next_ < items_.size()) return request_one();
   outcome_ = std::move(seen_);
   return Done{};
 }

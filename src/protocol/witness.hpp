@@ -22,21 +22,23 @@ namespace redismutex::protocol {
 /// Asks how many replicas have received what was written of some locks, and whether these are still their owners'.
 ///
 /// Replication is in order, so whoever wrote to a lock: what is written after it covers it. A WAIT means something only behind a write of its own
-/// connection; so a script looks at the locks and then writes to a key of ours, and WAIT stands right behind it. WAIT holds up the connection
-/// that it is sent on, and no other. Source: the Redis documentation, "WAIT".
+/// connection; so a script looks at the locks and then writes to a key of ours, and WAIT stands right behind it. In a cluster each slot has a
+/// script of its own, and all of them one WAIT. WAIT holds up the connection that it is sent on, and no other. Source: the Redis documentation,
+/// "WAIT".
 class Witness final : public Machine {
  public:
-  /// So many items in one command at the most: the server does nothing else meanwhile, for some 1 µs each.
+  /// So many items, and slots, in one write at the most: the server does nothing else meanwhile, for some 1 µs each.
   static constexpr std::size_t most_items = 256;
+  static constexpr std::size_t most_slots = 32;
 
   struct Item {
     const Key* key;
     const OwnerId* id;
+    std::uint16_t slot = no_slot;
   };
   struct Terms {
     std::int64_t wanted;               ///< the server answers at once when so many replicas have it
     std::chrono::milliseconds within;  ///< else after this time; at least 1 ms
-    std::uint16_t slot = no_slot;      ///< of all keys
   };
 
   /// There are some items. What they point to must outlive the machine.
@@ -48,25 +50,42 @@ class Witness final : public Machine {
   std::optional<Step> split(Instant now) override;
   const Key* key() const noexcept override { return items_.front().key; }
 
+  /// Of a lock. The server that was asked does not say while the slot is on the way to another one, or is there: it is to be asked for alone,
+  /// where it is then. That happens only to one of several slots.
+  enum class Sight : std::uint8_t { not_theirs, theirs, not_said };
   struct Seen {
-    std::vector<bool> theirs;  ///< of the item with the same index: whether the lock is its owner's
+    std::vector<Sight> locks;  ///< of the item with the same index
     std::int64_t replicas;     ///< that have received it; may be more than were wanted
   };
   using Outcome = std::variant<Seen, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
  private:
+  /// The question about one slot.
+  struct Part {
+    std::uint16_t slot;
+    std::vector<std::size_t> items = {};  // by their indices
+    std::string own_key = {};
+    std::string key_count = {};
+    std::vector<std::string_view> arguments = {};
+  };
+
+  void divide();
+  void write(Part& part) const;
   Request request();
+  Request request_one();
+  Step answered_one(const Answer& answer);
+  bool take_in(const Part& part, const Answer& answer);
 
   const std::vector<Item> items_;
-  const std::string own_key_;
   const std::string wanted_;
   const std::string within_ms_;
   const std::array<std::string_view, 3> wait_;
+  std::vector<Part> parts_;
+  std::vector<Arguments> more_;  // of all parts but the first
+  std::size_t next_ = 0;         // of the items, one by one
   bool one_by_one_ = false;
-  std::string key_count_;
-  std::vector<std::string_view> arguments_;
-  Seen seen_{.theirs = {}, .replicas = 0};  // so far
+  Seen seen_{.locks = {}, .replicas = 0};  // so far
   Outcome outcome_;
 };
 

@@ -182,7 +182,10 @@ class Drive {
   }
 
   Step carry_out(const Procedure::Send& send) {
-    return count_wanted(send) == 1 ? send_for<1>(send) : send_for<Procedure::most_wanted>(send);
+    const std::size_t wanted = count_wanted(send);
+    if (wanted == 1) return send_for<1>(send);
+    return wanted <= Procedure::most_wanted ? send_for<Procedure::most_wanted>(send)
+                                            : send_for<Procedure::most_wanted_of_many>(send);
   }
 
   /// Most want one answer: for them there is no more than they need.

@@ -62,7 +62,7 @@ void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop =
 template <class MakeCall>
 void send_commands(net::Link& link, std::span<const Procedure::Command> commands, const MakeCall& make_call) {
   constexpr std::size_t most_usually = 4;
-  constexpr std::size_t most = 32;
+  constexpr std::size_t most = 40;
   std::size_t count = 0;
   for (const Procedure::Command& command : commands) count += static_cast<std::size_t>(command.times);
   const auto fill_and_send = [&](auto room) {

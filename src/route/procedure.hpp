@@ -44,8 +44,9 @@ class Procedure {
     protocol::Instant until;
   };
 
-  /// So many answers can be wanted of one Send.
+  /// So many answers can be wanted of one Send; of one that asks about many things at once, so many.
   static constexpr std::size_t most_wanted = 3;
+  static constexpr std::size_t most_wanted_of_many = 34;
 
   /// Go on at that time, or when the procedure is woken.
   struct Sleep {

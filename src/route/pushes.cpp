@@ -1,5 +1,6 @@
 #include "route/pushes.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "protocol/slot.hpp"
@@ -20,6 +21,10 @@ constexpr std::size_t letters_of_a_name = 10;
 constexpr std::string_view subscribe_to_sharded = "SSUBSCRIBE";
 constexpr std::string_view subscribe_to_plain = "SUBSCRIBE";
 
+// Channels of slots that were not used for so long are given up, and are looked for so often.
+constexpr std::chrono::minutes until_given_up{1};
+constexpr std::chrono::seconds between_looks{10};
+
 bool has_sharded_channels(const net::Greeting& greeting) {
   return greeting.server == "valkey" || greeting.version >= first_with_sharded_channels;
 }
@@ -35,8 +40,8 @@ std::string Pushes::name_of_channel(std::uint16_t slot) const {
   return name.append(name_);
 }
 
-Pushes::State& Pushes::channel(std::uint16_t slot) {
-  return slot == protocol::no_slot ? channel_ : channels_.try_emplace(slot, State::unasked).first->second;
+Pushes::State& Pushes::state_of(std::uint16_t slot) {
+  return slot == protocol::no_slot ? channel_ : channels_[slot].state;
 }
 
 void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
@@ -45,7 +50,10 @@ void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
   link_id_ = link_id;
   sharded_ = has_sharded_channels(greeting);
   channel_ = tracking_ = State::unasked;
-  channels_.clear();
+  std::erase_if(channels_, [](const auto& each) { return each.second.users == 0; });
+  for (auto& [slot, channel] : channels_) channel.state = State::unasked;
+  unused_.clear();
+  keeps_unused_ = false;
   tracking_refused_ = false;
   knows_mailbox_ = true;
 }
@@ -58,7 +66,7 @@ std::string Pushes::mailbox(std::uint16_t slot) {
 std::string_view Pushes::mailbox(std::uint16_t slot, MailboxText& text) {
   const std::lock_guard lock{mutex_};
   const auto known = slot != protocol::no_slot ? channels_.find(slot) : channels_.end();
-  const State state = known != channels_.end() ? known->second : channel_;
+  const State state = known != channels_.end() ? known->second.state : channel_;
   if (state == State::refused) return "-";
   if (name_.empty()) name_channel();
   std::size_t size = 0;
@@ -74,20 +82,23 @@ std::string_view Pushes::mailbox(std::uint16_t slot, MailboxText& text) {
   return {text.data(), size};
 }
 
-bool Pushes::lacks_slot(std::uint64_t link_id, std::uint16_t slot) {
+bool Pushes::lacks_slot(std::uint64_t link_id, std::uint16_t slot, News news) {
   const std::lock_guard lock{mutex_};
+  if (link_id != link_id_ || tracking_ == State::unasked) return true;
+  if (news == News::changes) return false;
   const auto known = channels_.find(slot);
-  return link_id != link_id_ || tracking_ == State::unasked || known == channels_.end() ||
-         known->second == State::unasked;
+  return known == channels_.end() || known->second.state == State::unasked;
 }
 
-Pushes::Wanted Pushes::wanted(std::uint64_t link_id, std::uint16_t slot) {
+Pushes::Wanted Pushes::wanted(std::uint64_t link_id, std::uint16_t slot, News news) {
   const std::lock_guard lock{mutex_};
   if (link_id != link_id_) return {};
   Wanted wanted{.tracking = tracking_ == State::unasked, .slot = slot};
-  if (channel(slot) == State::unasked) {
+  const bool needs_channel = slot == protocol::no_slot || news == News::messages;
+  if (needs_channel && state_of(slot) == State::unasked) {
     wanted.subscribe = sharded_ ? subscribe_to_sharded : subscribe_to_plain;
     wanted.channel = name_of_channel(slot);
+    if (slot != protocol::no_slot && !wanted.tracking) wanted.unused = take_unused();
   }
   return wanted;
 }
@@ -97,7 +108,7 @@ Pushes::Next Pushes::subscribed(std::uint64_t link_id, const Wanted& wanted, std
   if (link_id != link_id_) return Next::go_on;
   const bool asked_for_sharded = wanted.subscribe == subscribe_to_sharded;
   if (asked_for_sharded != sharded_) return Next::ask_again;  // another thread was faster
-  State& state = channel(wanted.slot);
+  State& state = state_of(wanted.slot);
   if (error.empty()) {
     state = State::open;
     note_completion();
@@ -136,13 +147,80 @@ std::optional<std::uint16_t> Pushes::ended(std::string_view channel) {
   }
   const std::uint16_t slot = protocol::slot_of(channel);
   const auto known = channels_.find(slot);
-  if (known == channels_.end() || known->second != State::open || channel != name_of_channel(slot)) return std::nullopt;
-  channels_.erase(known);
+  if (known == channels_.end() || known->second.state != State::open || channel != name_of_channel(slot)) {
+    return std::nullopt;
+  }
+  Channel& moved = known->second;
+  moved.state = State::unasked;
+  if (moved.users == 0) channels_.erase(known);
   return slot;
 }
 
 void Pushes::note_completion() {
   if (channel_ != State::unasked && tracking_ != State::unasked) complete_link_ = link_id_;
+}
+
+// ---- channels that nobody uses --------------------------------------------------------------------------------------
+
+Pushes::Use::Use(Pushes& pushes, std::uint16_t slot) : pushes_{pushes}, slot_{slot} {
+  if (slot_ != protocol::no_slot) pushes_.begin_use(slot_);
+}
+
+Pushes::Use::~Use() {
+  if (slot_ != protocol::no_slot && fork_generation_ == fork_generation()) pushes_.end_use(slot_);
+}
+
+void Pushes::begin_use(std::uint16_t slot) {
+  const std::lock_guard lock{mutex_};
+  ++channels_[slot].users;
+}
+
+void Pushes::end_use(std::uint16_t slot) noexcept {
+  const std::lock_guard lock{mutex_};
+  const auto used = channels_.find(slot);
+  if (--used->second.users > 0) return;
+  if (used->second.state == State::unasked) {
+    channels_.erase(used);
+  } else {
+    used->second.unused_since = environment_.now();
+  }
+}
+
+/// With the lock held.
+bool Pushes::is_unused(const Channel& channel, protocol::Instant now) const {
+  return channel.users == 0 && channel.state == State::open && channel.unused_since + until_given_up <= now;
+}
+
+/// With the lock held: a channel that counts as not asked for from now on; empty: there is none. Plain ones stay: the server ends such a
+/// subscription with words that are no answer of ours.
+std::string Pushes::take_unused() {
+  if (!sharded_ || keeps_unused_) return {};
+  const protocol::Instant now = environment_.now();
+  if (unused_.empty() && now >= next_look_) {
+    next_look_ = now + between_looks;
+    for (const auto& [slot, channel] : channels_) {
+      if (is_unused(channel, now)) unused_.push_back(slot);
+    }
+  }
+  while (!unused_.empty()) {
+    const std::uint16_t slot = unused_.back();
+    unused_.pop_back();
+    const auto known = channels_.find(slot);
+    if (known == channels_.end() || !is_unused(known->second, now)) continue;
+    channels_.erase(known);
+    return name_of_channel(slot);
+  }
+  return {};
+}
+
+bool Pushes::given_up(std::uint64_t link_id, std::string_view channel, std::string_view error) {
+  const std::lock_guard lock{mutex_};
+  if (link_id != link_id_) return false;
+  if (protocol::verdict(error) == protocol::Verdict::forbidden) keeps_unused_ = true;
+  const auto known = channels_.find(protocol::slot_of(channel));
+  if (known == channels_.end()) return false;
+  known->second.state = State::unasked;
+  return true;
 }
 
 }  // namespace redismutex::route

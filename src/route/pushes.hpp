@@ -2,14 +2,17 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "net/greeting.hpp"
+#include "protocol/instant.hpp"
 #include "protocol/slot.hpp"
 #include "route/environment.hpp"
 
@@ -18,8 +21,8 @@ namespace redismutex::route {
 /// What the server sends us unasked on the present connection: messages in channels of our own, and changes of keys. Knows
 /// what is to be asked for, and what was refused; sends nothing itself. Thread-safe.
 ///
-/// There is one channel; in a cluster one for each slot, which has a name in that slot, so that it moves along with the slot's keys. Where
-/// there is no cluster the slot is protocol::no_slot.
+/// There is one channel; in a cluster one for each slot, which has a name in that slot, so that it moves along with the slot's keys. One that
+/// nobody has used for a minute is given up when another one is asked for. Where there is no cluster the slot is protocol::no_slot.
 ///
 /// A refusal that goes by (the server is busy, or loads its data) means nothing: the next request that wants pushes asks again.
 /// One that does not (the right is missing, or the command) holds for the connection. The channel is sharded where the server
@@ -43,9 +46,12 @@ class Pushes final {
   /// Whether there has been a connection, so that it is no guess. Costs one load.
   bool knows_mailbox() const noexcept { return knows_mailbox_; }
 
+  /// What somebody wants to hear of: in a cluster only messages need a channel.
+  enum class News { messages, changes };
+
   /// Whether there is anything to ask for on this connection. Without a cluster it costs one load.
-  bool incomplete(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot) {
-    return slot == protocol::no_slot ? complete_link_ != link_id : lacks_slot(link_id, slot);
+  bool incomplete(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot, News news = News::messages) {
+    return slot == protocol::no_slot ? complete_link_ != link_id : lacks_slot(link_id, slot, news);
   }
 
   /// What is to be asked for.
@@ -54,8 +60,27 @@ class Pushes final {
     std::string channel;
     bool tracking = false;
     std::uint16_t slot = protocol::no_slot;  ///< of the channel
+    std::string unused;                      ///< another slot's channel, to be given up; empty: none. Not with tracking
   };
-  Wanted wanted(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot);
+  Wanted wanted(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot, News news = News::messages);
+
+  /// Somebody for whom there may be messages in the channel of a slot of a cluster: it is not given up meanwhile. Without a cluster, and in a
+  /// child of fork(), it is nothing.
+  class Use {
+   public:
+    /// Before it is asked whether anything is incomplete(). Throws std::bad_alloc.
+    Use(Pushes& pushes, std::uint16_t slot);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+    bool is_of(const Pushes& pushes) const noexcept { return &pushes == &pushes_; }
+
+   private:
+    Pushes& pushes_;
+    const std::uint16_t slot_;
+    const std::uint64_t fork_generation_ = fork_generation();
+  };
 
   /// What that came to.
   enum class Next {
@@ -67,6 +92,9 @@ class Pushes final {
   /// `error`: the answer to what was wanted; empty: there was none.
   Next subscribed(std::uint64_t link_id, const Wanted& wanted, std::string_view error);
   Next tracked(std::uint64_t link_id, std::string_view error);
+
+  /// An unused channel was given up. Whether somebody has begun to use it meanwhile: that may have been undone, and is to be asked for again.
+  bool given_up(std::uint64_t link_id, std::string_view channel, std::string_view error);
 
   /// Whether the server tracks keys for this connection. Costs one load.
   bool tracks(std::uint64_t link_id) const noexcept { return tracking_link_ == link_id; }
@@ -81,11 +109,21 @@ class Pushes final {
  private:
   enum class State { unasked, open, refused };
 
+  struct Channel {
+    State state = State::unasked;
+    std::size_t users = 0;
+    protocol::Instant unused_since{};
+  };
+
   std::string name_of_channel(std::uint16_t slot) const;
-  State& channel(std::uint16_t slot);
+  State& state_of(std::uint16_t slot);
   void name_channel();
-  bool lacks_slot(std::uint64_t link_id, std::uint16_t slot);
+  bool lacks_slot(std::uint64_t link_id, std::uint16_t slot, News news);
   void note_completion();
+  bool is_unused(const Channel& channel, protocol::Instant now) const;
+  std::string take_unused();
+  void begin_use(std::uint16_t slot);
+  void end_use(std::uint16_t slot) noexcept;
 
   Environment& environment_;
   std::atomic<std::uint64_t> complete_link_{0};
@@ -97,8 +135,11 @@ class Pushes final {
   std::uint64_t link_id_ = 0;
   std::string name_;  // of all channels, behind what they have in common
   bool sharded_ = true;
+  bool keeps_unused_ = false;  // the server does not let us give them up
   State channel_ = State::unasked;
-  std::unordered_map<std::uint16_t, State> channels_;  // of slots
+  std::unordered_map<std::uint16_t, Channel> channels_;  // of slots
+  std::vector<std::uint16_t> unused_;                    // of these, when that was looked for
+  protocol::Instant next_look_{};                        // for those
   State tracking_ = State::unasked;
 };
 

@@ -15,6 +15,7 @@
 #include "protocol/release.hpp"
 #include "route/environment.hpp"
 #include "route/pushes.hpp"
+#include "route/throttle.hpp"
 
 namespace redismutex::route {
 
@@ -56,6 +57,9 @@ class Server {
 
   /// How it wakes us.
   Pushes& pushes() noexcept { return pushes_; }
+
+  /// Of those who wait in lines, when they have to ask on a new connection.
+  Throttle& throttle() noexcept { return throttle_; }
 
   /// The command of its own that deletes a key which still has a certain value; by the script where it has none, or has refused it
   /// on the present connection.
@@ -110,6 +114,7 @@ class Server {
   const std::string name_;
   const Log log_;
   Pushes pushes_;
+  Throttle throttle_;
   const bool may_be_replaced_;
   std::string peer_;  // of the last connection. Belongs to the one who dials
   std::atomic<std::uint64_t> first_link_{0};

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "net/cork.hpp"
 #include "route/environment.hpp"
 #include "route/workroom_running.hpp"
 
@@ -19,6 +20,7 @@ using net::Link;
 using protocol::Instant;
 
 constexpr Instant never = Instant::max();
+constexpr Instant at_once{};
 
 /// A thread that helps, see Background::begin_help().
 struct Help {
@@ -53,11 +55,11 @@ void Workroom::begin() {
 void Workroom::start(std::unique_ptr<Operation> operation) {
   auto running = std::make_unique<Running>(*this, std::move(operation));
   running->operation->note_waker(*running);
-  admit(std::move(running), Instant{});
+  admit(std::move(running), std::nullopt);
 }
 
-/// From now on the rounds have it, of which there is one at that time at the latest. False: there are none any more.
-bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
+/// From now on the rounds have it, of which there is one at that time at the latest; none: at once. False: there are none any more.
+bool Workroom::admit(std::unique_ptr<Running> running, std::optional<Instant> round_at) {
   {
     const std::lock_guard lock{mutex_};
     begin();
@@ -67,7 +69,11 @@ bool Workroom::admit(std::unique_ptr<Running> running, Instant round_at) {
       started.is_admitted = true;
       if (started.was_woken) add_woken(started);
       ++count_;
-      timer_->set_no_later_than(round_at.time_since_epoch());
+      if (round_at) {
+        request_round(*round_at);
+      } else {
+        wake();
+      }
       return true;
     }
   }
@@ -87,9 +93,10 @@ void Workroom::start_here(std::unique_ptr<Operation> operation) {
     if (!take_first_steps(*running)) {
       if (const auto* send = std::get_if<Procedure::Send>(&*running->next_step)) {
         const Procedure::Send first = *send;
+        running->get_ready_for(first);
         send_first(std::move(running), first);
       } else {
-        admit(std::move(running), Instant{});
+        admit(std::move(running), std::nullopt);
       }
       return;
     }
@@ -119,9 +126,8 @@ bool Workroom::take_first_steps(Running& running) {
 /// Nothing of it is touched once it is sent: the answers may be there at once.
 void Workroom::send_first(std::unique_ptr<Running> running, const Procedure::Send& send) {
   const std::shared_ptr<Link> link = running->link;
-  running->get_ready_for(send);
-  std::array<net::Call*, Procedure::most_wanted> calls{};
-  for (std::size_t i = 0; i < running->wanted; ++i) calls.at(i) = &*running->calls.at(i);
+  std::array<net::Call*, Procedure::most_wanted_of_many> calls{};
+  for (std::size_t i = 0; i < running->wanted; ++i) calls.at(i) = running->calls.at(i).get();
   if (!admit(std::move(running), send.until)) return;
   std::size_t made = 0;
   send_commands(*link, send.commands, [&]() -> net::Call* { return calls.at(made++); });
@@ -139,7 +145,7 @@ void Workroom::call(Duty& duty, Instant at) noexcept {
   for (Enlisted& each : duties_) {
     if (each.duty != &duty || each.at <= at) continue;
     each.at = at;
-    if (!finished_) timer_->set_no_later_than(at.time_since_epoch());
+    request_round(at);
   }
 }
 
@@ -152,44 +158,50 @@ void Workroom::withdraw(Duty& duty) noexcept {
 
 void Workroom::link_broke() noexcept {
   const std::lock_guard lock{mutex_};
-  wake();
+  request_round(at_once);
 }
 
-/// With the lock held: a round is to be made. finish() takes the timer away without the lock.
+/// With the lock held: there is one more that was started, or woken. A thread that helps goes on with it.
 void Workroom::wake() noexcept {
   if (help_here.room == this) {
     help_here.is_wanted = true;
-  } else if (!finished_ && timer_) {
-    timer_->set_no_later_than(net::BootTime{});
+  } else {
+    request_round(at_once);
   }
+}
+
+/// With the lock held: a round is to be made at that time at the latest. finish() takes the timer away without the lock.
+void Workroom::request_round(Instant at) noexcept {
+  if (finished_ || !timer_ || at >= round_at_) return;
+  round_at_ = at;
+  timer_->set_no_later_than(at.time_since_epoch());
 }
 
 void Workroom::begin_help() noexcept { help_here = {.room = this}; }
 
 /// Unless another thread makes a round at present: then the reactor's makes one more.
 void Workroom::end_help() noexcept {
-  bool is_needed = false;
+  Instant next = never;
   while (std::exchange(help_here.is_wanted, false)) {
     const std::unique_lock round{round_, std::try_to_lock};
     if (!round) {
-      is_needed = true;
+      next = at_once;
       break;
     }
-    while (make_small_round()) continue;
-    set_timer();
-    is_needed = is_needed || listeners_changed_;
+    make_small_round();
+    next = listeners_changed_ ? at_once : std::min(next, next_time_);
   }
   help_here = {};
-  if (!is_needed) return;
+  if (next == never) return;
   const std::lock_guard lock{mutex_};
-  wake();
+  request_round(next);
 }
 
 void Workroom::note_answered(Running& running) noexcept {
   const std::lock_guard lock{mutex_};
   running.next = std::exchange(answered_, &running);
   running.is_answered = true;
-  wake();
+  request_round(at_once);
   if (finished_) changed_.notify_all();
 }
 
@@ -278,12 +290,17 @@ void Workroom::finish(Instant until) noexcept {
 /// In the reactor's thread.
 void Workroom::make_rounds() noexcept {
   const std::lock_guard round{round_};
+  {
+    const std::lock_guard lock{mutex_};
+    round_at_ = never;
+  }
   while (make_round()) continue;
   set_timer();
 }
 
 /// Whether there may be more to do.
 bool Workroom::make_round() noexcept {
+  const net::Cork cork;
   Running* answered = nullptr;
   bool dialled = false;
   {
@@ -294,21 +311,41 @@ bool Workroom::make_round() noexcept {
   bool has_more = answered != nullptr || dialled;
   // First, because those that were sent elsewhere may have been answered, and end.
   has_more = begin_started() || has_more;
-  while (answered != nullptr) take_answers(*std::exchange(answered, answered->next));
+  while (answered != nullptr) {
+    Running& running = *std::exchange(answered, answered->next);
+    if (running.wanted > Procedure::most_wanted) {
+      take_many_answers(running);
+    } else {
+      take_answers(running);
+    }
+  }
   if (dialled) take_dialled();
   while (wake_up_next()) continue;
   const Instant here = now();
   if (here >= next_time_) attend_to_times(here);
   listeners_changed_ = false;
   listen_at_present_links(here);
+  tell_ended();
   return run_due_duty(here) || has_more;
 }
 
-/// What a thread that helps does of it: with those that were started, or woken. Whether there were any.
-bool Workroom::make_small_round() noexcept {
-  bool were_any = begin_started();
-  while (wake_up_next()) were_any = true;
-  return were_any;
+void Workroom::take_many_answers(Running& running) noexcept {
+  std::vector<protocol::Answer> answers;
+  tell(running, [&]() -> Procedure::Event {
+    answers.reserve(running.wanted);
+    for (std::size_t i = 0; i < running.wanted; ++i) {
+      if (!running.calls[i]->answered()) return unanswered(running.link->failure());
+      answers.push_back(view(running.calls[i]->reply()));
+    }
+    return Procedure::Answered{answers};
+  });
+}
+
+/// What a thread that helps does of it: with those that were started, or woken.
+void Workroom::make_small_round() noexcept {
+  begin_started();
+  while (wake_up_next()) continue;
+  tell_ended();
 }
 
 bool Workroom::begin_started() noexcept {
@@ -364,7 +401,7 @@ void Workroom::set_timer() noexcept {
     }
   }
   for (const Enlisted& each : duties_) next = std::min(next, each.at);
-  if (next != never && !finished_ && timer_) timer_->set_no_later_than(next.time_since_epoch());
+  request_round(next);
 }
 
 }  // namespace redismutex::route

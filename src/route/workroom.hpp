@@ -60,7 +60,7 @@ class Workroom final : public Background {
   /// An operation on its way.
   struct Running;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
   using Operations = std::list<std::unique_ptr<Running>>;
-  enum class State { fresh, reaching, sending, sleeping };
+  enum class State { fresh, reaching, sending, sleeping, over };
   using Dialled = std::variant<std::shared_ptr<net::Link>, Failure>;
 
   /// To one server.
@@ -89,18 +89,19 @@ class Workroom final : public Background {
   };
 
   void begin();
-  bool admit(std::unique_ptr<Running> running, protocol::Instant round_at);
+  bool admit(std::unique_ptr<Running> running, std::optional<protocol::Instant> round_at);
   bool take_first_steps(Running& running);
   void send_first(std::unique_ptr<Running> running, const Procedure::Send& send);
   Way& way_to(Server* server);
   void get_ready_to_dial(Way& way);
   void wake() noexcept;
+  void request_round(protocol::Instant at) noexcept;
   void set_timer() noexcept;
 
   void make_rounds() noexcept;
   void begin(Running& running) noexcept;
   bool make_round() noexcept;
-  bool make_small_round() noexcept;
+  void make_small_round() noexcept;
   bool begin_started() noexcept;
   bool run_due_duty(protocol::Instant here);
 
@@ -115,9 +116,11 @@ class Workroom final : public Background {
   void reach(Running& running, const Procedure::Reach& reach);
   void send(Running& running, const Procedure::Send& send);
   void take_answers(Running& running) noexcept;
+  void take_many_answers(Running& running) noexcept;
   void give_up_waiting(Running& running) noexcept;
   void attend_to_times(protocol::Instant here) noexcept;
   void end(Running& running, Operation::End how) noexcept;
+  void tell_ended() noexcept;
   void note_answered(Running& running) noexcept;
   void note_woken(Running& running) noexcept;
   void add_woken(Running& running) noexcept;
@@ -147,12 +150,14 @@ class Workroom final : public Background {
   std::size_t count_ = 0;        // of operations
   bool finished_ = false;
   bool has_dialled_ = false;
-  std::deque<Way> ways_;  // each stays where it is
+  protocol::Instant round_at_ = protocol::Instant::max();  // when the timer goes off at the latest
+  std::deque<Way> ways_;                                   // each stays where it is
 
   std::mutex round_;  // held for a round, by the thread that makes it; before the other
 
   // These belong to the round.
   Operations running_;
+  Operations ended_;                                        // and were not told so yet
   protocol::Instant next_time_ = protocol::Instant::max();  // of an operation
   bool listens_ = false;
   bool listeners_changed_ = false;  // there may be new ones

@@ -56,7 +56,7 @@ void Workroom::request_dial(Way& way) noexcept {
     failed = net::failure_of(Failure::Kind::exhausted, [&] { return std::string{error.what()}; });
     way.dialled.swap(failed);
     has_dialled_ = true;
-    wake();
+    request_round(Instant{});
   }
 }
 
@@ -73,7 +73,7 @@ void Workroom::dial(Way& way) noexcept {
   way.dials = false;
   way.dialled.swap(reached);
   has_dialled_ = true;
-  wake();
+  request_round(Instant{});
 }
 
 void Workroom::take_dialled() noexcept {

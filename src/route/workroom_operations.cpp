@@ -96,7 +96,7 @@ void Workroom::send(Running& running, const Procedure::Send& send) {
   running.get_ready_for(send);
   wait(running, State::sending, send.until);
   std::size_t made = 0;
-  send_commands(*running.link, send.commands, [&]() -> net::Call* { return &*running.calls.at(made++); });
+  send_commands(*running.link, send.commands, [&]() -> net::Call* { return running.calls.at(made++).get(); });
 }
 
 void Workroom::take_answers(Running& running) noexcept {
@@ -124,14 +124,25 @@ void Workroom::give_up_waiting(Running& running) noexcept {
   });
 }
 
+/// It is told so at the end of the round, together with others: whoever hears of the first in another thread finds them all.
 void Workroom::end(Running& running, Operation::End how) noexcept {
-  running.operation->over(how);
-  std::unique_lock lock{mutex_};
-  forget_woken(running);
-  lock.unlock();
-  running_.erase(running.place);
-  lock.lock();
-  if (--count_ == 0) changed_.notify_all();
+  running.state = State::over;
+  running.end = how;
+  ended_.splice(ended_.end(), running_, running.place);
+}
+
+void Workroom::tell_ended() noexcept {
+  if (ended_.empty()) return;
+  for (const std::unique_ptr<Running>& running : ended_) running->operation->over(running->end);
+  {
+    const std::lock_guard lock{mutex_};
+    for (const std::unique_ptr<Running>& running : ended_) forget_woken(*running);
+  }
+  const std::size_t count = ended_.size();
+  ended_.clear();
+  const std::lock_guard lock{mutex_};
+  count_ -= count;
+  if (count_ == 0) changed_.notify_all();
 }
 
 void Workroom::attend_to_times(Instant here) noexcept {

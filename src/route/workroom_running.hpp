@@ -1,12 +1,12 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "route/environment.hpp"
 #include "route/waker.hpp"
@@ -30,14 +30,16 @@ struct Workroom::Running final : public Waker {
 
   void wake() noexcept override { room.note_woken(*this); }
 
-  /// Its answers will be waited for.
+  /// Its answers will be waited for. Throws std::bad_alloc.
   void get_ready_for(const Procedure::Send& send) {
-    wanted = count_wanted(send);
+    const std::size_t count = count_wanted(send);
+    if (calls.size() < count) calls.resize(count);
+    for (std::size_t i = 0; i < count; ++i) calls[i] = std::make_unique<Call>(*this);
+    wanted = count;
     open = wanted;
     is_answered = false;
     state = State::sending;
     until = send.until;
-    for (std::size_t i = 0; i < wanted; ++i) calls.at(i).emplace(*this);
   }
 
   /// Takes back what is under way. Whether nobody will come back to it.
@@ -53,11 +55,12 @@ struct Workroom::Running final : public Waker {
   std::unique_ptr<Operation> operation;
   Operations::iterator place{};
   State state = State::fresh;
+  Operation::End end = Operation::End::done;           // of one that is over
   std::optional<Procedure::Step> next_step;            // of one that is fresh, if it has begun elsewhere
   Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
   protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
   std::shared_ptr<net::Link> link;
-  std::array<std::optional<Call>, Procedure::most_wanted> calls;
+  std::vector<std::unique_ptr<Call>> calls;  // made when it sends: many only wait, ten thousand perhaps
   std::size_t wanted = 0;
   std::atomic<std::size_t> open{0};  // of the calls
   bool listens = false;              // while it sleeps, on its link

@@ -1,7 +1,9 @@
 // A lock counts when the replicas of its own master have received it.
 
+#include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cluster/with_cluster.hpp"
@@ -60,6 +62,33 @@ TEST_F(ClusterReplicas, ALockThatTooFewHaveIsGivenBack) {
     for (const std::string& key : keys_elsewhere) mutex.acquire_lock(key).release();
   }
   replica.resume();
+}
+
+// Those who wait for the replicas of one server are asked for together, in however many slots their locks are.
+TEST_F(ClusterReplicas, LocksOfManySlotsShareTheirQuestions) {
+  constexpr int many = 20;
+  const std::string first = keys_of_many_slots(1, "shared ").front();
+  Server& master = cluster.master_of_key(first);
+  std::vector<std::string> keys;
+  for (const std::string& key : keys_of_many_slots(6 * many, "shared ")) {
+    if (keys.size() < many && &cluster.master_of_key(key) == &master) keys.push_back(key);
+  }
+  ASSERT_EQ(keys.size(), many);
+  const RedisMutex mutex{connection, wanting(1)};
+  mutex.acquire_lock(first).release();
+  Server& replica = cluster.replica_of(master);
+  auto before = master.command_calls();
+  replica.pause();
+  std::vector<std::jthread> threads;
+  for (const std::string& key : keys) threads.emplace_back([&mutex, key] { mutex.acquire_lock(key).release(); });
+  EXPECT_TRUE(eventually(limit, [&] {
+    return std::all_of(keys.begin(), keys.end(), [&](const std::string& key) { return master.exists(key); });
+  }));
+  replica.resume();
+  threads.clear();
+  auto after = master.command_calls();
+  EXPECT_LE(after["wait"] - before["wait"], many / 2) << "one a slot would be more than there are locks";
+  EXPECT_GE(after["evalsha"] - before["evalsha"], many);
 }
 
 // Also while its slot is on the way, where no two keys may be named together.

@@ -30,5 +30,5 @@ int main() {
     if (!lock.owns_lock() || mutex.try_acquire_lock("consumer")) return 1;
   }
   if (!mutex.try_acquire_lock("consumer")) return 1;
-  std::cout << "consumer: ok, redismutex " << redismutex::version << '\n';
+  std::cout << "consumer: ok, redismutex " << redismutex::version() << '\n';
 }

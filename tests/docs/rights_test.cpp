@@ -1,4 +1,4 @@
-// The rights that README.md and docs/operate.md tell administrators to give are enough, and the server finds nothing to refuse.
+// The rights that docs/deployment.md and docs/operate.md tell administrators to give are enough, and the server finds nothing to refuse.
 
 #include <gtest/gtest.h>
 
@@ -91,7 +91,7 @@ void expect_no_refusals(Server& server) {
 
 TEST(Rights, AreEnough) {
   Server server({.users = {"alice on >secret -@all ~lock:*"}});
-  ASSERT_GT(give_rights(server, items_after("README.md", "The user needs these rights")), 25u)
+  ASSERT_GT(give_rights(server, items_after("docs/deployment.md", "The user needs these rights")), 25u)
       << "the list is not where it was";
 
   const auto url = "unix://alice:secret@" + server.socket_path() + "?db=1";

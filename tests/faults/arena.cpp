@@ -111,7 +111,7 @@ std::vector<std::size_t> Arena::workers_behind(std::size_t which) const {
 
 void Arena::start_worker(Place& place) {
   place.first_client = last_client_ + 1;
-  last_client_ += threads_a_worker;
+  last_client_ += clients_a_worker;
   place.diary = directory_.file("worker-" + std::to_string(place.first_client) + ".history");
   diaries_.push_back(place.diary);
   std::vector<std::string> arguments = place.prefix;
@@ -129,7 +129,7 @@ void Arena::replace_worker(std::size_t which) {
   // Before it dies: so nothing counts that it may not have done.
   const nanoseconds time = now();
   place.process.reset();
-  for (int i = 0; i < threads_a_worker; ++i) {
+  for (int i = 0; i < clients_a_worker; ++i) {
     diary_.note({.time = time, .kind = Kind::dead, .client = place.first_client + i});
   }
   start_worker(place);
@@ -244,7 +244,7 @@ void Arena::wait_between(milliseconds least, milliseconds most) { wait(random.be
 
 void Arena::note_disturbance(Span span, std::optional<std::size_t> worker) {
   const int first = worker ? crew_.at(*worker).first_client : nobody;
-  for (int i = 0; i < (worker ? threads_a_worker : 1); ++i) {
+  for (int i = 0; i < (worker ? clients_a_worker : 1); ++i) {
     diary_.note({.time = span.from, .kind = Kind::disturbed, .client = first + i, .until = span.to});
   }
 }

@@ -11,6 +11,7 @@ function(add_mutant_worker name source)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME faults_worker_${name})
   target_include_directories(${target} PRIVATE "${sources}")
   target_link_libraries(${target} PRIVATE redismutex_faults_worker_parts)
+  redismutex_precompile(${target} support)
   add_dependencies(redismutex_faults_tests ${target})
 endfunction()
 

@@ -14,11 +14,14 @@ inline constexpr std::chrono::milliseconds delay{60};
 inline constexpr std::chrono::milliseconds claim{1000};
 inline constexpr std::chrono::milliseconds connect_timeout{300};
 inline constexpr std::chrono::milliseconds command_timeout{300};
-inline constexpr int threads_a_worker = 2;
+inline constexpr int clients_a_worker = 2;
 
 /// Two of four workers have an Observer, and see to it that the events which they are told of are in balance. The others have none: a
 /// Connection that tells of losses asks the server for more.
-constexpr bool is_observed(int client) { return (client - 1) / threads_a_worker % 4 < 2; }
+constexpr bool is_observed(int client) { return (client - 1) / clients_a_worker % 4 < 2; }
+
+/// The clients of every other worker are coroutines of one loop, those of the rest are threads.
+constexpr bool is_asynchronous(int client) { return (client - 1) / clients_a_worker % 2 == 1; }
 
 struct LockKey {
   std::string_view name;

@@ -1,10 +1,11 @@
 // faults_worker URL DIARY REGISTER FIRST_CLIENT SEED EPOCH_NS LONG_STAYS HURRYING: takes locks in every way there is until the register says stop, uses
-// them for a while, and writes down what it believes: see faults/trial.hpp. Each of its threads is one client,
-// but for HURRYING ones more of a worker with an Observer: see faults/hurry.hpp.
+// them for a while, and writes down what it believes: see faults/trial.hpp. Each client is a thread, or a coroutine (see faults/way.hpp). A worker
+// with an Observer has HURRYING threads more: see faults/hurry.hpp.
 
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -20,7 +21,10 @@
 #include "faults/hurry.hpp"
 #include "faults/register.hpp"
 #include "faults/setting.hpp"
+#include "faults/way.hpp"
 #include "sim/random.hpp"
+#include "support/loop.hpp"
+#include "support/steps.hpp"
 
 namespace redismutex::faults {
 namespace {
@@ -29,6 +33,8 @@ using namespace std::chrono_literals;
 using histories::Event;
 using sim::Random;
 using std::chrono::nanoseconds;
+using testing::Coroutine;
+using testing::Steps;
 using Kind = Event::Kind;
 
 struct Place {
@@ -48,10 +54,11 @@ ConnectionOptions connection_options(std::string_view url, bool observed) {
 }
 
 /// A stay inside, from the lock's having been taken to its having been given back.
+template <class Way>
 class Stay {
  public:
-  Stay(Place& place, Random& random, Event event, std::size_t key, Lock lock)
-      : place_{place}, random_{random}, event_{std::move(event)}, key_{key}, lock_{std::move(lock)} {}
+  Stay(Place& place, const Way& way, Random& random, Event event, std::size_t key, typename Way::Lock lock)
+      : place_{place}, way_{way}, random_{random}, event_{std::move(event)}, key_{key}, lock_{std::move(lock)} {}
 
   void begin() {
     // Read in this order, the end can only be too early.
@@ -63,22 +70,22 @@ class Stay {
     }
   }
 
-  void spend(nanoseconds length) {
+  Steps<> spend(nanoseconds length) {
     const nanoseconds leave_at = place_.diary.now() + length;
     const bool extends = random_.chance(100'000);
     write();
     for (nanoseconds here = place_.diary.now(); here < leave_at; here = place_.diary.now()) {
-      std::this_thread::sleep_for(std::min<nanoseconds>(leave_at - here, random_.between(1ms, 10ms)));
-      if (extends && random_.chance(100'000)) extend();
+      co_await way_.sleep(std::min<nanoseconds>(leave_at - here, random_.between(1ms, 10ms)));
+      if (extends && random_.chance(100'000)) co_await extend();
       look();
       write();
     }
   }
 
-  void end() {
+  Steps<> end() {
     note(Kind::release, place_.diary.now());
     try {
-      lock_.release();
+      co_await way_.release(lock_);
       note(Kind::released, place_.diary.now());
     } catch (const MutexUnlockError&) {
       note(Kind::gone, place_.diary.now());
@@ -122,48 +129,57 @@ class Stay {
     note(Kind::denied, place_.diary.now(), until_);
   }
 
-  void extend() {
+  Steps<> extend() {
     try {
-      lock_.extend();
+      co_await way_.extend(lock_);
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): valid_for() says what that means
     }
   }
 
   Place& place_;
+  const Way& way_;
   Random& random_;
   const Event event_;
   const std::size_t key_;
-  Lock lock_;
+  typename Way::Lock lock_;
   nanoseconds until_{0};
   bool knows_ = false;
   std::optional<std::stop_callback<Teller>> told_;
 };
 
+/// What the Observer is to have told of the clients of this thread.
+thread_local long attempts_here = 0;
+thread_local long held_here = 0;
+
+template <class Way>
 class Client {
  public:
-  Client(Place& place, int number, std::uint64_t seed) : place_{place}, number_{number}, random_{seed} {
+  Client(Place& place, Way way, int number, std::uint64_t seed)
+      : place_{place}, way_{std::move(way)}, number_{number}, random_{seed} {
     for (const bool fenced : {false, true}) {
       for (const bool renewed : {false, true}) {
-        mutexes_.emplace_back(
+        mutexes_.push_back(way_.mutex(
             place.connection,
-            Options{
-                .block_time = block_time, .delay = delay, .expiry = expiry, .auto_renew = renewed, .fencing = fenced});
+            {.block_time = block_time, .delay = delay, .expiry = expiry, .auto_renew = renewed, .fencing = fenced}));
       }
     }
   }
 
-  void run() {
+  Coroutine run() {
     while (!place_.resource.asked_to_stop()) {
-      std::this_thread::sleep_for(random_.between(0ns, nanoseconds{3ms}));
-      turn();
+      co_await way_.sleep(random_.between(0ns, nanoseconds{3ms}));
+      co_await turn();
     }
   }
 
  private:
-  void turn() {
+  using Lock = typename Way::Lock;
+  using Mutex = typename Way::Mutex;
+
+  Steps<> turn() {
     const std::size_t key = random_.below(lock_keys.size());
     const bool renewed = random_.chance(300'000);
-    const RedisMutex& mutex = mutexes_[(lock_keys[key].fenced ? 2U : 0U) + (renewed ? 1U : 0U)];
+    const Mutex& mutex = mutexes_[(lock_keys[key].fenced ? 2U : 0U) + (renewed ? 1U : 0U)];
     Event event{.client = number_, .key = std::string{lock_keys[key].name}};
     const std::string turn = std::to_string(number_) + "-" + std::to_string(++turns_);
     Event want = event;
@@ -171,7 +187,7 @@ class Client {
     std::optional<Lock> lock;
     const char* why_not = "taken";
     try {
-      lock = acquire(mutex, event.key, want);
+      lock = co_await acquire(mutex, event.key, want);
     } catch (const BlockTimeExceedError&) {
       why_not = "taken";
     } catch (const LockCancelled&) {
@@ -183,6 +199,7 @@ class Client {
     } catch (const ServerError&) {
       why_not = "refused";
     }
+    ++attempts_here;
     check_balance(lock ? 1 : 0);
     const nanoseconds known = place_.diary.now();
     // Only now is it known under which id.
@@ -193,36 +210,35 @@ class Client {
       event.kind = Kind::ended;
       event.note = why_not;
       place_.diary.note(event);
-      return;
+      co_return;
     }
-    Stay stay{place_, random_, std::move(event), key, std::move(*lock)};
+    Stay<Way> stay{place_, way_, random_, std::move(event), key, std::move(*lock)};
     stay.begin();
-    stay.spend(draw_length(renewed));
-    stay.end();
-    check_balance(0);
+    co_await stay.spend(draw_length(renewed));
+    co_await stay.end();
+    check_balance(-1);
     if (place_.observed) place_.resource.note_balance();
   }
 
-  void check_balance(long held) const {
-    if (place_.observed) Balance::check(turns_, held);
+  /// So many are held more.
+  void check_balance(long more) const {
+    held_here += more;
+    if (place_.observed) Balance::check(attempts_here, held_here);
   }
 
-  std::optional<Lock> acquire(const RedisMutex& mutex, const std::string& key, Event& want) {
-    const std::int64_t way = random_.between(1, 10);
-    if (way <= 2) return mutex.try_acquire_lock(key);
-    if (way <= 6) {
+  Steps<std::optional<Lock>> acquire(const Mutex& mutex, const std::string& key, Event& want) {
+    const std::int64_t how = random_.between(1, 10);
+    if (how <= 2) co_return co_await way_.attempt(mutex, key);
+    if (how <= 6) {
       want.until = want.time + block_time;
-      return mutex.acquire_lock(key);
+      co_return co_await way_.acquire(mutex, key);
     }
     const auto limit = std::chrono::milliseconds{random_.between(1, 300)};
     want.until = want.time + limit;
-    if (way <= 9) return mutex.try_acquire_lock_for(key, limit);
-    std::stop_source stop;
-    const std::jthread impatience{[&stop, when = random_.between(0ns, nanoseconds{limit})] {
-      std::this_thread::sleep_for(when);
-      stop.request_stop();
-    }};
-    return mutex.try_acquire_lock_for(key, limit, stop.get_token());
+    if (how <= 9) co_return co_await way_.attempt(mutex, key, limit);
+    const std::stop_source stop;
+    [[maybe_unused]] const auto impatience = way_.stop_after(random_.between(0ns, nanoseconds{limit}), stop);
+    co_return co_await way_.attempt(mutex, key, limit, stop.get_token());
   }
 
   nanoseconds draw_length(bool renewed) {
@@ -237,11 +253,23 @@ class Client {
   }
 
   Place& place_;
+  const Way way_;
   const int number_;
   Random random_;
-  std::vector<RedisMutex> mutexes_;
+  std::vector<Mutex> mutexes_;
   int turns_ = 0;
 };
+
+void run_loop(Place& place, int first_client, std::uint64_t seed) {
+  testing::Loop loop;
+  std::deque<Client<ByLoop>> clients;
+  std::vector<Coroutine> runs;
+  for (int number = first_client; number < first_client + clients_a_worker; ++number) {
+    clients.emplace_back(place, ByLoop{loop}, number, seed + static_cast<std::uint64_t>(number));
+    runs.push_back(clients.back().run());
+  }
+  for (Coroutine& run : runs) run.get();
+}
 
 int work(char** arguments) {
   const int first_client = std::atoi(arguments[4]);
@@ -252,9 +280,9 @@ int work(char** arguments) {
   Place place{diary, resource, observed, Connection{connection_options(arguments[1], observed)},
               std::atoi(arguments[7])};
   std::vector<std::jthread> threads;
-  for (int i = 0; i < threads_a_worker; ++i) {
-    threads.emplace_back([&place, number = first_client + i, seed] {
-      Client{place, number, seed + static_cast<std::uint64_t>(number)}.run();
+  for (int number = first_client; number < first_client + clients_a_worker && !is_asynchronous(number); ++number) {
+    threads.emplace_back([&place, number, seed] {
+      Client<ByThread>{place, {}, number, seed + static_cast<std::uint64_t>(number)}.run().get();
     });
   }
   for (int i = 0; observed && i < std::atoi(arguments[8]); ++i) {
@@ -262,6 +290,7 @@ int work(char** arguments) {
       hurry(place.connection, place.resource, Random{seed});
     });
   }
+  if (is_asynchronous(first_client)) run_loop(place, first_client, seed);
   return EXIT_SUCCESS;
 }
 

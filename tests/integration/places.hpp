@@ -44,7 +44,7 @@ struct KindOfPlace {
   std::function<std::unique_ptr<Place>()> make;
 };
 
-/// Each way in which a Connection can lead somewhere. places.cpp has those of one server: by a unix socket, by TCP, by TLS.
+/// Each way in which a Connection can lead somewhere. places.cpp has those of one server: by a unix socket, by TCP, by TLS, and inside the process.
 /// places_of_many.cpp has those of several servers, for a program of their own, in which all tests share them.
 const std::vector<KindOfPlace>& kinds_of_place();
 

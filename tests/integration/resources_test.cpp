@@ -6,7 +6,11 @@
 
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <new>
+#include <optional>
+#include <redismutex/async.hpp>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -247,6 +251,82 @@ TEST_F(Resources, EachAllocationOfAWait) {
       },
       [&](int nth) { EXPECT_TRUE(eventually(limit, [&] { return server.keys().size() == 1; })) << nth; });
   EXPECT_GT(failures, 10);
+  others.release();
+}
+
+/// A loop of the calling thread, with room for the one Work that may be posted at a time.
+class Pocket {
+ public:
+  Executor executor() {
+    return [this](Executor::Work work) {
+      const std::lock_guard lock{mutex_};
+      work_.emplace(std::move(work));
+    };
+  }
+
+  /// Runs until then. What was started is told how it ended, whatever fails.
+  template <class Condition>
+  void run_until(const Condition& condition) {
+    const auto is_met = [&] {
+      run();
+      return condition();
+    };
+    if (!eventually(limit, is_met)) throw std::runtime_error{"nobody was told"};
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock{mutex_};
+    if (!work_) return;
+    Executor::Work work = std::move(*work_);
+    work_.reset();
+    lock.unlock();
+    work();
+  }
+
+  std::mutex mutex_;
+  std::optional<Executor::Work> work_;
+};
+
+/// What an operation comes to.
+template <class T>
+T outcome_of(Pocket& loop, Operation<T> operation) {
+  std::optional<Outcome<T>> outcome;
+  std::move(operation).start([&](Outcome<T> how) { outcome.emplace(std::move(how)); });
+  loop.run_until([&] { return outcome.has_value(); });
+  return std::move(*outcome).get();
+}
+
+// Those of the thread that starts it, and of the loop's, which are one.
+TEST_F(Resources, EachAllocationOfAnOperation) {
+  Pocket loop;
+  const AsyncMutex mutex{connection, {.blocking = false, .expiry = limit, .fencing = true}, loop.executor()};
+  const auto failures = with_each_allocation_failing(
+      [&] {
+        AsyncLock lock = outcome_of(loop, mutex.acquire_lock("key, longer than a string has room for"));
+        outcome_of(loop, lock.extend());
+        outcome_of(loop, lock.release());
+      },
+      [&](int nth) {
+        EXPECT_TRUE(eventually(limit, [&] { return !server.exists("key, longer than a string has room for"); })) << nth;
+      });
+  EXPECT_GT(failures, 10);
+  server.command({"FLUSHALL"});  // the floor of the tokens
+}
+
+TEST_F(Resources, EachAllocationOfAnOperationThatWaits) {
+  Pocket loop;
+  const Options hasty{.block_time = 20ms, .delay = 5ms, .expiry = limit, .local_handoffs = 2};
+  const AsyncMutex mutex{connection, hasty, loop.executor()};
+  const Connection others_connection{server.url()};
+  auto others = RedisMutex{others_connection, patient}.acquire_lock("key, longer than a string has room for");
+  const auto failures = with_each_allocation_failing(
+      [&] {
+        const auto lock = outcome_of(loop, mutex.try_acquire_lock_for("key, longer than a string has room for", 20ms));
+        EXPECT_FALSE(lock);
+      },
+      [&](int nth) { EXPECT_TRUE(eventually(limit, [&] { return server.keys().size() == 1; })) << nth; });
+  EXPECT_GT(failures, 5);
   others.release();
 }
 

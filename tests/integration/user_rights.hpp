@@ -12,7 +12,7 @@ namespace redismutex::testing {
 /// Whether the server has sharded channels, in which waiters are then woken.
 inline bool has_sharded_channels(Server& server) { return server.version() >= Version{7, 0, 0}; }
 
-/// All that a lock needs but what wakes a waiter: see README, "Reaching a server".
+/// All that a lock needs but what wakes a waiter: see docs/deployment.md, "Rights".
 constexpr auto lock_rights =
     " -@all +hello +ping +set +get +exists +del +unlink +pexpire +pttl +psetex +time +multi +exec +zadd +zrem +zrange "
     "+zrangebyscore +zscore +zcount +evalsha +script|load";

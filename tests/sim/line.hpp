@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "sim/keyspace.hpp"
+#include "memory/keyspace.hpp"
 
 namespace redismutex::sim {
+
+using memory::Keyspace;
+using memory::SortedSet;
 
 /// One who waits, as lua/line.lua describes it.
 struct Waiter {

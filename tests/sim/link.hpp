@@ -6,11 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "memory/server.hpp"
+#include "memory/value.hpp"
 #include "sim/agenda.hpp"
-#include "sim/server.hpp"
-#include "sim/value.hpp"
 
 namespace redismutex::sim {
+
+using memory::Server;
+using memory::Value;
 
 class Bell;
 class Peer;

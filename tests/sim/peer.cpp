@@ -70,7 +70,8 @@ Answer view(const Value& value) {
       answer.type = Type::error;
       answer.text = value.text;
       break;
-    case Value::Kind::array: view_list(value, answer); break;
+    case Value::Kind::array:
+    case Value::Kind::map: view_list(value, answer); break;
     case Value::Kind::real:
     case Value::Kind::push: answer.type = Type::other; break;
   }

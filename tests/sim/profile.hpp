@@ -5,10 +5,12 @@
 #include <string_view>
 #include <vector>
 
+#include "memory/server.hpp"
 #include "sim/agenda.hpp"
-#include "sim/server.hpp"
 
 namespace redismutex::sim {
+
+using memory::Server;
 
 /// What kinds of trouble a simulation has, and how much. The rest is drawn from the seed.
 struct Profile {

@@ -7,11 +7,13 @@
 
 #include "histories/checker.hpp"
 #include "histories/history.hpp"
-#include "sim/lua_host.hpp"
+#include "memory/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
 
 namespace redismutex::sim {
+
+using memory::LuaHost;
 
 struct Result {
   std::vector<histories::Violation> violations;

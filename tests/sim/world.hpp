@@ -13,16 +13,20 @@
 #include <vector>
 
 #include "histories/history.hpp"
+#include "memory/lua_host.hpp"
+#include "memory/server.hpp"
 #include "protocol/key.hpp"
 #include "sim/agenda.hpp"
 #include "sim/line.hpp"
-#include "sim/lua_host.hpp"
 #include "sim/mutant.hpp"
 #include "sim/profile.hpp"
 #include "sim/random.hpp"
-#include "sim/server.hpp"
 
 namespace redismutex::sim {
+
+using memory::LuaHost;
+using memory::Server;
+using memory::Value;
 
 using histories::Event;
 using histories::History;

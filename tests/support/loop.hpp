@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <coroutine>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <future>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <redismutex/async.hpp>
@@ -15,9 +17,11 @@
 
 namespace redismutex::testing {
 
-/// An event loop: threads that run what they are given, in order. Thread-safe.
+/// An event loop: threads that run what they are given, in order, and in time. Thread-safe.
 class Loop {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit Loop(int threads = 1) {
     for (int i = 0; i < threads; ++i) threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
   }
@@ -37,13 +41,38 @@ class Loop {
     return [this](Executor::Work work) { post(std::move(work)); };
   }
 
+  /// Not before that time, and soon after it. What it throws ends the process.
+  void call_at(Clock::time_point when, std::function<void()> what) {
+    {
+      const std::lock_guard lock{mutex_};
+      if (!ended_) calls_.emplace(when, std::move(what));
+    }
+    changed_.notify_one();
+  }
+
+  /// For a coroutine of the loop, to be awaited.
+  auto sleep(std::chrono::nanoseconds length) {
+    struct Sleep {
+      Loop& loop;
+      Clock::time_point until;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> coroutine) const {
+        loop.call_at(until, [coroutine] { coroutine.resume(); });
+      }
+      void await_resume() const noexcept {}
+    };
+    return Sleep{*this, Clock::now() + length};
+  }
+
   /// What it has not run by then is destroyed, and so is what comes later.
   void end() {
     std::deque<Executor::Work> left;
+    std::multimap<Clock::time_point, std::function<void()>> uncalled;
     {
       const std::lock_guard lock{mutex_};
       ended_ = true;
       left.swap(works_);
+      uncalled.swap(calls_);
     }
     threads_.clear();
   }
@@ -51,18 +80,33 @@ class Loop {
  private:
   void run(const std::stop_token& stop) {
     std::unique_lock lock{mutex_};
-    while (changed_.wait(lock, stop, [this] { return !works_.empty(); })) {
-      Executor::Work work = std::move(works_.front());
-      works_.pop_front();
-      lock.unlock();
-      work();
-      lock.lock();
+    while (!stop.stop_requested()) {
+      if (!calls_.empty() && calls_.begin()->first <= Clock::now()) {
+        auto call = calls_.extract(calls_.begin());
+        lock.unlock();
+        call.mapped()();
+        call = {};
+        lock.lock();
+      } else if (!works_.empty()) {
+        Executor::Work work = std::move(works_.front());
+        works_.pop_front();
+        lock.unlock();
+        work();
+        lock.lock();
+      } else if (calls_.empty()) {
+        changed_.wait(lock, stop, [this] { return !works_.empty() || !calls_.empty(); });
+      } else {
+        const auto next = calls_.begin()->first;
+        changed_.wait_until(lock, stop, next,
+                            [this, next] { return !works_.empty() || calls_.empty() || calls_.begin()->first < next; });
+      }
     }
   }
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Executor::Work> works_;
+  std::multimap<Clock::time_point, std::function<void()>> calls_;
   bool ended_ = false;
   std::vector<std::jthread> threads_;
 };

@@ -14,7 +14,7 @@
 
 #include "doctor_rights.hpp"
 #include "server_facts.hpp"
-#include "shared/quoted.hpp"
+#include "shared/shell_word.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -163,11 +163,11 @@ class Doctor {
     // Where there are several the person on call has to find out which one it is.
     std::string options =
         is_cluster(server)
-            ? "-c -h " + quoted(server.nodes.front().host) + " -p " + std::to_string(server.nodes.front().port)
+            ? "-c -h " + shell_word(server.nodes.front().host) + " -p " + std::to_string(server.nodes.front().port)
         : server.kind == ConnectionOptions::Kind::sentinel ? "-h MASTER"
-        : server.unix_socket.empty() ? "-h " + quoted(server.host) + " -p " + std::to_string(server.port)
-                                     : "-s " + quoted(server.unix_socket);
-    if (!server.username.empty()) options += " --user " + quoted(server.username);
+        : server.unix_socket.empty() ? "-h " + shell_word(server.host) + " -p " + std::to_string(server.port)
+                                     : "-s " + shell_word(server.unix_socket);
+    if (!server.username.empty()) options += " --user " + shell_word(server.username);
     if (server.tls) options += " --tls";
     return {options};
   }
@@ -269,7 +269,7 @@ class Doctor {
     }
     if (endless.empty()) return;
     add("locks without an end", Level::warning, "the lock '" + printable(endless) + "' never ends by itself",
-        way_.command("PEXPIRE " + quoted(endless) + " 60000"));
+        way_.command("PEXPIRE " + shell_word(endless) + " 60000"));
   }
 
   void rights() {
@@ -286,7 +286,7 @@ class Doctor {
     for (const auto& right : missing->rights) list += " " + right;
     add("rights", missing->are_vital ? Level::critical : Level::warning,
         "the user '" + printable(missing->user) + "' lacks" + list,
-        way_.command("ACL SETUSER " + quoted(missing->user) + quoted_each(missing->rights)));
+        way_.command("ACL SETUSER " + shell_word(missing->user) + shell_words(missing->rights)));
   }
 
   void compare() {

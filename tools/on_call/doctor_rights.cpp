@@ -16,7 +16,7 @@ struct Need {
 
 constexpr auto beside = "redismutex:doctor";
 
-/// See README.md, "The user needs these rights".
+/// See docs/deployment.md, "Rights".
 std::vector<Need> needs() {
   return {{"+evalsha", {"EVALSHA", "0", "0"}},
           {"+script|load", {"SCRIPT", "LOAD", "return 1"}},

@@ -1,6 +1,8 @@
 // redismutex-on-call: the subcommands of `redismutex` that look at locks from outside. `redismutex status …` runs this program in its place,
 // with the same words: `redismutex run` starts for each short job anew and must not load what these need.
 
+#include <redismutex/config.hpp>
+
 #include <sys/prctl.h>
 
 #include <array>
@@ -8,7 +10,6 @@
 #include <csignal>
 #include <deque>
 #include <iostream>
-#include <redismutex/version.hpp>
 
 #include "bench.hpp"
 #include "break.hpp"
@@ -61,7 +62,7 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
 int run_complete(std::vector<std::string> words) {
   CLI::App app{"", "redismutex"};
   set_help(app, "");
-  app.set_version_flag("--version", std::string{version}, "show the version");
+  app.set_version_flag("--version", std::string{version()}, "show the version");
   const auto run = declare_run(app);
   const auto hold = declare_hold(app);
   std::deque<ServerOption> servers;  // their addresses stay

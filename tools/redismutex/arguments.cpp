@@ -1,9 +1,10 @@
+#include <redismutex/config.hpp>
+
 #include "arguments.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
-#include <redismutex/version.hpp>
 
 #include "hold_arguments.hpp"
 #include "lock_options.hpp"
@@ -156,7 +157,7 @@ std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunPa
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};
   set_help(app, usage);
-  app.set_version_flag("--version", "redismutex " + std::string{version}, "show the version");
+  app.set_version_flag("--version", "redismutex " + std::string{version()}, "show the version");
   RunParser run{app};
   const bool asks = !words.empty() && words.front().starts_with("-");
   if (asks) {  // for the help, which lists them all

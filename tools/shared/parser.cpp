@@ -6,7 +6,6 @@
 #include <cstring>
 #include <iomanip>
 #include <iostream>
-#include <redismutex/version.hpp>
 #include <sstream>
 
 #include "shared/exit_status.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,10 @@
 #include "engine/extending.hpp"
 #include "engine/giving_back.hpp"
 #include "engine/session.hpp"
+#include "protocol/slot.hpp"
+#include "protocol/slot_map.hpp"
+#include "route/cluster.hpp"
+#include "route/router.hpp"
 #include "unit/engine/fakes.hpp"
 
 /// One process with callers that want locks, in virtual time.
@@ -69,17 +74,15 @@ class Reader final : public route::Background {
 };
 
 struct Process {
-  explicit Process(std::chrono::milliseconds command_timeout = 1s)
-      : session{{world.environment, world.known, reader, *world.callbacks}, {1s, command_timeout}} {
-    world.server.on_message = [this](std::string_view text) { session.take_message(text); };
-    world.server.on_change = [this](std::string_view key) {
-      reader.arrives([this, key = std::string{key}] { session.key_changed(key); });
-    };
-    world.on_reconnected = [this] { session.all_changed(); };
-  }
+  explicit Process(std::chrono::milliseconds command_timeout = 1s) : Process{std::nullopt, command_timeout} {}
+
+  /// The fake server is all servers of a cluster.
+  struct InCluster {};
+  explicit Process(InCluster in) : Process{std::optional{in}, 1s} {}
 
   World world;
   Reader reader{world};
+  std::optional<route::Cluster> cluster;
   Session session;
 
   Instant now() const { return world.now(); }
@@ -88,6 +91,24 @@ struct Process {
   /// Another process stands in line at the server.
   void line_up_other(std::chrono::milliseconds alive_for = 60s) {
     server().lines["redismutex:{key}"].push_back({"other", "0-", now() + alive_for});
+  }
+
+ private:
+  Process(std::optional<InCluster> in, std::chrono::milliseconds command_timeout)
+      : session{{world.environment, router(in), reader, *world.callbacks}, {1s, command_timeout}} {
+    world.server.on_message = [this](std::string_view text) { session.take_message(text); };
+    world.server.on_change = [this](std::string_view key) {
+      reader.arrives([this, key = std::string{key}] { session.key_changed(key); });
+    };
+    world.on_reconnected = [this] { session.all_changed(); };
+  }
+
+  route::Router router(std::optional<InCluster> in) {
+    if (!in) return world.known;
+    const ServerAddress address{"fake", 1};
+    cluster.emplace(std::vector{address}, [this](const ServerAddress&) -> route::Server& { return world.known; });
+    cluster->take_in(std::vector<protocol::SlotRange>{{0, protocol::slot_count - 1, address}});
+    return *cluster;
   }
 };
 

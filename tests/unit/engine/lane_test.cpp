@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -449,6 +451,106 @@ TEST_F(LaneRenewals, TheBackgroundMayEnd) {
   server.replicas = 1;
   world.run_for(500ms);
   EXPECT_GT(caller->left(), 1s) << "and where it goes on it is asked again";
+}
+
+// ---- in a cluster ---------------------------------------------------------------------------------------------------
+
+class LaneInCluster : public ::testing::Test {
+ protected:
+  LaneInCluster() { server.replicas = 1; }
+
+  std::unique_ptr<Caller> start(const std::string& key, std::chrono::milliseconds limit = 30s) {
+    Wishes wants = wishes(process.now() + limit);
+    wants.replicas = 1;
+    auto caller = std::make_unique<Caller>(process, std::move(wants), key);
+    caller->start();
+    return caller;
+  }
+  std::vector<std::unique_ptr<Caller>> start_many(int count) {
+    world.known.lane();
+    Caller opens{process, wishes(process.now() + 30s), "another"};
+    opens.start();
+    world.run_for(10ms);
+    std::vector<std::unique_ptr<Caller>> callers;
+    for (int i = 0; i < count; ++i) callers.push_back(start("key " + std::to_string(i)));
+    return callers;
+  }
+
+  /// A question about locks in this slot is refused, if it is asked for the first time, or always.
+  void refuse(const std::string& key, const std::string& refusal, bool once) {
+    const std::string own = "redismutex:{" + std::string{protocol::word_of(protocol::slot_of(key))} + "}:witness";
+    server.answers_instead = [this, own, refusal,
+                              once](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+      const bool is_it = words.size() > 1 && words.at(1) == protocol::scripts::witness.sha1 &&
+                         std::find(words.begin(), words.end(), own) != words.end();
+      if (!is_it || (once && refused++ > 0)) return std::nullopt;
+      return Reply::error(refusal);
+    };
+  }
+
+  Process process{Process::InCluster{}};
+  testing::World& world = process.world;
+  testing::FakeServer& server = process.server();
+  int refused = 0;
+};
+
+// All slots of one server have one WAIT, and each its own script.
+TEST_F(LaneInCluster, LocksOfManySlotsShareTheirQuestions) {
+  const auto callers = start_many(1 + static_cast<int>(protocol::Witness::most_slots));
+  world.run_for(10ms);
+  for (const auto& caller : callers) EXPECT_TRUE(caller->has_it());
+  EXPECT_EQ(server.count("WAIT"), 2) << "the first one's, and that of all who came meanwhile";
+  EXPECT_GE(server.count("witness"), 30);
+}
+
+TEST_F(LaneInCluster, MoreSlotsThanGoInOneWriteGoInMore) {
+  const auto callers = start_many(100);
+  world.run_for(10ms);
+  for (const auto& caller : callers) EXPECT_TRUE(caller->has_it());
+  EXPECT_EQ(server.count("WAIT"), 5);
+}
+
+// The others have what they came for, and that one is asked for alone.
+TEST_F(LaneInCluster, ASlotThatMovesHoldsUpNoOther) {
+  for (const char* const refusal : {"TRYAGAIN Multiple keys request during rehashing of slot", "ASK 1 fake:1"}) {
+    server.counts.clear();
+    refused = 0;
+    refuse("key 3", refusal, true);
+    const auto callers = start_many(10);
+    world.run_for(20ms);
+    for (const auto& caller : callers) EXPECT_TRUE(caller->has_it()) << refusal;
+    EXPECT_EQ(server.count("WAIT"), 3) << refusal;
+  }
+}
+
+// One that is lost is lost alone.
+TEST_F(LaneInCluster, EachLockIsJudgedAlone) {
+  const auto callers = start_many(10);
+  world.run_until_is([&] { return server.count("SET") == 11; });
+  server.keys.erase("key 7");
+  world.run_for(20ms);
+  for (std::size_t i = 0; i < callers.size(); ++i) EXPECT_EQ(callers[i]->has_it(), i != 7) << i;
+}
+
+// A connection that breaks is no end: each is asked for where its slot is then.
+TEST_F(LaneInCluster, TheServerMayGoAwayMeanwhile) {
+  server.replicas = 0;
+  const auto callers = start_many(10);
+  world.run_for(100ms);
+  world.break_link();
+  server.replicas = 1;
+  world.run_for(200ms);
+  for (const auto& caller : callers) EXPECT_TRUE(caller->has_it());
+}
+
+TEST_F(LaneInCluster, TooFewIsToldToAll) {
+  server.replicas = 0;
+  const auto callers = start_many(40);
+  world.run_for(3s);
+  for (const auto& caller : callers) {
+    ASSERT_TRUE(caller->is<protocol::Refusal>());
+    EXPECT_EQ(caller->refusal().code, "NOREPLICAS");
+  }
 }
 
 }  // namespace

@@ -349,6 +349,7 @@ TEST(ConnectionOptionsCheck, NamesFieldValueAndBound) {
       {{.db = -1}, {"db is -1", "negative"}},
       {{.unix_socket = longest_path + "p"}, {"unix_socket has 108 bytes", "at most 107"}},
       {{.unix_socket = std::string("/a\0b", 4)}, {"unix_socket", "zero"}},
+      {{.memory = "m"}, {"memory", "redismutex::testing", "redismutex-testing"}},
       {{.tls = TlsOptions{.certificate_file = "c"}}, {"certificate_file", "key_file"}},
       {{.tls = TlsOptions{.key_file = "k"}}, {"certificate_file", "key_file"}},
       {{.connect_timeout = 0ms}, {"connect_timeout is 0 ms", "1 to 3600000 ms"}},

@@ -153,6 +153,29 @@ TEST_F(WireTest, TheConfirmationOfASubscriptionIsAnAnswer) {
   EXPECT_THAT(pushed(), IsEmpty());
 }
 
+// A server that ends a subscription by itself says so in the same words.
+TEST_F(WireTest, TheConfirmationOfAnEndOfASubscriptionIsAnAnswer) {
+  const auto end_of = [](std::string_view name) {
+    return ">3\r\n$12\r\nsunsubscribe\r\n$1\r\n" + std::string{name} + "\r\n:0\r\n";
+  };
+  EXPECT_THAT(receive(end_of("a")), IsEmpty());
+  EXPECT_EQ(pushed().size(), 1U);
+  Call ends, next;
+  const std::array<std::string_view, 2> arguments{"SUNSUBSCRIBE", "a"};
+  wire.submit(&ends, arguments, start);
+  submit(&next);
+  EXPECT_THAT(receive(end_of("b")), IsEmpty()) << "another one";
+  EXPECT_EQ(pushed().size(), 1U);
+  EXPECT_EQ(receive(end_of("a")).size(), 1U);
+  EXPECT_THAT(receive(end_of("a")), IsEmpty()) << "the server ended it in the same moment";
+  EXPECT_EQ(pushed().size(), 1U);
+  EXPECT_THAT(receive("+PONG\r\n"), ElementsAre("+PONG"));
+  wire.submit(&ends, arguments, start);
+  EXPECT_EQ(receive("-MOVED 1 127.0.0.1:1\r\n").size(), 1U);
+  EXPECT_THAT(receive(end_of("a")), IsEmpty());
+  EXPECT_EQ(wire.problem(), "");
+}
+
 TEST_F(WireTest, AnAnswerThatNobodyAskedForIsAProblem) {
   Call call;
   submit(&call);

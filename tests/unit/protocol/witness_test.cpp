@@ -35,6 +35,7 @@ Answer answer(std::vector<std::int64_t> theirs, std::int64_t replicas) {
   return answer;
 }
 
+using Sight = Witness::Sight;
 const Witness::Seen& seen(const Witness& machine) { return std::get<Witness::Seen>(machine.outcome()); }
 
 const auto is_question = ElementsAre("EVALSHA", scripts::witness.sha1, "3", "stock", "{stock}:2", "redismutex:witness",
@@ -55,14 +56,14 @@ TEST(Witness, TellsOfEachByItself) {
   Witness machine{two_items(), terms};
   machine.start(at(0s));
   EXPECT_TRUE(is_done(machine.answered(answer({1, 0}, 3))));
-  EXPECT_THAT(seen(machine).theirs, ElementsAre(true, false));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::not_theirs));
   EXPECT_EQ(seen(machine).replicas, 3);
 }
 
 // What is written must be in the slot of the locks.
 TEST(Witness, WritesInTheSlotOfACluster) {
   const std::uint16_t slot = slot_of(key.text());
-  Witness machine{{{&key, &id}}, {.wanted = 1, .within = 1ms, .slot = slot}};
+  Witness machine{{{&key, &id, slot}}, {.wanted = 1, .within = 1ms}};
   const auto words = command(machine.start(at(0s)));
   ASSERT_EQ(words.size(), 6U);
   EXPECT_EQ(words[4], "redismutex:{" + std::string{word_of(slot)} + "}:witness");
@@ -89,8 +90,71 @@ TEST(Witness, AsksForOneAfterTheOther) {
   EXPECT_THAT(command(second), ElementsAre("EVALSHA", scripts::witness.sha1, "1", "{stock}:2", other_id.text()));
   EXPECT_FALSE(machine.split(at(0s)));
   EXPECT_TRUE(is_done(machine.answered(answer({1}, 2))));
-  EXPECT_THAT(seen(machine).theirs, ElementsAre(true, true));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::theirs));
   EXPECT_EQ(seen(machine).replicas, 1);
+}
+
+// ---- of a cluster: several slots ------------------------------------------------------------------------------------
+
+const Key far_key{"elsewhere"};
+
+std::vector<Witness::Item> of_two_slots() {
+  return {{&key, &id, slot_of(key.text())},
+          {&far_key, &id, slot_of(far_key.text())},
+          {&other_key, &other_id, slot_of(other_key.text())}};
+}
+
+// Each slot has a script, and all of them one WAIT, in one write.
+TEST(Witness, OneWaitIsForAllSlots) {
+  Witness machine{of_two_slots(), terms};
+  const Step step = machine.start(at(0s));
+  const std::string own = "redismutex:{" + std::string{word_of(slot_of(key.text()))} + "}:witness";
+  const std::string far_own = "redismutex:{" + std::string{word_of(slot_of(far_key.text()))} + "}:witness";
+  EXPECT_THAT(command(step), ElementsAre("EVALSHA", scripts::witness.sha1, "3", "stock", "{stock}:2", own, id.text(),
+                                         other_id.text()));
+  const auto& request = std::get<Request>(step);
+  ASSERT_EQ(request.more.size(), 1U);
+  EXPECT_THAT(request.more.front(),
+              ElementsAre("EVALSHA", scripts::witness.sha1, "2", "elsewhere", far_own, id.text()));
+  EXPECT_THAT(behind(step), ElementsAre("WAIT", "2", "250"));
+
+  const std::vector<Answer> more{integers({0})};
+  Answer first = answer({1, 0}, 2);
+  first.more = more;
+  EXPECT_TRUE(is_done(machine.answered(first)));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::not_theirs, Sight::not_theirs));
+  EXPECT_EQ(seen(machine).replicas, 2);
+}
+
+// Of a slot that is on the way nothing is said, and of the others all.
+TEST(Witness, ASlotThatMovesHoldsUpNoOther) {
+  for (const char* const refusal : {"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1", "TRYAGAIN Multiple keys"}) {
+    Witness first_moves{of_two_slots(), terms}, second_moves{of_two_slots(), terms};
+    first_moves.start(at(0s));
+    second_moves.start(at(0s));
+    EXPECT_FALSE(first_moves.split(at(0s))) << "that is for one slot";
+    const std::vector<Answer> is_there{integers({1})}, is_refused{error(refusal)};
+    Answer refused = error(refusal);
+    refused.next = 2;
+    refused.more = is_there;
+    EXPECT_TRUE(is_done(first_moves.answered(refused)));
+    EXPECT_THAT(seen(first_moves).locks, ElementsAre(Sight::not_said, Sight::theirs, Sight::not_said));
+    EXPECT_EQ(seen(first_moves).replicas, 2);
+    Answer granted = answer({1, 1}, 2);
+    granted.more = is_refused;
+    EXPECT_TRUE(is_done(second_moves.answered(granted)));
+    EXPECT_THAT(seen(second_moves).locks, ElementsAre(Sight::theirs, Sight::not_said, Sight::theirs));
+  }
+}
+
+TEST(Witness, ARefusalOfTheWaitIsOneOfAll) {
+  Witness machine{of_two_slots(), terms};
+  machine.start(at(0s));
+  const std::vector<Answer> more{integers({1})};
+  Answer refused = error("NOPERM no right to run the 'wait' command");
+  refused.more = more;
+  EXPECT_TRUE(is_done(machine.answered(refused)));
+  EXPECT_TRUE(std::holds_alternative<Refusal>(machine.outcome()));
 }
 
 TEST(Witness, AnyOtherAnswerIsARefusal) {

@@ -8,9 +8,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "protocol/slot.hpp"
+#include "unit/engine/fakes.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -226,6 +229,122 @@ TEST(Pushes, AChannelThatMovesIsAskedForAgain) {
   EXPECT_FALSE(pushes.ended("redismutex:wake:{0}:somebody's"));
   EXPECT_EQ(pushes.ended(pushes.mailbox(slot).substr(1)), slot);
   EXPECT_TRUE(pushes.incomplete(1, slot));
+}
+
+// A change of a key is told without one.
+TEST(Pushes, OnlyMessagesNeedTheChannelOfASlot) {
+  Pushes pushes{operating_system()};
+  pushes.begin(1, valkey);
+  EXPECT_TRUE(pushes.incomplete(1, slot, Pushes::News::changes));
+  const Pushes::Wanted wanted = pushes.wanted(1, slot, Pushes::News::changes);
+  EXPECT_EQ(wanted.subscribe, "");
+  EXPECT_TRUE(wanted.tracking);
+  EXPECT_EQ(pushes.tracked(1, ""), Next::go_on);
+  EXPECT_FALSE(pushes.incomplete(1, slot, Pushes::News::changes));
+  EXPECT_TRUE(pushes.incomplete(1, slot));
+}
+
+// ---- channels that nobody uses --------------------------------------------------------------------------------------
+
+class UnusedChannels : public ::testing::Test {
+ protected:
+  UnusedChannels() {
+    pushes.begin(1, valkey);
+    EXPECT_EQ(pushes.tracked(1, ""), Next::go_on);
+  }
+
+  void pass(std::chrono::milliseconds time) { environment.set(environment.now() + time); }
+
+  /// Somebody waits for a message in the slot; what was given up for it.
+  std::string use(std::uint16_t of) {
+    uses.emplace_back(std::make_unique<Pushes::Use>(pushes, of));
+    if (!pushes.incomplete(1, of)) return "";
+    const Pushes::Wanted wanted = pushes.wanted(1, of);
+    EXPECT_EQ(wanted.subscribe, "SSUBSCRIBE");
+    EXPECT_EQ(pushes.subscribed(1, wanted, ""), Next::go_on);
+    return wanted.unused;
+  }
+  std::string channel(std::uint16_t of) { return pushes.mailbox(of).substr(1); }
+
+  engine::testing::FakeEnvironment environment;
+  Pushes pushes{environment};
+  std::vector<std::unique_ptr<Pushes::Use>> uses;
+};
+
+TEST_F(UnusedChannels, AreGivenUpAfterAMinuteAndOneAtATime) {
+  use(1);
+  use(2);
+  use(3);
+  uses.erase(uses.begin(), uses.begin() + 2);
+  pass(59s);
+  EXPECT_EQ(use(4), "");
+  pass(20s);
+  const std::string first = use(5), second = use(6);
+  EXPECT_THAT((std::vector{first, second}), ::testing::UnorderedElementsAre(channel(1), channel(2)));
+  EXPECT_EQ(use(7), "") << "somebody waits in the third";
+  EXPECT_FALSE(pushes.given_up(1, first, ""));
+  EXPECT_TRUE(pushes.incomplete(1, 1)) << "it is asked for again";
+  EXPECT_TRUE(pushes.incomplete(1, 2));
+  EXPECT_FALSE(pushes.incomplete(1, 3));
+}
+
+TEST_F(UnusedChannels, AreNotThoseThatWereUsedSince) {
+  use(1);
+  uses.clear();
+  pass(50s);
+  use(1);
+  uses.clear();
+  pass(50s);
+  EXPECT_EQ(use(2), "");
+  pass(20s);
+  use(1);
+  EXPECT_EQ(use(3), "") << "it is used at present";
+}
+
+// Both commands are on their way in this moment, and nobody knows in which order.
+TEST_F(UnusedChannels, OneThatIsUsedInTheSameMomentIsAskedForOnceMore) {
+  use(1);
+  uses.clear();
+  pass(70s);
+  const std::string unused = use(2);
+  EXPECT_EQ(unused, channel(1));
+  use(1);
+  EXPECT_FALSE(pushes.incomplete(1, 1));
+  EXPECT_TRUE(pushes.given_up(1, unused, ""));
+  EXPECT_TRUE(pushes.incomplete(1, 1));
+}
+
+TEST_F(UnusedChannels, AreKeptWhereTheServerDoesNotLetThemGo) {
+  use(1);
+  use(2);
+  uses.clear();
+  pass(70s);
+  const std::string unused = use(3);
+  EXPECT_NE(unused, "");
+  pushes.given_up(1, unused, "NOPERM User alice has no permissions to run the 'sunsubscribe' command");
+  EXPECT_EQ(use(4), "");
+}
+
+// They belong to a connection.
+TEST_F(UnusedChannels, OfTheLastConnectionAreNone) {
+  use(1);
+  use(2);
+  uses.erase(uses.begin());
+  pass(70s);
+  pushes.begin(2, valkey);
+  EXPECT_FALSE(pushes.given_up(1, channel(1), ""));
+  EXPECT_EQ(pushes.tracked(2, ""), Next::go_on);
+  EXPECT_EQ(pushes.wanted(2, 3).unused, "");
+  EXPECT_TRUE(pushes.incomplete(2, 2));
+  uses.clear();
+}
+
+TEST_F(UnusedChannels, OneThatTheServerEndedIsNoneEither) {
+  use(1);
+  EXPECT_EQ(pushes.ended(channel(1)), 1);
+  uses.clear();
+  pass(70s);
+  EXPECT_EQ(use(2), "");
 }
 
 }  // namespace

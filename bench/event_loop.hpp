@@ -1,0 +1,64 @@
+#pragma once
+
+#include <condition_variable>
+#include <coroutine>
+#include <exception>
+#include <mutex>
+#include <redismutex/async.hpp>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace redismutex::bench {
+
+/// An event loop that does nothing else: one thread that runs what was posted since it last looked. Thread-safe.
+class EventLoop {
+ public:
+  EventLoop() = default;
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+  ~EventLoop() = default;
+
+  Executor executor() {
+    return [this](Executor::Work work) { post(std::move(work)); };
+  }
+
+  void post(Executor::Work work) {
+    const std::lock_guard lock{mutex_};
+    works_.push_back(std::move(work));
+    changed_.notify_one();
+  }
+
+ private:
+  void run(const std::stop_token& stop) {
+    std::vector<Executor::Work> due;
+    for (;;) {
+      {
+        std::unique_lock lock{mutex_};
+        if (!changed_.wait(lock, stop, [this] { return !works_.empty(); })) return;
+        due.swap(works_);
+      }
+      for (Executor::Work& work : due) work();
+      due.clear();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<Executor::Work> works_;
+  std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
+};
+
+/// A coroutine that begins at once, and that nobody waits for: its frame goes when it ends. What it throws ends the process.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() const noexcept { return {}; }
+    std::suspend_never initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() const noexcept { std::terminate(); }
+  };
+};
+
+}  // namespace redismutex::bench

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "net/fork.hpp"
+
+namespace redismutex::net {
+
+class Link;
+
+/// As long as one is there, what its thread sends by Links, and does not wait for itself, is left unsent, but no longer than Link::push_pause. In the end
+/// all of it goes out, in one write for each Link. Other threads that send by the same Link take it along. Lives on the stack.
+class Cork {
+ public:
+  Cork() noexcept;
+  ~Cork();
+  Cork(const Cork&) = delete;
+  Cork& operator=(const Cork&) = delete;
+
+  /// Nothing more is left: the next command takes along what was.
+  void loosen() noexcept { is_loose_ = true; }
+
+ private:
+  friend class Link;
+
+  /// Whether this thread leaves what is to be sent by the link.
+  static bool holds(Link& link) noexcept;
+  bool hold(Link& link) noexcept;
+
+  static constexpr std::size_t most_links = 8;  // the others send at once
+
+  Cork* const outer_;
+  const std::uint64_t generation_ = fork_generation();
+  std::array<std::shared_ptr<Link>, most_links> links_;
+  std::size_t count_ = 0;
+  bool is_loose_ = false;
+};
+
+}  // namespace redismutex::net
