@@ -13,7 +13,8 @@ Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
       conduct_{conduct},
       surroundings_{std::move(surroundings)},
       keyspace_{[this](const std::string& key) { notice_change(key); }},
-      next_connection_{conduct.first_connection} {}
+      next_connection_{conduct.first_connection},
+      started_at_us_{surroundings_.now_us()} {}
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
@@ -69,6 +70,7 @@ void Server::forget_everything() {
   forget_scripts();
   tracked_.clear();
   keyspace_.clear();
+  started_at_us_ = surroundings_.now_us();
 }
 
 void Server::take_over(const Keyspace& replica) {

@@ -21,12 +21,12 @@
 #include <thread>
 #include <vector>
 
-#include "quorum/with_quorum.hpp"
+#include "quorum/quorum_servers.hpp"
 #include "support/process.hpp"
 
+namespace redismutex::testing {
 namespace {
 
-using namespace redismutex;
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -84,9 +84,9 @@ void work(Tally& tally, const RedisMutex& mutex, std::uint64_t seed) {
   }
 }
 
-int be_process(Tally& tally, testing::QuorumServers& servers, std::uint64_t seed) {
+int be_process(Tally& tally, QuorumServers& servers, std::uint64_t seed) {
   std::vector<Connection> members;
-  for (const testing::Server& server : servers) {
+  for (const Server& server : servers) {
     ConnectionOptions options{.connect_timeout = 300ms, .command_timeout = 300ms};
     options.unix_socket = server.socket_path();
     members.emplace_back(options);
@@ -103,7 +103,7 @@ int be_process(Tally& tally, testing::QuorumServers& servers, std::uint64_t seed
 // ---- troubles -------------------------------------------------------------------------------------------------------
 
 /// Until its votes count again.
-void wait_for_age(testing::Server& server) {
+void wait_for_age(Server& server) {
   const std::string field = "uptime_in_seconds:";
   while (true) {
     const std::string info = server.command({"INFO", "server"}).text;
@@ -115,11 +115,11 @@ void wait_for_age(testing::Server& server) {
 
 class Troubles {
  public:
-  Troubles(testing::QuorumServers& servers, std::uint64_t seed) : servers_{servers}, random_{seed} {}
+  Troubles(QuorumServers& servers, std::uint64_t seed) : servers_{servers}, random_{seed} {}
 
   /// One or two servers are in trouble at once, each in its own way; then all are well again.
   void provoke() {
-    std::array<std::size_t, testing::QuorumServers::count> order{0, 1, 2, 3, 4};
+    std::array<std::size_t, QuorumServers::count> order{0, 1, 2, 3, 4};
     std::shuffle(order.begin(), order.end(), random_);
     const std::size_t count = 1 + random_() % most_troubled;
     std::vector<std::size_t> restarted;
@@ -150,15 +150,15 @@ class Troubles {
     std::this_thread::sleep_for(milliseconds{random_() % longest});
   }
 
-  testing::QuorumServers& servers_;
+  QuorumServers& servers_;
   std::mt19937_64 random_;
 };
 
 int soak(std::uint64_t wanted, std::uint64_t seed) {
-  testing::QuorumServers servers;
-  for (testing::Server& server : servers) wait_for_age(server);
+  QuorumServers servers;
+  for (Server& server : servers) wait_for_age(server);
   Tally& tally = shared_tally();
-  std::vector<testing::ChildProcess> workers;
+  std::vector<ChildProcess> workers;
   for (int i = 0; i < processes; ++i) {
     workers.emplace_back([&, i] { return be_process(tally, servers, seed + 100 * static_cast<std::uint64_t>(i)); });
   }
@@ -166,8 +166,8 @@ int soak(std::uint64_t wanted, std::uint64_t seed) {
   const auto began = steady_clock::now();
   while (tally.grants < wanted) troubles.provoke();
   tally.over = true;
-  for (testing::ChildProcess& worker : workers) {
-    if (worker.wait(60s) != testing::exited(0)) throw std::runtime_error{"a worker did not end well"};
+  for (ChildProcess& worker : workers) {
+    if (worker.wait(60s) != exited(0)) throw std::runtime_error{"a worker did not end well"};
   }
   std::cout << "seed " << seed << ": " << tally.grants << " grants in "
             << std::chrono::duration_cast<std::chrono::seconds>(steady_clock::now() - began).count() << " s, "
@@ -179,10 +179,12 @@ int soak(std::uint64_t wanted, std::uint64_t seed) {
 }
 
 }  // namespace
+}  // namespace redismutex::testing
 
 int main(int count, char** arguments) try {
   const std::uint64_t wanted = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 20'000;
-  return soak(wanted, count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}());
+  return redismutex::testing::soak(wanted,
+                                   count > 2 ? std::strtoull(arguments[2], nullptr, 10) : std::random_device{}());
 } catch (const std::exception& error) {
   std::cerr << "quorum_soak: " << error.what() << '\n';
   return EXIT_FAILURE;

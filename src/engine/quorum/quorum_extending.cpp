@@ -81,8 +81,12 @@ route::Procedure::Step QuorumExtending::look(Instant now) {
     loss_ = lease_->note_loss(ended ? Loss::expired : Loss::gone);
     return over(ended ? Outcome{Extending::Ended{}} : Outcome{Extending::Gone{}});
   }
-  if (extended + still_open >= majority) return Sleep{.until = Instant::max()};
-  return over(until >= goal_ ? Outcome{Extending::Extended{}} : reasons.no_answer());
+  if (still_open > 0 && extended + still_open >= majority) return Sleep{.until = Instant::max()};
+  if (until >= goal_) return over(Extending::Extended{});
+  if (extended < majority) return over(reasons.no_answer());
+  // A majority did extend, and then some of them lost it.
+  loss_ = lease_->note_loss(Loss::expired);
+  return over(Extending::Ended{});
 }
 
 }  // namespace redismutex::engine
