@@ -157,6 +157,29 @@ TEST_F(ClusterTest, RenewsLocksAtAllServers) {
   }
 }
 
+// A command can only be about one slot; so there is one for each, and one write for all of them.
+TEST_F(ClusterTest, LocksOfManySlotsAreRenewedInOneWrite) {
+  constexpr int many = 30;
+  const std::vector<std::string> keys = keys_of_one_master(many, "renewed ");
+  Server& master = cluster.master_of_key(keys.front());
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 3s, .auto_renew = true}};
+  std::vector<Lock> locks;
+  for (const std::string& key : keys) locks.push_back(mutex.acquire_lock(key));
+  const auto renewals = [&master] { return master.command_calls()["evalsha"]; };
+  const auto reads = [&master] { return std::stoll(master.info("stats")["total_reads_processed"]); };
+  // What was acquired together is renewed together from the second time on at the latest.
+  const long long first = renewals();
+  ASSERT_TRUE(eventually(limit, [&] { return renewals() >= first + many; }));
+  const long long reads_before = reads();
+  const long long before = renewals();
+  long long looks = 2;  // each of which is two reads, and so is one of ours
+  ASSERT_TRUE(eventually(limit, [&] {
+    ++looks;
+    return renewals() >= before + many;
+  }));
+  EXPECT_LE(reads() - reads_before - looks, many / 3);
+}
+
 TEST_F(ClusterTest, ALossIsToldFromEachServer) {
   const RedisMutex mutex{connection, {.expiry = 30s, .auto_renew = true}};
   for (const std::string& key : keys_of_many_slots(3, "lost ")) {
