@@ -155,10 +155,9 @@ const Server::Command* Server::look_up(const Arguments& arguments, bool in_scrip
   }
   const Command& command = place->second;
   const auto count = static_cast<int>(arguments.size());
-  if (command.since_7_0 && conduct_.before_7_0) {
+  const bool is_too_new = command.since_7_0 && conduct_.before_7_0;
+  if (is_too_new || (command.only_with != Conduct::Deletion::none && command.only_with != conduct_.deletion)) {
     error = Value::error("ERR unknown command '" + arguments.front() + "'");  // clients have to try
-  } else if (command.only_with != Conduct::Deletion::none && command.only_with != conduct_.deletion) {
-    error = Value::error("ERR unknown command '" + arguments.front() + "'");
   } else if ((command.arity >= 0 ? count != command.arity : count < -command.arity) ||
              (conduct_.before_7_0 && command.run == &Server::pexpire && count > 3)) {
     error = complain("ERR wrong number of arguments for '" + arguments.front() + "' command");
