@@ -86,6 +86,7 @@ std::vector<QuorumView> QuorumLookout::look(const std::vector<std::string>& keys
     asked.push_back(std::async(std::launch::async, [&] { return lookout.look(keys, options); }));
   }
   std::vector<QuorumView> views;
+  views.reserve(keys.size());
   for (const std::string& key : keys) views.push_back({key, {}});
   std::size_t answered = 0;
   std::exception_ptr failure;
