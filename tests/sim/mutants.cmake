@@ -70,7 +70,6 @@ add_engine_mutant(
 add_engine_mutant(takes_unsent_for_unknown engine/extending.cpp "Lease::Went::never_left" "Lease::Went::unknown")
 
 # Quorums. Those of the rules which votes count are beside the unit tests.
-add_engine_mutant(extends_for_ever engine/quorum/quorum_extending.cpp "still_open > 0 && " "")
 add_engine_mutant(
   reuses_dead_ids engine/quorum/quorum_acquisition.cpp ".id = route::new_owner_id(first.environment(), tag)"
   ".id = candidacy_ ? candidacy_->id : route::new_owner_id(first.environment(), tag)")

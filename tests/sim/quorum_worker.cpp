@@ -100,13 +100,15 @@ Task<> QuorumWorker::stay(const Lease& lease) {
   if (lease->terms().renews && random.chance(300'000)) longest = 3 * Time{habits_.expiry};
   const Time began = world_.now();
   const Time leave_at = began + random.between(Time{0}, longest);
-  Time extend_at = random.chance(world_.profile.extensions)
-                       ? world_.now() + random.between(Time{0}, leave_at - world_.now())
-                       : never;
+  const auto next_extension = [&] {
+    return random.chance(world_.profile.extensions) ? world_.now() + random.between(Time{0}, leave_at - world_.now())
+                                                    : never;
+  };
+  Time extend_at = next_extension();
   while (is_valid(lease) && world_.now() < leave_at) {
     if (world_.now() >= extend_at) {
-      extend_at = never;
       co_await extend(lease);
+      extend_at = world_.now() < leave_at ? next_extension() : never;
     } else {
       co_await bell_.wait_until(std::min(std::min(leave_at, extend_at), process_.when(lease->valid_until())));
     }

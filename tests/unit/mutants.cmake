@@ -26,7 +26,7 @@ add_mutant_tests(
   protocol/verdict_test.cpp
   route/cluster_test.cpp
   route/pushes_test.cpp)
-add_mutant_tests(redismutex_unit_quorum_tests engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp)
+add_mutant_tests(redismutex_unit_quorum_tests engine/extension_tally_test.cpp engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp)
 
 # add_mutant_of(TESTS NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
 function(add_mutant_of tests name file from to)
@@ -140,4 +140,5 @@ add_quorum_mutant(hopes_for_the_absent protocol/council.cpp "count(Standing::ask
 add_quorum_mutant(lets_one_vote_twice engine/quorum/roll.cpp "!id.empty() && id == entries_[other].run_id" "false")
 add_quorum_mutant(takes_the_silent_for_one engine/quorum/roll.cpp "!id.empty() && " "")
 add_quorum_mutant(trusts_seconds engine/quorum/roll.cpp "(*runs_for - inexactness)" "*runs_for")
+add_quorum_mutant(extends_for_ever engine/quorum/quorum_extending.cpp "still_open > 0 && " "")
 add_quorum_mutant(grows_older_by_old_news engine/quorum/roll.cpp "if (link >= entries_[server].link) " "")
