@@ -32,7 +32,7 @@ const std::string nothing;
 
 // ---- how a hold goes on, or ends ------------------------------------------------------------------------------------
 
-/// A lock that is held at what one Connection leads to, or was: what differs between that,
+/// What an operation needs of a lock that is held at what one Connection leads to, or was.
 class HeldAtServer {
  public:
   using GivingBack = engine::GivingBack;
@@ -51,9 +51,8 @@ class HeldAtServer {
   std::unique_ptr<GivingBack> giving_back(route::Waker& waker) const {
     return std::make_unique<GivingBack>(parts_.runtime->session(), parts_.lease, parts_.turn, parts_.ticket, &waker);
   }
-  std::unique_ptr<Extending> extending(milliseconds expiry, route::Waker& waker) const {
-    return std::make_unique<Extending>(parts_.runtime->session(), parts_.lease, parts_.turn,
-                                       Extending::Terms{.expiry = expiry, .waker = &waker});
+  Extending extending(milliseconds expiry, route::Waker& waker) const {
+    return {parts_.runtime->session(), parts_.lease, parts_.turn, {.expiry = expiry, .waker = &waker}};
   }
   void conclude(Extending& extending) const { LockAccess::conclude(parts_, extending); }
 
@@ -61,7 +60,7 @@ class HeldAtServer {
   LockAccess::Parts parts_;
 };
 
-/// and a quorum.
+/// The same of one at a quorum.
 class HeldAtQuorum {
  public:
   using GivingBack = engine::QuorumGivingBack;
@@ -79,8 +78,8 @@ class HeldAtQuorum {
   std::unique_ptr<GivingBack> giving_back(route::Waker& waker) const {
     return std::make_unique<GivingBack>(lock_->lease_owner(), waker);
   }
-  std::unique_ptr<Extending> extending(milliseconds expiry, route::Waker& waker) const {
-    return std::make_unique<Extending>(lock_->lease_owner(), engine::Extending::Terms{.expiry = expiry}, waker);
+  Extending extending(milliseconds expiry, route::Waker& waker) const {
+    return {lock_->lease_owner(), {.expiry = expiry}, waker};
   }
   void conclude(Extending& extending) const { lock_->conclude(extending); }
 
@@ -154,16 +153,16 @@ class Extending final : public api::DrivenTask<milliseconds> {
 
  private:
   void begin() override { drive(); }
-  route::Procedure& procedure() noexcept override { return *extending_; }
+  route::Procedure& procedure() noexcept override { return extending_; }
 
   milliseconds result() override {
     if (const auto& why = failure()) api::report::raise(held_.server_name(), {"extend", held_.key()}, *why);
-    held_.conclude(*extending_);
+    held_.conclude(extending_);
     return protocol::time_left(held_.valid_here_until(), runtime().session().now());
   }
 
   const Held held_;
-  const std::unique_ptr<typename Held::Extending> extending_;
+  typename Held::Extending extending_;
 };
 
 // ---- loss -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "quorum/quorum_servers.hpp"
+#include "support/eventually.hpp"
 #include "support/process.hpp"
 
 namespace redismutex::testing {
@@ -105,12 +106,12 @@ int be_process(Tally& tally, QuorumServers& servers, std::uint64_t seed) {
 /// Until its votes count again.
 void wait_for_age(Server& server) {
   const std::string field = "uptime_in_seconds:";
-  while (true) {
+  const bool is_old = eventually(60s, [&] {
     const std::string info = server.command({"INFO", "server"}).text;
     const std::chrono::seconds uptime{std::atoi(info.c_str() + info.find(field) + field.size())};
-    if (uptime >= expiry + 2s) return;
-    std::this_thread::sleep_for(50ms);
-  }
+    return uptime >= expiry + 2s;
+  });
+  if (!is_old) throw std::runtime_error{"a server does not grow older"};
 }
 
 class Troubles {

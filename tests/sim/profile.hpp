@@ -72,7 +72,11 @@ struct Profile {
   int parts = 1;          ///< tests that share the seeds
 
   /// Of a quorum: nothing ever goes wrong.
-  bool is_calm() const noexcept { return late_messages + late_reads + pauses == 0 && (cuts + restarts) == Time{0}; }
+  bool is_calm() const noexcept {
+    return late_messages + late_reads + pauses == 0 &&
+           process_pauses + cuts + deaths + script_flushes + restarts + outages + server_pauses + refused_writes ==
+               Time{0};
+  }
 };
 
 /// For GoogleTest's messages.

@@ -49,7 +49,7 @@ void LockNews::renewal_failed(const RenewalFailed& event) noexcept try {
 
 void LockNews::connected(const Connected& event) noexcept try {
   const std::lock_guard guard{mutex_};
-  present_.emplace(event.server);
+  present_.emplace(voter(event.server));
   if (are_enough()) absence_.reset();
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then it counts as away
 }
@@ -60,7 +60,7 @@ void LockNews::disconnected(const Disconnected& event) noexcept { note_absence(e
 
 void LockNews::note_absence(std::string_view server, std::string_view reason) noexcept try {
   const std::lock_guard guard{mutex_};
-  if (const auto known = present_.find(server); known != present_.end()) present_.erase(known);
+  if (const auto known = present_.find(voter(server)); known != present_.end()) present_.erase(known);
   if (are_enough()) return;
   if (!absence_) absence_ = {BootClock::now(), {}};
   absence_->reason = servers_ == 1 ? std::string{reason} : std::string{server}.append(": ").append(reason);

@@ -54,13 +54,16 @@ class LockNews final : public Observer {
   void note_absence(std::string_view server, std::string_view reason) noexcept;
   bool are_enough() const { return present_.size() > servers_ / 2; }
 
+  /// Behind one URL all servers are one: of a cluster's, the one that is away may be the one that is needed.
+  std::string_view voter(std::string_view server) const { return servers_ == 1 ? std::string_view{} : server; }
+
   const std::size_t servers_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Loss> why_lost_;
   std::string renewal_trouble_;
   std::string waiters_id_;
-  std::set<std::string, std::less<>> present_;  // by name
+  std::set<std::string, std::less<>> present_;  // see voter()
   std::optional<Absence> absence_;
 };
 

@@ -78,7 +78,7 @@ std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kin
       app.add_option("--url-file", said->file, "a file with the URL, or one in each line; it may have a password")
           ->type_name("FILE");
   return [said, file] {
-    if (!said->urls.empty()) return named({said->urls, std::string{url_option}});
+    if (!said->urls.empty()) return checked({said->urls, std::string{url_option}});
     return file->count() > 0 ? urls_in_file(said->file) : default_urls();
   };
 }

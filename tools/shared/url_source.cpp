@@ -46,7 +46,7 @@ std::optional<NamedUrls> urls_in_file_if_any(const std::string& path) {
   // A directory can be opened and not read.
   if (urls.empty() && !file.eof()) throw NoUrl{"cannot read " + path + ": " + std::strerror(errno)};
   if (urls.empty()) throw NoUrl{path + " has no URL"};
-  return named({std::move(urls), path, path});
+  return checked({std::move(urls), path, path});
 }
 
 ConnectionOptions parse(const std::string& url, const std::string& source) {
@@ -59,7 +59,7 @@ ConnectionOptions parse(const std::string& url, const std::string& source) {
 
 }  // namespace
 
-NamedUrls named(NamedUrls urls) {
+NamedUrls checked(NamedUrls urls) {
   const auto count = urls.urls.size();
   if (count % 2 == 1) return urls;
   throw NoUrl{urls.source + " names " + std::to_string(count) +
@@ -79,7 +79,7 @@ NamedUrls default_urls() {
     auto urls = urls_in(lines);
     const auto source = std::string{"$"} + name;
     if (urls.empty()) throw NoUrl{source + " has no URL"};
-    return named({std::move(urls), source});
+    return checked({std::move(urls), source});
   }
   if (const auto directory = variable("CREDENTIALS_DIRECTORY")) {
     if (auto found = urls_in_file_if_any(*directory + "/redismutex-url")) return *found;

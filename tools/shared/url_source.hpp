@@ -21,8 +21,8 @@ struct NoUrl : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// As they are. Throws NoUrl for a number of them that names neither a server nor a quorum.
-NamedUrls named(NamedUrls urls);
+/// Returns them as they are; throws NoUrl for a number of them that is neither that of a server nor of a quorum.
+NamedUrls checked(NamedUrls urls);
 
 /// The URLs in a file: one a line, beside empty lines and those that begin with '#'. Throws NoUrl.
 NamedUrls urls_in_file(const std::string& path);
