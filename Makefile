@@ -17,6 +17,9 @@ REFERENCE ?=
 
 # How long `make soak` runs; 0: until it is stopped.
 MINUTES ?= 5
+
+# How often `make soak-quorum` takes the lock.
+GRANTS ?= 20000
 ctest = ctest --preset $(1) --parallel $(shell nproc)
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
@@ -30,7 +33,7 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 export CCACHE_DEPEND ?= 1
 endif
 
-.PHONY: help demo test test-sanitizers soak soak-topologies matrix bench docs packages format lint install uninstall clean
+.PHONY: help demo test test-sanitizers soak soak-topologies soak-quorum matrix bench docs packages format lint install uninstall clean
 .SILENT:
 
 help: ## show this list
@@ -66,6 +69,11 @@ soak-topologies: ## failovers under load, for MINUTES=5: of sentinels and of a c
 	scripts/setup test
 	$(call build,dev) --target redismutex_faults_soak
 	build/dev/bin/faults_soak $(MINUTES) --profile sentinel --profile cluster --profile resharding --seconds 60
+
+soak-quorum: ## 20,000 grants of a lock at five servers, two of which are frozen or restarted empty all the time; GRANTS=n
+	scripts/setup test
+	$(call build,dev) --target redismutex_quorum_soak
+	build/dev/bin/quorum_soak $(GRANTS)
 
 matrix: ## run integration tests, and those of status, doctor and the like, against eight versions of Redis, Redict and Valkey
 	scripts/setup test

@@ -93,8 +93,7 @@ class REDISMUTEX_EXPORT AsyncLock {
 /// granted meanwhile is given back in the background. The operation ends with LockCancelled at once.
 class REDISMUTEX_EXPORT AsyncMutex {
  public:
-  /// `executor`: where operations of this mutex complete; without one, in threads of the library. Throws as RedisMutex does; and std::invalid_argument for a
-  /// quorum, which only threads can wait for.
+  /// `executor`: where operations of this mutex complete; without one, in threads of the library. Throws as RedisMutex does.
   explicit AsyncMutex(Connection connection, Options options = {}, Executor executor = {});
 
   /// Waits for up to Options::block_time, and then throws BlockTimeExceedError; without Options::blocking it throws MutexLockError at once

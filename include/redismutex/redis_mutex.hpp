@@ -52,9 +52,6 @@ class REDISMUTEX_EXPORT RedisMutex {
  private:
   REDISMUTEX_LOCAL std::optional<Lock> acquire(std::string_view key, std::optional<std::chrono::milliseconds> limit,
                                                const std::stop_token& stop, std::string* taken) const;
-  REDISMUTEX_LOCAL std::optional<Lock> acquire_at_quorum(std::string_view key,
-                                                         std::optional<std::chrono::milliseconds> limit,
-                                                         const std::stop_token& stop, std::string* taken) const;
 
   std::shared_ptr<api::Runtimes> runtimes_;
   std::shared_ptr<const Options> options_;

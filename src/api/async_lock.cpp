@@ -11,12 +11,15 @@
 #include <utility>
 
 #include "api/lock_access.hpp"
+#include "api/quorum_lock.hpp"
 #include "api/report.hpp"
 #include "api/runtime.hpp"
 #include "api/task.hpp"
 #include "api/validate.hpp"
 #include "engine/extending.hpp"
 #include "engine/giving_back.hpp"
+#include "engine/quorum/quorum_extending.hpp"
+#include "engine/quorum/quorum_giving_back.hpp"
 #include "protocol/lease.hpp"
 
 namespace redismutex {
@@ -27,32 +30,95 @@ using std::chrono::milliseconds;
 
 const std::string nothing;
 
+// ---- how a hold goes on, or ends ------------------------------------------------------------------------------------
+
+/// What an operation needs of a lock that is held at what one Connection leads to, or was.
+class HeldAtServer {
+ public:
+  using GivingBack = engine::GivingBack;
+  using Extending = engine::Extending;
+
+  explicit HeldAtServer(const Lock& lock) : parts_{LockAccess::parts(lock)} {}
+
+  const std::shared_ptr<api::Runtime>& runtime() const noexcept { return parts_.runtime; }
+  const std::string& server_name() const noexcept { return parts_.runtime->server_name(); }
+  const protocol::Key& key() const noexcept { return parts_.lease->key(); }
+  std::optional<Loss> lost() const noexcept { return parts_.lease->lost(); }
+  protocol::Instant valid_here_until() const noexcept { return parts_.lease->valid_here_until(parts_.turn); }
+
+  /// See engine::pass_on().
+  bool pass_on() const noexcept { return engine::pass_on(parts_.runtime->session(), parts_.lease, parts_.ticket); }
+  std::unique_ptr<GivingBack> giving_back(route::Waker& waker) const {
+    return std::make_unique<GivingBack>(parts_.runtime->session(), parts_.lease, parts_.turn, parts_.ticket, &waker);
+  }
+  Extending extending(milliseconds expiry, route::Waker& waker) const {
+    return {parts_.runtime->session(), parts_.lease, parts_.turn, {.expiry = expiry, .waker = &waker}};
+  }
+  void conclude(Extending& extending) const { LockAccess::conclude(parts_, extending); }
+
+ private:
+  LockAccess::Parts parts_;
+};
+
+/// The same of one at a quorum.
+class HeldAtQuorum {
+ public:
+  using GivingBack = engine::QuorumGivingBack;
+  using Extending = engine::QuorumExtending;
+
+  explicit HeldAtQuorum(const Lock& lock) : lock_{LockAccess::quorum(lock)} {}
+
+  const std::shared_ptr<api::Runtime>& runtime() const noexcept { return lock_->runtime(); }
+  const std::string& server_name() const noexcept { return lock_->server_name(); }
+  const protocol::Key& key() const noexcept { return lock_->lease().key(); }
+  std::optional<Loss> lost() const noexcept { return lock_->lease().lost(); }
+  protocol::Instant valid_here_until() const noexcept { return lock_->lease().valid_here_until(); }
+
+  bool pass_on() const noexcept { return false; }
+  std::unique_ptr<GivingBack> giving_back(route::Waker& waker) const {
+    return std::make_unique<GivingBack>(lock_->lease_owner(), waker);
+  }
+  Extending extending(milliseconds expiry, route::Waker& waker) const {
+    return {lock_->lease_owner(), {.expiry = expiry}, waker};
+  }
+  void conclude(Extending& extending) const { lock_->conclude(extending); }
+
+ private:
+  std::shared_ptr<api::QuorumLock> lock_;
+};
+
+/// An Operation on a lock, of the kind for where that is held.
+template <template <class> class What, class T, class... Given>
+Operation<T> operation(const Lock& lock, Given&&... given) {
+  if (LockAccess::quorum(lock)) {
+    return Operation<T>{std::make_shared<What<HeldAtQuorum>>(HeldAtQuorum{lock}, std::forward<Given>(given)...)};
+  }
+  return Operation<T>{std::make_shared<What<HeldAtServer>>(HeldAtServer{lock}, std::forward<Given>(given)...)};
+}
+
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 /// An end of a hold. What is never started happens all the same, without anybody who is told.
+template <class Held>
 class Releasing final : public api::DrivenTask<void> {
  public:
-  Releasing(Lock lock, Executor executor)
-      : DrivenTask{LockAccess::parts(lock).runtime, std::move(executor)},
+  Releasing(Held held, Lock& lock, Executor executor)
+      : DrivenTask{held.runtime(), std::move(executor)},
+        held_{std::move(held)},
         lock_{std::move(lock)},
         began_{LockAccess::began_at(lock_)} {}
 
   ~Releasing() override {
-    if (!giving_ && !passed_ && !LockAccess::is_inherited(lock_)) {
-      const LockAccess::Parts parts = LockAccess::parts(lock_);
-      engine::give_back(parts.runtime->session(), parts.lease, parts.turn, parts.ticket);
-    }
+    if (!giving_ && !passed_) LockAccess::give_back(lock_);
     LockAccess::forget(lock_);
   }
 
  private:
   void begin() override {
     if (LockAccess::is_inherited(lock_)) return settle();
-    const LockAccess::Parts parts = LockAccess::parts(lock_);
-    passed_ = engine::pass_on(parts.runtime->session(), parts.lease, parts.ticket);
+    passed_ = held_.pass_on();
     if (passed_) return settle();
-    giving_ = std::make_unique<engine::GivingBack>(parts.runtime->session(), parts.lease, parts.turn, parts.ticket,
-                                                   static_cast<route::Waker*>(this));
+    giving_ = held_.giving_back(*this);
     drive();
   }
 
@@ -68,47 +134,45 @@ class Releasing final : public api::DrivenTask<void> {
     LockAccess::conclude(lock_, giving_->outcome(), began_);
   }
 
+  const Held held_;
   Lock lock_;
   const std::chrono::nanoseconds began_;
-  bool passed_ = false;                         // within the process, without further ado
-  std::unique_ptr<engine::GivingBack> giving_;  // else: it is large
+  bool passed_ = false;                                // within the process, without further ado
+  std::unique_ptr<typename Held::GivingBack> giving_;  // else: it is large
 };
 
 // ---- the lease ------------------------------------------------------------------------------------------------------
 
+template <class Held>
 class Extending final : public api::DrivenTask<milliseconds> {
  public:
-  Extending(LockAccess::Parts parts, milliseconds expiry, Executor executor)
-      : DrivenTask{parts.runtime, std::move(executor)},
-        parts_{std::move(parts)},
-        extending_{parts_.runtime->session(),
-                   parts_.lease,
-                   parts_.turn,
-                   {.expiry = expiry, .waker = static_cast<route::Waker*>(this)}} {}
+  Extending(Held held, milliseconds expiry, Executor executor)
+      : DrivenTask{held.runtime(), std::move(executor)},
+        held_{std::move(held)},
+        extending_{held_.extending(expiry, *this)} {}
 
  private:
   void begin() override { drive(); }
   route::Procedure& procedure() noexcept override { return extending_; }
 
   milliseconds result() override {
-    if (const auto& why = failure()) {
-      api::report::raise(parts_.runtime->server_name(), {"extend", parts_.lease->key()}, *why);
-    }
-    LockAccess::conclude(parts_, extending_);
-    return protocol::time_left(parts_.lease->valid_here_until(parts_.turn), parts_.runtime->session().now());
+    if (const auto& why = failure()) api::report::raise(held_.server_name(), {"extend", held_.key()}, *why);
+    held_.conclude(extending_);
+    return protocol::time_left(held_.valid_here_until(), runtime().session().now());
   }
 
-  const LockAccess::Parts parts_;
-  engine::Extending extending_;
+  const Held held_;
+  typename Held::Extending extending_;
 };
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
 
+template <class Held>
 class Losing final : public api::Task<Loss> {
  public:
-  Losing(LockAccess::Parts parts, std::stop_token lost, std::stop_token ended, std::stop_token stop, Executor executor)
-      : Task{parts.runtime, std::move(executor)},
-        parts_{std::move(parts)},
+  Losing(Held held, std::stop_token lost, std::stop_token ended, std::stop_token stop, Executor executor)
+      : Task{held.runtime(), std::move(executor)},
+        held_{std::move(held)},
         lost_{std::move(lost)},
         tokens_{std::move(ended), std::move(stop)} {}
 
@@ -127,12 +191,12 @@ class Losing final : public api::Task<Loss> {
   void cancel() noexcept override { settle(); }
 
   Loss result() override {
-    if (lost_.stop_requested()) return parts_.lease->lost().value_or(Loss::expired);
-    throw LockCancelled{api::report::cannot(parts_.runtime->server_name(), {"lose", parts_.lease->key()},
+    if (lost_.stop_requested()) return held_.lost().value_or(Loss::expired);
+    throw LockCancelled{api::report::cannot(held_.server_name(), {"lose", held_.key()},
                                             "it was given back, or nobody wants to know any more")};
   }
 
-  const LockAccess::Parts parts_;
+  const Held held_;
   const std::stop_token lost_;
   const struct {
     std::stop_token ended, stop;
@@ -176,29 +240,28 @@ milliseconds AsyncLock::valid_for() const noexcept { return lock_ ? LockAccess::
 
 Operation<void> AsyncLock::release() {
   if (!lock_) throw MutexUnlockError{"cannot release: this AsyncLock holds nothing"};
-  auto releasing = std::make_shared<Releasing>(std::move(*lock_), executor_);
+  auto releasing = operation<Releasing, void>(*lock_, *lock_, executor_);
   lock_.reset();
   ended_.request_stop();
-  return Operation<void>{std::move(releasing)};
+  return releasing;
 }
 
 Operation<milliseconds> AsyncLock::extend() {
   if (!lock_) throw MutexUnlockError{"cannot extend: this AsyncLock holds nothing"};
-  return extend(*LockAccess::parts(*lock_).options->expiry);
+  return extend(LockAccess::expiry(*lock_));
 }
 
 Operation<milliseconds> AsyncLock::extend(milliseconds expiry) {
   if (!lock_) throw MutexUnlockError{"cannot extend: this AsyncLock holds nothing"};
   api::check_expiry("extend: expiry", expiry);
   LockAccess::check_extension(*lock_);
-  return Operation<milliseconds>{std::make_shared<Extending>(LockAccess::parts(*lock_), expiry, executor_)};
+  return operation<Extending, milliseconds>(*lock_, expiry, executor_);
 }
 
 Operation<Loss> AsyncLock::lost(std::stop_token stop) const {
   if (!lock_) throw MutexUnlockError{"cannot lose: this AsyncLock holds nothing"};
   if (!ended_.stop_possible()) ended_ = std::stop_source{};
-  return Operation<Loss>{std::make_shared<Losing>(LockAccess::parts(*lock_), lock_->lost_token(), ended_.get_token(),
-                                                  std::move(stop), executor_)};
+  return operation<Losing, Loss>(*lock_, lock_->lost_token(), ended_.get_token(), std::move(stop), executor_);
 }
 
 /// Nobody is told how it went but the log and the Observer: so that happens also where the loop does not run any more.
@@ -209,10 +272,7 @@ void AsyncLock::let_go() noexcept {
     release().start([](const Outcome<void>& /*outcome*/) {});
   } catch (const std::bad_alloc&) {
     if (!lock_) return;  // what was to release it has taken care of that
-    const LockAccess::Parts parts = LockAccess::parts(*lock_);
-    if (!LockAccess::is_inherited(*lock_)) {
-      engine::give_back(parts.runtime->session(), parts.lease, parts.turn, parts.ticket);
-    }
+    LockAccess::give_back(*lock_);
     LockAccess::forget(*lock_);
     lock_.reset();
   }

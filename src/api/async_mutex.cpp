@@ -10,12 +10,12 @@
 #include "api/async_lock.hpp"
 #include "api/attempt.hpp"
 #include "api/fit.hpp"
-#include "api/lock_access.hpp"
 #include "api/report.hpp"
 #include "api/runtime.hpp"
 #include "api/runtimes.hpp"
 #include "api/task.hpp"
 #include "api/validate.hpp"
+#include "api/where.hpp"
 #include "engine/acquisition.hpp"
 #include "protocol/key.hpp"
 
@@ -31,14 +31,13 @@ struct Wanted {
   std::stop_token stop;
 };
 
-/// T: an AsyncLock, of which a lock that is taken is an error; or an optional one.
-template <class T>
+/// T: an AsyncLock, of which a lock that is taken is an error; or an optional one. `Where`: see api/where.hpp.
+template <class T, class Where>
 class Acquiring final : public api::DrivenTask<T> {
  public:
-  Acquiring(std::shared_ptr<api::Runtime> runtime, std::shared_ptr<const Options> options, Executor executor,
-            Wanted wanted)
-      : api::DrivenTask<T>{std::move(runtime), std::move(executor)},
-        options_{std::move(options)},
+  Acquiring(Where where, Executor executor, Wanted wanted)
+      : api::DrivenTask<T>{where.runtime(), std::move(executor)},
+        where_{std::move(where)},
         wanted_{std::move(wanted)} {}
 
  private:
@@ -48,12 +47,12 @@ class Acquiring final : public api::DrivenTask<T> {
   };
 
   void begin() override {
-    attempt_.emplace(this->runtime(), this->runtime().server_name(), wanted_.key, *options_, wanted_.limit);
-    acquisition_.emplace(this->runtime().session(), attempt_->key(), attempt_->wishes([this] { note_wait(); }),
+    attempt_.emplace(this->runtime(), where_.name(), wanted_.key, where_.options(), wanted_.limit);
+    acquisition_.emplace(where_.place(), attempt_->key(), attempt_->wishes([this] { note_wait(); }),
                          static_cast<route::Waker&>(*this));
     on_stop_.emplace(std::move(wanted_.stop), Canceller{this});
     if (cancelled_) return;  // told already
-    this->runtime().survey();
+    where_.survey();
     this->drive();
   }
 
@@ -79,11 +78,8 @@ class Acquiring final : public api::DrivenTask<T> {
     // First: then the rest may be on its way yet.
     if (cancelled_) attempt_->raise({route::Failure::Kind::cancelled, "cancelled"});
     if (const auto& failure = this->failure()) attempt_->raise(*failure);
-    auto granted = attempt_->template take_in<engine::Acquisition>(acquisition_->take_outcome());
-    if (granted) {
-      return api::AsyncLockAccess::make(api::LockAccess::make(this->runtime_owner(), std::move(*granted), options_),
-                                        this->executor());
-    }
+    auto granted = attempt_->template take_in<typename Where::Acquisition>(acquisition_->take_outcome());
+    if (granted) return api::AsyncLockAccess::make(where_.hold(std::move(*granted)), this->executor());
     if constexpr (std::is_same_v<T, AsyncLock>) {
       if (!wanted_.limit) throw MutexLockError{attempt_->taken()};
       throw BlockTimeExceedError{attempt_->taken()};
@@ -92,13 +88,25 @@ class Acquiring final : public api::DrivenTask<T> {
     }
   }
 
-  const std::shared_ptr<const Options> options_;
+  Where where_;
   Wanted wanted_;
   std::optional<api::Attempt> attempt_;
-  std::optional<engine::Acquisition> acquisition_;
+  std::optional<typename Where::Acquisition> acquisition_;
   std::atomic<bool> cancelled_{false};
   std::optional<std::stop_callback<Canceller>> on_stop_;
 };
+
+template <class T>
+Operation<T> acquiring(api::Runtimes& runtimes, const std::shared_ptr<const Options>& options, const Executor& executor,
+                       Wanted wanted) {
+  [[maybe_unused]] const protocol::Key checked{wanted.key};
+  if (runtimes.is_quorum()) {
+    return Operation<T>{std::make_shared<Acquiring<T, api::AtQuorum>>(api::AtQuorum{runtimes.quorum(), options},
+                                                                      executor, std::move(wanted))};
+  }
+  return Operation<T>{std::make_shared<Acquiring<T, api::AtServer>>(api::AtServer{runtimes.present(), options},
+                                                                    executor, std::move(wanted))};
+}
 
 }  // namespace
 
@@ -106,29 +114,23 @@ AsyncMutex::AsyncMutex(Connection connection, Options options, Executor executor
     : runtimes_{std::move(connection.runtimes_)},
       options_{std::make_shared<const Options>(api::fit(std::move(options)))},
       executor_{std::move(executor)} {
-  if (runtimes_->is_quorum())
-    throw std::invalid_argument{"AsyncMutex: a quorum of servers can only be waited for by threads"};
+  api::check_place(*runtimes_, *options_);
 }
 
 Operation<AsyncLock> AsyncMutex::acquire_lock(std::string key, std::stop_token stop) const {
-  [[maybe_unused]] const protocol::Key checked{key};
   const auto limit = options_->blocking ? options_->block_time : std::nullopt;
-  return Operation<AsyncLock>{std::make_shared<Acquiring<AsyncLock>>(runtimes_->present(), options_, executor_,
-                                                                     Wanted{std::move(key), limit, std::move(stop)})};
+  return acquiring<AsyncLock>(*runtimes_, options_, executor_, {std::move(key), limit, std::move(stop)});
 }
 
 Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock(std::string key) const {
-  [[maybe_unused]] const protocol::Key checked{key};
-  return Operation<std::optional<AsyncLock>>{std::make_shared<Acquiring<std::optional<AsyncLock>>>(
-      runtimes_->present(), options_, executor_, Wanted{.key = std::move(key), .limit = {}, .stop = {}})};
+  return acquiring<std::optional<AsyncLock>>(*runtimes_, options_, executor_,
+                                             {.key = std::move(key), .limit = {}, .stop = {}});
 }
 
 Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock_for(std::string key, milliseconds limit,
                                                                      std::stop_token stop) const {
   api::check_duration("try_acquire_lock_for: limit", limit);
-  [[maybe_unused]] const protocol::Key checked{key};
-  return Operation<std::optional<AsyncLock>>{std::make_shared<Acquiring<std::optional<AsyncLock>>>(
-      runtimes_->present(), options_, executor_, Wanted{std::move(key), limit, std::move(stop)})};
+  return acquiring<std::optional<AsyncLock>>(*runtimes_, options_, executor_, {std::move(key), limit, std::move(stop)});
 }
 
 }  // namespace redismutex

@@ -18,6 +18,7 @@
 #include "engine/extending.hpp"
 #include "engine/giving_back.hpp"
 #include "engine/lease.hpp"
+#include "engine/quorum/quorum_giving_back.hpp"
 #include "net/fork.hpp"
 #include "protocol/lease.hpp"
 #include "route/sleeper.hpp"
@@ -119,6 +120,7 @@ milliseconds Lock::valid_for() const noexcept {
 }
 
 milliseconds api::LockAccess::valid_for(const Lock& lock) noexcept {
+  if (lock.quorum_) return lock.quorum_->valid_here();
   if (!lock.lease_ || lock.inherited()) return milliseconds{0};
   return protocol::time_left(lock.lease_->valid_here_until(lock.turn_), lock.runtime_->session().now());
 }
@@ -134,10 +136,11 @@ void Lock::ask_for_full_lease() const noexcept try {
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
 
-void Lock::extend() {
-  if (quorum_) return extend(quorum_->expiry());
-  extend(lease_ ? *options_->expiry : milliseconds{});
+milliseconds api::LockAccess::expiry(const Lock& lock) noexcept {
+  return lock.quorum_ ? lock.quorum_->expiry() : *lock.options_->expiry;
 }
+
+void Lock::extend() { extend(is_empty() ? milliseconds{} : api::LockAccess::expiry(*this)); }
 
 void Lock::extend(milliseconds expiry) {
   if (!is_empty()) api::check_expiry("extend: expiry", expiry);
@@ -157,7 +160,8 @@ void Lock::extend(milliseconds expiry) {
 }
 
 void api::LockAccess::check_extension(const Lock& lock) {
-  if (!lock.lease_) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
+  if (lock.is_empty()) throw MutexUnlockError{"cannot extend: this Lock holds nothing"};
+  if (lock.quorum_) return lock.quorum_->check_extension();
   if (!lock.inherited()) return;
   throw MutexUnlockError{
       report::cannot(lock.runtime_->server_name(), {"extend", lock.lease_->key()}, "it is held by the parent process")};
@@ -204,6 +208,7 @@ using engine::GivingBack;
 
 /// For tell_end(), while the lease is there.
 std::chrono::nanoseconds Lock::began_at() const noexcept {
+  if (quorum_) return quorum_->began_at();
   return runtime_->observer() != nullptr ? lease_->began().time_since_epoch() : std::chrono::nanoseconds{};
 }
 
@@ -239,6 +244,7 @@ void Lock::end() {
 }
 
 void api::LockAccess::check_release(const Lock& lock) {
+  if (lock.quorum_) return lock.quorum_->check_release();
   if (!lock.inherited()) return;
   lock.tell_end(HoldEnded::Outcome::abandoned, {});
   throw MutexUnlockError{report::cannot(lock.runtime_->server_name(), {"release", lock.lease_->key()},
@@ -246,8 +252,15 @@ void api::LockAccess::check_release(const Lock& lock) {
 }
 
 void api::LockAccess::conclude(const Lock& lock, const GivingBack::Outcome& outcome, std::chrono::nanoseconds began) {
+  if (lock.quorum_) return lock.quorum_->conclude(outcome, began);
   lock.tell_end(api::ending_of(outcome), began);
   lock.report_end({outcome});
+}
+
+void api::LockAccess::give_back(const Lock& lock) noexcept {
+  if (lock.inherited()) return;
+  if (lock.quorum_) return engine::give_back(*lock.quorum_->lease_owner());
+  engine::give_back(lock.runtime_->session(), lock.lease_, lock.turn_, engine::Lines::Ticket{lock.ticket_});
 }
 
 api::LockAccess::Parts api::LockAccess::parts(const Lock& lock) {
@@ -258,6 +271,8 @@ Lock api::LockAccess::make(std::shared_ptr<Runtime> runtime, engine::Acquisition
                            std::shared_ptr<const Options> options) noexcept {
   return Lock{std::move(runtime), {std::move(granted.lease), granted.turn, granted.ticket.number}, std::move(options)};
 }
+
+Lock api::LockAccess::make(std::shared_ptr<QuorumLock> quorum) noexcept { return Lock{std::move(quorum)}; }
 
 /// Throws for what went wrong.
 void Lock::report_end(const api::Ending& ending) const {

@@ -14,10 +14,15 @@
 
 namespace redismutex::api {
 
+class QuorumLock;
 class Runtime;
 
 /// What it takes to give a lock back, or to extend it, for those who drive that themselves.
 struct LockAccess {
+  /// Of one that is at a quorum; none: it is not.
+  static const std::shared_ptr<QuorumLock>& quorum(const Lock& lock) noexcept { return lock.quorum_; }
+
+  /// Of one that is not at a quorum.
   struct Parts {
     std::shared_ptr<Runtime> runtime;
     std::shared_ptr<engine::Lease> lease;
@@ -26,13 +31,13 @@ struct LockAccess {
     std::shared_ptr<const Options> options;
   };
 
-  /// None of an empty one.
   static Parts parts(const Lock& lock);
 
   static Lock make(std::shared_ptr<Runtime> runtime, engine::Acquisition::Granted granted,
                    std::shared_ptr<const Options> options) noexcept;
+  static Lock make(std::shared_ptr<QuorumLock> quorum) noexcept;
 
-  static bool is_empty(const Lock& lock) noexcept { return lock.lease_ == nullptr; }
+  static std::chrono::milliseconds expiry(const Lock& lock) noexcept;
   static bool is_inherited(const Lock& lock) noexcept { return lock.inherited(); }
 
   /// As Lock::valid_for(), without asking.
@@ -41,8 +46,11 @@ struct LockAccess {
   /// The end of a hold. Both before the first step, the second one once; and then what came of it: tells the Observer and the log, and throws
   /// what Lock::release() throws. The lock is to be forgotten afterwards.
   static void check_release(const Lock& lock);
-  static std::chrono::nanoseconds began_at(const Lock& lock) noexcept { return lock.began_at(); }
+  static std::chrono::nanoseconds began_at(const Lock& lock) noexcept {
+    return lock.inherited() ? std::chrono::nanoseconds{} : lock.began_at();
+  }
   static void conclude(const Lock& lock, const engine::GivingBack::Outcome& outcome, std::chrono::nanoseconds began);
+  static void give_back(const Lock& lock) noexcept;  ///< in place of both, in the background
   static void forget(Lock& lock) noexcept { const Lock::Forgets forgets{lock}; }
 
   /// The same for an extension.

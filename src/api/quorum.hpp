@@ -20,6 +20,7 @@ class Quorum {
   const std::shared_ptr<const engine::Panel>& panel() const noexcept { return panel_; }
   Runtime& member(std::size_t server) const noexcept { return *members_[server]; }
   Runtime& first() const noexcept { return member(0); }
+  const std::shared_ptr<Runtime>& first_owner() const noexcept { return members_.front(); }
 
   /// All of them, for people.
   const std::string& server_name() const noexcept { return name_; }

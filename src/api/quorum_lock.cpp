@@ -34,8 +34,12 @@ milliseconds QuorumLock::lease_ends_in() const noexcept {
 }
 
 milliseconds QuorumLock::valid_for() noexcept {
+  if (!inherited() && lease_->has_claims() && !asked_.exchange(true)) ask_for_full_lease();
+  return valid_here();
+}
+
+milliseconds QuorumLock::valid_here() const noexcept {
   if (inherited()) return milliseconds{0};
-  if (lease_->has_claims() && !asked_.exchange(true)) ask_for_full_lease();
   return protocol::time_left(lease_->valid_here_until(), quorum_->first().session().now());
 }
 
@@ -47,25 +51,28 @@ void QuorumLock::ask_for_full_lease() noexcept try {
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
 }
 
+void QuorumLock::check_extension() const {
+  if (!inherited()) return;
+  throw MutexUnlockError{report::cannot(server_name(), {"extend", lease_->key()}, "it is held by the parent process")};
+}
+
 void QuorumLock::extend(milliseconds expiry) {
-  // Copies: what is told of a loss, or an observer, may let go of this.
-  const std::shared_ptr<Quorum> quorum = quorum_;
-  const std::shared_ptr<engine::QuorumLease> lease = lease_;
-  const report::Action action{"extend", lease->key()};
-  const std::string& server = quorum->server_name();
-  if (inherited()) throw MutexUnlockError{report::cannot(server, action, "it is held by the parent process")};
+  check_extension();
   route::Sleeper sleeper;
-  QuorumExtending extending{lease, {.expiry = expiry, .longer = protocol::Longer::goes}, sleeper};
+  QuorumExtending extending{lease_, {.expiry = expiry, .longer = protocol::Longer::goes}, sleeper};
   try {
     route::drive(extending, sleeper);
   } catch (const std::system_error& error) {
-    report::raise(server, action, {route::Failure::Kind::exhausted, error.code().message()});
+    report::raise(server_name(), {"extend", lease_->key()}, {route::Failure::Kind::exhausted, error.code().message()});
   }
+  conclude(extending);
+}
+
+void QuorumLock::conclude(QuorumExtending& extending) const {
   if (const auto loss = extending.take_loss()) loss->run();
-  raise_unless_extended(server, action, extending.outcome());
-  if (Observer* const observer = quorum->first().observer()) {
-    const milliseconds left = protocol::time_left(lease->valid_until(), quorum->first().session().now());
-    observer->lease_renewed({{lease->terms().name, lease->key_text()}, left, 0});
+  raise_unless_extended(server_name(), {"extend", lease_->key()}, extending.outcome());
+  if (Observer* const observer = quorum_->first().observer()) {
+    observer->lease_renewed({{lease_->terms().name, lease_->key_text()}, lease_ends_in(), 0});
   }
 }
 
@@ -100,13 +107,15 @@ void QuorumLock::tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds b
       {{options_->name, lease_->key().text()}, outcome, abandoned ? std::chrono::nanoseconds{} : now - began});
 }
 
+void QuorumLock::check_release() const {
+  if (!inherited()) return;
+  tell_end(HoldEnded::Outcome::abandoned, {});
+  throw MutexUnlockError{report::cannot(server_name(), {"release", lease_->key()}, "it is held by the parent process")};
+}
+
 void QuorumLock::end() {
-  const report::Action action{"release", lease_->key()};
-  if (inherited()) {
-    tell_end(HoldEnded::Outcome::abandoned, {});
-    throw MutexUnlockError{report::cannot(server_name(), action, "it is held by the parent process")};
-  }
-  const std::chrono::nanoseconds began = lease_->began().time_since_epoch();
+  check_release();
+  const std::chrono::nanoseconds began = began_at();
   route::Sleeper sleeper;
   QuorumGivingBack giving{lease_, sleeper};
   engine::GivingBack::Outcome outcome = engine::NoAnswer{{route::Failure::Kind::exhausted, net::out_of_memory}};
@@ -118,13 +127,17 @@ void QuorumLock::end() {
     tell_end(HoldEnded::Outcome::unknown, began);
     throw;
   }
+  conclude(outcome, began);
+}
+
+void QuorumLock::conclude(const engine::GivingBack::Outcome& outcome, std::chrono::nanoseconds began) const {
   tell_end(ending_of(outcome), began);
-  raise_unless_released(server_name(), action, outcome, quorum_->first().callbacks());
+  raise_unless_released(server_name(), {"release", lease_->key()}, outcome, quorum_->first().callbacks());
 }
 
 void QuorumLock::leave() noexcept {
   if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
-  const std::chrono::nanoseconds began = lease_->began().time_since_epoch();
+  const std::chrono::nanoseconds began = began_at();
   for (const engine::QuorumLease::Part& part : lease_->end()) {
     const auto label = part.lease->leave(part.turn);
     if (label) write_label(quorum_->member(part.server), *part.lease, *label);

@@ -13,7 +13,8 @@ Server::Server(LuaHost& lua, Conduct conduct, Surroundings surroundings)
       conduct_{conduct},
       surroundings_{std::move(surroundings)},
       keyspace_{[this](const std::string& key) { notice_change(key); }},
-      next_connection_{conduct.first_connection} {}
+      next_connection_{conduct.first_connection},
+      started_at_us_{surroundings_.now_us()} {}
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
@@ -69,6 +70,7 @@ void Server::forget_everything() {
   forget_scripts();
   tracked_.clear();
   keyspace_.clear();
+  started_at_us_ = surroundings_.now_us();
 }
 
 void Server::take_over(const Keyspace& replica) {
@@ -153,10 +155,9 @@ const Server::Command* Server::look_up(const Arguments& arguments, bool in_scrip
   }
   const Command& command = place->second;
   const auto count = static_cast<int>(arguments.size());
-  if (command.since_7_0 && conduct_.before_7_0) {
+  const bool is_too_new = command.since_7_0 && conduct_.before_7_0;
+  if (is_too_new || (command.only_with != Conduct::Deletion::none && command.only_with != conduct_.deletion)) {
     error = Value::error("ERR unknown command '" + arguments.front() + "'");  // clients have to try
-  } else if (command.only_with != Conduct::Deletion::none && command.only_with != conduct_.deletion) {
-    error = Value::error("ERR unknown command '" + arguments.front() + "'");
   } else if ((command.arity >= 0 ? count != command.arity : count < -command.arity) ||
              (conduct_.before_7_0 && command.run == &Server::pexpire && count > 3)) {
     error = complain("ERR wrong number of arguments for '" + arguments.front() + "' command");

@@ -196,6 +196,7 @@ class Server {
   const Surroundings surroundings_;
   Keyspace keyspace_;
   Connection next_connection_;
+  std::int64_t started_at_us_;
   std::map<Connection, Client> clients_;
   std::map<std::string, std::set<Connection>> tracked_;  // who is to be told of a key
   Scripts scripts_;

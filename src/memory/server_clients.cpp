@@ -34,7 +34,8 @@ Value Server::hello(const Arguments& arguments) {
 
 /// All that clients of locks look for, whatever the section.
 Value Server::info(const Arguments& /*arguments*/) {
-  return Value::bulk("redis_version:" + std::string{version()} +
+  const std::int64_t uptime_s = (surroundings_.now_us() - started_at_us_) / 1'000'000;
+  return Value::bulk("redis_version:" + std::string{version()} + "\r\nuptime_in_seconds:" + std::to_string(uptime_s) +
                      "\r\nredis_mode:standalone\r\nconnected_clients:" + std::to_string(clients_.size()) +
                      "\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\nloading:0\r\naof_enabled:0\r\nrole:" +
                      (follows_master_ ? "slave" : "master") + "\r\nconnected_slaves:0\r\n");

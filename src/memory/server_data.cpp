@@ -49,7 +49,7 @@ Value Server::set(const Arguments& arguments) {
   if ((only_new && only_old) || (returns_old && conduct_.before_7_0)) return complain("ERR syntax error");
   const Keyspace::Entry* old = keyspace_.find(arguments[1]);
   if (returns_old && old != nullptr && as_text(old) == nullptr) return Value::error(wrong_type);
-  const Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
+  Value before = returns_old && old != nullptr ? Value::bulk(*as_text(old)) : Value::nil();
   if ((only_new && old != nullptr) || (only_old && old == nullptr)) return before;
   Keyspace::Entry entry{.value = arguments[2]};
   if (expiry) entry.expires_at_ms = keyspace_.now_ms() + *expiry;

@@ -190,32 +190,6 @@ bool Workroom::take_in_pushes(Server& server) noexcept {
   return link && link->read_now();
 }
 
-/// By a worker, because it waits for answers. Without one, the next time.
-void Workroom::verify_server() noexcept try {
-  const std::lock_guard lock{mutex_};
-  if (finished_) return;
-  if (!verifying_) {
-    net::Workers& workers = reactor_.get().workers();
-    workers.get_ready();
-    verifying_.emplace(workers, [this] { verify(); });
-  }
-  verifying_->post();
-} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
-}
-
-void Workroom::verify() noexcept try {
-  for (std::size_t i = 0;; ++i) {
-    Peer* peer = nullptr;
-    {
-      const std::lock_guard lock{mutex_};
-      if (i == ways_.size()) return;
-      peer = &ways_[i].peer;
-    }
-    peer->verify(stopping_.get_token());
-  }
-} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no descriptor, no memory: the same
-}
-
 void Workroom::finish(Instant until) noexcept {
   {
     std::unique_lock lock{mutex_};

@@ -1,4 +1,4 @@
-// The connections of a Workroom: how they are dialled, and listened to.
+// The connections of a Workroom: how they are dialled, listened to, and verified.
 
 #include <algorithm>
 #include <chrono>
@@ -140,6 +140,34 @@ void Workroom::tell_listeners(const Way& way) noexcept {
     if (running.way != &way || !running.listens || !running.link->broken()) continue;
     tell(running, [] { return Procedure::Woken{.link_broke = true}; });
   }
+}
+
+// ---- whether it is the right server -----------------------------------------------------------------------------------
+
+/// By a worker, because it waits for answers. Without one, the next time.
+void Workroom::verify_server() noexcept try {
+  const std::lock_guard lock{mutex_};
+  if (finished_) return;
+  if (!verifying_) {
+    net::Workers& workers = reactor_.get().workers();
+    workers.get_ready();
+    verifying_.emplace(workers, [this] { verify(); });
+  }
+  verifying_->post();
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+void Workroom::verify() noexcept try {
+  for (std::size_t i = 0;; ++i) {
+    Peer* peer = nullptr;
+    {
+      const std::lock_guard lock{mutex_};
+      if (i == ways_.size()) return;
+      peer = &ways_[i].peer;
+    }
+    peer->verify(stopping_.get_token());
+  }
+} catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no descriptor, no memory: the same
 }
 
 }  // namespace redismutex::route

@@ -103,9 +103,13 @@ TEST_F(LeaseTest, LostToAnotherOwnerStopsTheCommandAndLeavesThatOwnerAlone) {
 
 TEST_F(LeaseTest, LostByACommandThatHasEndedIsStillReported) {
   const auto process = start("echo $$ > $DIR/pid; until [ -e $DIR/end ]; do sleep 0.01; done");
-  noted_pid();
-  notes_.write("end");
+  const auto command = noted_pid();
+  // Both before it looks again.
+  process.pause();
   server_.command({"DEL", "k"});
+  notes_.write("end");
+  ASSERT_TRUE(eventually(limit, [&] { return !alive(command); }));
+  process.resume();
   EXPECT_EQ(process.wait(limit), exited(79));
   EXPECT_THAT(process.stderr_text(), HasSubstr("was lost"));
 }

@@ -93,7 +93,8 @@ TEST_F(UrlSource, IsNamedWhenItIsWrong) {
   notes_.write("none", "# redis://a\n");
   EXPECT_THAT(run({}, {path}), HasSubstr("/etc/redismutex/url: malformed URL"));
   EXPECT_THAT(run({}, {path, "REDISMUTEX_URL=localhost"}), HasSubstr("$REDISMUTEX_URL: malformed URL"));
-  EXPECT_THAT(run({"--url-file", notes_.path("two")}, {path}), HasSubstr("two has more than one URL"));
+  EXPECT_THAT(run({"--url-file", notes_.path("two")}, {path}),
+              HasSubstr("two names 2 servers: it takes one, or for a quorum an odd number"));
   EXPECT_THAT(run({"--url-file", notes_.path("none")}, {path}), HasSubstr("none has no URL"));
   EXPECT_THAT(run({"--url-file", notes_.path("missing")}, {path}),
               AllOf(HasSubstr("cannot read"), HasSubstr("missing: No such file")));

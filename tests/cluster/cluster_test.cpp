@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "cluster/sends.hpp"
 #include "cluster/with_cluster.hpp"
 #include "protocol/slot.hpp"
 #include "support/exclusion_witness.hpp"
@@ -155,6 +156,29 @@ TEST_F(ClusterTest, RenewsLocksAtAllServers) {
     EXPECT_GT(locks[i].valid_for(), 0ms);
     EXPECT_NO_THROW(locks[i].release());
   }
+}
+
+// A command can only be about one slot; so there is one for each, and one write for all of them.
+TEST_F(ClusterTest, LocksOfManySlotsAreRenewedInOneWrite) {
+  constexpr int many = 30;
+  const std::vector<std::string> keys = keys_of_one_master(many, "renewed ");
+  Server& master = cluster.master_of_key(keys.front());
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 3s, .auto_renew = true}};
+  std::vector<Lock> locks;
+  for (const std::string& key : keys) locks.push_back(mutex.acquire_lock(key));
+  long long asked = 0;  // by the test itself
+  const auto renewals = [&] {
+    ++asked;
+    return master.command_calls()["evalsha"];
+  };
+  const auto are_renewed = [&] {
+    asked = 0;
+    const long long before = renewals();
+    ASSERT_TRUE(eventually(limit, [&] { return renewals() >= before + many; }));
+  };
+  are_renewed();  // from now on together, because they are due at about the same time
+  const long long sends = count_sends(are_renewed);
+  EXPECT_LE(sends - asked, many / 3);
 }
 
 TEST_F(ClusterTest, ALossIsToldFromEachServer) {

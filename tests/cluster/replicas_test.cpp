@@ -67,15 +67,10 @@ TEST_F(ClusterReplicas, ALockThatTooFewHaveIsGivenBack) {
 // Those who wait for the replicas of one server are asked for together, in however many slots their locks are.
 TEST_F(ClusterReplicas, LocksOfManySlotsShareTheirQuestions) {
   constexpr int many = 20;
-  const std::string first = keys_of_many_slots(1, "shared ").front();
-  Server& master = cluster.master_of_key(first);
-  std::vector<std::string> keys;
-  for (const std::string& key : keys_of_many_slots(6 * many, "shared ")) {
-    if (keys.size() < many && &cluster.master_of_key(key) == &master) keys.push_back(key);
-  }
-  ASSERT_EQ(keys.size(), many);
+  const std::vector<std::string> keys = keys_of_one_master(many, "shared ");
+  Server& master = cluster.master_of_key(keys.front());
   const RedisMutex mutex{connection, wanting(1)};
-  mutex.acquire_lock(first).release();
+  mutex.acquire_lock(keys.front()).release();
   Server& replica = cluster.replica_of(master);
   auto before = master.command_calls();
   replica.pause();

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstddef>
 #include <redismutex/redismutex.hpp>
 #include <string>
+#include <vector>
 
 #include "integration/contender.hpp"
 #include "support/cluster.hpp"
@@ -32,6 +34,19 @@ struct WithCluster : ::testing::Test {
     std::erase_if(keys, [](const std::string& key) {
       return key.starts_with("redismutex:floor:") || (key.starts_with("redismutex:") && key.ends_with(":witness"));
     });
+    return keys;
+  }
+
+  /// So many keys of one of its servers, each in a slot of its own.
+  std::vector<std::string> keys_of_one_master(std::size_t count, const std::string& prefix) {
+    std::vector<std::string> keys;
+    const Server* master = nullptr;
+    for (const std::string& key : keys_of_many_slots(8 * count, prefix)) {
+      Server& its = cluster.master_of_key(key);
+      if (master == nullptr) master = &its;
+      if (&its == master && keys.size() < count) keys.push_back(key);
+    }
+    EXPECT_EQ(keys.size(), count);
     return keys;
   }
 

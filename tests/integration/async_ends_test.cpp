@@ -3,62 +3,22 @@
 
 #include <array>
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <redismutex/async.hpp>
 #include <stop_token>
 #include <string>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 #include "support/loop.hpp"
 #include "support/proxy.hpp"
+#include "support/slow_loop.hpp"
 #include "with_server.hpp"
 
 namespace redismutex::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Runs what was posted when it is told to.
-class SlowLoop {
- public:
-  Executor executor() {
-    return [this](Executor::Work work) {
-      const std::lock_guard lock{mutex_};
-      if (!ended_) works_.push_back(std::move(work));
-    };
-  }
-
-  bool has_work() {
-    const std::lock_guard lock{mutex_};
-    return !works_.empty();
-  }
-
-  void run() {
-    for (Executor::Work& work : take()) work();
-  }
-
-  /// What was posted, and what will be, is destroyed.
-  void end() {
-    {
-      const std::lock_guard lock{mutex_};
-      ended_ = true;
-    }
-    take();
-  }
-
- private:
-  std::vector<Executor::Work> take() {
-    const std::lock_guard lock{mutex_};
-    return std::exchange(works_, {});
-  }
-
-  std::mutex mutex_;
-  std::vector<Executor::Work> works_;
-  bool ended_ = false;
-};
 
 struct Ends : WithServer {
   SlowLoop loop;

@@ -36,8 +36,8 @@ constexpr Timeouts timeouts{.connect = limit, .command = 1s};
 
 // Long enough for a failover.
 constexpr Options long_wait{.block_time = 2 * limit, .delay = 500ms, .expiry = 3 * limit};
-constexpr Options confirmed{.block_time = 2 * limit, .delay = 500ms, .expiry = 8s, .auto_renew = true, .replicas = 1};
-constexpr Options renewed{.block_time = 2 * limit, .delay = 500ms, .expiry = 8s, .auto_renew = true};
+constexpr Options confirmed{.block_time = 2 * limit, .delay = 500ms, .expiry = 12s, .auto_renew = true, .replicas = 1};
+constexpr Options renewed{.block_time = 2 * limit, .delay = 500ms, .expiry = 12s, .auto_renew = true};
 
 /// A sentinel that names what it is told to name, in the first epoch of all.
 class FakeSentinel {

@@ -490,7 +490,7 @@ TEST_F(Quorum, IsNotAskedWhatOnlyAServerCanSay) {
               HasSubstr("quorum"));
   EXPECT_THROW(static_cast<void>(inspect(connection, "job")), std::invalid_argument);
   EXPECT_THROW(RedisMutex(connection, {.replicas = 1}), std::invalid_argument);
-  EXPECT_THROW(AsyncMutex{connection}, std::invalid_argument);
+  EXPECT_THROW((AsyncMutex{connection, {.replicas = 1}}), std::invalid_argument);
 }
 
 // ---- fork -----------------------------------------------------------------------------------------------------------

@@ -68,3 +68,12 @@ add_engine_mutant(
   "[&] { auto terms = landing->setting.terms(); terms.deadline = std::min_element(batch->parts.begin(), batch->parts.end(), [](const Batch::Part& a, const Batch::Part& b) { return a.visit.until < b.visit.until; })->visit.until; return terms; }(), items("
   INCLUDED_BY engine/renewer.cpp)
 add_engine_mutant(takes_unsent_for_unknown engine/extending.cpp "Lease::Went::never_left" "Lease::Went::unknown")
+
+# Quorums. Those of the rules which votes count are beside the unit tests.
+add_engine_mutant(
+  reuses_dead_ids engine/quorum/quorum_acquisition.cpp ".id = route::new_owner_id(first.environment(), tag)"
+  ".id = candidacy_ ? candidacy_->id : route::new_owner_id(first.environment(), tag)")
+add_engine_mutant(raises_no_floors engine/quorum/quorum_acquisition.cpp "token_ != 0 ? raise_floors(now) : grant(now)" "grant(now)")
+add_engine_mutant(trusts_the_newly_started engine/quorum/delegate.cpp "from <= now" "from <= protocol::Instant::max()")
+add_engine_mutant(counts_a_minority engine/quorum/quorum_lease.cpp "protocol::lasts_until(ends, panel_->majority())" "protocol::lasts_until(ends, panel_->majority() - 1)")
+add_engine_mutant(keeps_votes_for_ever engine/quorum/ballot.cpp "seats_[i].yields = true;" "")

@@ -87,7 +87,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Built{"row_begins_anew", "impatient"}, Built{"passes_what_is_unknown", "threads_untracked"},
                       Built{"passes_next_to_nothing", "threads"}, Built{"drops_late_passes", "drowsy"},
                       Built{"renews_one_after_another", "many"}, Built{"hurries_with_the_weakest", "many"},
-                      Built{"takes_unsent_for_unknown", "outages"}),
+                      Built{"takes_unsent_for_unknown", "outages"}, Built{"reuses_dead_ids", "quorum_faults"},
+                      Built{"raises_no_floors", "quorum_faults"}, Built{"trusts_the_newly_started", "quorum_restarts"},
+
+                      Built{"counts_a_minority", "quorum_faults"}, Built{"keeps_votes_for_ever", "quorum_crowd"}),
     [](const auto& built) { return built.param.name; });
 
 }  // namespace

@@ -16,12 +16,15 @@ constexpr protocol::Instant::duration far_away = 1000h;
 
 }  // namespace
 
-Process::Process(World& world, int number, int threads)
+Clock Process::draw_clock(World& world) {
+  return {world.random.between(1h, 100h), world.random.between(-world.profile.clock_drift, world.profile.clock_drift)};
+}
+
+Process::Process(World& world, int number, int threads, const Clock& clock)
     : world_{world},
       number_{number},
       threads_{threads},
-      clock_{world.random.between(1h, 100h),
-             world.random.between(-world.profile.clock_drift, world.profile.clock_drift)},
+      clock_{clock},
       peer_{world, *this, *this, *this, world.random.chance(200'000)},
       background_{*this, peer_},
       callbacks_{std::make_shared<Callbacks>(*this)},
@@ -30,9 +33,16 @@ Process::Process(World& world, int number, int threads)
                 .command_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(Peer::command_timeout)}} {}
 
 /// What is left of its threads uses the session.
-Process::~Process() {
+Process::~Process() { end(); }
+
+void Process::end() {
   alive_ = false;
   background_.end();
+}
+
+void Process::drop_threads() {
+  running_.clear();
+  servants_.clear();
 }
 
 protocol::OwnerId Process::draw_id() {

@@ -30,8 +30,18 @@ class Lock;
 /// A process with one connection for all its threads, and the library in it. Has a clock of its own.
 class Process final : private route::Environment, private Peer::Listener {
  public:
-  Process(World& world, int number, int threads);
+  Process(World& world, int number, int threads) : Process{world, number, threads, draw_clock(world)} {}
+
+  /// One of several connections of a process, which has one clock.
+  Process(World& world, int number, int threads, const Clock& clock);
   ~Process();
+
+  static Clock draw_clock(World& world);
+
+  /// It is being taken apart: nothing is begun any more,
+  void end();
+  /// and its threads are gone. What these have may be of other connections of the process: so all of them end first.
+  void drop_threads();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
@@ -41,6 +51,7 @@ class Process final : private route::Environment, private Peer::Listener {
 
   // Time and chance.
   protocol::Instant now() const noexcept override { return clock_.at(world_.now()); }
+  Time world_now() const noexcept { return world_.now(); }
   Time when(protocol::Instant instant) const;  ///< now, for what is over; never, for what is far away
   route::Environment& environment() noexcept { return *this; }
   protocol::OwnerId draw_id();

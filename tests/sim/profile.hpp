@@ -17,6 +17,7 @@ struct Profile {
   std::string_view name;
 
   // Who takes part:
+  int servers = 1;  ///< several: a quorum
   int processes = 6;
   int threads = 2;                     ///< at most, in each
   int rounds = 12;                     ///< of each thread
@@ -47,7 +48,8 @@ struct Profile {
   Time holder_deaths{0};
   Time first_deaths{0};  ///< of whoever is the first in line
   Time script_flushes{0};
-  Time restarts{0};
+  Time restarts{
+      0};  ///< without the data; of a quorum's servers those that were just started have no vote for as long as a lease lasts
   Time outages{0};  ///< it can not be reached for a while, and forgets nothing
   Time server_pauses{0};
   Time failovers{0};
@@ -68,6 +70,13 @@ struct Profile {
   int runs = 80;          ///< seeds
   std::size_t least = 0;  ///< so many acquisitions with all of those
   int parts = 1;          ///< tests that share the seeds
+
+  /// Of a quorum: nothing ever goes wrong.
+  bool is_calm() const noexcept {
+    return late_messages + late_reads + pauses == 0 &&
+           process_pauses + cuts + deaths + script_flushes + restarts + outages + server_pauses + refused_writes ==
+               Time{0};
+  }
 };
 
 /// For GoogleTest's messages.

@@ -9,8 +9,10 @@
 #include <memory>
 #include <redismutex/options.hpp>
 
+#include "sim/course.hpp"
 #include "sim/litter.hpp"
 #include "sim/process.hpp"
+#include "sim/quorum_simulation.hpp"
 #include "sim/stranger.hpp"
 #include "sim/worker.hpp"
 #include "sim/world.hpp"
@@ -21,26 +23,24 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr Time longest_run = 2h;
-
 /// Of the server's clock from the right time. The floor of the tokens is kept for longer than twice that.
 constexpr Time farthest_step = 10s;
 /// Of tokens over the clock, if that is never set back.
 constexpr std::chrono::microseconds longest_lead = 5ms;
 
-constexpr int most_steps_at_once = 100'000;
-
 class Simulation {
  public:
   Simulation(LuaHost& lua, const Setting& setting)
-      : world_{lua, *setting.profile, setting.seed, setting.mutant}, habits_{draw_habits()} {}
+      : fate_{.random = Random{setting.seed}},
+        world_{lua, *setting.profile, fate_, setting.mutant},
+        habits_{draw_habits(*setting.profile, fate_.random)} {}
 
   Result run() {
     populate();
     plan_troubles();
     Result result;
-    if (!run_until([this] { return idle(); }, longest_run)) found(result, "does not come to an end");
-    over_ = true;
+    if (!course_.run_until([this] { return idle(); })) found(result, "does not come to an end");
+    course_.end();
     // Whatever somebody left behind unintentionally has gone by then.
     const Time window = 3 * habits_.delay + 1s;
     const Time settled = world_.now() + 4 * Time{habits_.expiry} + 3 * window + 60s + 2 * farthest_step;
@@ -99,35 +99,6 @@ class Simulation {
     }
   }
 
-  Habits draw_habits() {
-    constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
-    constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
-    constexpr std::array<Time, 3> stays{200us, 5ms, 250ms};
-    Random& random = world_.random;
-    if (world_.profile.default_options) {
-      return {.expiry = 7s,
-              .delay = 500ms,
-              .longest_stay = 50ms,
-              .longest_think = 50ms,
-              .max_waiters = world_.profile.max_waiters};
-    }
-    if (world_.profile.long_delays) {
-      return {.expiry = 7s,
-              .delay = 2s,
-              .longest_stay = 50ms,
-              .longest_think = 50ms,
-              .max_waiters = world_.profile.max_waiters};
-    }
-    const milliseconds drawn = expiries[random.below(expiries.size())];
-    const milliseconds expiry = world_.profile.expiry > 0ms ? world_.profile.expiry : drawn;
-    return {.expiry = expiry,
-            // The public interface accepts none that is longer than the lease.
-            .delay = std::min(delays[random.below(delays.size())], expiry / 2),
-            .longest_stay = stays[random.below(stays.size())],
-            .longest_think = random.between(1ms, 200ms),
-            .max_waiters = world_.profile.max_waiters};
-  }
-
   void populate() {
     const auto keys = world_.profile.own_keys ? world_.profile.keys : world_.random.between(1, world_.profile.keys);
     for (std::int64_t i = 0; i < keys; ++i) world_.add_key("key" + std::to_string(i));
@@ -151,54 +122,34 @@ class Simulation {
     return std::all_of(processes_.begin(), processes_.end(), [](const Process& each) { return each.idle(); });
   }
 
-  template <class Condition>
-  bool run_until(Condition condition, Time end) {
-    Time at{0};
-    int steps = 0;
-    while (!condition()) {
-      if (!world_.agenda.step(end)) return false;
-      steps = world_.now() == at ? steps + 1 : 0;
-      at = world_.now();
-      if (steps > most_steps_at_once) return false;
-    }
-    return true;
-  }
-
   // ---- trouble ------------------------------------------------------------------------------------------------------
 
   void plan_troubles() {
     const Profile& what = world_.profile;
-    every(what.process_pauses, [this] {
+    course_.every(what.process_pauses, [this] {
       any_process().pause(world_.chance(500'000) ? world_.random.between(1ms, 50ms) : world_.random.between(1ms, 5s));
     });
-    every(what.cuts, [this] { any_process().cut(); });
-    every(what.deaths, [this] { kill(any_process()); });
-    every(what.holder_deaths, [this] { kill_client(world_.owner_of(any_key())); });
-    every(what.first_deaths, [this] { kill_client(world_.first_in_line_for(any_key())); });
-    every(what.script_flushes, [this] { world_.forget_scripts(); });
-    every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
-    every(what.outages, [this] { world_.isolate_server(world_.random.between(1ms, 4s)); });
-    every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
-    every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
-    every(what.deletions, [this] {
+    course_.every(what.cuts, [this] { any_process().cut(); });
+    course_.every(what.deaths, [this] { kill(any_process()); });
+    course_.every(what.holder_deaths, [this] { kill_client(world_.owner_of(any_key())); });
+    course_.every(what.first_deaths, [this] { kill_client(world_.first_in_line_for(any_key())); });
+    course_.every(what.script_flushes, [this] { world_.forget_scripts(); });
+    course_.every(what.restarts, [this] { world_.restart_server(world_.random.between(0ms, 1s)); });
+    course_.every(what.outages, [this] { world_.isolate_server(world_.random.between(1ms, 4s)); });
+    course_.every(what.server_pauses, [this] { world_.pause_server(world_.random.between(1ms, 4s)); });
+    course_.every(what.failovers, [this] { world_.fail_over(world_.random.between(0ms, 500ms)); });
+    course_.every(what.deletions, [this] {
       if (world_.chance(200'000)) return world_.delete_all_by_hand();
       world_.delete_by_hand(any_key());
     });
-    every(what.memory_shortages, [this] { world_.fill_up(world_.random.between(1ms, 1s)); });
-    every(what.refused_writes, [this] { world_.refuse_writes(any_refusal(), world_.random.between(1ms, 500ms)); });
-    every(what.role_changes,
-          [this] { world_.switch_roles(world_.random.between(1ms, 300ms), world_.random.between(1ms, 12s)); });
-    every(what.litter, [this] { litter(world_, any_key()); });
-    every(what.clock_steps, [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
-  }
-
-  void every(Time mean, const std::function<void()>& trouble) {
-    if (mean == Time{0}) return;
-    world_.agenda.after(world_.random.between(Time{0}, 2 * mean), [this, mean, trouble] {
-      if (over_) return;
-      trouble();
-      every(mean, trouble);
-    });
+    course_.every(what.memory_shortages, [this] { world_.fill_up(world_.random.between(1ms, 1s)); });
+    course_.every(what.refused_writes,
+                  [this] { world_.refuse_writes(any_refusal(), world_.random.between(1ms, 500ms)); });
+    course_.every(what.role_changes,
+                  [this] { world_.switch_roles(world_.random.between(1ms, 300ms), world_.random.between(1ms, 12s)); });
+    course_.every(what.litter, [this] { litter(world_, any_key()); });
+    course_.every(what.clock_steps,
+                  [this] { world_.set_server_clock(world_.random.between(-farthest_step, farthest_step)); });
   }
 
   void kill(Process& victim) {
@@ -226,19 +177,22 @@ class Simulation {
     return *std::next(processes_.begin(), static_cast<long>(world_.random.below(processes_.size())));
   }
 
+  Fate fate_;
   World world_;
+  Course course_{fate_};
   const Habits habits_;
   std::list<Worker> workers_;
   std::list<Stranger> strangers_;
   std::list<Process> processes_;
   int last_process_ = 0;
   int deaths_ = 0;
-  bool over_ = false;
 };
 
 }  // namespace
 
-Result simulate(LuaHost& lua, const Setting& setting) { return Simulation{lua, setting}.run(); }
+Result simulate(LuaHost& lua, const Setting& setting) {
+  return setting.profile->servers > 1 ? simulate_quorum(lua, setting) : Simulation{lua, setting}.run();
+}
 
 std::string replay(const Setting& setting) {
   namespace fs = std::filesystem;

@@ -1,6 +1,7 @@
 #include "sim/worker.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <optional>
 #include <set>
@@ -59,6 +60,38 @@ class Noted final : public route::Procedure {
 };
 
 }  // namespace
+
+Habits draw_habits(const Profile& profile, Random& random) {
+  constexpr std::array<milliseconds, 4> expiries{300ms, 1000ms, 3000ms, 7000ms};
+  constexpr std::array<milliseconds, 4> delays{30ms, 100ms, 500ms, 2000ms};
+  constexpr std::array<Time, 3> stays{200us, 5ms, 250ms};
+  if (profile.default_options) {
+    return {
+        .expiry = 7s, .delay = 500ms, .longest_stay = 50ms, .longest_think = 50ms, .max_waiters = profile.max_waiters};
+  }
+  if (profile.long_delays) {
+    return {.expiry = 7s, .delay = 2s, .longest_stay = 50ms, .longest_think = 50ms, .max_waiters = profile.max_waiters};
+  }
+  const milliseconds drawn = expiries[random.below(expiries.size())];
+  const milliseconds expiry = profile.expiry > 0ms ? profile.expiry : drawn;
+  return {.expiry = expiry,
+          // The public interface accepts none that is longer than the lease.
+          .delay = std::min(delays[random.below(delays.size())], expiry / 2),
+          .longest_stay = stays[random.below(stays.size())],
+          .longest_think = random.between(1ms, 200ms),
+          .max_waiters = profile.max_waiters};
+}
+
+std::shared_ptr<Stop> stop_some_time(World& world, Bell& bell) {
+  auto stop = std::make_shared<Stop>(Stop{&bell});
+  if (world.chance(100'000)) {
+    world.agenda.after(world.random.between(Time{0}, 2s), [stop] {
+      stop->requested = true;
+      if (stop->bell != nullptr) stop->bell->ring();
+    });
+  }
+  return stop;
+}
 
 Task<> Worker::run() {
   for (int round = 0; round < world_.profile.rounds; ++round) {
@@ -190,7 +223,7 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
   world_.record(event);
   event.kind = Event::Kind::leads;
   event.token = 0;
-  const auto stop = stop_some_time();
+  const auto stop = stop_some_time(world_, bell_);
   Acquisition acquisition{process_.session(), key, wishes, bell_};
   process_.add(acquisition, key.text());
   std::string at_server;
@@ -225,18 +258,6 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
   event.id = wait;
   world_.record(std::move(event));
   co_return nullptr;
-}
-
-/// Now and then somebody loses patience before his limit.
-std::shared_ptr<Stop> Worker::stop_some_time() {
-  auto stop = std::make_shared<Stop>(Stop{&bell_});
-  if (world_.chance(100'000)) {
-    world_.agenda.after(world_.random.between(Time{0}, 2s), [stop] {
-      stop->requested = true;
-      if (stop->bell != nullptr) stop->bell->ring();
-    });
-  }
-  return stop;
 }
 
 }  // namespace redismutex::sim

@@ -22,6 +22,11 @@ struct Habits {
   int max_waiters;
 };
 
+Habits draw_habits(const Profile& profile, Random& random);
+
+/// Now and then somebody loses patience before his limit. `bell`: his.
+std::shared_ptr<Stop> stop_some_time(World& world, Bell& bell);
+
 /// One thread of a process: takes locks, is inside for a while, and gives them back.
 class Worker {
  public:
@@ -47,7 +52,6 @@ class Worker {
   Task<> turn(const protocol::Key& key);
   Plan make_plan();
   Task<std::unique_ptr<Lock>> acquire(const protocol::Key& key, const engine::Wishes& wishes);
-  std::shared_ptr<Stop> stop_some_time();
   Task<> use(Lock& lock, const Plan& plan);
   Task<> stay(Lock& lock, const Plan& plan);
   Task<> extend(Lock& lock, const Plan& plan);

@@ -33,10 +33,11 @@ Server::Conduct draw_conduct(const Profile& profile, Random& random) {
 
 }  // namespace
 
-World::World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake)
+World::World(LuaHost& lua, const Profile& what, Fate& fate, Mutant mistake)
     : profile{what},
       mutant{mistake},
-      random{seed},
+      agenda{fate.agenda},
+      random{fate.random},
       lua_{lua},
       conduct_{draw_conduct(what, random)},
       server_{make_server()} {}

@@ -33,17 +33,25 @@ using histories::History;
 
 class Link;
 
-/// What one simulation consists of besides its clients: time, chance, the server and the network to it, and the record.
+/// Time and chance, of one simulation.
+struct Fate {
+  Agenda agenda = {};
+  Random random;
+};
+
+/// What one simulation consists of besides its clients: the server and the network to it, and the record. One with several servers has one of
+/// these for each.
 class World {
  public:
-  World(LuaHost& lua, const Profile& what, std::uint64_t seed, Mutant mistake);
+  /// All must outlive it.
+  World(LuaHost& lua, const Profile& what, Fate& fate, Mutant mistake);
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
   const Profile& profile;
   const Mutant mutant;
-  Agenda agenda;
-  Random random;
+  Agenda& agenda;
+  Random& random;
 
   const std::vector<protocol::Key>& keys() const noexcept { return keys_; }
   void add_key(std::string text);

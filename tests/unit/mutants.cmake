@@ -1,10 +1,19 @@
-# The rules for servers that take each other's place, and for those of a cluster, each with a mistake: the unit tests of these rules, linked
-# with one mutated source file, which the linker takes in place of the library's own, have to fail. As part of redismutex_unit_tests they
-# pass.
+# The rules for servers that take each other's place, for those of a cluster, and for those of a quorum, each with a mistake: the unit
+# tests of these rules, linked with one mutated source file, which the linker takes in place of the library's own, have to fail. As part of
+# redismutex_unit_tests they pass.
 include(Mutants)
 
-add_library(
-  redismutex_unit_topology_tests OBJECT
+# add_mutant_tests(TARGET SOURCE...): the tests that mutants have to fail.
+function(add_mutant_tests target)
+  add_library(${target} OBJECT ${ARGN})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}")
+  target_link_libraries(${target} PUBLIC redismutex::redismutex redismutex::test_support GTest::gmock GTest::gtest_main)
+  redismutex_warnings(${target})
+  redismutex_precompile(${target} tests)
+endfunction()
+
+add_mutant_tests(
+  redismutex_unit_topology_tests
   ../integration/fake_server.cpp
   ../support/allocations.cpp
   engine/another_server_test.cpp
@@ -17,24 +26,24 @@ add_library(
   protocol/verdict_test.cpp
   route/cluster_test.cpp
   route/pushes_test.cpp)
-target_include_directories(redismutex_unit_topology_tests PRIVATE "${PROJECT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}")
-target_link_libraries(redismutex_unit_topology_tests PUBLIC redismutex::redismutex redismutex::test_support GTest::gmock
-                                                            GTest::gtest_main)
-redismutex_warnings(redismutex_unit_topology_tests)
-redismutex_precompile(redismutex_unit_topology_tests tests)
+add_mutant_tests(redismutex_unit_quorum_tests engine/extension_tally_test.cpp engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp)
 
-# add_unit_mutant(NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
-function(add_unit_mutant name file from to)
+# add_mutant_of(TESTS NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
+function(add_mutant_of tests name file from to)
   set(output "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cpp")
   mutate("${PROJECT_SOURCE_DIR}/src/${file}" "${from}" "${to}" "${output}")
   set(target redismutex_unit_${name})
   add_executable(${target} "${output}")
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
-  target_link_libraries(${target} PRIVATE redismutex_unit_topology_tests)
+  target_link_libraries(${target} PRIVATE ${tests})
   redismutex_precompile(${target} tests)
   add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
   set_tests_properties(mutants.${name} PROPERTIES LABELS mutants WILL_FAIL TRUE TIMEOUT 60)
+endfunction()
+
+function(add_unit_mutant name file from to)
+  add_mutant_of(redismutex_unit_topology_tests ${name} ${file} "${from}" "${to}")
 endfunction()
 
 # What a lease is worth: a lease that another server has confirmed, or one that was reached by another connection, counts as valid.
@@ -105,3 +114,31 @@ add_unit_mutant(
 add_unit_mutant(ignores_tags protocol/slot.cpp "return key.substr(opening + 1, closing - opening - 1);" "return key;")
 add_unit_mutant(takes_an_empty_tag protocol/slot.cpp " || closing == opening + 1" "")
 add_unit_mutant(ends_tags_too_soon protocol/key.cpp "key.find('}') == std::string_view::npos" "true")
+
+# Quorums: which votes count, from when, and of how many.
+function(add_quorum_mutant name file from to)
+  add_mutant_of(redismutex_unit_quorum_tests ${name} ${file} "${from}" "${to}")
+endfunction()
+
+add_quorum_mutant(counts_votes_that_are_offered protocol/council.cpp "if (is_held(i)) asked(i);" "")
+add_quorum_mutant(takes_grants_from_before_it_yielded protocol/acquire.cpp " || grant.arrived <= placed_anew_at_" "")
+add_quorum_mutant(
+  counts_votes_of_broken_links protocol/council.cpp
+  "void Council::asked(std::size_t server) { note(server, Standing::asked); }"
+  "void Council::asked(std::size_t /*server*/) { static_cast<void>(Standing::asked); }")
+add_quorum_mutant(counts_votes_that_others_have protocol/council.cpp "other.standing == Standing::held && " "")
+add_quorum_mutant(
+  lasts_as_long_as_the_last_vote protocol/council.cpp
+  "static_cast<std::size_t>(as_long) >= majority();" "static_cast<std::size_t>(as_long) >= 1 && count(Standing::held) >= majority();")
+add_quorum_mutant(leases_last_as_long_as_the_last protocol/council.cpp "static_cast<std::size_t>(as_late) >= count" "static_cast<std::size_t>(as_late) >= std::min<std::size_t>(count, 1)")
+add_quorum_mutant(
+  needs_a_majority_of_those_that_answer protocol/council.cpp
+  "static_cast<std::size_t>(as_long) >= majority();"
+  "static_cast<std::size_t>(as_long) >= majority_of(seats_.size() - count(Standing::away));")
+add_quorum_mutant(uses_any_token protocol/council.cpp "highest = std::max(highest, seat.vote.token);" "highest = seat.vote.token;")
+add_quorum_mutant(hopes_for_the_absent protocol/council.cpp "count(Standing::asked) + count(Standing::waits);" "count(Standing::asked) + count(Standing::waits) + count(Standing::away);")
+add_quorum_mutant(lets_one_vote_twice engine/quorum/roll.cpp "!id.empty() && id == entries_[other].run_id" "false")
+add_quorum_mutant(takes_the_silent_for_one engine/quorum/roll.cpp "!id.empty() && " "")
+add_quorum_mutant(trusts_seconds engine/quorum/roll.cpp "(*runs_for - inexactness)" "*runs_for")
+add_quorum_mutant(extends_for_ever engine/quorum/quorum_extending.cpp "still_open > 0 && " "")
+add_quorum_mutant(grows_older_by_old_news engine/quorum/roll.cpp "if (link >= entries_[server].link) " "")

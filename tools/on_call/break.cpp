@@ -7,6 +7,7 @@
 #include <redismutex/printable.hpp>
 #include <stdexcept>
 
+#include "break_quorum.hpp"
 #include "colours.hpp"
 #include "describe.hpp"
 #include "look.hpp"
@@ -17,6 +18,7 @@
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "told.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -31,7 +33,7 @@ Usage: redismutex break [OPTIONS] KEY
 constexpr auto details =
     R"(The mutex is taken from the holder that is shown and from no other, and the next in line gets it in the same moment. The
 old holder stops when it notices. Until then two may be inside; a fencing token lets the resource refuse the older one.
-IDs are those that 'redismutex status' shows.
+IDs are those that 'redismutex status' shows. At a quorum (--url several times) it is taken at each server where that holder has it.
 
 Exit status: 0 done, or
     1  it is free, or nobody waits with that id
@@ -99,16 +101,6 @@ class Breaking {
     if (now.state == Inspection::State::free) std::cout << "it is free now: nobody waited\n";
   }
 
-  /// Whether the old holder knows.
-  static std::string told_text(const Inspection& was) {
-    constexpr auto meanwhile = " Until it stops, two may be inside; a fencing token lets the resource refuse it.";
-    if (was.connected == true) return std::string{"it is connected, and was told in the same moment."} + meanwhile;
-    if (was.connected == false) return "it is gone: there was nobody to tell";
-    const std::string at_latest =
-        was.lease_left ? ", within " + duration_text(*was.lease_left) + " at the latest" : std::string{};
-    return "whether it is connected is not known: it notices at its next renewal" + at_latest + "." + meanwhile;
-  }
-
   int break_place() {
     const Inspection seen = look(Lookout::all_waiters);
     const auto& line = seen.waiters;
@@ -148,6 +140,8 @@ int run(const BreakOptions& options, const ServerOption& server) {
   if (!options.yes && !can_ask()) {
     throw std::invalid_argument{"there is no terminal to ask on; --yes breaks without a question"};
   }
+  if (server.is_quorum())
+    return break_at_quorum({options.key, options.owner, options.waiter, options.yes}, server.all());
   return Breaking{options, server}.run();
 }
 

@@ -65,7 +65,7 @@ void add_options(std::vector<Candidate>& all, const CLI::App& app, const std::st
 void add_keys(std::vector<Candidate>& all, const Place& place) {
   const char* const wanted = std::getenv("REDISMUTEX_COMPLETE_KEYS");
   if (wanted == nullptr || *wanted == '\0') return;
-  const auto url = place.url.empty() ? default_url().url : place.url;
+  const auto url = place.url.empty() ? default_urls().urls.front() : place.url;
   scan(Connection{url}, {.inspect = {.waiters = 0, .clients = false}}, [&](const Inspection& seen) {
     if (printable(seen.key) == seen.key) all.push_back({seen.key, "a lock"});
     return all.size() < most_keys;

@@ -4,11 +4,14 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <redismutex/printable.hpp>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "doctor_checks.hpp"
+#include "doctor_quorum.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
 #include "shared/url_source.hpp"
@@ -26,7 +29,7 @@ Usage: redismutex doctor [OPTIONS]
 constexpr auto details =
     R"(Prints what it finds, and below each finding that is not good the command that mends it. Looks only, and changes nothing;
 --write takes a lock on a key of its own, redismutex-doctor:..., and gives it back. Of a cluster each server that has slots is
-examined, and each finding says which one it is about.
+examined, and each finding says which one it is about. So are those of a quorum (--url several times), and whether they are different servers.
 
 Exit status, as monitoring systems (Nagios) read it:
     0  all is well        1  a warning
@@ -71,15 +74,30 @@ void print_json(const std::vector<Finding>& findings, const std::string& server,
   std::cout << all.dump() << '\n';
 }
 
+/// What is examined, and its name for people. Throws NoUrl and std::invalid_argument.
+struct Patient {
+  Patient(const DoctorOptions& options, const ServerOption& server) : servers{server.all()} {
+    for (const ConnectionOptions& each : servers) name += (name.empty() ? "" : ", ") + display_name(each);
+    if (options.compare.empty()) return;
+    if (servers.size() > 1) throw std::invalid_argument{"--compare is for one server, and not for a quorum"};
+    static_cast<void>(parse_url(options.compare));
+  }
+
+  std::vector<ConnectionOptions> servers;
+  std::string name;
+};
+
+Findings examine(const Patient& patient, const DoctorOptions& options) {
+  if (patient.servers.size() > 1) return examine_quorum(patient.servers, options.writes);
+  Examination examination{.server = patient.servers.front(), .name = patient.name, .writes = options.writes};
+  if (!options.compare.empty()) examination.compare = options.compare;
+  return examine(examination);
+}
+
 int run(const DoctorOptions& options, const ServerOption& server) {
-  Examination examination{.server = {}, .name = {}, .writes = options.writes};
+  std::optional<Patient> patient;
   try {
-    examination.server = server.options();
-    examination.name = server.name();
-    if (!options.compare.empty()) {
-      static_cast<void>(parse_url(options.compare));
-      examination.compare = options.compare;
-    }
+    patient.emplace(options, server);
   } catch (const NoUrl& error) {
     say(error.what());
     return unknown;
@@ -87,12 +105,12 @@ int run(const DoctorOptions& options, const ServerOption& server) {
     say(error.what());
     return unknown;
   }
-  const auto findings = examine(examination);
+  const auto findings = examine(*patient, options);
   const auto worst = std::max_element(findings.begin(), findings.end(),
                                       [](const Finding& a, const Finding& b) { return a.level < b.level; });
   const int status = worst == findings.end() ? unknown : static_cast<int>(worst->level);
   if (options.json) {
-    print_json(findings, examination.name, status);
+    print_json(findings, patient->name, status);
   } else {
     print(findings);
   }

@@ -18,7 +18,7 @@ struct Finding {
   Level level = Level::good;
   std::string text;
   std::string remedy{};  ///< a command to paste, or what else helps; empty if nothing has to be done
-  std::string server{};  ///< of a cluster: "db1:6379"; empty: it is about all that was examined
+  std::string server{};  ///< of a cluster: "db1:6379"; of a quorum: its URL; empty: it is about all that was examined
 };
 using Findings = std::vector<Finding>;
 

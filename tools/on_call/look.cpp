@@ -10,7 +10,7 @@ constexpr std::size_t page = 100;
 
 }  // namespace
 
-Lookout::Lookout(const ServerOption& server) : connection_{server.options()}, server_{server.name(), {}} {}
+Lookout::Lookout(const ConnectionOptions& server) : connection_{server}, server_{display_name(server), {}} {}
 
 std::vector<Inspection> Lookout::look(const std::vector<std::string>& keys, const Options& options) {
   const InspectOptions first{.waiters = std::min(options.waiters, page), .deep = options.deep};

@@ -18,7 +18,8 @@ class Lookout {
   };
   static constexpr std::size_t all_waiters = static_cast<std::size_t>(-1);
 
-  explicit Lookout(const ServerOption& server);
+  explicit Lookout(const ServerOption& server) : Lookout{server.options()} {}
+  explicit Lookout(const ConnectionOptions& server);
 
   const Connection& connection() const noexcept { return connection_; }
 

@@ -4,19 +4,25 @@
 #include <redismutex/connection.hpp>
 #include <redismutex/connection_options.hpp>
 #include <string>
+#include <vector>
 
 #include "shared/app.hpp"
 #include "shared/url_source.hpp"
 
 namespace redismutex::cli {
 
-/// --url and its like, and the server that they name.
+/// --url and its like, and the server that they name, or those of a quorum.
 class ServerOption {
  public:
   explicit ServerOption(CLI::App& app);
 
-  /// Once the words are parsed. Throws NoUrl; std::invalid_argument, which names the source of the URL, for a malformed one.
+  /// Once the words are parsed: one, or all of a quorum. Throws NoUrl; std::invalid_argument, which names the source of the URL, for a malformed one.
+  std::vector<ConnectionOptions> all() const;
+
+  /// Of what looks at one server. Throws std::invalid_argument for a quorum, too.
   ConnectionOptions options() const;
+
+  bool is_quorum() const { return find_().are_quorum(); }
 
   /// Connects on first use.
   Connection connect() const { return Connection{options()}; }
@@ -28,7 +34,7 @@ class ServerOption {
   std::string name() const;
 
  private:
-  std::function<NamedUrl()> find_;
+  std::function<NamedUrls()> find_;
 };
 
 }  // namespace redismutex::cli

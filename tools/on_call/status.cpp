@@ -13,6 +13,7 @@
 #include "metrics.hpp"
 #include "moments.hpp"
 #include "notes.hpp"
+#include "quorum_view.hpp"
 #include "repeat.hpp"
 #include "shared/parser.hpp"
 #include "words.hpp"
@@ -29,6 +30,7 @@ constexpr auto usage = R"(Examples:
   redismutex status -q deploy && echo taken      # for scripts: says nothing
   redismutex status --watch deploy               # again every second
   redismutex status --json deploy | jq .holder.host
+  redismutex status --url redis://a --url redis://b --url redis://c deploy      # at a quorum
   redismutex status --prometheus deploy | sponge /var/lib/node_exporter/locks.prom
 
 Usage: redismutex status [OPTIONS] KEY...
@@ -36,6 +38,9 @@ Usage: redismutex status [OPTIONS] KEY...
 constexpr auto details =
     R"(To be taken is to be held, or to have something else stored at the key. A look is not a lock: what was free a moment
 ago may be taken now.
+
+Of a quorum (--url several times) it shows what each server has, and who holds the mutex at a majority of them. --watch and --prometheus look at one
+server.
 
 --prometheus prints gauges: redismutex_lock_held, redismutex_lock_waiting, redismutex_lock_lease_seconds and
 redismutex_lock_held_since_timestamp_seconds, each with the label lock="KEY". A failure prints none of them.
@@ -86,6 +91,21 @@ int look_once(const StatusOptions& options, Lookout& lookout) {
   return 0;
 }
 
+/// The same at a quorum.
+int look_at_all(const StatusOptions& options, const ServerOption& server) {
+  const auto views = QuorumLookout{server.all()}.look(options.keys, options.look);
+  if (options.quiet) {
+    return std::any_of(views.begin(), views.end(), [](const QuorumView& view) { return view.is_free(); }) ? 1 : 0;
+  }
+  std::string text;
+  for (const QuorumView& view : views) {
+    if (!options.json && !text.empty()) text += "\n";
+    text += options.json ? json_line(view) : describe(view, options.colour.colours());
+  }
+  std::cout << text;
+  return 0;
+}
+
 /// What must differ for a line to be printed.
 std::string essence(const Inspection& seen) {
   return state_name(seen.state) + seen.value + std::to_string(seen.waiting);
@@ -125,6 +145,7 @@ int run(const StatusOptions& options, const ServerOption& server) {
     throw CLI::ValidationError("--prometheus", "excludes -q, --json and --watch");
   }
   if (options.prometheus) return print_metrics(options.keys, server);
+  if (!pause && server.is_quorum()) return look_at_all(options, server);
   Lookout lookout{server};
   if (pause) look_again(options, lookout, *pause);
   return look_once(options, lookout);

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cerrno>
-#include <redismutex/operate.hpp>
 #include <string_view>
 #include <utility>
 
@@ -36,25 +35,28 @@ void name_program(std::string purpose) {
   program_invocation_short_name = name.data();
 }
 
-Connection connect(ConnectionOptions server, const LockArguments& arguments, const Wanter& wanter,
-                   std::shared_ptr<LockNews> news) {
+LockServers connect(std::vector<ConnectionOptions> servers, const LockArguments& arguments, const Wanter& wanter,
+                    const std::shared_ptr<LockNews>& news) {
   name_program(wanter.purpose);
   const LeaseTiming timing{arguments.expiry};
-  server.connect_timeout = timing.answer_timeout();
-  server.command_timeout = timing.answer_timeout();
-  server.observer = std::move(news);
-  if (arguments.verbose) server.log = [](std::string_view sentence) { say(sentence); };
-  return Connection{std::move(server)};
+  for (auto& server : servers) {
+    server.connect_timeout = timing.answer_timeout();
+    server.command_timeout = timing.answer_timeout();
+    server.observer = news;
+    if (arguments.verbose) server.log = [](std::string_view sentence) { say(sentence); };
+  }
+  return {std::move(servers), arguments.grace.value_or(0ms)};
 }
 
 }  // namespace
 
-Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease, ConnectionOptions server,
-                   Means means)
+Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease,
+                   std::vector<ConnectionOptions> servers, Means means)
     : arguments_{arguments},
       means_{std::move(means)},
-      connection_{connect(std::move(server), arguments, wanter, news_)},
-      mutex_{connection_,
+      news_{std::make_shared<LockNews>(servers.size())},
+      servers_{connect(std::move(servers), arguments, wanter, news_)},
+      mutex_{servers_.connection(),
              {.blocking = false,
               .expiry = lease.expiry,
               .auto_renew = lease.renews,
@@ -87,14 +89,14 @@ std::optional<Lock> Acquirer::wait() {
   EndOfWait end{means_.interruption, *news_, arguments_.patience};
   std::optional<Lock> lock;
   try {
-    const WaitTeller teller{connection_, *news_, arguments_, means_.group};
+    const WaitTeller teller{servers_, *news_, arguments_, means_.group};
     lock = stand_in_line(end.token());
   } catch (const LockCancelled&) {  // NOLINT(bugprone-empty-catch): why, is asked below
   }
   const auto absence = end.finish();
   if (!lock && absence && !means_.interruption.happened()) {
-    throw ConnectionError{"cannot acquire lock '" + arguments_.key +
-                          "': the server was away for longer than --patience (" + absence->reason + ")"};
+    throw ConnectionError{"cannot acquire lock '" + arguments_.key + "': " + news_->whom() +
+                          " was away for longer than --patience (" + absence->reason + ")"};
   }
   return lock;
 }
@@ -112,7 +114,7 @@ void Acquirer::say_taken() const {
   auto text =
       "the lock '" + arguments_.key + "' " + (arguments_.wait > 0ms ? "was still taken after the wait" : "is taken");
   try {
-    const auto seen = inspect(connection_, arguments_.key, {.waiters = 0});
+    const auto seen = servers_.inspect(arguments_.key, {.waiters = 0});
     if (seen.state != Inspection::State::free) {
       text += " " + taken_by(seen) + "; to break it: redismutex break " + shell_word(arguments_.key);
     }

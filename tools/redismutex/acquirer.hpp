@@ -8,10 +8,12 @@
 #include <redismutex/redismutex.hpp>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "interruption.hpp"
 #include "lock_arguments.hpp"
 #include "lock_news.hpp"
+#include "lock_servers.hpp"
 
 namespace redismutex::cli {
 
@@ -34,9 +36,9 @@ class Acquirer {
     bool renews;
   };
 
-  /// `arguments` must outlive it. `server`: what the URL said.
-  Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease, ConnectionOptions server,
-           Means means);
+  /// `arguments` must outlive it. `servers`: what the URLs said.
+  Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease,
+           std::vector<ConnectionOptions> servers, Means means);
 
   /// None if the lock is taken. Throws LockCancelled, with nothing held, if the interruption happened; else as RedisMutex does.
   std::optional<Lock> acquire();
@@ -53,8 +55,8 @@ class Acquirer {
 
   const LockArguments& arguments_;
   Means means_;
-  std::shared_ptr<LockNews> news_ = std::make_shared<LockNews>();
-  Connection connection_;
+  std::shared_ptr<LockNews> news_;
+  LockServers servers_;
   RedisMutex mutex_;
 };
 

@@ -35,6 +35,7 @@ constexpr auto usage_of_run = R"(Examples:
   redismutex run -w 30 deploy -- make deploy        # wait for at most 30 seconds
   redismutex run -n -q -E 0 nightly ./report.sh     # for cron: silence and status 0 when it is taken
   redismutex run --url redis://db1:6379/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
+  redismutex run --url redis://a --url redis://b --url redis://c k ./job    # a quorum of servers
   redismutex run --url embedded: k ./job            # one machine, without a server of its own
 
 Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
@@ -42,7 +43,9 @@ Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
 constexpr auto details_of_run =
     R"(The server's URL is the first that there is of: --url, --url-file, $REDISMUTEX_URL, $REDIS_URL,
 $CREDENTIALS_DIRECTORY/redismutex-url, /etc/redismutex/url. A file has one line with a URL; lines that begin with # are
-comments. A password in --url is visible in the process list for a moment; one in the other places is not.
+comments. Three URLs or more, an odd number (--url several times, or one in each line of the other places), are those of a
+quorum: servers that know nothing of each other, of which a majority has to agree. A
+password in --url is visible in the process list for a moment; one in the other places is not.
 
 --url embedded: starts or joins a server of this user's in /tmp/redismutex-UID, which ends when nobody uses it. What stays is
 a small file, dump.rdb: by it a lock whose lease has not ended still stands the next time, and tokens go on rising where the

@@ -30,7 +30,7 @@ int say_failure(std::string_view url_source, std::string_view command) noexcept 
 }
 
 int say_failure(const RunArguments& arguments) noexcept {
-  return say_failure(arguments.server.source, "redismutex run");
+  return say_failure(arguments.servers.source, "redismutex run");
 }
 
 }  // namespace redismutex::cli

@@ -88,7 +88,7 @@ int hold_for_a_time(Lock& lock, const HoldArguments& arguments) {
 
 int hold(const HoldArguments& arguments, const Signals& signals, ProcessName& name) {
   if (arguments.with) return hold_with(arguments, signals, name);
-  const NamedServer server{arguments.server, signals, name};
+  const NamedServer server{arguments.servers, signals, name};
   EndingSignal signal{signals};
   auto acquirer = acquirer_for(arguments, server.options(), {{signal.descriptor()}, [&] { return signal.came(); }});
   std::optional<Lock> lock;
@@ -108,7 +108,7 @@ int hold_command(const HoldArguments& arguments, const Signals& signals, Process
   try {
     return hold(arguments, signals, name);
   } catch (...) {
-    return say_failure(arguments.server.source, command_name);
+    return say_failure(arguments.servers.source, command_name);
   }
 }
 

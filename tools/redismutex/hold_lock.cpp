@@ -29,11 +29,12 @@ Wanter wanter(const HoldArguments& arguments) {
 
 }  // namespace
 
-Acquirer acquirer_for(const HoldArguments& arguments, ConnectionOptions server, Interruption interruption) {
+Acquirer acquirer_for(const HoldArguments& arguments, std::vector<ConnectionOptions> servers,
+                      Interruption interruption) {
   return {arguments,
           wanter(arguments),
           {.expiry = arguments.lease.value_or(arguments.expiry), .renews = !arguments.lease},
-          std::move(server),
+          std::move(servers),
           {.interruption = std::move(interruption), .group = ::getpgrp()}};
 }
 

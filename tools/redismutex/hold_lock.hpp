@@ -3,6 +3,7 @@
 #include <redismutex/connection_options.hpp>
 #include <redismutex/redismutex.hpp>
 #include <string>
+#include <vector>
 
 #include "acquirer.hpp"
 #include "hold_arguments.hpp"
@@ -11,8 +12,9 @@
 /// What the ways to hold a lock have in common (hold_command.cpp, hold_with.cpp).
 namespace redismutex::cli {
 
-/// Takes the lock that `hold` was asked for. `arguments` must outlive it. `server`: what the URL said.
-Acquirer acquirer_for(const HoldArguments& arguments, ConnectionOptions server, Interruption interruption);
+/// Takes the lock that `hold` was asked for. `arguments` must outlive it. `servers`: what the URLs said.
+Acquirer acquirer_for(const HoldArguments& arguments, std::vector<ConnectionOptions> servers,
+                      Interruption interruption);
 
 /// What is printed about a lock that is held: the line, or the JSON.
 std::string announcement(const Lock& lock, const HoldArguments& arguments);

@@ -13,6 +13,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "boot_clock.hpp"
 #include "ending_signal.hpp"
@@ -90,17 +91,18 @@ void close_all_but(std::array<int, 2> kept) {
 }
 
 /// This process changes its directory, and may have to connect again.
-ConnectionOptions with_absolute_paths(ConnectionOptions server) {
+std::vector<ConnectionOptions> with_absolute_paths(std::vector<ConnectionOptions> servers) {
   const auto make_absolute = [](std::string& path) {
     if (!path.empty()) path = std::filesystem::absolute(path).string();
   };
-  make_absolute(server.unix_socket);
-  if (server.tls) {
+  for (auto& server : servers) {
+    make_absolute(server.unix_socket);
+    if (!server.tls) continue;
     make_absolute(server.tls->ca_file);
     make_absolute(server.tls->certificate_file);
     make_absolute(server.tls->key_file);
   }
-  return server;
+  return servers;
 }
 
 /// Keeps the lock while the process lives, and ends the process before it could run without the lock.
@@ -171,7 +173,7 @@ class Watch {
 /// Takes the lock, and keeps it once the other process has said so. Returns the exit status.
 int take_and_keep(const HoldArguments& arguments, const Signals& signals, const ProcessName& name,
                   const WatchedProcess& process, const Talk& caller) {
-  const NamedServer server{arguments.server, signals, name};
+  const NamedServer server{arguments.servers, signals, name};
   EndingSignal signal{signals};
   auto acquirer = acquirer_for(arguments, with_absolute_paths(server.options()),
                                {{signal.descriptor(), process.descriptor(), caller.descriptor()},
@@ -202,7 +204,7 @@ int be_lock_holder(const HoldArguments& arguments, const Signals& signals, Proce
     if (process.has_ended()) say("process " + std::to_string(*arguments.with) + " ended before the lock was held");
     return exit_status::not_acquired;
   } catch (...) {
-    return say_failure(arguments.server.source, "redismutex hold");
+    return say_failure(arguments.servers.source, "redismutex hold");
   }
 }
 

@@ -27,13 +27,13 @@ std::string purpose_of(const RunArguments& arguments) {
 /// One run of the keeper.
 class Keeper {
  public:
-  Keeper(const RunArguments& arguments, const ConnectionOptions& server, KeeperMeans means)
+  Keeper(const RunArguments& arguments, const std::vector<ConnectionOptions>& servers, KeeperMeans means)
       : arguments_{arguments},
         timing_{arguments.expiry},
         means_{means},
         signals_{means.signals},
         acquirer_{
-            arguments, {purpose_of(arguments), ::getpid()}, {arguments.expiry, true}, server, means_of_waiting()} {}
+            arguments, {purpose_of(arguments), ::getpid()}, {arguments.expiry, true}, servers, means_of_waiting()} {}
 
   int run();
 
@@ -144,9 +144,9 @@ pid_t Keeper::commands_group() const {
 
 }  // namespace
 
-int keep(const RunArguments& arguments, const ConnectionOptions& server, KeeperMeans means) noexcept {
+int keep(const RunArguments& arguments, const std::vector<ConnectionOptions>& servers, KeeperMeans means) noexcept {
   try {
-    return Keeper{arguments, server, means}.run();
+    return Keeper{arguments, servers, means}.run();
   } catch (...) {
     return say_failure(arguments);
   }

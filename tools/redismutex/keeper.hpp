@@ -21,6 +21,6 @@ struct KeeperMeans {
 
 /// The life of the keeper: takes the lock, starts COMMAND under it, renews it, and gives it back when COMMAND has ended.
 /// Returns the exit status; what went wrong is said on stderr.
-int keep(const RunArguments& arguments, const ConnectionOptions& server, KeeperMeans means) noexcept;
+int keep(const RunArguments& arguments, const std::vector<ConnectionOptions>& servers, KeeperMeans means) noexcept;
 
 }  // namespace redismutex::cli

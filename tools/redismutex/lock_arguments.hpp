@@ -16,8 +16,9 @@ inline constexpr std::string_view embedded_url = "embedded:";
 
 /// Which lock is wanted, and how: what the users of `run` and of `hold` say in the same words.
 struct LockArguments {
-  NamedUrl server;                                // embedded_url, or as for Connection
-  std::optional<std::chrono::milliseconds> wait;  // nothing: for ever; 0: one attempt
+  NamedUrls servers;                               // embedded_url, or as for Connection; several are a quorum's
+  std::optional<std::chrono::milliseconds> grace;  // of a quorum: see QuorumOptions
+  std::optional<std::chrono::milliseconds> wait;   // nothing: for ever; 0: one attempt
   std::optional<std::chrono::milliseconds>
       patience;  // so long the server may be away during the wait; nothing: all of it
   std::chrono::milliseconds expiry = std::chrono::seconds{7};  // of a lock that is renewed

@@ -47,19 +47,23 @@ void LockNews::renewal_failed(const RenewalFailed& event) noexcept try {
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then no reason is told
 }
 
-void LockNews::connected(const Connected& /*event*/) noexcept {
+void LockNews::connected(const Connected& event) noexcept try {
   const std::lock_guard guard{mutex_};
-  absence_.reset();
+  present_.emplace(voter(event.server));
+  if (are_enough()) absence_.reset();
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then it counts as away
 }
 
-void LockNews::connect_failed(const ConnectFailed& event) noexcept { note_absence(event.reason); }
+void LockNews::connect_failed(const ConnectFailed& event) noexcept { note_absence(event.server, event.reason); }
 
-void LockNews::disconnected(const Disconnected& event) noexcept { note_absence(event.reason); }
+void LockNews::disconnected(const Disconnected& event) noexcept { note_absence(event.server, event.reason); }
 
-void LockNews::note_absence(std::string_view reason) noexcept try {
+void LockNews::note_absence(std::string_view server, std::string_view reason) noexcept try {
   const std::lock_guard guard{mutex_};
+  if (const auto known = present_.find(voter(server)); known != present_.end()) present_.erase(known);
+  if (are_enough()) return;
   if (!absence_) absence_ = {BootClock::now(), {}};
-  absence_->reason = reason;
+  absence_->reason = servers_ == 1 ? std::string{reason} : std::string{server}.append(": ").append(reason);
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it is away all the same, for no reason known
 }
 

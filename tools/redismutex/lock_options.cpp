@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew it
 constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
+constexpr milliseconds longest_grace = longest_expiry;
 constexpr milliseconds longest_wait = 24h * 365;
 constexpr std::size_t longest_label = 512;
 constexpr int highest_status = 255;
@@ -31,7 +32,8 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
   find_url_ = add_url_options(app,
                               "the server: redis://, rediss://, valkey://, valkeys://, unix://,\n"
                               "redis+sentinel://, redis+cluster://, or embedded: for a private one of\n"
-                              "this user on this machine; the other places for it are " +
+                              "this user on this machine; three times or more, an odd number, for the\n"
+                              "independent servers of a quorum; the other places for it are " +
                                   words.other_urls);
   declare_waiting(app);
   declare_sayings(app, words);
@@ -47,6 +49,14 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
          "so many replicas of the server must have received the lock, and each\n"
          "renewal, before it counts: a number, majority or all; default 0")
       ->type_name("N");
+  app.add_option_function<std::string>(
+         "--grace",
+         [this](const std::string& text) {
+           arguments_.grace = parse_seconds("--grace", text, {0ms, longest_grace});
+         },
+         "of a quorum: a server that was started less than so long ago has no vote\n"
+         "yet; the longest --expiry of anybody, and the same for all; default 0")
+      ->type_name("SECONDS");
   app.add_flag("--fencing")->description("does nothing: there always is a fencing token");
   app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
 }
@@ -98,11 +108,19 @@ void LockOptions::declare_sayings(CLI::App& app, const Words& words) {
 
 void LockOptions::finish() {
   if (arguments_.key.empty()) throw CLI::ValidationError("KEY", "must not be empty");
-  arguments_.server = find_url_();
-  const auto& url = arguments_.server.url;
-  if (url.starts_with(embedded_url) && url != embedded_url) {
-    throw CLI::ValidationError(arguments_.server.source, "'embedded:' takes nothing after the colon");
+  arguments_.servers = find_url_();
+  const auto& urls = arguments_.servers;
+  if (!urls.are_quorum() && arguments_.grace) throw CLI::ValidationError("--grace", "is for a quorum, see --url");
+  if (urls.are_quorum() && arguments_.replicas != Replicas{}) {
+    throw CLI::ValidationError("--replicas", "is not for a quorum, whose servers have none");
   }
+  for (const auto& url : urls.urls) check(url, urls);
+}
+
+void LockOptions::check(const std::string& url, const NamedUrls& all) {
+  if (!url.starts_with(embedded_url)) return;
+  if (all.are_quorum()) throw CLI::ValidationError(all.source, "'embedded:' is no server of a quorum");
+  if (url != embedded_url) throw CLI::ValidationError(all.source, "'embedded:' takes nothing after the colon");
 }
 
 }  // namespace redismutex::cli

@@ -25,11 +25,12 @@ class LockOptions {
   void finish();
 
  private:
+  static void check(const std::string& url, const NamedUrls& all);
   void declare_waiting(CLI::App& app);
   void declare_sayings(CLI::App& app, const Words& words);
 
   LockArguments& arguments_;
-  std::function<NamedUrl()> find_url_;
+  std::function<NamedUrls()> find_url_;
 };
 
 }  // namespace redismutex::cli

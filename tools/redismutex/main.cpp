@@ -74,9 +74,9 @@ void leave_to_another_program(char** argv, const std::vector<std::string>& words
 /// `redismutex hold`, once the words are read.
 int hold(const HoldArguments& arguments, char** argv, const std::vector<std::string>& for_another_program) {
   try {
-    run_tls_program(arguments.server.url, argv[0], for_another_program);
+    run_tls_program(arguments.servers.urls, argv[0], for_another_program);
   } catch (...) {
-    return say_failure(arguments.server.source, "redismutex hold");
+    return say_failure(arguments.servers.source, "redismutex hold");
   }
   const Signals signals;
   return hold_command(arguments, signals, ProcessName{argv});
@@ -102,7 +102,7 @@ int run(int argc, char** argv) {
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
   const auto& arguments = std::get<RunArguments>(parsed);
   try {
-    run_tls_program(arguments.server.url, argv[0], for_another_program);
+    run_tls_program(arguments.servers.urls, argv[0], for_another_program);
   } catch (...) {
     return say_failure(arguments);
   }

@@ -4,11 +4,11 @@
 
 namespace redismutex::cli {
 
-NamedServer::NamedServer(const NamedUrl& url, const Signals& signals, const ProcessName& name) {
-  if (url.url == embedded_url) {
-    options_ = embedded_.emplace(signals, name).connection_options();
+NamedServer::NamedServer(const NamedUrls& urls, const Signals& signals, const ProcessName& name) {
+  if (urls.urls.front() == embedded_url) {
+    options_.push_back(embedded_.emplace(signals, name).connection_options());
   } else {
-    options_ = connection_options(url);
+    options_ = connection_options(urls);
   }
 }
 

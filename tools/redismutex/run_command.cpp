@@ -13,7 +13,7 @@ namespace redismutex::cli {
 namespace {
 
 int run(const RunArguments& arguments, const Signals& signals, ProcessName& name, LeasePage& page) {
-  const NamedServer server{arguments.server, signals, name};
+  const NamedServer server{arguments.servers, signals, name};
   auto [watchers_end, keepers_end] = NoteSocket::pair();
   Family family;
   const auto watcher = ::getpid();

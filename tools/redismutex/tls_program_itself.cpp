@@ -6,7 +6,8 @@
 
 namespace redismutex::cli {
 
-void run_tls_program(const std::string& /*url*/, const char* /*name*/, const std::vector<std::string>& /*words*/) {
+void run_tls_program(const std::vector<std::string>& /*urls*/, const char* /*name*/,
+                     const std::vector<std::string>& /*words*/) {
   ::prctl(PR_SET_NAME, "redismutex");  // by which people and pkill(1) find it
 }
 

@@ -8,7 +8,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
-#include <redismutex/operate.hpp>
+#include <redismutex/errors.hpp>
 #include <redismutex/printable.hpp>
 #include <string_view>
 #include <system_error>
@@ -52,12 +52,8 @@ std::string place_in_line(const Inspection& seen, const std::string& id) {
 
 }  // namespace
 
-WaitTeller::WaitTeller(Connection connection, const LockNews& news, const LockArguments& arguments, pid_t group)
-    : connection_{std::move(connection)},
-      news_{news},
-      arguments_{arguments},
-      group_{group},
-      on_terminal_{can_be_redrawn(group)} {
+WaitTeller::WaitTeller(const LockServers& servers, const LockNews& news, const LockArguments& arguments, pid_t group)
+    : servers_{servers}, news_{news}, arguments_{arguments}, group_{group}, on_terminal_{can_be_redrawn(group)} {
   if (arguments.quiet) return;
   try {
     thread_ = std::jthread{[this](const std::stop_token& stop) { tell(stop); }};
@@ -111,14 +107,14 @@ std::string WaitTeller::present() const {
   std::string text = "waiting for '" + arguments_.key + "'";
   if (const auto absence = news_.absence()) {
     const auto since = std::chrono::duration_cast<std::chrono::microseconds>(BootClock::now() - absence->since);
-    return text + "; the server is away (" + absence->reason + ") for " + rough_duration(since);
+    return text + "; " + news_.whom() + " is away (" + absence->reason + ") for " + rough_duration(since);
   }
   return text + who_is_inside();
 }
 
 std::string WaitTeller::who_is_inside() const {
   try {
-    const auto seen = inspect(connection_, arguments_.key, {.waiters = most_places});
+    const auto seen = servers_.inspect(arguments_.key, {.waiters = most_places});
     std::string text;
     if (const auto place = place_in_line(seen, news_.waiters_id()); !place.empty()) text += ", " + place;
     if (seen.state == Inspection::State::free) return text;

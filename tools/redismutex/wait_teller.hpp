@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <redismutex/connection.hpp>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -10,6 +9,7 @@
 #include "boot_clock.hpp"
 #include "lock_arguments.hpp"
 #include "lock_news.hpp"
+#include "lock_servers.hpp"
 
 namespace redismutex::cli {
 
@@ -18,7 +18,7 @@ namespace redismutex::cli {
 /// of a server that is away: a wrong address is waited for, too.
 class WaitTeller {
  public:
-  WaitTeller(Connection connection, const LockNews& news, const LockArguments& arguments, pid_t group);
+  WaitTeller(const LockServers& servers, const LockNews& news, const LockArguments& arguments, pid_t group);
 
   /// Takes the line off the terminal.
   ~WaitTeller();
@@ -33,7 +33,7 @@ class WaitTeller {
   void draw(const std::string& text);
   void say_absence();
 
-  Connection connection_;
+  const LockServers& servers_;
   const LockNews& news_;
   const LockArguments& arguments_;
   pid_t group_;

@@ -56,9 +56,9 @@ void set_help(CLI::App& app, std::string usage, std::string details) {
   app.set_help_flag("-h,--help", "show this help");
 }
 
-std::function<NamedUrl()> add_url_options(CLI::App& app, const std::string& kinds) {
+std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kinds) {
   struct Said {
-    std::string url;
+    std::vector<std::string> urls;
     std::string file;
   };
   const auto said = std::make_shared<Said>();
@@ -69,15 +69,17 @@ std::function<NamedUrl()> add_url_options(CLI::App& app, const std::string& kind
            if (url.empty()) {
              throw CLI::ValidationError(std::string{url_option}, "is empty; leave it out to use $REDIS_URL");
            }
-           said->url = url;
+           said->urls.push_back(url);
          },
          kinds)
+      ->trigger_on_parse()
       ->type_name("URL");
   const auto* const file =
-      app.add_option("--url-file", said->file, "a file with the URL; it may have a password")->type_name("FILE");
+      app.add_option("--url-file", said->file, "a file with the URL, or one in each line; it may have a password")
+          ->type_name("FILE");
   return [said, file] {
-    if (!said->url.empty()) return NamedUrl{said->url, std::string{url_option}};
-    return file->count() > 0 ? url_in_file(said->file) : default_url();
+    if (!said->urls.empty()) return checked({said->urls, std::string{url_option}});
+    return file->count() > 0 ? urls_in_file(said->file) : default_urls();
   };
 }
 

@@ -13,15 +13,15 @@
 /// What the command lines of all our programs have in common.
 namespace redismutex::cli {
 
-/// NamedUrl::source where it is the option.
+/// NamedUrls::source where it is the option.
 inline constexpr std::string_view url_option = "--url";
 
 /// Prepares the help of `app`: `usage` first (examples, and what excludes what), then the options, then `details`.
 void set_help(CLI::App& app, std::string usage, std::string details = {});
 
-/// Adds --url and --url-file to `app`, with `kinds` as the explanation of --url. The result finds the URL once `app` has parsed its words; it
+/// Adds --url and --url-file to `app`, with `kinds` as the explanation of --url. The result finds the URLs once `app` has parsed its words; it
 /// throws NoUrl.
-std::function<NamedUrl()> add_url_options(CLI::App& app, const std::string& kinds);
+std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kinds);
 
 struct SecondsRange {
   std::chrono::milliseconds least;

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sstream>
+#include <utility>
 
 namespace redismutex::cli {
 namespace {
@@ -25,64 +27,88 @@ std::optional<std::string> variable(const char* name) {
   return value;
 }
 
+/// One a line.
+std::vector<std::string> urls_in(std::istream& lines) {
+  std::vector<std::string> urls;
+  for (std::string line; std::getline(lines, line);) {
+    line = trimmed(line);
+    if (!line.empty() && line.front() != '#') urls.push_back(line);
+  }
+  return urls;
+}
+
 /// Nothing if there is no such file.
-std::optional<NamedUrl> url_in_file_if_any(const std::string& path) {
+std::optional<NamedUrls> urls_in_file_if_any(const std::string& path) {
   errno = 0;
   std::ifstream file{path};
   if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
-  std::string url;
-  for (std::string line; std::getline(file, line);) {
-    line = trimmed(line);
-    if (line.empty() || line.front() == '#') continue;
-    if (!url.empty()) throw NoUrl{path + " has more than one URL"};
-    url = line;
-  }
+  auto urls = urls_in(file);
   // A directory can be opened and not read.
-  if (url.empty() && !file.eof()) throw NoUrl{"cannot read " + path + ": " + std::strerror(errno)};
-  if (url.empty()) throw NoUrl{path + " has no URL"};
-  return NamedUrl{url, path, path};
+  if (urls.empty() && !file.eof()) throw NoUrl{"cannot read " + path + ": " + std::strerror(errno)};
+  if (urls.empty()) throw NoUrl{path + " has no URL"};
+  return checked({std::move(urls), path, path});
+}
+
+ConnectionOptions parse(const std::string& url, const std::string& source) {
+  try {
+    return parse_url(url);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument{source + ": " + error.what()};
+  }
 }
 
 }  // namespace
 
-NamedUrl url_in_file(const std::string& path) {
-  if (auto found = url_in_file_if_any(path)) return *found;
+NamedUrls checked(NamedUrls urls) {
+  const auto count = urls.urls.size();
+  if (count % 2 == 1) return urls;
+  throw NoUrl{urls.source + " names " + std::to_string(count) +
+              " servers: it takes one, or for a quorum an odd number from 3 on"};
+}
+
+NamedUrls urls_in_file(const std::string& path) {
+  if (auto found = urls_in_file_if_any(path)) return *found;
   throw NoUrl{"cannot read " + path + ": " + std::strerror(ENOENT)};
 }
 
-NamedUrl default_url() {
+NamedUrls default_urls() {
   for (const auto* name : {"REDISMUTEX_URL", "REDIS_URL"}) {
-    if (const auto url = variable(name)) return {*url, std::string{"$"} + name};
+    const auto value = variable(name);
+    if (!value) continue;
+    std::istringstream lines{*value};
+    auto urls = urls_in(lines);
+    const auto source = std::string{"$"} + name;
+    if (urls.empty()) throw NoUrl{source + " has no URL"};
+    return checked({std::move(urls), source});
   }
   if (const auto directory = variable("CREDENTIALS_DIRECTORY")) {
-    if (auto found = url_in_file_if_any(*directory + "/redismutex-url")) return *found;
+    if (auto found = urls_in_file_if_any(*directory + "/redismutex-url")) return *found;
   }
-  if (auto found = url_in_file_if_any(system_file)) return *found;
+  if (auto found = urls_in_file_if_any(system_file)) return *found;
   throw NoUrl{
       "no server is named: by --url, --url-file, $REDISMUTEX_URL, $REDIS_URL, $CREDENTIALS_DIRECTORY/redismutex-url "
       "or " +
       std::string{system_file} + "; for this machine alone, try --url embedded:"};
 }
 
-ConnectionOptions connection_options(const NamedUrl& url) {
-  const auto parse = [](const NamedUrl& named) {
-    try {
-      return parse_url(named.url);
-    } catch (const std::invalid_argument& error) {
-      throw std::invalid_argument{named.source + ": " + error.what()};
-    }
-  };
-  auto options = parse(url);
-  // The first connection would wait for a thread that reads it, too: so only where there is a login.
-  if (!url.file.empty() && !(options.username + options.password).empty()) {
+std::vector<ConnectionOptions> connection_options(const NamedUrls& urls) {
+  std::vector<ConnectionOptions> all;
+  all.reserve(urls.urls.size());
+  for (const auto& url : urls.urls) {
+    auto& options = all.emplace_back(parse(url, urls.source));
+    // The first connection would wait for a thread that reads it, too: so only where there is a login.
+    if (urls.file.empty() || (options.username + options.password).empty()) continue;
     options.username.clear();
     options.password.clear();
-    options.credentials = [file = std::filesystem::absolute(url.file).string(), parse] {
-      const auto present = parse(url_in_file(file));
+    const auto number = all.size();
+    options.credentials = [file = std::filesystem::absolute(urls.file).string(), source = urls.source, number] {
+      const auto there = urls_in_file(file).urls;
+      if (there.size() < number) throw NoUrl{source + " names fewer servers than before"};
+      const auto present = parse(there[number - 1], source);
       return Credentials{present.username, present.password};
     };
   }
-  return options;
+  return all;
 }
 
 }  // namespace redismutex::cli

@@ -24,7 +24,7 @@
 
 namespace redismutex::engine {
 
-/// One caller's way to a lock at a quorum. The caller's thread only sleeps; its delegates talk to the servers, all at once. May be
+/// One caller's way to a lock at a quorum. The caller only sleeps; its delegates talk to the servers, all at once. May be
 /// destroyed at any time, also after an exception: then what it has, or gets later, is given back in the background.
 ///
 /// A majority that can not be reached is waited for, as a single server is, but never in line: what was got from the others is given back

@@ -52,37 +52,46 @@ std::size_t QuorumExtending::count_collected() const {
   }));
 }
 
-/// As soon as what is still to come can change nothing. Votes that were collected meanwhile count, too.
+ExtensionTally::Verdict ExtensionTally::verdict() const noexcept {
+  if (extended >= majority && lasts) return Verdict::extended;
+  if (extended + collected >= majority && lasts_as_wanted) return Verdict::extended;
+  if (asked - gone < majority) return Verdict::lost;
+  if (still_open > 0 && extended + still_open >= majority) return Verdict::open;
+  if (lasts_as_wanted) return Verdict::extended;
+  return extended < majority ? Verdict::unanswered : Verdict::lapsed;
+}
+
 route::Procedure::Step QuorumExtending::look(Instant now) {
+  using Verdict = ExtensionTally::Verdict;
   const Panel& panel = lease_->panel();
-  std::size_t extended = 0;
-  std::size_t gone = 0;
-  std::size_t still_open = 0;
+  ExtensionTally tally{.majority = panel.majority(), .asked = asked_.size(), .collected = count_collected()};
   bool ended = false;
   Reasons reasons{panel};
   answers_->judge([&](const auto& outcomes, std::size_t open) {
-    still_open = open;
+    tally.still_open = open;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       if (!outcomes[i]) continue;
       const bool is_ended = std::holds_alternative<Extending::Ended>(*outcomes[i]);
       ended = ended || is_ended;
       if (is_ended || std::holds_alternative<Extending::Gone>(*outcomes[i])) {
-        ++gone;
+        ++tally.gone;
       } else if (!reasons.add(i, *outcomes[i])) {
-        ++extended;
+        ++tally.extended;
       }
     }
   });
-  const std::size_t majority = panel.majority();
   const Instant until = lease_->valid_until();
-  if (extended >= majority && until > now) return over(Extending::Extended{});
-  if (extended + count_collected() >= majority && until >= goal_) return over(Extending::Extended{});
-  if (asked_.size() - gone < majority) {
-    loss_ = lease_->note_loss(ended ? Loss::expired : Loss::gone);
-    return over(ended ? Outcome{Extending::Ended{}} : Outcome{Extending::Gone{}});
+  tally.lasts = until > now;
+  tally.lasts_as_wanted = until >= goal_;
+  switch (tally.verdict()) {
+    case Verdict::open: return Sleep{.until = Instant::max()};
+    case Verdict::extended: return over(Extending::Extended{});
+    case Verdict::unanswered: return over(reasons.no_answer());
+    case Verdict::lapsed: ended = true; break;
+    case Verdict::lost: break;
   }
-  if (extended + still_open >= majority) return Sleep{.until = Instant::max()};
-  return over(until >= goal_ ? Outcome{Extending::Extended{}} : reasons.no_answer());
+  loss_ = lease_->note_loss(ended ? Loss::expired : Loss::gone);
+  return over(ended ? Outcome{Extending::Ended{}} : Outcome{Extending::Gone{}});
 }
 
 }  // namespace redismutex::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -13,6 +14,22 @@
 #include "route/waker.hpp"
 
 namespace redismutex::engine {
+
+/// What is known so far of an extension that all servers of a quorum were asked for.
+struct ExtensionTally {
+  std::size_t majority;
+  std::size_t asked;
+  std::size_t extended = 0;
+  std::size_t collected = 0;   ///< votes that came meanwhile
+  std::size_t gone = 0;        ///< at so many it was lost before
+  std::size_t still_open = 0;  ///< have not answered
+  bool lasts = false;          ///< the lock is valid
+  bool lasts_as_wanted = false;
+
+  /// As soon as what is still to come can change nothing, it is not `open`. `lapsed`: a majority did extend, and then some of them lost it.
+  enum class Verdict { open, extended, lost, lapsed, unanswered };
+  Verdict verdict() const noexcept;
+};
 
 /// Starts the leases at all servers of a quorum anew, for their holder, and waits until a majority has. May be destroyed at any time.
 class QuorumExtending final : public route::Procedure {

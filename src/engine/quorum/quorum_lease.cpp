@@ -235,6 +235,11 @@ std::size_t QuorumLease::votes() const noexcept {
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
 
+std::optional<Loss> QuorumLease::lost() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return lost_;
+}
+
 std::stop_token QuorumLease::lost_token() {
   const auto stopped = [] {
     std::stop_source source;

@@ -74,6 +74,9 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   /// How many of the votes are known to be left.
   std::size_t votes() const noexcept;
 
+  /// Why it was found lost, if it was.
+  std::optional<Loss> lost() const noexcept;
+
   /// Whether it has begun, and has neither ended nor been found lost.
   bool is_held() const noexcept;
 
