@@ -3,7 +3,6 @@
 #include <atomic>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <redismutex/executor.hpp>
 #include <redismutex/operation.hpp>
@@ -12,13 +11,10 @@
 #include <utility>
 
 #include "api/runtime.hpp"
-#include "net/failure.hpp"
-#include "protocol/instant.hpp"
 #include "route/background.hpp"
 #include "route/callbacks.hpp"
+#include "route/driven.hpp"
 #include "route/helps.hpp"
-#include "route/procedure.hpp"
-#include "route/waker.hpp"
 
 namespace redismutex::api {
 
@@ -126,94 +122,26 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
 
 /// A Task on its way in the Background: what is driven there is another procedure, which can be stopped.
 template <class T>
-class DrivenTask : public Task<T>, protected route::Waker {
+class DrivenTask : public Task<T>, protected route::Driven {
  protected:
   using Task<T>::Task;
-
-  /// What is to be driven: made in begin(), and there until this goes.
-  virtual route::Procedure& procedure() noexcept = 0;
 
   /// Begins to drive it.
   void drive() {
     this->begin_loop_use();
-    auto operation = std::make_unique<Driven>(self());
-    try {
-      this->runtime().session().background().start_here(std::move(operation));
-    } catch (const std::system_error& error) {
-      note_failure({route::Failure::Kind::exhausted, error.code().message()});
-    }
-  }
-
-  /// The procedure is told that it is wanted no more, as soon as it can take that.
-  void stop() noexcept {
-    stopped_ = true;
-    wake();
+    route::Driven::drive(this->runtime().session().background(), {this->shared_from_this(), this});
   }
 
   /// Why it could not be driven; none: it has ended by itself.
   const std::optional<route::Failure>& failure() const noexcept { return failure_; }
-  void note_failure(route::Failure failure) noexcept {
-    failure_ = std::move(failure);
+
+ private:
+  void over(std::optional<route::Failure> why) noexcept final {
+    failure_ = std::move(why);
     this->settle();
   }
 
-  /// By whatever wakes the procedure, with locks held.
-  void wake() noexcept override {
-    const std::lock_guard lock{mutex_};
-    if (waker_ != nullptr) waker_->wake();
-  }
-
- private:
-  class Driven final : public route::Background::Operation {
-   public:
-    explicit Driven(std::shared_ptr<DrivenTask> task) noexcept : task_{std::move(task)} {}
-    ~Driven() override { task_->note_waker(nullptr); }
-    route::Procedure& procedure() noexcept override { return task_->stoppable_; }
-    void note_waker(route::Waker& waker) noexcept override { task_->note_waker(&waker); }
-    void over(End end) noexcept override {
-      task_->note_waker(nullptr);
-      if (end == End::abandoned) return task_->note_failure({route::Failure::Kind::exhausted, net::out_of_memory});
-      task_->settle();
-    }
-
-   private:
-    const std::shared_ptr<DrivenTask> task_;
-  };
-
-  std::shared_ptr<DrivenTask> self() { return std::static_pointer_cast<DrivenTask>(this->shared_from_this()); }
-
-  void note_waker(route::Waker* waker) noexcept {
-    const std::lock_guard lock{mutex_};
-    waker_ = waker;
-  }
-
-  /// The procedure, and the end of all interest in it.
-  class Stoppable final : public route::Procedure {
-   public:
-    explicit Stoppable(DrivenTask& task) noexcept : task_{task} {}
-
-    Step start(protocol::Instant now) override { return mind_stop(task_.procedure().start(now), now); }
-
-    Step resume(Event&& event, protocol::Instant now) override {
-      if (task_.stopped_ && std::holds_alternative<Woken>(event)) return task_.procedure().resume(Stopped{}, now);
-      return mind_stop(task_.procedure().resume(std::move(event), now), now);
-    }
-
-   private:
-    /// What is under way is waited for: it may be a grant.
-    Step mind_stop(Step step, protocol::Instant now) {
-      if (!task_.stopped_ || std::holds_alternative<Done>(step) || std::holds_alternative<Send>(step)) return step;
-      return task_.procedure().resume(Stopped{}, now);
-    }
-
-    DrivenTask& task_;
-  };
-
-  Stoppable stoppable_{*this};
-  std::atomic<bool> stopped_{false};
   std::optional<route::Failure> failure_;
-  std::mutex mutex_;  // a leaf but for what wake() takes
-  route::Waker* waker_ = nullptr;
 };
 
 }  // namespace redismutex::api

@@ -159,13 +159,13 @@ TEST_F(REACTOR_SUITE, TheSocketGoesOnBlocking) {
 }
 
 TEST_F(REACTOR_SUITE, TheContextRunsOutOfWorkAlthoughTheServerIsListenedTo) {
-  const ours::Mutex renewing{context, connection, {.expiry = 300ms, .auto_renew = true}};
+  const ours::Mutex renewing{context, connection, {.expiry = 1500ms, .auto_renew = true}};
   std::optional<AsyncLock> lock;
   renewing.async_acquire_lock("key", [&](const std::exception_ptr&, AsyncLock taken) { lock = std::move(taken); });
   context.run();
   ASSERT_TRUE(lock);
   const auto lost = lock->lost_token();
-  std::this_thread::sleep_for(600ms);
+  std::this_thread::sleep_for(2s);
   EXPECT_TRUE(lock->owns_lock()) << "the context does not turn, and it was renewed";
   server.command({"DEL", "key"});
   EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
@@ -175,7 +175,7 @@ TEST_F(REACTOR_SUITE, TheContextRunsOutOfWorkAlthoughTheServerIsListenedTo) {
 
 TEST_F(REACTOR_SUITE, ABlockedLoopHoldsUpNobodyElse) {
   auto taken = have_a_wait();
-  const RedisMutex renewing{connection, {.expiry = 500ms, .auto_renew = true}};
+  const RedisMutex renewing{connection, {.expiry = 1500ms, .auto_renew = true}};
   auto renewed = renewing.acquire_lock("renewed");
   auto lost = blocking.acquire_lock("lost");
   const auto token = lost.lost_token();
@@ -186,7 +186,7 @@ TEST_F(REACTOR_SUITE, ABlockedLoopHoldsUpNobodyElse) {
   expect_blocking_pairs();
   server.command({"DEL", "lost"});
   EXPECT_TRUE(eventually(limit, [&] { return token.stop_requested(); }));
-  std::this_thread::sleep_for(1s);
+  std::this_thread::sleep_for(2s);
   expect_blocking_pairs();
   EXPECT_TRUE(renewed.owns_lock());
   EXPECT_GT(server.pttl("renewed"), 0);

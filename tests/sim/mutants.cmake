@@ -77,3 +77,6 @@ add_engine_mutant(raises_no_floors engine/quorum/quorum_acquisition.cpp "token_ 
 add_engine_mutant(trusts_the_newly_started engine/quorum/delegate.cpp "from <= now" "from <= protocol::Instant::max()")
 add_engine_mutant(counts_a_minority engine/quorum/quorum_lease.cpp "protocol::lasts_until(ends, panel_->majority())" "protocol::lasts_until(ends, panel_->majority() - 1)")
 add_engine_mutant(keeps_votes_for_ever engine/quorum/ballot.cpp "seats_[i].yields = true;" "")
+
+# What coroutines want.
+add_engine_mutant(wakes_nobody route/driven.cpp "if (waker_ != nullptr) waker_->wake();" "")

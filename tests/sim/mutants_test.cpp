@@ -89,8 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Built{"renews_one_after_another", "many"}, Built{"hurries_with_the_weakest", "many"},
                       Built{"takes_unsent_for_unknown", "outages"}, Built{"reuses_dead_ids", "quorum_faults"},
                       Built{"raises_no_floors", "quorum_faults"}, Built{"trusts_the_newly_started", "quorum_restarts"},
-
-                      Built{"counts_a_minority", "quorum_faults"}, Built{"keeps_votes_for_ever", "quorum_crowd"}),
+                      Built{"counts_a_minority", "quorum_faults"}, Built{"keeps_votes_for_ever", "quorum_crowd"},
+                      Built{"wakes_nobody", "calm_coroutines"}),
     [](const auto& built) { return built.param.name; });
 
 }  // namespace

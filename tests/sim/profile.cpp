@@ -1,5 +1,7 @@
 #include "sim/profile.hpp"
 
+#include <algorithm>
+#include <deque>
 #include <stdexcept>
 #include <string>
 
@@ -7,7 +9,9 @@ namespace redismutex::sim {
 
 using namespace std::chrono_literals;
 
-const std::vector<Profile>& profiles() {
+namespace {
+
+const std::vector<Profile>& profiles_of_threads() {
   static const std::vector<Profile> all{
       // No trouble: whoever waits is served in order and in time.
       {.name = "calm", .least = 5'300},
@@ -274,6 +278,28 @@ const std::vector<Profile>& profiles() {
        .role_changes = 15s,
        .litter = 5s},
   };
+  return all;
+}
+
+/// Each again, with fewer seeds, where half of the clients are coroutines.
+std::vector<Profile> all_profiles() {
+  static std::deque<std::string> names;
+  std::vector<Profile> all = profiles_of_threads();
+  for (Profile twin : profiles_of_threads()) {
+    twin.name = names.emplace_back(std::string{twin.name} + "_coroutines");
+    twin.coroutines = 500'000;
+    twin.runs = std::max(5, twin.runs / 10);
+    twin.least = 0;
+    twin.parts = 1;
+    all.push_back(twin);
+  }
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Profile>& profiles() {
+  static const std::vector<Profile> all = all_profiles();
   return all;
 }
 

@@ -22,6 +22,7 @@ struct Profile {
   int threads = 2;                     ///< at most, in each
   int rounds = 12;                     ///< of each thread
   int keys = 2;                        ///< at most
+  std::uint64_t coroutines = 0;        ///< how many of the threads, in a million, are coroutines
   std::uint64_t fencing = 300'000;     ///< how many in a million want a token
   std::uint64_t passes = 700'000;      ///< how many stand in line within their process
   std::uint64_t renewals = 100'000;    ///< how many have their leases renewed,

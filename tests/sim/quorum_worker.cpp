@@ -80,11 +80,12 @@ Task<> QuorumWorker::use(const Lease& lease) {
 Task<QuorumWorker::Lease> QuorumWorker::acquire(const protocol::Key& key, const engine::Wishes& wishes) {
   record(Event::Kind::want, key, {});
   const auto stop = stop_some_time(world_, bell_);
-  QuorumAcquisition acquisition{panel_, key, wishes, bell_};
+  Drive drive{process_, bell_, where_};
+  const auto acquisition = std::make_shared<QuorumAcquisition>(panel_, key, wishes, drive.waker());
   if (wishes.wait_until) witness_.begin_wait(process_, client_, std::string{key.text()});
-  co_await process_.peer().drive(bell_, acquisition, stop.get());
+  co_await drive.run(acquisition, stop.get());
   stop->bell = nullptr;
-  QuorumAcquisition::Outcome outcome = acquisition.take_outcome();
+  QuorumAcquisition::Outcome outcome = acquisition->take_outcome();
   if (auto* const granted = std::get_if<QuorumAcquisition::Granted>(&outcome)) co_return std::move(granted->lease);
   witness_.end_wait(client_, std::string{key.text()});
   record(Event::Kind::ended, key, {}, why_not(outcome));
@@ -124,16 +125,19 @@ Task<> QuorumWorker::stay(const Lease& lease) {
 Task<> QuorumWorker::extend(const Lease& lease) {
   const bool is_short = !world_.profile.is_calm() && world_.random.chance(500'000);
   const std::int64_t percent = is_short ? world_.random.between(50, 100) : 100;
-  engine::QuorumExtending extending{lease, {.expiry = habits_.expiry * percent / 100}, bell_};
-  co_await process_.peer().drive(bell_, extending);
-  if (const auto loss = extending.take_loss()) loss->run();
+  Drive drive{process_, bell_, where_};
+  const auto extending = std::make_shared<engine::QuorumExtending>(
+      lease, engine::Extending::Terms{.expiry = habits_.expiry * percent / 100}, drive.waker());
+  co_await drive.run(extending);
+  if (const auto loss = extending->take_loss()) loss->run();
 }
 
 Task<> QuorumWorker::give_back(const Lease& lease) {
-  engine::QuorumGivingBack giving{lease, bell_};
-  co_await process_.peer().drive(bell_, giving);
-  if (const auto loss = giving.take_loss()) loss->run();
-  const bool is_released = std::holds_alternative<engine::GivingBack::Released>(giving.outcome());
+  Drive drive{process_, bell_, where_};
+  const auto giving = std::make_shared<engine::QuorumGivingBack>(lease, drive.waker());
+  co_await drive.run(giving);
+  if (const auto loss = giving->take_loss()) loss->run();
+  const bool is_released = std::holds_alternative<engine::GivingBack::Released>(giving->outcome());
   record(is_released ? Event::Kind::released : Event::Kind::gone, lease->key(), lease->value());
 }
 

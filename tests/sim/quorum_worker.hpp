@@ -7,6 +7,7 @@
 #include "engine/quorum/quorum_lease.hpp"
 #include "protocol/key.hpp"
 #include "sim/bell.hpp"
+#include "sim/drive.hpp"
 #include "sim/process.hpp"
 #include "sim/quorum_process.hpp"
 #include "sim/quorum_witness.hpp"
@@ -15,7 +16,7 @@
 
 namespace redismutex::sim {
 
-/// One thread of a process: takes locks of a quorum, is inside for a while, and gives them back.
+/// One thread of a process, or one of its coroutines: takes locks of a quorum, is inside for a while, and gives them back.
 class QuorumWorker {
  public:
   QuorumWorker(QuorumProcess& process, int thread, const Habits& habits, QuorumWitness& witness)
@@ -24,6 +25,7 @@ class QuorumWorker {
         world_{process_.world()},
         client_{process_.client(thread)},
         habits_{habits},
+        where_{draw_where(world_)},
         witness_{witness},
         bell_{world_, process_} {}
 
@@ -47,6 +49,7 @@ class QuorumWorker {
   World& world_;
   const int client_;
   const Habits habits_;
+  const Drive::Where where_;
   QuorumWitness& witness_;
   Bell bell_;
 };

@@ -34,29 +34,32 @@ std::string why_not(const Acquisition::Outcome& outcome) {
   return std::holds_alternative<Acquisition::Full>(outcome) ? "full" : "taken";
 }
 
-/// Calls functions before and after each step.
+/// Calls functions on its way, at once, whoever drives it.
 class Noted final : public route::Procedure {
  public:
-  using Before = std::function<void(const Event&)>;
+  struct Calls {
+    std::function<void(const Event&)> before_event = [](const Event&) {};
+    std::function<void()> after_step = [] {};
+    std::function<void()> at_end = [] {};
+  };
 
-  Noted(route::Procedure& inner, Before before, std::function<void()> after)
-      : inner_{inner}, before_{std::move(before)}, after_{std::move(after)} {}
+  Noted(std::shared_ptr<route::Procedure> inner, Calls calls) : inner_{std::move(inner)}, calls_{std::move(calls)} {}
 
-  Step start(Instant now) override { return noted(inner_.start(now)); }
+  Step start(Instant now) override { return noted(inner_->start(now)); }
   Step resume(Event&& event, Instant now) override {
-    before_(event);
-    return noted(inner_.resume(std::move(event), now));
+    calls_.before_event(event);
+    return noted(inner_->resume(std::move(event), now));
   }
 
  private:
   Step noted(Step step) {
-    after_();
+    calls_.after_step();
+    if (std::holds_alternative<Done>(step)) calls_.at_end();
     return step;
   }
 
-  route::Procedure& inner_;
-  const Before before_;
-  const std::function<void()> after_;
+  const std::shared_ptr<route::Procedure> inner_;
+  const Calls calls_;
 };
 
 }  // namespace
@@ -80,6 +83,11 @@ Habits draw_habits(const Profile& profile, Random& random) {
           .longest_stay = stays[random.below(stays.size())],
           .longest_think = random.between(1ms, 200ms),
           .max_waiters = profile.max_waiters};
+}
+
+Drive::Where draw_where(World& world) {
+  const std::uint64_t coroutines = world.profile.coroutines;
+  return coroutines > 0 && world.chance(coroutines) ? Drive::Where::background : Drive::Where::thread;
 }
 
 std::shared_ptr<Stop> stop_some_time(World& world, Bell& bell) {
@@ -177,24 +185,37 @@ Task<> Worker::extend(Lock& lock, const Plan& plan) {
   const Instant asked_at = process_.now();
   std::set<std::string>& doubtful = process_.doubtful_leases();
   const std::string& id = lock.granted().lease->value();
-  engine::Extending extending{process_.session(), lock.granted().lease, lock.granted().turn, {.expiry = expiry}};
+  Drive drive{process_, bell_, where_};
+  const auto extending =
+      std::make_shared<engine::Extending>(process_.session(), lock.granted().lease, lock.granted().turn,
+                                          engine::Extending::Terms{.expiry = expiry, .waker = &drive.waker()});
   const auto doubt = [&](const Noted::Event& event) {
     if (std::holds_alternative<Noted::Unanswered>(event)) doubtful.insert(id);
   };
-  Noted procedure{extending, doubt, [&] { lock.look(); }};
-  co_await process_.peer().drive(bell_, procedure);
-  if (const auto loss = extending.take_loss()) loss->run();
-  if (std::holds_alternative<engine::Extending::Extended>(extending.outcome()) && !doubtful.contains(id)) {
-    lock.record_extension(asked_at + expiry);
-  }
+  const auto look = [&] { lock.look(); };
+  const auto note = [&] {
+    if (std::holds_alternative<engine::Extending::Extended>(extending->outcome()) && !doubtful.contains(id)) {
+      lock.record_extension(asked_at + expiry);
+    }
+  };
+  const auto noted =
+      std::make_shared<Noted>(extending, Noted::Calls{.before_event = doubt, .after_step = look, .at_end = note});
+  co_await drive.run(noted);
+  if (const auto loss = extending->take_loss()) loss->run();
 }
 
 Task<> Worker::give_back(Lock& lock) {
   const Acquisition::Granted& granted = lock.granted();
-  GivingBack giving{process_.session(), granted.lease, granted.turn, granted.ticket};
-  co_await process_.peer().drive(bell_, giving);
-  if (const auto loss = giving.take_loss()) loss->run();
-  const GivingBack::Outcome& outcome = giving.outcome();
+  Drive drive{process_, bell_, where_};
+  const auto giving =
+      std::make_shared<GivingBack>(process_.session(), granted.lease, granted.turn, granted.ticket, &drive.waker());
+  const auto note = [&] { note_end(lock, giving->outcome()); };
+  const auto noted = std::make_shared<Noted>(giving, Noted::Calls{.at_end = note});
+  co_await drive.run(noted);
+  if (const auto loss = giving->take_loss()) loss->run();
+}
+
+void Worker::note_end(Lock& lock, const GivingBack::Outcome& outcome) {
   if (std::holds_alternative<GivingBack::Released>(outcome)) {
     lock.record(Event::Kind::released);
   } else if (std::holds_alternative<GivingBack::Passed>(outcome)) {
@@ -224,40 +245,41 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
   event.kind = Event::Kind::leads;
   event.token = 0;
   const auto stop = stop_some_time(world_, bell_);
-  Acquisition acquisition{process_.session(), key, wishes, bell_};
-  process_.add(acquisition, key.text());
+  Drive drive{process_, bell_, where_};
+  const auto acquisition = std::make_shared<Acquisition>(process_.session(), key, wishes, drive.waker());
+  process_.add(*acquisition, key.text());
   std::string at_server;
   bool has_followers = false;
   const auto look_behind = [&](const Noted::Event&) {
-    has_followers = !at_server.empty() && process_.somebody_is_behind(acquisition, key.text());
+    has_followers = !at_server.empty() && process_.somebody_is_behind(*acquisition, key.text());
   };
-  Noted procedure{acquisition, look_behind, [&] {
-                    const protocol::OwnerId* const id = acquisition.id();
-                    if (id == nullptr || at_server == id->text()) return;
-                    at_server = event.id = id->text();
-                    world_.record(event);
-                  }};
-  co_await process_.peer().drive(bell_, procedure, stop.get());
-  process_.remove(acquisition);
-  stop->bell = nullptr;
-  Acquisition::Outcome outcome = acquisition.take_outcome();
-  event.kind = Event::Kind::ended;
-  event.until = Time{0};
-  if (auto* granted = std::get_if<Acquisition::Granted>(&outcome)) {
+  const auto look_at_id = [&] {
+    const protocol::OwnerId* const id = acquisition->id();
+    if (id == nullptr || at_server == id->text()) return;
+    at_server = event.id = id->text();
+    world_.record(event);
+  };
+  Acquisition::Outcome outcome;
+  const auto note = [&] {
+    process_.remove(*acquisition);
+    outcome = acquisition->take_outcome();
+    const bool has_it = std::holds_alternative<Acquisition::Granted>(outcome);
+    event.until = Time{0};
+    event.note = has_it ? "has-it" : why_not(outcome);
+    if (!has_it && !at_server.empty()) {
+      event.kind = wishes.local_handoffs > 0 && has_followers ? Event::Kind::yields : Event::Kind::ended;
+      world_.record(event);
+    }
+    event.kind = Event::Kind::ended;
     event.id = wait;
-    event.note = "has-it";
     world_.record(event);
-    co_return std::make_unique<Lock>(process_, bell_, client_, std::move(*granted));
-  }
-  event.note = why_not(outcome);
-  if (!at_server.empty()) {
-    event.kind = wishes.local_handoffs > 0 && has_followers ? Event::Kind::yields : Event::Kind::ended;
-    world_.record(event);
-  }
-  event.kind = Event::Kind::ended;
-  event.id = wait;
-  world_.record(std::move(event));
-  co_return nullptr;
+  };
+  const auto noted = std::make_shared<Noted>(acquisition, Noted::Calls{look_behind, look_at_id, note});
+  co_await drive.run(noted, stop.get());
+  stop->bell = nullptr;
+  auto* const granted = std::get_if<Acquisition::Granted>(&outcome);
+  if (granted == nullptr) co_return nullptr;
+  co_return std::make_unique<Lock>(process_, bell_, client_, std::move(*granted));
 }
 
 }  // namespace redismutex::sim

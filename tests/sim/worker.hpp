@@ -5,8 +5,10 @@
 #include <string>
 
 #include "engine/acquisition.hpp"
+#include "engine/giving_back.hpp"
 #include "protocol/key.hpp"
 #include "sim/bell.hpp"
+#include "sim/drive.hpp"
 #include "sim/lock.hpp"
 #include "sim/process.hpp"
 #include "sim/task.hpp"
@@ -27,7 +29,10 @@ Habits draw_habits(const Profile& profile, Random& random);
 /// Now and then somebody loses patience before his limit. `bell`: his.
 std::shared_ptr<Stop> stop_some_time(World& world, Bell& bell);
 
-/// One thread of a process: takes locks, is inside for a while, and gives them back.
+/// Some clients are coroutines.
+Drive::Where draw_where(World& world);
+
+/// One thread of a process, or one of its coroutines: takes locks, is inside for a while, and gives them back.
 class Worker {
  public:
   Worker(Process& process, int thread, Habits habits)
@@ -36,6 +41,7 @@ class Worker {
         thread_{thread},
         client_{process.client(thread)},
         habits_{habits},
+        where_{draw_where(world_)},
         bell_{world_, process} {}
 
   Task<> run();
@@ -56,12 +62,14 @@ class Worker {
   Task<> stay(Lock& lock, const Plan& plan);
   Task<> extend(Lock& lock, const Plan& plan);
   Task<> give_back(Lock& lock);
+  void note_end(Lock& lock, const engine::GivingBack::Outcome& outcome);
 
   Process& process_;
   World& world_;
   const int thread_;
   const int client_;
   const Habits habits_;
+  const Drive::Where where_;
   Bell bell_;
   int rounds_ = 0;
 };
