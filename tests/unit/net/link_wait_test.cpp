@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <new>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "net/link.hpp"
+#include "support/thread_switches.hpp"
 #include "unit/net/peer.hpp"
 #include "unit/net/waiter.hpp"
 
