@@ -12,6 +12,9 @@ simulated_all = redismutex_sim_tests
 kinds_all = unit|sim|integration
 kinds_unit = unit
 
+# How often `make test` may try a test. Each try that fails stands in the output.
+TRIES ?= 1
+
 # A checkout of another version, for `make bench` to compare this one with.
 REFERENCE ?=
 
@@ -47,7 +50,7 @@ demo: ## see it at work, against a private server
 test: ## build and run every test
 	scripts/setup test
 	$(call build,dev)
-	$(call ctest,dev)
+	$(call ctest,dev) --repeat until-pass:$(TRIES)
 
 test-sanitizers: ## run unit, simulation and integration tests (PART=unit: the first alone) under address and undefined, and (where there are threads) thread sanitizers
 	scripts/setup test

@@ -2,9 +2,12 @@
 
 #include <chrono>
 #include <optional>
+#include <redismutex/redismutex.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "ours.hpp"
 #include "protocol/key.hpp"
@@ -66,9 +69,18 @@ class Seed final : public Locker {
   std::string id_;
 };
 
+std::unique_ptr<Locker> make_quorum(const std::string& urls) {
+  std::istringstream words{urls};
+  std::vector<Connection> connections;
+  for (std::string url; words >> url;) connections.emplace_back(url);
+  return std::make_unique<Ours>(
+      RedisMutex{Connection::quorum(std::move(connections)), {.block_time = 60s, .expiry = 61s}});
+}
+
 }  // namespace
 
 std::unique_ptr<Locker> make_locker(const std::string& name, const std::string& url) {
+  if (name == "quorum") return make_quorum(url);
   if (name == "floor") return std::make_unique<Floor>(url);
   if (name == "seed") return std::make_unique<Seed>(url);
   return std::move(make_ours(name, url).front());

@@ -47,6 +47,7 @@ const std::vector<Mode>& all_modes() {
       {"within", [](Run& run, const Wanted&) { run_within(run); }},
       {"async", [](Run& run, const Wanted&) { run_async(run); }},
       {"replicas", [](Run& run, const Wanted& wanted) { run_replicas(run, wanted.threads); }},
+      {"quorum", [](Run& run, const Wanted&) { run_quorum(run); }},
       {"recovery", [](Run& run, const Wanted&) { run_recovery(run); }},
   };
   return modes;

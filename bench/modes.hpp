@@ -64,6 +64,9 @@ void run_async(Run& run);
 /// What it costs that a replica must have received a lock: in one thread, and in many at once.
 void run_replicas(Run& run, int threads);
 
+/// A quorum of five beside one server, each behind a link of 5 ms: alone, with two of five that do not answer, and contended.
+void run_quorum(Run& run);
+
 /// Who is next gets in soon after others died, stood still, or deleted the key.
 void run_recovery(Run& run);
 

@@ -14,23 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Ours : public Locker {
- public:
-  explicit Ours(RedisMutex mutex) : mutex_{std::move(mutex)} {}
-
-  void lock(const std::string& key) override { lock_.emplace(mutex_.acquire_lock(key)); }
-  void unlock() override {
-    lock_->release();
-    lock_.reset();
-  }
-
- protected:
-  std::optional<Lock> lock_;
-
- private:
-  RedisMutex mutex_;
-};
-
 class OursListening final : public Ours {
  public:
   using Ours::Ours;

@@ -1,12 +1,33 @@
 #pragma once
 
+#include <optional>
+#include <redismutex/redismutex.hpp>
 #include <string>
+#include <utility>
 
 #include "locker.hpp"
 
 namespace redismutex::bench {
 
-/// This library, by its public interface alone, so that another version of it can be measured by the same source. By name:
+/// This library, by its public interface alone.
+class Ours : public Locker {
+ public:
+  explicit Ours(RedisMutex mutex) : mutex_{std::move(mutex)} {}
+
+  void lock(const std::string& key) override { lock_.emplace(mutex_.acquire_lock(key)); }
+  void unlock() override {
+    lock_->release();
+    lock_.reset();
+  }
+
+ protected:
+  std::optional<Lock> lock_;
+
+ private:
+  RedisMutex mutex_;
+};
+
+/// Uses what all versions have, so that another version of it can be measured by the same source. By name:
 ///   ours            with the default options
 ///   ours-fenced     the same with Options::fencing
 ///   ours-listening  the same with a callback on each Lock's lost_token()

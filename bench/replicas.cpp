@@ -1,6 +1,5 @@
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <redismutex/redismutex.hpp>
 #include <stdexcept>
 #include <string>
@@ -12,6 +11,7 @@
 #include "latency.hpp"
 #include "locker.hpp"
 #include "modes.hpp"
+#include "ours.hpp"
 #include "statistics.hpp"
 #include "support/eventually.hpp"
 
@@ -26,26 +26,14 @@ constexpr std::chrono::milliseconds length{300};
 constexpr Bar pair_bar{Bar::Kind::at_most, 2.2};
 constexpr Bar crowd_bar{Bar::Kind::at_most, 2.5};
 
-class Replicated final : public Locker {
- public:
-  Replicated(const Connection& connection, int replicas)
-      : mutex_{connection, {.block_time = 10s, .replicas = replicas}} {}
-
-  void lock(const std::string& key) override { lock_.emplace(mutex_.acquire_lock(key)); }
-  void unlock() override {
-    lock_->release();
-    lock_.reset();
-  }
-
- private:
-  const RedisMutex mutex_;
-  std::optional<Lock> lock_;
-};
+std::unique_ptr<Locker> replicated(const Connection& connection, int replicas) {
+  return std::make_unique<Ours>(RedisMutex{connection, {.block_time = 10s, .replicas = replicas}});
+}
 
 Lockers make_crowd(const std::string& url, int threads, int replicas) {
   const Connection connection{url};
   Lockers lockers;
-  for (int i = 0; i < threads; ++i) lockers.push_back(std::make_unique<Replicated>(connection, replicas));
+  for (int i = 0; i < threads; ++i) lockers.push_back(replicated(connection, replicas));
   return lockers;
 }
 
@@ -81,7 +69,7 @@ void run_replicas(Run& run, int threads) {
     run.report.say("replicas over " + way);
     const auto one = [&, &url = url](int replicas) {
       const std::string name = "replicas " + std::to_string(replicas);
-      return latency_of(name, pairs_a_round, "bench:" + name, std::make_shared<Replicated>(Connection{url}, replicas));
+      return latency_of(name, pairs_a_round, "bench:" + name, replicated(Connection{url}, replicas));
     };
     const Lockers plain = make_crowd(url, threads, 0);
     const Lockers confirmed = make_crowd(url, threads, 1);

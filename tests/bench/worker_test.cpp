@@ -1,8 +1,10 @@
 // Each part of the worker does its piece of work, with tiny numbers, against a real server: so that `make bench REFERENCE=...`
 // still measures something when it is needed.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -11,6 +13,7 @@
 
 #include "programs.hpp"
 #include "support/eventually.hpp"
+#include "support/posix.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
 #include "support/temp_dir.hpp"
@@ -57,10 +60,14 @@ TEST_F(Worker, WorksInThreads) {
 TEST_F(Worker, TakesTurns) {
   const testing::TempDir directory;
   const std::string go = directory.file("go");
-  const Nanoseconds start = monotonic_now();
-  std::ofstream{go} << start << ' ' << start + 100'000'000 << '\n';
+  const testing::Descriptor file{testing::checked(::open(go.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), go.c_str())};
+  testing::checked(::flock(file.get(), LOCK_EX), go.c_str());
   const testing::ChildProcess players{testing::Program{
       .arguments = {worker, "take-turns", "ours-patient", server_.url(), "key", "1000", "0", go, "2", "2"}}};
+  ASSERT_TRUE(testing::eventually(30s, [&] { return players.stdout_text() == "ready\n"; })) << players.stderr_text();
+  const Nanoseconds start = monotonic_now();
+  std::ofstream{go} << start << ' ' << start + 1'000'000'000 << '\n';
+  testing::checked(::flock(file.get(), LOCK_UN), go.c_str());
   ASSERT_EQ(players.wait(30s), testing::exited(0)) << players.stderr_text();
   EXPECT_THAT(parse_turns(players.stdout_text()), SizeIs(Gt(0U)));
 }

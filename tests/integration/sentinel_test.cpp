@@ -192,18 +192,6 @@ TEST_F(SentinelTest, ReplicasAreThoseThatAreListed) {
 struct SentinelFailover : SentinelTest {
   Connection connection = connect(set.url(), timeouts);
 
-  /// Until what the master knows has reached the others: what it has not told them is lost with it.
-  void until_replicated() {
-    Server& master = set.master();
-    ASSERT_TRUE(eventually(limit, [&] {
-      for (Server& each : set.servers()) {
-        if (each.info("replication")["master_repl_offset"] != master.info("replication")["master_repl_offset"])
-          return false;
-      }
-      return true;
-    }));
-  }
-
   /// `fails`: what ends the master's reign. A lock that is renewed is held through that, and those who wait for it keep their places.
   template <class Fails>
   void hold_through(const Fails& fails) {
@@ -223,7 +211,7 @@ struct SentinelFailover : SentinelTest {
       });
       ASSERT_TRUE(eventually(limit, [&] { return in_line(master, "key") == static_cast<long long>(waiters.size()); }));
     }
-    until_replicated();
+    set.until_replicated();
     fails(former);
     Server& next = set.master_after(former);
     // Renewed there: what was left of the former lease is less.
@@ -270,7 +258,7 @@ TEST_F(SentinelFailover, ALockIsWorthNothingUntilTheNewMasterConfirmsIt) {
   auto lock = RedisMutex{connection, long_wait}.acquire_lock("key");
   const std::stop_token lost = lock.lost_token();
   EXPECT_GT(lock.valid_for(), 0ms);
-  until_replicated();
+  set.until_replicated();
   Server& former = set.master();
   Server& next = set.fail_over();
   // As if it had never heard of the lock.
@@ -282,7 +270,7 @@ TEST_F(SentinelFailover, ALockIsWorthNothingUntilTheNewMasterConfirmsIt) {
 
 TEST_F(SentinelFailover, TheLeaseGoesOnWhileNobodyConfirmsIt) {
   auto lock = RedisMutex{connection, long_wait}.acquire_lock("key");
-  until_replicated();
+  set.until_replicated();
   Server& next = set.fail_over();
   next.pause();
   ASSERT_TRUE(eventually(limit, [&] { return lock.valid_for() == 0ms; }));

@@ -126,6 +126,15 @@ Server& SentinelSet::master_after(const Server& former) {
   return *now;
 }
 
+void SentinelSet::until_replicated() {
+  const auto offset = [](Server& server) { return server.info("replication")["master_repl_offset"]; };
+  Server& now = master();
+  const auto is_everywhere = [&] {
+    return std::all_of(servers_.begin(), servers_.end(), [&](Server& each) { return offset(each) == offset(now); });
+  };
+  if (!eventually(patience, is_everywhere)) throw std::runtime_error("the replicas do not keep up");
+}
+
 Server& SentinelSet::fail_over() {
   const Server& former = master();
   // They may give up half-way, because no replica seems good enough to them.

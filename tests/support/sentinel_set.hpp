@@ -42,6 +42,9 @@ class SentinelSet {
   /// The one that all sentinels which answer name. Throws std::runtime_error if they do not agree in time.
   Server& master();
 
+  /// Until the replicas have what the master has: what it has not told them is lost with it. Throws std::runtime_error if that takes too long.
+  void until_replicated();
+
   /// Has the sentinels make another server the master, although nothing is wrong with the present one. Returns when the new one takes
   /// writes and all sentinels name it; the old one goes on taking them for some ten seconds.
   Server& fail_over();
