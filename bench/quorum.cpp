@@ -25,7 +25,7 @@ constexpr int rounds = 15;
 constexpr int pairs_a_round = 20;
 constexpr int matches = 5;  // of each
 constexpr std::chrono::milliseconds round_trip{5};
-constexpr Game game{.processes = 16, .hold = 1ms, .pause = 10ms, .length = 4s};
+const Game game{.processes = 16, .hold = 1ms, .pause = 10ms, .length = 4s};
 
 /// Five servers, each behind a link of its own.
 class Servers {
