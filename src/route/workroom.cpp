@@ -107,9 +107,11 @@ bool Workroom::take_first_steps(Running& running) {
   for (;;) {
     if (std::holds_alternative<Procedure::Done>(step)) return true;
     const auto* reach = std::get_if<Procedure::Reach>(&step);
-    if (reach != nullptr) running.link = way_to(reach->at).peer.present_link();
-    if (reach == nullptr || (reach->dials && !running.link)) break;
-    running.way = &way_to(reach->at);
+    if (reach == nullptr) break;
+    Way& way = way_to(reach->at);
+    running.link = way.peer.present_link();
+    if (reach->dials && !running.link) break;
+    running.way = &way;
     step = procedure.resume(reached(running.link), now());
   }
   running.next_step = step;

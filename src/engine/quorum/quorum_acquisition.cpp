@@ -113,7 +113,7 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
     panel_->session(i).identity().adopt(tag);  // so that each server's list of clients tells whose lock it is
     delegates.push_back(std::make_unique<Delegate>(ballot_, *panel_, i, key_, wishes_, *candidacy_));
   }
-  for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).background().start(std::move(delegates[i]));
+  for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).background().start_here(std::move(delegates[i]));
   return Sleep{.until = deadline_};
 }
 
