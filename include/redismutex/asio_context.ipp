@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <redismutex/executor.hpp>
 #include <utility>
@@ -71,10 +72,17 @@ class Life {
     if (!over_) action();
   }
 
-  /// In the child nothing of what is here is used any more.
-  void note_fork(net::execution_context::fork_event event) noexcept {
-    if (event == net::execution_context::fork_child) return;
+  /// Between the two calls in the parent.
+  bool is_forking() const {
     const std::lock_guard lock{mutex_};
+    return is_forking_;
+  }
+
+  void note_fork(net::execution_context::fork_event event) noexcept {
+    // Another thread of the parent's may have had it.
+    if (event == net::execution_context::fork_child) new (&mutex_) std::recursive_mutex;
+    const std::lock_guard lock{mutex_};
+    is_forking_ = event == net::execution_context::fork_prepare;
     for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(event);
   }
 
@@ -116,6 +124,7 @@ class Life {
   Guests guests_;
   std::list<Waiting*> waiting_;
   bool over_ = false;
+  bool is_forking_ = false;
 };
 
 /// Learns of the end of a context before its executors go.
@@ -175,8 +184,9 @@ class Descriptor final : public Guest {
   ~Descriptor() override { release(); }
 
   bool arm(std::uint64_t number) noexcept {
+    if (is_inherited_) return false;
     armed_ = number;
-    return !forks_ && wait();
+    return wait();
   }
 
   void disarm() noexcept {
@@ -185,11 +195,11 @@ class Descriptor final : public Guest {
   }
 
  private:
-  // A child must not find it in what it inherits: the library has closed it there.
+  // A child must not find it in what it inherits: the library has closed it there, and the number may be another's.
   void note_fork(net::execution_context::fork_event event) noexcept override {
-    forks_ = event == net::execution_context::fork_prepare;
-    if (forks_) release();
-    if (!forks_ && armed_ != 0) wait();
+    if (event == net::execution_context::fork_prepare) release();
+    if (event == net::execution_context::fork_parent && armed_ != 0 && !is_inherited_) wait();
+    if (event == net::execution_context::fork_child) is_inherited_ = true;
   }
 
   bool wait() noexcept try {
@@ -219,7 +229,7 @@ class Descriptor final : public Guest {
   const std::shared_ptr<const Readable> readable_;
   net::posix::basic_stream_descriptor<AsioExecutor> descriptor_;
   std::uint64_t armed_ = 0;
-  bool forks_ = false;
+  bool is_inherited_ = false;
 };
 
 /// The same, for threads that do not know whether the context is still there.
@@ -235,7 +245,7 @@ class Watch final : public redismutex::detail::Watch {
 
   bool arm(std::uint64_t number) noexcept override {
     bool armed = false;
-    life_->while_it_lasts([&] { armed = descriptor_->arm(number); });
+    life_->while_it_lasts([&] { armed = !life_->is_forking() && descriptor_->arm(number); });
     return armed;
   }
 
@@ -255,7 +265,8 @@ class Watch final : public redismutex::detail::Watch {
 template <class AsioExecutor>
 class Posts {
  public:
-  explicit Posts(const AsioExecutor& executor) : executor_{executor}, life_{life_of(executor)} {}
+  explicit Posts(const AsioExecutor& executor)
+      : executor_{executor}, can_watch_{get_ready(executor)}, life_{life_of(executor)} {}
 
   /// A Work that can not be posted ends its operations: not with the lock held.
   void operator()(Executor::Work work) const {
@@ -270,6 +281,7 @@ class Posts {
     requires HasContext<AsioExecutor>
   {
     std::unique_ptr<redismutex::detail::Watch> made;
+    if (!can_watch_) return made;
     life_->while_it_lasts(
         [&] { made = std::make_unique<Watch<AsioExecutor>>(executor_, life_, fd, std::move(readable)); });
     return made;
@@ -277,7 +289,22 @@ class Posts {
 #endif
 
  private:
+  /// What Asio watches with is to be older than our Service, so that it goes after it when the context ends.
+  static bool get_ready([[maybe_unused]] const AsioExecutor& executor) noexcept {
+#if REDISMUTEX_ASIO_HAS_DESCRIPTORS
+    if constexpr (HasContext<AsioExecutor>) {
+      try {
+        const net::posix::basic_stream_descriptor<AsioExecutor> first{executor};
+        return true;
+      } catch (const std::exception&) {  // it lacks a descriptor
+      }
+    }
+#endif
+    return false;
+  }
+
   AsioExecutor executor_;
+  bool can_watch_;
   std::shared_ptr<Life> life_;
 };
 

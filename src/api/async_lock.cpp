@@ -119,6 +119,7 @@ class Releasing final : public api::DrivenTask<void> {
     passed_ = held_.pass_on();
     if (passed_) return settle();
     giving_ = held_.giving_back(*this);
+    begin_loop_use();
     drive();
   }
 
@@ -152,7 +153,10 @@ class Extending final : public api::DrivenTask<milliseconds> {
         extending_{held_.extending(expiry, *this)} {}
 
  private:
-  void begin() override { drive(); }
+  void begin() override {
+    begin_loop_use();
+    drive();
+  }
   route::Procedure& procedure() noexcept override { return extending_; }
 
   milliseconds result() override {

@@ -50,6 +50,7 @@ class Acquiring final : public api::DrivenTask<T> {
     attempt_.emplace(this->runtime(), where_.name(), wanted_.key, where_.options(), wanted_.limit);
     acquisition_.emplace(where_.place(), attempt_->key(), attempt_->wishes([this] { note_wait(); }),
                          static_cast<route::Waker&>(*this));
+    this->begin_loop_use();
     on_stop_.emplace(std::move(wanted_.stop), Canceller{this});
     if (cancelled_) return;  // told already
     where_.survey();

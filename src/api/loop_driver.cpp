@@ -1,6 +1,7 @@
 #include "api/loop_driver.hpp"
 
 #include <algorithm>
+#include <exception>
 
 #include "route/helps.hpp"
 
@@ -75,7 +76,7 @@ void LoopDriver::add(std::shared_ptr<net::Link> link) {
   if (const auto poster = poster_.lock()) link->set_loop(watch(link, poster));
 }
 
-/// With the lock held. Null: the loop has ended.
+/// With the lock held. Null: the loop has ended, or can not.
 std::unique_ptr<net::LoopWatch> LoopDriver::watch(const std::shared_ptr<net::Link>& link,
                                                   const std::shared_ptr<detail::Poster>& poster) {
   auto readable = [this, generation = generation_, owner = owner_, link = std::weak_ptr{link},
@@ -88,8 +89,12 @@ std::unique_ptr<net::LoopWatch> LoopDriver::watch(const std::shared_ptr<net::Lin
     Reading reading{background_, *at, number};
     completions->run_all(&reading);
   };
-  auto made = poster->watch(link->fd(), std::move(readable));
-  return made ? std::make_unique<Watch>(*this, std::move(made)) : nullptr;
+  try {
+    auto made = poster->watch(link->fd(), std::move(readable));
+    return made ? std::make_unique<Watch>(*this, std::move(made)) : nullptr;
+  } catch (const std::exception&) {  // Asio lacks a descriptor, for example: our own reactor reads
+    return nullptr;
+  }
 }
 
 }  // namespace redismutex::api

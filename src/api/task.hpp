@@ -56,7 +56,7 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   /// Once, in the Executor: what it has come to.
   virtual T result() = 0;
 
-  /// From now on, until it is over, its loop reads, if that can.
+  /// From now on, until it is over, its loop reads, if that can. To be called before anything may end it. Throws std::bad_alloc.
   void begin_loop_use() { use_ = runtime_->loop_driver().use(executor_.poster(), runtime_); }
 
   /// It is over, and that is told. Only the first time. In any thread, with no lock held.
@@ -126,11 +126,8 @@ class DrivenTask : public Task<T>, protected route::Driven {
  protected:
   using Task<T>::Task;
 
-  /// Begins to drive it.
-  void drive() {
-    this->begin_loop_use();
-    route::Driven::drive(this->runtime().session().background(), {this->shared_from_this(), this});
-  }
+  /// Begins to drive it, after begin_loop_use().
+  void drive() { route::Driven::drive(this->runtime().session().background(), {this->shared_from_this(), this}); }
 
   /// Why it could not be driven; none: it has ended by itself.
   const std::optional<route::Failure>& failure() const noexcept { return failure_; }

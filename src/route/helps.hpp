@@ -4,6 +4,8 @@
 
 namespace redismutex::route {
 
+class Workroom;
+
 /// As long as it is there, its thread does what wakes operations, or reads their answers; and then it goes on itself with those, see
 /// Background::begin_help().
 class Helps {
@@ -15,6 +17,19 @@ class Helps {
 
  private:
   Background& background_;
+};
+
+/// For one that may wait, such as users' code that blocks in a completion: as long as this is there its thread does not help, and what it
+/// has woken so far is the reactor's.
+class HelpPause {
+ public:
+  HelpPause() noexcept;
+  HelpPause(const HelpPause&) = delete;
+  HelpPause& operator=(const HelpPause&) = delete;
+  ~HelpPause();
+
+ private:
+  Workroom* const helped_;
 };
 
 }  // namespace redismutex::route

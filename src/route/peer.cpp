@@ -10,6 +10,7 @@
 
 #include "net/url.hpp"
 #include "route/environment.hpp"
+#include "route/helps.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -241,6 +242,7 @@ class Drive {
 }  // namespace
 
 void drive(Procedure& procedure, Sleeper& sleeper, const std::stop_token& stop) {
+  const HelpPause pause;
   Drive{procedure, sleeper, stop}.run();
 }
 

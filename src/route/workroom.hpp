@@ -39,6 +39,9 @@ class Workroom final : public Background {
   void start_here(std::unique_ptr<Operation> operation) override;
   void begin_help() noexcept override;
   void end_help() noexcept override;
+
+  /// The calling thread helps no more. Returns what it helped; null: it did not.
+  static Workroom* interrupt_help() noexcept;
   void enlist(Duty& duty) override;
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;

@@ -1,10 +1,12 @@
 // A Workroom's rounds in other threads than the reactor's: see Background::begin_help().
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <utility>
 
 #include "route/environment.hpp"
+#include "route/helps.hpp"
 #include "route/workroom.hpp"
 
 namespace redismutex::route {
@@ -14,6 +16,9 @@ using protocol::Instant;
 
 constexpr Instant never = Instant::max();
 constexpr Instant at_once{};
+
+// What a thread that helps has not gone on with by then, because users' code takes its time, the reactor does.
+constexpr std::chrono::milliseconds longest_help{10};
 
 /// A thread that helps.
 struct Help {
@@ -26,19 +31,24 @@ thread_local constinit Help help_here;
 
 /// With the lock held: there is one more that was started, answered, or woken. A thread that helps goes on with it.
 void Workroom::wake() noexcept {
-  if (help_here.room == this) {
-    help_here.is_wanted = true;
-  } else {
-    request_round(at_once);
-  }
+  if (help_here.room != this) return request_round(at_once);
+  if (!std::exchange(help_here.is_wanted, true)) request_round(now() + longest_help);
 }
 
-/// Amid another help, as when users' code runs its loop in a completion, that one leaves what it has woken to the reactor.
+/// What this thread was to go on with is the reactor's.
+Workroom* Workroom::interrupt_help() noexcept {
+  const Help help = std::exchange(help_here, {});
+  if (help.is_wanted) {
+    const std::lock_guard lock{help.room->mutex_};
+    help.room->request_round(at_once);
+  }
+  return help.room;
+}
+
+/// Amid another help, as when users' code runs its loop in a completion, that one is over.
 void Workroom::begin_help() noexcept {
-  const Help outer = std::exchange(help_here, {.room = this});
-  if (!outer.is_wanted) return;
-  const std::lock_guard lock{outer.room->mutex_};
-  outer.room->request_round(at_once);
+  interrupt_help();
+  help_here.room = this;
 }
 
 /// Unless another thread makes a round at present: then the reactor's makes one more.
@@ -57,6 +67,12 @@ void Workroom::end_help() noexcept {
   if (next == never) return;
   const std::lock_guard lock{mutex_};
   request_round(next);
+}
+
+HelpPause::HelpPause() noexcept : helped_{Workroom::interrupt_help()} {}
+
+HelpPause::~HelpPause() {
+  if (helped_ != nullptr) helped_->begin_help();
 }
 
 /// All but what has its time, and what was dialled: that is the reactor's.

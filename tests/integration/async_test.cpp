@@ -167,6 +167,34 @@ TEST_F(Async, WithoutAnExecutorItCompletesInAThreadOfTheLibrary) {
   EXPECT_NE(where.get_future().get(), here);
 }
 
+// Its thread reads what others have asked for, too.
+TEST_F(Async, ACompletionThatBlocksHoldsUpNoOthers) {
+  const AsyncMutex bare{connection, patient};
+  const auto taken = elsewhere.acquire_lock("taken");
+  std::promise<bool> waited;
+  bare.acquire_lock("mine").start(
+      [&](const Outcome<AsyncLock>& /*outcome*/) { waited.set_value(!blocking.try_acquire_lock_for("taken", 2s)); });
+  ASSERT_TRUE(somebody_waits("taken"));
+  for (int i = 0; i < 20; ++i) wait_for(wait_for(mutex.acquire_lock("key")).release());
+  auto has_waited = waited.get_future();
+  EXPECT_EQ(has_waited.wait_for(0s), std::future_status::timeout) << "they were through before";
+  EXPECT_TRUE(has_waited.get());
+}
+
+// Its thread would have gone on with whom it has given the lock.
+TEST_F(Async, ACompletionThatTakesItsTimeHoldsUpNoOthers) {
+  const AsyncMutex bare{connection, patient};
+  AsyncLock lock = wait_for(bare.acquire_lock("key"));
+  std::promise<void> next;
+  mutex.acquire_lock("key").start([&](const Outcome<AsyncLock>& /*outcome*/) { next.set_value(); });
+  std::promise<bool> is_next_in;
+  bare.acquire_lock("other").start([&](const Outcome<AsyncLock>& /*outcome*/) {
+    lock.release().start([](const Outcome<void>& /*outcome*/) {});
+    is_next_in.set_value(next.get_future().wait_for(limit) == std::future_status::ready);
+  });
+  EXPECT_TRUE(is_next_in.get_future().get());
+}
+
 // A loop that ends takes its completions with it; and what they would have held is given back.
 TEST_F(Async, AWorkThatIsDestroyedGivesTheLockBack) {
   std::atomic<int> dropped = 0;
