@@ -70,7 +70,7 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
 
   /// Whether the loop can watch descriptors; and a watch for one, which must go before that is closed. Null: the loop has ended.
   virtual bool can_watch() const noexcept { return false; }
-  virtual std::unique_ptr<Watch> watch(int /*fd*/, Watch::Readable /*readable*/) { return nullptr; }
+  virtual std::unique_ptr<Watch> watch(int /*fd*/, const Watch::Readable& /*readable*/) { return nullptr; }
 
  private:
   virtual void post() = 0;
@@ -136,8 +136,8 @@ class REDISMUTEX_EXPORT Executor {
 
     bool can_watch() const noexcept override { return watches; }
     std::unique_ptr<detail::Watch> watch([[maybe_unused]] int fd,
-                                         [[maybe_unused]] detail::Watch::Readable readable) override {
-      if constexpr (watches) return post_.watch(fd, std::move(readable));
+                                         [[maybe_unused]] const detail::Watch::Readable& readable) override {
+      if constexpr (watches) return post_.watch(fd, readable);
       return nullptr;
     }
 

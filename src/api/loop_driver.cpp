@@ -69,7 +69,7 @@ void LoopDriver::appoint(const std::shared_ptr<detail::Poster>& poster, const st
   poster_ = poster;
 }
 
-void LoopDriver::add(std::shared_ptr<net::Link> link) {
+void LoopDriver::add(const std::shared_ptr<net::Link>& link) {
   const std::lock_guard lock{mutex_};
   std::erase_if(links_, [](const auto& each) { return each.expired(); });
   links_.push_back(link);
@@ -79,8 +79,8 @@ void LoopDriver::add(std::shared_ptr<net::Link> link) {
 /// With the lock held. Null: the loop has ended, or can not.
 std::unique_ptr<net::LoopWatch> LoopDriver::watch(const std::shared_ptr<net::Link>& link,
                                                   const std::shared_ptr<detail::Poster>& poster) {
-  auto readable = [this, generation = generation_, owner = owner_, link = std::weak_ptr{link},
-                   poster = std::weak_ptr{poster}](std::uint64_t number) {
+  const detail::Watch::Readable readable = [this, generation = generation_, owner = owner_, link = std::weak_ptr{link},
+                                            poster = std::weak_ptr{poster}](std::uint64_t number) {
     if (generation != net::fork_generation()) return;
     const auto runtime = owner.lock();
     const auto at = link.lock();
@@ -90,7 +90,7 @@ std::unique_ptr<net::LoopWatch> LoopDriver::watch(const std::shared_ptr<net::Lin
     completions->run_all(&reading);
   };
   try {
-    auto made = poster->watch(link->fd(), std::move(readable));
+    auto made = poster->watch(link->fd(), readable);
     return made ? std::make_unique<Watch>(*this, std::move(made)) : nullptr;
   } catch (const std::exception&) {  // Asio lacks a descriptor, for example: our own reactor reads
     return nullptr;

@@ -47,7 +47,7 @@ class LoopDriver {
   Use use(const std::shared_ptr<detail::Poster>& poster, const std::shared_ptr<void>& owner);
 
   /// Has that link read by the loop, too. Throws std::bad_alloc.
-  void add(std::shared_ptr<net::Link> link);
+  void add(const std::shared_ptr<net::Link>& link);
 
  private:
   class Watch;

@@ -4,7 +4,7 @@
 
 namespace redismutex::route {
 
-class Workroom;
+class Workroom;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 /// As long as it is there, its thread does what wakes operations, or reads their answers; and then it goes on itself with those, see
 /// Background::begin_help().

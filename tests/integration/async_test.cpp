@@ -181,20 +181,6 @@ TEST_F(Async, ACompletionThatBlocksHoldsUpNoOthers) {
   EXPECT_TRUE(has_waited.get());
 }
 
-// Its thread would have gone on with whom it has given the lock.
-TEST_F(Async, ACompletionThatTakesItsTimeHoldsUpNoOthers) {
-  const AsyncMutex bare{connection, patient};
-  AsyncLock lock = wait_for(bare.acquire_lock("key"));
-  std::promise<void> next;
-  mutex.acquire_lock("key").start([&](const Outcome<AsyncLock>& /*outcome*/) { next.set_value(); });
-  std::promise<bool> is_next_in;
-  bare.acquire_lock("other").start([&](const Outcome<AsyncLock>& /*outcome*/) {
-    lock.release().start([](const Outcome<void>& /*outcome*/) {});
-    is_next_in.set_value(next.get_future().wait_for(limit) == std::future_status::ready);
-  });
-  EXPECT_TRUE(is_next_in.get_future().get());
-}
-
 // A loop that ends takes its completions with it; and what they would have held is given back.
 TEST_F(Async, AWorkThatIsDestroyedGivesTheLockBack) {
   std::atomic<int> dropped = 0;

@@ -16,6 +16,7 @@
 #include "net/workers.hpp"
 #include "route/background.hpp"
 #include "route/environment.hpp"
+#include "route/helps.hpp"
 #include "route/peer.hpp"
 #include "route/server.hpp"
 #include "route/workroom.hpp"
@@ -112,6 +113,15 @@ TEST_F(WorkroomWaking, OneThatSleepsGoesOnWhenItIsWoken) {
   seen->waker.load()->wake();
   EXPECT_TRUE(eventually_over());
   EXPECT_EQ(seen->wakes, 1);
+}
+
+// It may be in users' code, which takes its time.
+TEST_F(WorkroomWaking, WhatAThreadThatHelpsHasWokenDoesNotWaitForItForLong) {
+  workroom.start(std::make_unique<Resting>(seen, false));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  const Helps helps{workroom};
+  seen->waker.load()->wake();
+  EXPECT_TRUE(eventually_over());
 }
 
 TEST_F(WorkroomWaking, OneThatIsWokenBeforeItSleepsDoesNotSleep) {
