@@ -79,16 +79,6 @@ Detached take_and_give(const AsyncMutex& mutex, std::string key, Shift& shift) {
   shift.note_end(pairs);
 }
 
-::asio::awaitable<void> take_and_give(const asio::Mutex& mutex, std::string key, Shift& shift) {
-  long pairs = 0;
-  while (shift.goes_on()) {
-    auto lock = co_await mutex.async_acquire_lock(key, ::asio::use_awaitable);
-    co_await async_release(std::move(lock), ::asio::use_awaitable);
-    ++pairs;
-  }
-  shift.note_end(pairs);
-}
-
 /// What pairs have cost in all rounds; unlike their number in a second this hardly depends on what else the machine does.
 struct Cost {
   double pairs = 0;
@@ -141,7 +131,12 @@ void measure_many_at_a_time(Run& run) {
     const Site posted{url};
     std::array<Cost, 3> costs;
     const auto begin_reading = [&](std::string key, Shift& shift) {
-      reading.spawn(take_and_give(reading.mutex(), std::move(key), shift));
+      reading.take_and_give(std::move(key), [&shift, pairs = 0L]() mutable {
+        ++pairs;
+        if (shift.goes_on()) return true;
+        shift.note_end(pairs);
+        return false;
+      });
     };
     const auto begin_posted = [&](std::string key, Shift& shift) {
       take_and_give(posted.mutex, std::move(key), shift);
@@ -186,23 +181,17 @@ Detached take_alone(const AsyncMutex& mutex, int pairs, std::vector<double>& fig
   over.count_down();
 }
 
-::asio::awaitable<void> take_alone(const asio::Mutex& mutex, int pairs, std::vector<double>& figures,
-                                   std::latch& over) {
-  auto before = Clock::now();
-  for (int i = 0; i < pairs; ++i) {
-    auto lock = co_await mutex.async_acquire_lock("bench:async", ::asio::use_awaitable);
-    co_await async_release(std::move(lock), ::asio::use_awaitable);
-    const auto after = Clock::now();
-    figures.push_back(Microseconds{after - before}.count());
-    before = after;
-  }
-  over.count_down();
-}
-
 Contender lone_in_asio(std::shared_ptr<AsioSite> site, int pairs) {
   return {"Asio", [site = std::move(site), pairs](std::vector<double>& figures) {
             std::latch over{1};
-            site->spawn(take_alone(site->mutex(), pairs, figures, over));
+            site->take_and_give("bench:async", [&figures, &over, pairs, made = 0, before = Clock::now()]() mutable {
+              const auto after = Clock::now();
+              figures.push_back(Microseconds{after - before}.count());
+              before = after;
+              if (++made < pairs) return true;
+              over.count_down();
+              return false;
+            });
             over.wait();
           }};
 }
