@@ -17,11 +17,10 @@ Cork::Cork() noexcept : outer_{std::exchange(here, this)} {}
 
 Cork::~Cork() {
   here = outer_;
-  if (generation_ != fork_generation()) {
-    leave_alone(std::move(links_));
-    return;
+  if (generation_ != fork_generation()) return;
+  for (const std::weak_ptr<Link>& each : std::span{links_}.first(count_)) {
+    if (const std::shared_ptr<Link> link = each.lock()) link->flush();
   }
-  for (const std::shared_ptr<Link>& link : std::span{links_}.first(count_)) link->flush();
 }
 
 bool Cork::holds(Link& link) noexcept { return here != nullptr && here->hold(link); }
@@ -29,12 +28,13 @@ bool Cork::holds(Link& link) noexcept { return here != nullptr && here->hold(lin
 bool Cork::hold(Link& link) noexcept {
   if (is_loose_ || generation_ != fork_generation()) return false;
   const auto known = std::span{links_}.first(count_);
-  const auto is_it = [&link](const std::shared_ptr<Link>& each) { return each.get() == &link; };
+  const std::weak_ptr<Link> wanted = link.weak_from_this();
+  const auto is_it = [&wanted](const std::weak_ptr<Link>& each) {
+    return !each.owner_before(wanted) && !wanted.owner_before(each);
+  };
   if (std::any_of(known.begin(), known.end(), is_it)) return true;
-  if (count_ == most_links) return false;
-  links_.at(count_) = link.weak_from_this().lock();
-  if (!links_.at(count_)) return false;
-  ++count_;
+  if (count_ == most_links || wanted.expired()) return false;
+  links_.at(count_++) = wanted;
   return true;
 }
 

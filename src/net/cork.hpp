@@ -34,7 +34,8 @@ class Cork {
 
   Cork* const outer_;
   const std::uint64_t generation_ = fork_generation();
-  std::array<std::shared_ptr<Link>, most_links> links_;
+  // Not theirs: the last owner of a Connection may go while this is there.
+  std::array<std::weak_ptr<Link>, most_links> links_;
   std::size_t count_ = 0;
   bool is_loose_ = false;
 };

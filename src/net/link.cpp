@@ -18,7 +18,7 @@ std::uint64_t next_link_id() {
 Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply_timeout, Handlers handlers)
     : Source{reactor},
       id_{next_link_id()},
-      reactor_{reactor},
+      reactor_{reactor.shared_from_this()},
       greeting_{std::move(logged_in.greeting)},
       address_{std::move(logged_in.address)},
       peer_{std::move(logged_in.peer)},

@@ -213,7 +213,7 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
   void break_off(Failure why, News& news) noexcept;
 
   const std::uint64_t id_;
-  Reactor& reactor_;
+  const std::shared_ptr<Reactor> reactor_;  // goes last: whoever flushes a link may have it longer than its Connection
   const Greeting greeting_;
   const ServerAddress address_;
   const std::string peer_;

@@ -76,7 +76,7 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
                   : std::clamp<std::chrono::nanoseconds>(until.limit - Deadline::clock::now(), {}, longest);
   const bool is_interrupted_by_others = until.calls == no_calls || until.stop.stop_possible();
   if (is_interrupted_by_others && !kick) try {
-      kick.emplace(reactor_);
+      kick.emplace(*reactor_);
     } catch (const std::exception&) {  // no descriptor to be had
       left = std::min(left, without_a_kick);
     }

@@ -50,6 +50,26 @@ struct Ends : WithServer {
   }
 };
 
+// The completion has the lock given back, and nobody else has the connection: its turn of the loop ends after that.
+TEST(LastOwner, GoesInACompletion) {
+  Server server;
+  SlowLoop loop;
+  for (int i = 0; i < 20; ++i) {
+    std::optional<AsyncMutex> mutex{std::in_place, Connection{server.url()}, patient, loop.executor()};
+    bool over = false;
+    mutex->acquire_lock("key").start([&](const Outcome<AsyncLock>& outcome) {
+      EXPECT_TRUE(outcome);
+      mutex.reset();
+      over = true;
+    });
+    ASSERT_TRUE(eventually(limit, [&] {
+      loop.run();
+      return over;
+    }));
+    EXPECT_TRUE(eventually(limit, [&] { return server.keys().empty(); }));
+  }
+}
+
 // ---- an acquisition -------------------------------------------------------------------------------------------------
 
 enum class Where { dialling, under_way, answered, in_line, behind_others, granted };
