@@ -304,13 +304,13 @@ struct BadServerTest : WithServer {};
 
 TEST(BadServer, Loading) {
   const FakeServer server(FakeServer::after_login("-LOADING Redis is loading the dataset in memory\r\n"));
-  EXPECT_EQ(server_error_everywhere(Connection{server.url()}, server.url(), 100ms), "LOADING");
+  EXPECT_EQ(server_error_everywhere(Connection{server.url()}, server.url(), 400ms), "LOADING");
 }
 
 // A replica takes no locks.
 TEST_F(BadServerTest, Replica) {
   server.command({"REPLICAOF", "127.0.0.1", "1"});
-  EXPECT_EQ(server_error_everywhere(Connection{server.url()}, server.url(), 100ms), "READONLY");
+  EXPECT_EQ(server_error_everywhere(Connection{server.url()}, server.url(), 400ms), "READONLY");
 }
 
 // A full server gives out no more locks, and still takes back those that are out.
