@@ -23,8 +23,8 @@ MINUTES ?= 5
 
 # How often `make soak-quorum` takes the lock.
 GRANTS ?= 20000
-# Most tests wait most of the time.
-ctest = ctest --preset $(1) --parallel $$((2 * $$(nproc)))
+# Most tests wait most of the time; those that sanitizers slow down do not.
+ctest = ctest --preset $(1) --parallel $$(($(if $(filter dev,$(1)),2 *) $$(nproc)))
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git grep --untracked --files-with-matches -E '^\#!/.*[ /](ba)?sh$$'
 

@@ -24,8 +24,8 @@
 
 namespace redismutex::engine {
 
-/// One caller's way to a lock at a quorum. The caller only sleeps; its delegates talk to the servers, all at once. May be
-/// destroyed at any time, also after an exception: then what it has, or gets later, is given back in the background.
+/// One caller's way to a lock at a quorum. The caller sends the first request of each of its delegates, and sleeps; they talk to the servers, all at
+/// once. May be destroyed at any time, also after an exception: then what it has, or gets later, is given back in the background.
 ///
 /// A majority that can not be reached is waited for, as a single server is, but never in line: what was got from the others is given back
 /// first, because it would block those who reach more. Each attempt has an id of its own.

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "net/link.hpp"
 #include "support/eventually.hpp"
+#include "unit/net/counting_stream.hpp"
 #include "unit/net/peer.hpp"
 
 namespace redismutex::net {
@@ -41,32 +41,6 @@ struct FakeLoop {
   };
 };
 
-/// Counts the reads of this thread, and those of others, which are the reactor's.
-class Counting final : public Stream {
- public:
-  struct Counts {
-    std::atomic<int> here{0}, elsewhere{0};
-  };
-  Counting(std::unique_ptr<Stream> stream, Counts& counts) : stream_{std::move(stream)}, counts_{counts} {}
-
-  Transfer read_now(std::span<char> buffer) override { return counted(stream_->read_now(buffer)); }
-  Transfer read_blocking(std::span<char> buffer) override { return counted(stream_->read_blocking(buffer)); }
-  bool has_buffered() override { return stream_->has_buffered(); }
-  Transfer write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
-  void shut_down() noexcept override { stream_->shut_down(); }
-  int fd() const noexcept override { return stream_->fd(); }
-
- private:
-  Transfer counted(Transfer read) {
-    ++(::gettid() == maker_ ? counts_.here : counts_.elsewhere);
-    return read;
-  }
-
-  std::unique_ptr<Stream> stream_;
-  Counts& counts_;
-  const pid_t maker_ = ::gettid();
-};
-
 struct LinkInLoop : ::testing::Test {
   LinkInLoop() { linked.link.set_loop(std::make_unique<FakeLoop::Watch>(loop)); }
 
@@ -84,8 +58,8 @@ struct LinkInLoop : ::testing::Test {
   }
 
   FakeLoop loop;
-  Counting::Counts reads;
-  Linked linked{{.wrap = [this](auto stream) { return std::make_unique<Counting>(std::move(stream), reads); }}};
+  CountingStream::Counts reads;
+  Linked linked{{.wrap = [this](auto stream) { return std::make_unique<CountingStream>(std::move(stream), reads); }}};
 };
 
 TEST_F(LinkInLoop, ReadsWhatNobodyWaitsFor) {

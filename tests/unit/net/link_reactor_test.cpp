@@ -12,6 +12,7 @@
 
 #include "net/link.hpp"
 #include "support/eventually.hpp"
+#include "unit/net/counting_stream.hpp"
 #include "unit/net/peer.hpp"
 #include "unit/net/waiter.hpp"
 
@@ -23,34 +24,6 @@ using redismutex::testing::eventually;
 using ::testing::ElementsAre;
 using ::testing::Optional;
 using Waited = Link::Waited;
-
-/// Counts the reads in other threads than the one that made it, which is the reactor's, and those that found nothing.
-class Watched final : public Stream {
- public:
-  struct Counts {
-    std::atomic<int> reads{0};
-    std::atomic<int> elsewhere{0};
-  };
-  Watched(std::unique_ptr<Stream> stream, Counts& counts) : stream_{std::move(stream)}, counts_{counts} {}
-
-  Transfer read_now(std::span<char> buffer) override { return counted(stream_->read_now(buffer)); }
-  Transfer read_blocking(std::span<char> buffer) override { return counted(stream_->read_blocking(buffer)); }
-  bool has_buffered() override { return stream_->has_buffered(); }
-  Transfer write_now(std::string_view bytes) override { return stream_->write_now(bytes); }
-  void shut_down() noexcept override { stream_->shut_down(); }
-  int fd() const noexcept override { return stream_->fd(); }
-
- private:
-  Transfer counted(Transfer read) {
-    ++counts_.reads;
-    if (::gettid() != maker_) ++counts_.elsewhere;
-    return read;
-  }
-
-  std::unique_ptr<Stream> stream_;
-  Counts& counts_;
-  const pid_t maker_ = ::gettid();
-};
 
 /// Where a thread of the link stops until the test lets it go on.
 class Barrier {
@@ -123,8 +96,8 @@ TEST(LinkReactor, CompletesCallsThatNobodyWaitsFor) {
 
 // The reader of another call completes them, too; and what comes after it left the reactor does.
 TEST(LinkReactor, CallersCompleteThemOnTheirWay) {
-  Watched::Counts counts;
-  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<Watched>(std::move(stream), counts); }}};
+  CountingStream::Counts counts;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<CountingStream>(std::move(stream), counts); }}};
   Posted before, after;
   Request call;
   send(linked.link, before, "BEFORE");
@@ -385,8 +358,8 @@ TEST(LinkReactor, PushesAreReadAfterACallerTookOver) {
 
 // A caller that goes from one round trip to the next reads its answers itself.
 TEST(LinkReactor, KeepsAwayFromABusyConnection) {
-  Watched::Counts counts;
-  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<Watched>(std::move(stream), counts); }}};
+  CountingStream::Counts counts;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<CountingStream>(std::move(stream), counts); }}};
   std::thread server{[&] {
     while (linked.peer.receive()) {
       if (!linked.peer.send("+OK\r\n")) return;
