@@ -5,7 +5,6 @@
 #include <exception>
 #include <mutex>
 #include <redismutex/async.hpp>
-#include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,25 +17,34 @@ class EventLoop {
   EventLoop() = default;
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
-  ~EventLoop() = default;
+  ~EventLoop() {
+    {
+      const std::lock_guard lock{mutex_};
+      is_over_ = true;
+    }
+    changed_.notify_one();
+  }
 
   Executor executor() {
     return [this](Executor::Work work) { post(std::move(work)); };
   }
 
   void post(Executor::Work work) {
-    const std::lock_guard lock{mutex_};
-    works_.push_back(std::move(work));
-    changed_.notify_one();
+    {
+      const std::lock_guard lock{mutex_};
+      works_.push_back(std::move(work));
+    }
+    changed_.notify_one();  // without the lock, which the thread that wakes would wait for
   }
 
  private:
-  void run(const std::stop_token& stop) {
+  void run() {
     std::vector<Executor::Work> due;
     for (;;) {
       {
         std::unique_lock lock{mutex_};
-        if (!changed_.wait(lock, stop, [this] { return !works_.empty(); })) return;
+        changed_.wait(lock, [this] { return is_over_ || !works_.empty(); });
+        if (is_over_) return;
         due.swap(works_);
       }
       for (Executor::Work& work : due) work();
@@ -45,9 +53,10 @@ class EventLoop {
   }
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;
+  std::condition_variable changed_;
   std::vector<Executor::Work> works_;
-  std::jthread thread_{[this](const std::stop_token& stop) { run(stop); }};
+  bool is_over_ = false;
+  std::jthread thread_{[this] { run(); }};
 };
 
 /// A coroutine that begins at once, and that nobody waits for: its frame goes when it ends. What it throws ends the process.

@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <exception>
 #include <redismutex/executor.hpp>
 #include <utility>
@@ -5,6 +6,13 @@
 #include "net/cork.hpp"
 
 namespace redismutex::detail {
+namespace {
+
+// Of many completions what the first ones ask for goes out while the others run: else the server would have nothing to do meanwhile, and then
+// the loop. With 64 operations at a time 16 are 1.7 to 2 times as many a second as all in one write (bench/async.cpp).
+constexpr std::size_t most_left_unsent = 16;
+
+}  // namespace
 
 /// A Work that runs: what its completions complete goes along with it.
 struct Poster::Run {
@@ -64,7 +72,7 @@ void Poster::run_all(Completion* first) noexcept {
   Completion* left = nullptr;
   {
     Run run{*this};
-    net::Cork cork;
+    net::Cork cork{most_left_unsent};
     if (first != nullptr) first->run();
     take_all([&run](Completion& completion) { run.append(completion); });
     for (int i = 0; i < most && run.first != nullptr; ++i) {

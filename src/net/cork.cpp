@@ -13,13 +13,13 @@ thread_local constinit Cork* here = nullptr;
 
 }  // namespace
 
-Cork::Cork() noexcept : outer_{std::exchange(here, this)} {}
+Cork::Cork(std::size_t most_left) noexcept : outer_{std::exchange(here, this)}, most_left_{most_left} {}
 
 Cork::~Cork() {
   here = outer_;
   if (generation_ != fork_generation()) return;
-  for (const std::weak_ptr<Link>& each : std::span{links_}.first(count_)) {
-    if (const std::shared_ptr<Link> link = each.lock()) link->flush();
+  for (const Held& each : std::span{links_}.first(count_)) {
+    if (const std::shared_ptr<Link> link = each.link.lock()) link->flush();
   }
 }
 
@@ -29,12 +29,17 @@ bool Cork::hold(Link& link) noexcept {
   if (is_loose_ || generation_ != fork_generation()) return false;
   const auto known = std::span{links_}.first(count_);
   const std::weak_ptr<Link> wanted = link.weak_from_this();
-  const auto is_it = [&wanted](const std::weak_ptr<Link>& each) {
-    return !each.owner_before(wanted) && !wanted.owner_before(each);
+  const auto is_it = [&wanted](const Held& each) {
+    return !each.link.owner_before(wanted) && !wanted.owner_before(each.link);
   };
-  if (std::any_of(known.begin(), known.end(), is_it)) return true;
+  const auto found = std::find_if(known.begin(), known.end(), is_it);
+  if (found != known.end()) {
+    if (++found->left <= most_left_) return true;
+    found->left = 0;
+    return false;
+  }
   if (count_ == most_links || wanted.expired()) return false;
-  links_.at(count_++) = wanted;
+  links_.at(count_++) = {wanted, 1};
   return true;
 }
 

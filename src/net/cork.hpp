@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "net/fork.hpp"
@@ -15,7 +16,8 @@ class Link;
 /// all of it goes out, in one write for each Link. Other threads that send by the same Link take it along. Lives on the stack.
 class Cork {
  public:
-  Cork() noexcept;
+  /// `most_left`: so many commands are left for a Link at the most; the next one takes them along. So its server works while this thread goes on.
+  explicit Cork(std::size_t most_left = std::numeric_limits<std::size_t>::max()) noexcept;
   ~Cork();
   Cork(const Cork&) = delete;
   Cork& operator=(const Cork&) = delete;
@@ -30,12 +32,17 @@ class Cork {
   static bool holds(Link& link) noexcept;
   bool hold(Link& link) noexcept;
 
+  struct Held {
+    std::weak_ptr<Link> link;  // not its: the last owner of a Connection may go while this is there
+    std::size_t left = 0;      // commands
+  };
+
   static constexpr std::size_t most_links = 8;  // the others send at once
 
   Cork* const outer_;
   const std::uint64_t generation_ = fork_generation();
-  // Not theirs: the last owner of a Connection may go while this is there.
-  std::array<std::weak_ptr<Link>, most_links> links_;
+  const std::size_t most_left_;
+  std::array<Held, most_links> links_;
   std::size_t count_ = 0;
   bool is_loose_ = false;
 };
