@@ -253,8 +253,8 @@ route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Insta
   const auto how = held.claimed ? Granted::How::handed_over : Granted::How::free;
   auto [lease, turn] = member_.approach->begin(held, now);
   if (is_in_line()) session_.lines().granted(member_, lease, now);
-  phase_ = Phase::over;
-  member_.approach.reset();
+  phase_ = Phase::
+      over;  // the approach is of no more use, but goes with the rest: it was not allocated by the thread that reads
   return over(Granted{
       .lease = std::move(lease), .turn = turn, .how = how, .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
 }

@@ -42,7 +42,7 @@ class CleanUps::Attempt final : public Conversing<protocol::Release> {
 
   /// Whether the first of the tasks is on its way. If there is no memory for it, it is left or lost.
   static bool begin(const std::shared_ptr<Landing>& landing, Tasks& tasks) noexcept try {
-    landing->setting.background().start(std::make_unique<Attempt>(landing, tasks));
+    landing->setting.background().start(std::make_shared<Attempt>(landing, tasks));
     return true;
   } catch (const std::exception&) {
     return false;

@@ -95,7 +95,7 @@ void Lane::carry_out(const Next& next) noexcept {
   next.rest.finish();
   if (!next.in_background) return;
   try {
-    setting_.background().start(std::make_unique<Errand>(shared_from_this()));
+    setting_.background().start(std::make_shared<Errand>(shared_from_this()));
   } catch (const std::exception& error) {  // no memory, no thread
     give_up(error.what());
   }

@@ -81,7 +81,7 @@ Instant MapReader::run(Instant now) noexcept {
 }
 
 void MapReader::ask() noexcept try {
-  session_.background().start(std::make_unique<Flight>(landing_, session_.router().cluster()->next_informant()));
+  session_.background().start(std::make_shared<Flight>(landing_, session_.router().cluster()->next_informant()));
   note_begun();
   wanted_ = false;
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory, no thread; later, then

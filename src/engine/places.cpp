@@ -188,7 +188,7 @@ bool Places::send_next(Instant now) {
   const std::shared_ptr<Batch> batch = load(now);
   if (!batch) return false;
   try {
-    session_.background().start(std::make_unique<Flight>(landing_, batch));
+    session_.background().start(std::make_shared<Flight>(landing_, batch));
     note_begun();
   } catch (const std::exception&) {  // no memory, no thread
     take_in(*batch);

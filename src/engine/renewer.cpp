@@ -216,7 +216,7 @@ void Renewer::write_label(const std::shared_ptr<Lease>& lease, Instant now) noex
   if (!label) return;
   if (labels_->under_way >= most_labels) return lease->put_off_label(now + until_there_is_room);
   try {
-    session_.background().start(std::make_unique<Labelling>(session_, labels_, lease, *label));
+    session_.background().start(std::make_shared<Labelling>(session_, labels_, lease, *label));
     ++labels_->under_way;
   } catch (const std::exception&) {  // no memory, no thread
     lease->put_off_label(now + first_retry);
@@ -266,7 +266,7 @@ std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
 
 void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
   try {
-    session_.background().start(std::make_unique<Flight>(landing_, batch, now));
+    session_.background().start(std::make_shared<Flight>(landing_, batch, now));
     note_begun();
   } catch (const std::exception& error) {  // no memory, no thread
     retry(*batch, error.what(), now);

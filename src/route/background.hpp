@@ -24,11 +24,12 @@ class Background {
 
     virtual Procedure& procedure() noexcept = 0;
 
-    /// Called once, before it is driven: what wakes it while it sleeps. For any thread, until over() has returned.
-    virtual void note_waker(Waker& /*waker*/) noexcept {}
+    /// Called once, before it is driven: what wakes it while it sleeps. For any thread, until over() has returned, or until this is called with null,
+    /// because it was not driven to its end, and over() will not be called either.
+    virtual void note_waker(Waker* /*waker*/) noexcept {}
 
-    /// It is done, or was not driven to its end (`abandoned`: std::bad_alloc, or the Background ends). Called there; the operation is
-    /// destroyed afterwards.
+    /// It is done, or was not driven to its end (`abandoned`: std::bad_alloc, or the Background ends). Called there, which does not own the operation
+    /// any longer afterwards.
     enum class End { done, abandoned };
     virtual void over(End end) noexcept = 0;
   };
@@ -52,11 +53,11 @@ class Background {
   virtual void get_ready() = 0;
 
   /// Throws std::bad_alloc, and the first time std::system_error if there is no thread to be had.
-  virtual void start(std::unique_ptr<Operation> operation) = 0;
+  virtual void start(std::shared_ptr<Operation> operation) = 0;
 
   /// The same for one that needs not be alone: the calling thread takes its first steps itself, as far as it does not have to wait. So it may be over
   /// when this returns.
-  virtual void start_here(std::unique_ptr<Operation> operation) { start(std::move(operation)); }
+  virtual void start_here(std::shared_ptr<Operation> operation) { start(std::move(operation)); }
 
   /// The calling thread is about to do what may wake operations; and then it goes on itself with those that it has woken, or started. Not to be nested.
   virtual void begin_help() noexcept {}

@@ -7,30 +7,20 @@
 
 namespace redismutex::route {
 
-class Driven::Operation final : public Background::Operation {
- public:
-  explicit Operation(std::shared_ptr<Driven> driven) noexcept : driven_{std::move(driven)} {}
-  ~Operation() override { driven_->note_waker(nullptr); }
+void Driven::Operation::over(End end) noexcept {
+  driven_.note_waker(nullptr);
+  if (end == End::abandoned) return driven_.over(Failure{Failure::Kind::exhausted, net::out_of_memory});
+  driven_.over(std::nullopt);
+}
 
-  Procedure& procedure() noexcept override { return driven_->stoppable_; }
-  void note_waker(Waker& waker) noexcept override { driven_->note_waker(&waker); }
-  void over(End end) noexcept override {
-    driven_->note_waker(nullptr);
-    if (end == End::abandoned) return driven_->over(Failure{Failure::Kind::exhausted, net::out_of_memory});
-    driven_->over(std::nullopt);
-  }
-
- private:
-  const std::shared_ptr<Driven> driven_;
-};
-
-void Driven::drive(Background& background, std::shared_ptr<Driven> self) {
-  auto operation = std::make_unique<Operation>(std::move(self));
-  try {
-    background.start_here(std::move(operation));
-  } catch (const std::system_error& error) {
-    over(Failure{Failure::Kind::exhausted, error.code().message()});
-  }
+void Driven::drive(Background& background, std::shared_ptr<Driven> self) try {
+  background.start_here(std::shared_ptr<Background::Operation>{std::move(self), &operation_});
+} catch (const std::system_error& error) {
+  note_waker(nullptr);
+  over(Failure{Failure::Kind::exhausted, error.code().message()});
+} catch (...) {
+  note_waker(nullptr);
+  throw;
 }
 
 void Driven::stop() noexcept {

@@ -31,7 +31,17 @@ class Driven : public Waker {
   void drive(Background& background, std::shared_ptr<Driven> self);
 
  private:
-  class Operation;
+  /// What the Background has of it; in itself, so that nothing is allocated for it.
+  class Operation final : public Background::Operation {
+   public:
+    explicit Operation(Driven& driven) noexcept : driven_{driven} {}
+    Procedure& procedure() noexcept override { return driven_.stoppable_; }
+    void note_waker(Waker* waker) noexcept override { driven_.note_waker(waker); }
+    void over(End end) noexcept override;
+
+   private:
+    Driven& driven_;
+  };
 
   /// The procedure, and the end of all interest in it.
   class Stoppable final : public Procedure {
@@ -55,6 +65,7 @@ class Driven : public Waker {
   void note_waker(Waker* waker) noexcept;
 
   Stoppable stoppable_{*this};
+  Operation operation_{*this};
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;  // a leaf but for what wake() takes
   Waker* waker_ = nullptr;

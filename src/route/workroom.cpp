@@ -45,22 +45,33 @@ void Workroom::begin() {
   if (!finished_ && !timer_) timer_.emplace(reactor_.get(), [this] { make_rounds(); });
 }
 
-void Workroom::start(std::unique_ptr<Operation> operation) {
-  auto running = std::make_unique<Running>(*this, std::move(operation));
-  running->operation->note_waker(*running);
-  admit(std::move(running), std::nullopt);
-}
+void Workroom::start(std::shared_ptr<Operation> operation) { admit(prepare(std::move(operation)), std::nullopt); }
 
-/// From now on the rounds have it, of which there is one at that time at the latest; none: at once. False: there are none any more.
-bool Workroom::admit(std::unique_ptr<Running> running, std::optional<Instant> round_at) {
+/// The only one of a list of its own.
+Workroom::Operations Workroom::prepare(std::shared_ptr<Operation> operation) {
+  Operations one;
   {
     const std::lock_guard lock{mutex_};
     begin();
+    if (!spares_.empty()) one.splice(one.end(), spares_, spares_.begin());
+  }
+  if (one.empty()) one.emplace_back(*this);
+  Running& running = one.front();
+  running.belong_to(std::move(operation));
+  running.operation->note_waker(&running);
+  return one;
+}
+
+/// From now on the rounds have it, of which there is one at that time at the latest; none: at once. False: there are none any more.
+bool Workroom::admit(Operations prepared, std::optional<Instant> round_at) {
+  Running& running = prepared.front();
+  {
+    const std::lock_guard lock{mutex_};
     if (!finished_) {
-      Running& started = *started_.emplace_back(std::move(running));
-      started.place = std::prev(started_.end());
-      started.is_admitted = true;
-      if (started.was_woken) add_woken(started);
+      running.place = prepared.begin();
+      started_.splice(started_.end(), prepared);
+      running.is_admitted = true;
+      if (running.was_woken) add_woken(running);
       ++count_;
       if (round_at) {
         request_round(*round_at);
@@ -70,34 +81,30 @@ bool Workroom::admit(std::unique_ptr<Running> running, std::optional<Instant> ro
       return true;
     }
   }
-  running->operation->over(Operation::End::abandoned);
+  running.operation->over(Operation::End::abandoned);
   return false;
 }
 
-void Workroom::start_here(std::unique_ptr<Operation> operation) {
-  {
-    const std::lock_guard lock{mutex_};
-    begin();
-  }
-  auto running = std::make_unique<Running>(*this, std::move(operation));
-  running->operation->note_waker(*running);
+void Workroom::start_here(std::shared_ptr<Operation> operation) {
+  Operations prepared = prepare(std::move(operation));
+  Running& running = prepared.front();
   auto how = Operation::End::done;
   try {
-    if (!take_first_steps(*running)) {
-      if (const auto* send = std::get_if<Procedure::Send>(&*running->next_step)) {
+    if (!take_first_steps(running)) {
+      if (const auto* send = std::get_if<Procedure::Send>(&*running.next_step)) {
         const Procedure::Send first = *send;
-        running->get_ready_for(first);
-        send_first(std::move(running), first);
+        running.get_ready_for(first);
+        send_first(std::move(prepared), first);
       } else {
-        admit(std::move(running), std::nullopt);
+        admit(std::move(prepared), std::nullopt);
       }
       return;
     }
   } catch (const std::bad_alloc&) {
-    if (!running) throw;
+    if (prepared.empty()) throw;
     how = Operation::End::abandoned;
   }
-  running->operation->over(how);
+  running.operation->over(how);
 }
 
 /// Whether it is done. If not, the next step is one to wait for.
@@ -119,11 +126,12 @@ bool Workroom::take_first_steps(Running& running) {
 }
 
 /// Nothing of it is touched once it is sent: the answers may be there at once.
-void Workroom::send_first(std::unique_ptr<Running> running, const Procedure::Send& send) {
-  const std::shared_ptr<Link> link = running->link;
+void Workroom::send_first(Operations prepared, const Procedure::Send& send) {
+  const Running& running = prepared.front();
+  const std::shared_ptr<Link> link = running.link;
   std::array<net::Call*, Procedure::most_wanted_of_many> calls{};
-  for (std::size_t i = 0; i < running->wanted; ++i) calls.at(i) = running->calls.at(i).get();
-  if (!admit(std::move(running), send.until)) return;
+  for (std::size_t i = 0; i < running.wanted; ++i) calls.at(i) = running.calls.at(i).get();
+  if (!admit(std::move(prepared), send.until)) return;
   std::size_t made = 0;
   send_commands(*link, send.commands, [&]() -> net::Call* { return calls.at(made++); });
 }
@@ -207,13 +215,13 @@ void Workroom::finish(Instant until) noexcept {
     way.dialled.reset();  // a link tells of pushes as long as it is there
   }
   running_.splice(running_.end(), started_);
-  for (const std::unique_ptr<Running>& running : running_) {
-    if (running->state == State::sending && !running->withdraw()) {
+  for (Running& running : running_) {
+    if (running.state == State::sending && !running.withdraw()) {
       // The thread that has its last answer tells so in this moment, and then leaves both alone.
       std::unique_lock lock{mutex_};
-      changed_.wait(lock, [&running] { return running->is_answered; });
+      changed_.wait(lock, [&running] { return running.is_answered; });
     }
-    running->operation->over(Operation::End::abandoned);
+    running.operation->over(Operation::End::abandoned);
   }
   {
     const std::lock_guard lock{mutex_};
@@ -299,7 +307,7 @@ bool Workroom::begin_started() noexcept {
     next = started_.begin();
     running_.splice(running_.end(), started_);
   }
-  while (next != running_.end()) begin(**next++);
+  while (next != running_.end()) begin(*next++);
   return true;
 }
 

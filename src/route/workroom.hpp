@@ -35,8 +35,8 @@ class Workroom final : public Background {
   ~Workroom();
 
   void get_ready() override;
-  void start(std::unique_ptr<Operation> operation) override;
-  void start_here(std::unique_ptr<Operation> operation) override;
+  void start(std::shared_ptr<Operation> operation) override;
+  void start_here(std::shared_ptr<Operation> operation) override;
   void begin_help() noexcept override;
   void end_help() noexcept override;
 
@@ -60,9 +60,10 @@ class Workroom final : public Background {
   void finish(protocol::Instant until) noexcept;
 
  private:
-  /// An operation on its way.
+  /// An operation on its way, and how far it has come.
+  struct Progress;
   struct Running;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
-  using Operations = std::list<std::unique_ptr<Running>>;
+  using Operations = std::list<Running>;
   enum class State { fresh, reaching, sending, sleeping, over };
   using Dialled = std::variant<std::shared_ptr<net::Link>, Failure>;
 
@@ -92,9 +93,10 @@ class Workroom final : public Background {
   };
 
   void begin();
-  bool admit(std::unique_ptr<Running> running, std::optional<protocol::Instant> round_at);
+  Operations prepare(std::shared_ptr<Operation> operation);
+  bool admit(Operations prepared, std::optional<protocol::Instant> round_at);
   bool take_first_steps(Running& running);
-  void send_first(std::unique_ptr<Running> running, const Procedure::Send& send);
+  void send_first(Operations prepared, const Procedure::Send& send);
   Way& way_to(Server* server);
   void get_ready_to_dial(Way& way);
   void wake() noexcept;
@@ -149,6 +151,7 @@ class Workroom final : public Background {
   Duty* running_duty_ = nullptr;
   std::thread::id runs_this_thread_;
   Operations started_;           // not seen by a round yet
+  Operations spares_;            // of those that are over: what a thread allocates for one another would have to free
   Running* answered_ = nullptr;  // a stack of those that are to go on
   Running* woken_ = nullptr;     // the same, of those that there is news for
   std::size_t count_ = 0;        // of operations

@@ -92,7 +92,7 @@ void Workroom::take_dialled() noexcept {
 
 void Workroom::note_dialled(const Way& way, const Dialled& dialled) noexcept {
   for (auto each = running_.begin(); each != running_.end();) {
-    Running& running = **each++;
+    Running& running = *each++;
     if (running.state != State::reaching || running.way != &way) continue;
     tell(running, [&]() -> Procedure::Event {
       if (const auto* failure = std::get_if<Failure>(&dialled)) return Procedure::Unreached{*failure};
@@ -136,7 +136,7 @@ void Workroom::listen(Way& way, Instant here) {
 /// Those whose link has broken.
 void Workroom::tell_listeners(const Way& way) noexcept {
   for (auto each = running_.begin(); each != running_.end();) {
-    Running& running = **each++;
+    Running& running = *each++;
     if (running.way != &way || !running.listens || !running.link->broken()) continue;
     tell(running, [] { return Procedure::Woken{.link_broke = true}; });
   }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
@@ -16,6 +18,9 @@ namespace {
 using protocol::Instant;
 
 constexpr Instant never = Instant::max();
+
+// As many as come and go at a time in a busy loop.
+constexpr std::size_t most_spares = 128;
 
 }  // namespace
 
@@ -133,14 +138,18 @@ void Workroom::end(Running& running, Operation::End how) noexcept {
 
 void Workroom::tell_ended() noexcept {
   if (ended_.empty()) return;
-  for (const std::unique_ptr<Running>& running : ended_) running->operation->over(running->end);
+  // Each is let go of at once: mostly it is destroyed where it completes, by the thread that has made it.
+  for (Running& running : ended_) std::exchange(running.operation, nullptr)->over(running.end);
   {
     const std::lock_guard lock{mutex_};
-    for (const std::unique_ptr<Running>& running : ended_) forget_woken(*running);
+    for (Running& running : ended_) forget_woken(running);
   }
+  for (Running& running : ended_) running.belong_to(nullptr);
   const std::size_t count = ended_.size();
-  ended_.clear();
+  Operations too_many;
   const std::lock_guard lock{mutex_};
+  spares_.splice(spares_.begin(), ended_);
+  while (spares_.size() > most_spares) too_many.splice(too_many.end(), spares_, std::prev(spares_.end()));
   count_ -= count;
   if (count_ == 0) changed_.notify_all();
 }
@@ -148,7 +157,7 @@ void Workroom::tell_ended() noexcept {
 void Workroom::attend_to_times(Instant here) noexcept {
   next_time_ = never;
   for (auto each = running_.begin(); each != running_.end();) {
-    Running& running = **each++;
+    Running& running = *each++;
     if (running.until <= here) {
       give_up_waiting(running);
     } else {

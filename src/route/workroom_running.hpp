@@ -14,12 +14,48 @@
 
 namespace redismutex::route {
 
-struct Workroom::Running final : public Waker {
-  Running(Workroom& where, std::unique_ptr<Operation> what) : room{where}, operation{std::move(what)} {}
+struct Workroom::Progress {
+  std::shared_ptr<Operation> operation;
+  Operations::iterator place{};
+  State state = State::fresh;
+  Operation::End end = Operation::End::done;           // of one that is over
+  std::optional<Procedure::Step> next_step;            // of one that is fresh, if it has begun elsewhere
+  Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
+  protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
+  std::shared_ptr<net::Link> link;
+  std::size_t wanted = 0;  // answers
+  bool listens = false;    // while it sleeps, on its link
+  bool has_news = false;   // it was woken when it did not sleep
+
+  // Guarded by the room's mutex.
+  Running* next = nullptr;   // of those that are answered
+  bool is_answered = false;  // the thread that had its answers is through
+  Running* next_woken = nullptr;
+  bool is_woken = false;     // is among those
+  bool is_admitted = false;  // the rounds know it
+  bool was_woken = false;    // before that
+};
+
+struct Workroom::Running final : public Waker, public Workroom::Progress {
+  explicit Running(Workroom& where) noexcept : room{where} {}
+
+  /// From now on it is this operation's, or nobody's; with no lock held.
+  void belong_to(std::shared_ptr<Operation> what) noexcept {
+    static_cast<Progress&>(*this) = {};
+    operation = std::move(what);
+  }
 
   struct Call final : net::Call {
     explicit Call(Running& whose) noexcept
         : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).running.note_one(); }}, running{whose} {}
+
+    /// It is as new.
+    void renew() noexcept {
+      Running& whose = running;
+      std::destroy_at(this);
+      std::construct_at(this, whose);
+    }
+
     Running& running;
   };
 
@@ -33,8 +69,8 @@ struct Workroom::Running final : public Waker {
   /// Its answers will be waited for. Throws std::bad_alloc.
   void get_ready_for(const Procedure::Send& send) {
     const std::size_t count = count_wanted(send);
-    if (calls.size() < count) calls.resize(count);
-    for (std::size_t i = 0; i < count; ++i) calls[i] = std::make_unique<Call>(*this);
+    while (calls.size() < count) calls.push_back(std::make_unique<Call>(*this));
+    for (std::size_t i = 0; i < count; ++i) calls[i]->renew();
     wanted = count;
     open = wanted;
     is_answered = false;
@@ -52,27 +88,8 @@ struct Workroom::Running final : public Waker {
   }
 
   Workroom& room;
-  std::unique_ptr<Operation> operation;
-  Operations::iterator place{};
-  State state = State::fresh;
-  Operation::End end = Operation::End::done;           // of one that is over
-  std::optional<Procedure::Step> next_step;            // of one that is fresh, if it has begun elsewhere
-  Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
-  protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
-  std::shared_ptr<net::Link> link;
   std::vector<std::unique_ptr<Call>> calls;  // made when it sends: many only wait, ten thousand perhaps
-  std::size_t wanted = 0;
-  std::atomic<std::size_t> open{0};  // of the calls
-  bool listens = false;              // while it sleeps, on its link
-  bool has_news = false;             // it was woken when it did not sleep
-
-  // Guarded by the room's mutex.
-  Running* next = nullptr;   // of those that are answered
-  bool is_answered = false;  // the thread that had its answers is through
-  Running* next_woken = nullptr;
-  bool is_woken = false;     // is among those
-  bool is_admitted = false;  // the rounds know it
-  bool was_woken = false;    // before that
+  std::atomic<std::size_t> open{0};          // of the calls that are wanted
 };
 
 /// `next`: returns the procedure's next step. What that throws ends the operation.

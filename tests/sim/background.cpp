@@ -15,14 +15,32 @@ Background::Background(Process& process, Peer& peer)
 
 // ---- operations -----------------------------------------------------------------------------------------------------
 
-void Background::start(std::unique_ptr<Operation> operation) {
+namespace {
+
+/// Knows what wakes it as long as it is driven: its process may be killed at any time.
+class Awake {
+ public:
+  Awake(route::Background::Operation& operation, Bell& bell) noexcept : operation_{operation} {
+    operation_.note_waker(&bell);
+  }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+  ~Awake() { operation_.note_waker(nullptr); }
+
+ private:
+  route::Background::Operation& operation_;
+};
+
+}  // namespace
+
+void Background::start(std::shared_ptr<Operation> operation) {
   if (!ended_) process_.spawn_servant(operate(std::move(operation)));
 }
 
-Task<> Background::operate(std::unique_ptr<Operation> given) {
-  const std::unique_ptr<Operation> operation = std::move(given);
+Task<> Background::operate(std::shared_ptr<Operation> given) {
+  const std::shared_ptr<Operation> operation = std::move(given);
   Bell bell{process_.world(), process_};
-  operation->note_waker(bell);
+  const Awake awake{*operation, bell};
   co_await bell.wait_until(process_.world().now() + process_.world().random.between(0us, 20us));
   co_await peer_.drive(bell, operation->procedure());
   operation->over(Operation::End::done);

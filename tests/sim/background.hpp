@@ -23,7 +23,7 @@ class Background final : public route::Background {
   void end() noexcept { ended_ = true; }
 
   void get_ready() override {}
-  void start(std::unique_ptr<Operation> operation) override;
+  void start(std::shared_ptr<Operation> operation) override;
   void enlist(Duty& duty) override;
   void call(Duty& duty, protocol::Instant at) noexcept override;
   void withdraw(Duty& duty) noexcept override;
@@ -37,7 +37,7 @@ class Background final : public route::Background {
     protocol::Instant due;
   };
 
-  Task<> operate(std::unique_ptr<Operation> operation);
+  Task<> operate(std::shared_ptr<Operation> operation);
   Task<> see_to_duties();
   Task<> keep_connected();
   Enlisted* find(const Duty& duty) noexcept;

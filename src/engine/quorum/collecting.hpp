@@ -18,7 +18,7 @@ class Collecting final : public route::Background::Operation, private route::Pro
 
  private:
   route::Procedure& procedure() noexcept override { return *this; }
-  void note_waker(route::Waker& waker) noexcept override { bell_->lead_to(&waker); }
+  void note_waker(route::Waker* waker) noexcept override { bell_->lead_to(waker); }
   void over(End /*end*/) noexcept override { bell_->lead_to(nullptr); }
 
   Step start(protocol::Instant now) override {

@@ -50,7 +50,7 @@ class Delegate final : public route::Background::Operation, private route::Proce
   };
 
   route::Procedure& procedure() noexcept override { return *this; }
-  void note_waker(route::Waker& waker) noexcept override { bell_.lead_to(&waker); }
+  void note_waker(route::Waker* waker) noexcept override { bell_.lead_to(waker); }
   void over(End end) noexcept override;
 
   Step start(protocol::Instant now) override;

@@ -91,7 +91,7 @@ void ask_one(const Panel& panel, std::size_t server,
   Session& session = panel.session(server);
   answers->note_asked();
   try {
-    session.background().start_here(std::make_unique<AskingOne<Asking>>(answers, server, none, session, given...));
+    session.background().start_here(std::make_shared<AskingOne<Asking>>(answers, server, none, session, given...));
   } catch (const std::exception&) {
     answers->note(server, none);
   }

@@ -108,10 +108,10 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
                                                       .name = wishes_.name});
   ballot_ = std::make_shared<Ballot>(*panel_, wishes_.wait_until ? Ballot::Kind::waits : Ballot::Kind::one_try, lease_,
                                      waker_);
-  std::vector<std::unique_ptr<Delegate>> delegates;
+  std::vector<std::shared_ptr<Delegate>> delegates;
   for (std::size_t i = 0; i < panel_->size(); ++i) {
     panel_->session(i).identity().adopt(tag);  // so that each server's list of clients tells whose lock it is
-    delegates.push_back(std::make_unique<Delegate>(ballot_, *panel_, i, key_, wishes_, *candidacy_));
+    delegates.push_back(std::make_shared<Delegate>(ballot_, *panel_, i, key_, wishes_, *candidacy_));
   }
   for (std::size_t i = 0; i < panel_->size(); ++i) panel_->session(i).background().start_here(std::move(delegates[i]));
   return Sleep{.until = deadline_};

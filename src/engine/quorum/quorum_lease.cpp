@@ -108,7 +108,7 @@ void QuorumLease::begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, Ins
   if (!terms_.renews) return;
   try {
     collecting_ = std::make_shared<Bell>();
-    panel_->first().background().start(std::make_unique<Collecting>(weak_from_this(), terms_.expiry / 3, collecting_));
+    panel_->first().background().start(std::make_shared<Collecting>(weak_from_this(), terms_.expiry / 3, collecting_));
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see collect()
   }
 }
@@ -152,7 +152,7 @@ void QuorumLease::collect() noexcept try {
     if (ballot->is_asking(server)) continue;
     Session& session = panel->session(server);
     const Candidacy candidacy{.id = route::new_owner_id(environment_, session.identity().tag()), .ticket = {}};
-    session.background().start(std::make_unique<Delegate>(ballot, *panel, server, key_, wishes, candidacy));
+    session.background().start(std::make_shared<Delegate>(ballot, *panel, server, key_, wishes, candidacy));
   }
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see the header
 }

@@ -58,7 +58,7 @@ class Reader final : public route::Background {
   }
 
   void get_ready() override { world_.background.get_ready(); }
-  void start(std::unique_ptr<Operation> operation) override { world_.background.start(std::move(operation)); }
+  void start(std::shared_ptr<Operation> operation) override { world_.background.start(std::move(operation)); }
   void enlist(Duty& duty) override { world_.background.enlist(duty); }
   void call(Duty& duty, Instant at) noexcept override { world_.background.call(duty, at); }
   void withdraw(Duty& duty) noexcept override { world_.background.withdraw(duty); }

@@ -446,7 +446,7 @@ class FakeBackground final : public route::Background {
   void get_ready() override {
     if (no_threads) throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again)};
   }
-  void start(std::unique_ptr<Operation> operation) override;
+  void start(std::shared_ptr<Operation> operation) override;
   void enlist(Duty& duty) override {
     get_ready();
     duties_[&duty] = Instant::max();
@@ -460,7 +460,7 @@ class FakeBackground final : public route::Background {
  private:
   struct UnderWay {
     std::unique_ptr<Drive> drive;
-    std::unique_ptr<Operation> operation;
+    std::shared_ptr<Operation> operation;
   };
   void finish(Drive* drive);
   void run(Duty& duty);
@@ -700,7 +700,7 @@ inline void Drive::break_link() {
 
 // ---- FakeBackground -------------------------------------------------------------------------------------------------
 
-inline void FakeBackground::start(std::unique_ptr<Operation> operation) {
+inline void FakeBackground::start(std::shared_ptr<Operation> operation) {
   get_ready();
   ++started;
   const auto self = std::make_shared<Drive*>(nullptr);
@@ -708,7 +708,7 @@ inline void FakeBackground::start(std::unique_ptr<Operation> operation) {
     world_.events.at(world_.now(), [this, self] { finish(*self); });
   });
   *self = drive.get();
-  operation->note_waker(*drive);
+  operation->note_waker(drive.get());
   operations_.push_back({std::move(drive), std::move(operation)});
   world_.events.at(world_.now(), [this, self] {
     const bool is_there = std::any_of(operations_.begin(), operations_.end(),

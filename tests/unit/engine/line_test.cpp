@@ -541,7 +541,7 @@ TEST_F(LineTest, LinesAreUsedAgain) {
 /// In which nothing happens.
 struct Still final : route::Background {
   void get_ready() override {}
-  void start(std::unique_ptr<Operation> /*operation*/) override {}
+  void start(std::shared_ptr<Operation> /*operation*/) override {}
   void enlist(Duty& /*duty*/) override {}
   void call(Duty& /*duty*/, Instant /*at*/) noexcept override {}
   void withdraw(Duty& /*duty*/) noexcept override {}

@@ -154,10 +154,10 @@ TEST(WorkroomEnd, EndsWhileAnswersCome) {
     constexpr int asked = 8;
     {
       std::atomic<int> first{0};
-      connected.workroom->start(std::make_unique<Ask>(first));
+      connected.workroom->start(std::make_shared<Ask>(first));
       ASSERT_TRUE(eventually(limit, [&] { return first == 1; }));
     }
-    for (int i = 0; i < asked; ++i) connected.workroom->start(std::make_unique<Ask>(over));
+    for (int i = 0; i < asked; ++i) connected.workroom->start(std::make_shared<Ask>(over));
     for (const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds{round};
          std::chrono::steady_clock::now() < until;) {
     }
@@ -177,7 +177,7 @@ TEST(WorkroomEnd, KeepsNoLink) {
   }};
   Connected connected{listener};
   std::atomic<int> over{0};
-  connected.workroom->start(std::make_unique<Ask>(over));
+  connected.workroom->start(std::make_shared<Ask>(over));
   greeted.get_future().wait();
   // No round is made from now on.
   net::Reactor::Timer occupies{connected.reactor.get(), [&] {

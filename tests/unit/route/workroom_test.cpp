@@ -152,7 +152,7 @@ class Room {
   ~Room() { workroom.finish(Instant{}); }
 
   void start(Plan plan, const std::shared_ptr<Report>& to = {}) {
-    workroom.start(std::make_unique<Errand>(to ? to : report, std::move(plan)));
+    workroom.start(std::make_shared<Errand>(to ? to : report, std::move(plan)));
   }
 
   /// So there is a connection.

@@ -48,7 +48,7 @@ class Resting final : public Background::Operation, private Procedure {
 
  private:
   Procedure& procedure() noexcept override { return *this; }
-  void note_waker(Waker& waker) noexcept override { seen_->waker = &waker; }
+  void note_waker(Waker* waker) noexcept override { seen_->waker = waker; }
   void over(End /*end*/) noexcept override {
     seen_->waker = nullptr;
     seen_->over = true;
@@ -108,7 +108,7 @@ class WorkroomWaking : public ::testing::Test {
 };
 
 TEST_F(WorkroomWaking, OneThatSleepsGoesOnWhenItIsWoken) {
-  workroom.start(std::make_unique<Resting>(seen, false));
+  workroom.start(std::make_shared<Resting>(seen, false));
   ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
   seen->waker.load()->wake();
   EXPECT_TRUE(eventually_over());
@@ -117,7 +117,7 @@ TEST_F(WorkroomWaking, OneThatSleepsGoesOnWhenItIsWoken) {
 
 // It may be in users' code, which takes its time.
 TEST_F(WorkroomWaking, WhatAThreadThatHelpsHasWokenDoesNotWaitForItForLong) {
-  workroom.start(std::make_unique<Resting>(seen, false));
+  workroom.start(std::make_shared<Resting>(seen, false));
   ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
   const Helps helps{workroom};
   seen->waker.load()->wake();
@@ -125,7 +125,7 @@ TEST_F(WorkroomWaking, WhatAThreadThatHelpsHasWokenDoesNotWaitForItForLong) {
 }
 
 TEST_F(WorkroomWaking, OneThatIsWokenBeforeItSleepsDoesNotSleep) {
-  auto operation = std::make_unique<Resting>(seen, false);
+  auto operation = std::make_shared<Resting>(seen, false);
   std::promise<void> begun, may_go_on;
   class Holdup final : public Background::Duty {
    public:
@@ -150,7 +150,7 @@ TEST_F(WorkroomWaking, OneThatIsWokenBeforeItSleepsDoesNotSleep) {
 }
 
 TEST_F(WorkroomWaking, EachWakeUpCounts) {
-  workroom.start(std::make_unique<Resting>(seen, false, 1'000'000));
+  workroom.start(std::make_shared<Resting>(seen, false, 1'000'000));
   for (int i = 1; i <= 1000; ++i) {
     const int before = seen->wakes;
     seen->waker.load()->wake();
@@ -160,7 +160,7 @@ TEST_F(WorkroomWaking, EachWakeUpCounts) {
 }
 
 TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfItsConnection) {
-  workroom.start(std::make_unique<Resting>(seen, true));
+  workroom.start(std::make_shared<Resting>(seen, true));
   ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
   peer.present_link()->fail({Failure::Kind::unreachable, "cut"});
   EXPECT_TRUE(eventually_over());
@@ -168,7 +168,7 @@ TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfItsConnection) {
 }
 
 TEST_F(WorkroomWaking, IsAbandonedWithWhatSleepsThere) {
-  workroom.start(std::make_unique<Resting>(seen, true));
+  workroom.start(std::make_shared<Resting>(seen, true));
   ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
   seen->waker.load()->wake();
   workroom.finish(Instant{});
