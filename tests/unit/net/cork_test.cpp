@@ -118,6 +118,17 @@ TEST_F(Corks, TheFirstCommandAfterItWasLoosenedTakesTheOthersAlong) {
   answer_both();
 }
 
+// So the server works while this thread goes on.
+TEST_F(Corks, NoMoreIsLeftThanItMayLeave) {
+  const Cork cork{1};
+  send(linked.link, first, "FIRST");
+  EXPECT_EQ(writes, 0);
+  send(linked.link, second, "SECOND");
+  EXPECT_EQ(writes, 1);
+  expect_both();
+  answer_both();
+}
+
 // Its thread may have much else to do.
 TEST_F(Corks, WhatIsLeftForLongTheReactorSends) {
   const Cork cork;

@@ -20,6 +20,7 @@
 #include "route/peer.hpp"
 #include "route/server.hpp"
 #include "route/workroom.hpp"
+#include "support/allocations.hpp"
 #include "support/eventually.hpp"
 
 namespace redismutex::route {
@@ -113,6 +114,21 @@ TEST_F(WorkroomWaking, OneThatSleepsGoesOnWhenItIsWoken) {
   seen->waker.load()->wake();
   EXPECT_TRUE(eventually_over());
   EXPECT_EQ(seen->wakes, 1);
+}
+
+// What a loop allocates for an operation, and the reactor frees, is what both would contend for.
+TEST_F(WorkroomWaking, TheNextOperationNeedsNoMemory) {
+  workroom.start(std::make_shared<Resting>(seen, false));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  seen->waker.load()->wake();
+  ASSERT_TRUE(eventually_over());
+  // It is told that it is over before its place is free.
+  EXPECT_TRUE(eventually(limit, [this] {
+    const auto next = std::make_shared<Resting>(std::make_shared<Seen>(), false);
+    const auto before = redismutex::testing::allocations();
+    workroom.start(next);
+    return redismutex::testing::allocations() == before;
+  }));
 }
 
 // It may be in users' code, which takes its time.
