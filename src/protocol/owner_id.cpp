@@ -1,7 +1,9 @@
 #include "protocol/owner_id.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstddef>
 #include <system_error>
 
 namespace redismutex::protocol {
@@ -9,9 +11,20 @@ namespace {
 
 constexpr std::uint64_t low_bits(std::uint64_t value, int count) { return value & ((std::uint64_t{1} << count) - 1); }
 
-void write_hex(char* to, std::uint64_t value, int digits) {
-  constexpr std::string_view all = "0123456789abcdef";
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) *to++ = all[(value >> shift) & 0xf];
+/// By two digits at a time: an id is written for each lock that is taken.
+constexpr auto digits_of_byte = [] {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> all{};
+  for (std::size_t byte = 0; byte < all.size(); ++byte) all[byte] = {digits[byte >> 4], digits[byte & 0xf]};
+  return all;
+}();
+
+template <int bytes>
+void write_hex(char* to, std::uint64_t value) {
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
+    const auto& digits = digits_of_byte[(value >> shift) & 0xff];
+    to = std::copy(digits.begin(), digits.end(), to);
+  }
 }
 
 /// The number that hexadecimal digits stand for; small letters only.
@@ -31,7 +44,7 @@ static_assert(form.size() == OwnerId::size);
 
 std::string Tag::text() const {
   std::string text(10, '0');
-  write_hex(text.data(), low_bits(bits, 40), 10);
+  write_hex<5>(text.data(), low_bits(bits, 40));
   return text;
 }
 
@@ -46,11 +59,11 @@ OwnerId::OwnerId(const Parts& parts) {
   const std::uint64_t time = low_bits(static_cast<std::uint64_t>(parts.asked_at.count()), 42);
   const std::uint64_t behind = low_bits(time, 22);
   std::copy(form.begin(), form.end(), text_.begin());
-  write_hex(text_.data(), tag >> 8, 8);
-  write_hex(&text_[9], low_bits(tag, 8) << 8 | time >> 34, 4);
-  write_hex(&text_[15], low_bits(time >> 22, 12), 3);
-  write_hex(&text_[19], 0x8000 | behind >> 8, 4);
-  write_hex(&text_[24], low_bits(behind, 8) << 40 | low_bits(parts.random, 40), 12);
+  write_hex<4>(text_.data(), tag >> 8);
+  write_hex<2>(&text_[9], low_bits(tag, 8) << 8 | time >> 34);
+  write_hex<2>(&text_[14], 0x4000 | low_bits(time >> 22, 12));
+  write_hex<2>(&text_[19], 0x8000 | behind >> 8);
+  write_hex<6>(&text_[24], low_bits(behind, 8) << 40 | low_bits(parts.random, 40));
 }
 
 std::optional<OwnerId::Parts> read_owner_id(std::string_view text) {

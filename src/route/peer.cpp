@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -184,14 +185,24 @@ class Drive {
 
   Step carry_out(const Procedure::Send& send) {
     const std::size_t wanted = count_wanted(send);
-    if (wanted == 1) return send_for<1>(send);
-    return wanted <= Procedure::most_wanted ? send_for<Procedure::most_wanted>(send)
-                                            : send_for<Procedure::most_wanted_of_many>(send);
+    if (wanted == 1) return send_for_one(send);
+    return wanted <= Procedure::most_wanted ? send_for_some<Procedure::most_wanted>(send)
+                                            : send_for_some<Procedure::most_wanted_of_many>(send);
   }
 
-  /// Most want one answer: for them there is no more than they need.
+  /// What nearly all want: made as it is needed.
+  Step send_for_one(const Procedure::Send& send) {
+    net::Caller caller;
+    net::BlockingCall call{caller};
+    send_commands(*link_, send.commands, [&call]() -> net::Call* { return &call; });
+    const Link::Waited waited = link_->wait(call, deadline_at(send.until, now_), stop_);
+    if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
+    const Answer answer = view(call.reply());
+    return tell_answered({&answer, 1});
+  }
+
   template <std::size_t most>
-  Step send_for(const Procedure::Send& send) {
+  Step send_for_some(const Procedure::Send& send) {
     net::Caller caller;
     std::array<std::optional<net::BlockingCall>, most> calls;
     std::size_t wanted = 0;
@@ -203,8 +214,12 @@ class Drive {
       if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
       answers[i] = view(calls[i]->reply());
     }
+    return tell_answered({answers.data(), wanted});
+  }
+
+  Step tell_answered(std::span<const Answer> answers) {
     if (peer_->on_answered()) peer_->on_answered()(now() - now_);
-    return tell(Procedure::Answered{{answers.data(), wanted}});
+    return tell(Procedure::Answered{answers});
   }
 
   Step tell_unanswered(Failure failure) {

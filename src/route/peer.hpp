@@ -73,6 +73,7 @@ void send_commands(net::Link& link, std::span<const Procedure::Command> commands
     }
     link.send({room.data(), filled});
   };
+  if (count == 1) return fill_and_send(std::array<net::Link::Outgoing, 1>{});
   if (count <= most_usually) return fill_and_send(std::array<net::Link::Outgoing, most_usually>{});
   fill_and_send(std::array<net::Link::Outgoing, most>{});
 }
