@@ -68,7 +68,7 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
   /// What keeps the loop from ending while somebody waits for a completion, for as long as it is there; or null.
   virtual std::shared_ptr<void> hold() { return nullptr; }
 
-  /// Whether the loop can watch descriptors; and a watch for one, which must go before that is closed. Null: the loop has ended.
+  /// Whether the loop can watch descriptors; and a watch for one, which must go before that is closed. Null: the loop has ended, or can not.
   virtual bool can_watch() const noexcept { return false; }
   virtual std::unique_ptr<Watch> watch(int /*fd*/, const Watch::Readable& /*readable*/) { return nullptr; }
 

@@ -212,11 +212,7 @@ void Link::write(Lock& lock) noexcept {
     const std::string_view bytes = wire_.outgoing();
     if (bytes.empty()) break;
     lock.unlock();
-    Stream::Transfer written{Stream::Status::closed, 0, {}};
-    try {
-      written = stream_->write_now(bytes);
-    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): closed, then
-    }
+    const Stream::Transfer written = write_now(bytes);
     lock.lock();
     wire_.sent(written.bytes);
     stuck_ = written.status == Stream::Status::would_block;
@@ -225,6 +221,12 @@ void Link::write(Lock& lock) noexcept {
   }
   writing_ = false;
   if (stuck_) watch_for_output();
+}
+
+Stream::Transfer Link::write_now(std::string_view bytes) noexcept try {
+  return stream_->write_now(bytes);
+} catch (const std::bad_alloc&) {
+  return {Stream::Status::closed, 0, {}};
 }
 
 void Link::flush() noexcept {

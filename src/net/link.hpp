@@ -194,6 +194,7 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
   void finish(News& news) noexcept;
 
   void write(Lock& lock) noexcept;
+  Stream::Transfer write_now(std::string_view bytes) noexcept;
   bool is_left_to_others(const Caller* caller) noexcept;
 
   void watch_if_needed() noexcept;

@@ -11,7 +11,7 @@ ReplyView ReplyView::operator[](std::size_t index) const {
   return *at;
 }
 
-Reply::Reply(ReplyView view) {
+void Reply::keep(ReplyView view) {
   const std::span<const ReplyNode> nodes = view.nodes();
   std::size_t text_size = 0;
   for (const ReplyNode& node : nodes) text_size += node.has_text() ? node.size : 0;

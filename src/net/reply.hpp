@@ -115,13 +115,16 @@ class Reply {
   static constexpr std::size_t short_text = 96;  ///< bytes of all its texts together
 
   Reply() = default;
-  explicit Reply(ReplyView view);
+  explicit Reply(ReplyView view) { keep(view); }
   Reply(Reply&& other) noexcept { take(other); }
   Reply& operator=(Reply&& other) noexcept {
     if (this != &other) take(other);
     return *this;
   }
   ~Reply() = default;
+
+  /// For one that keeps none yet. Throws std::bad_alloc.
+  void keep(ReplyView view);
 
   explicit operator bool() const noexcept { return node_count_ > 0; }
 

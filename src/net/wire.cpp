@@ -11,13 +11,14 @@ constexpr std::string_view unsubscribe = "SUNSUBSCRIBE";
 
 void Wire::submit(Call* call, std::span<const std::string_view> arguments, Deadline overdue_at) {
   if (in_flight() == slots_.size()) grow();
-  const std::size_t before = queued_.size();
+  std::string& queue = queued();
+  const std::size_t before = queue.size();
   const bool unsubscribes = arguments.size() == 2 && arguments.front() == unsubscribe;
   try {
-    append_command(queued_, arguments);
+    append_command(queue, arguments);
     if (unsubscribes) unsubscribed_.emplace_back(arguments.back());
   } catch (...) {
-    queued_.resize(before);
+    queue.resize(before);
     throw;
   }
   slot(last_) = {call, overdue_at, unsubscribes};
@@ -35,12 +36,12 @@ void Wire::grow() {
 }
 
 std::string_view Wire::outgoing() noexcept {
-  if (sent_ == sending_.size()) {
-    sending_.clear();
+  if (sent_ == sending().size()) {
+    sending().clear();
     sent_ = 0;
-    sending_.swap(queued_);
+    sends_second_ = !sends_second_;
   }
-  return std::string_view{sending_}.substr(sent_);
+  return std::string_view{sending()}.substr(sent_);
 }
 
 bool Wire::is_answer(ReplyView reply) const {
@@ -64,7 +65,7 @@ void Wire::received(std::string_view bytes, Calls& over, std::vector<Reply>& pus
       return;
     }
     if (Call* const call = slot(first_).call; call != nullptr) {
-      call->reply_ = Reply{*reply};
+      call->reply_.keep(*reply);
       call->state_ = Call::State::answered;
       over.add(*call);
     }
@@ -87,7 +88,7 @@ void Wire::fail(Calls& lost) noexcept {
     call->state_ = Call::State::lost;
     lost.add(*call);
   }
-  queued_.clear();
+  queued().clear();
   unsubscribed_.clear();
 }
 

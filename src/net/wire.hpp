@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -38,7 +39,7 @@ class Wire {
   void sent(std::size_t bytes) noexcept { sent_ += bytes; }
 
   /// How many bytes are not sent yet.
-  std::size_t unsent() const noexcept { return queued_.size() + sending_.size() - sent_; }
+  std::size_t unsent() const noexcept { return queued().size() + sending().size() - sent_; }
 
   /// Takes in what the server sent, however it is cut, and adds the calls that are over, and the pushes. Throws std::bad_alloc;
   /// then the connection can not go on.
@@ -70,14 +71,20 @@ class Wire {
   };
   static constexpr std::size_t few = 8;
 
+  std::string& sending() noexcept { return buffers_[sends_second_ ? 1 : 0]; }
+  const std::string& sending() const noexcept { return buffers_[sends_second_ ? 1 : 0]; }
+  std::string& queued() noexcept { return buffers_[sends_second_ ? 0 : 1]; }
+  const std::string& queued() const noexcept { return buffers_[sends_second_ ? 0 : 1]; }
+
   // A ring, whose size is a power of two.
   Slot& slot(std::uint64_t number) noexcept { return slots_[number & (slots_.size() - 1)]; }
   const Slot& slot(std::uint64_t number) const noexcept { return slots_[number & (slots_.size() - 1)]; }
   void grow();
   bool is_answer(ReplyView reply) const;
 
-  std::string queued_;   // behind what is being sent
-  std::string sending_;  // never changes while somebody has a view of it
+  std::array<std::string, 2>
+      buffers_;  // by turns: what is being sent, which never changes meanwhile, and what is behind it
+  bool sends_second_ = false;
   std::size_t sent_ = 0;
   std::vector<Slot> slots_;
   std::uint64_t first_ = 0, last_ = 0;     // numbers of the commands in flight
