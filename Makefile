@@ -84,10 +84,10 @@ matrix: ## run integration tests, and those of status, doctor and the like, agai
 	$(call build,dev)
 	scripts/matrix
 
-bench: ## build and run the benchmarks, or hold this version to its bars beside another: REFERENCE=checkout
+bench: ## build and run the benchmarks, and draw what they have measured, or hold this version to its bars beside another: REFERENCE=checkout
 	scripts/setup bench
 	$(call build,bench)
-	$(if $(REFERENCE),scripts/compare --bars "$(REFERENCE)",build/bench/bin/redismutex_bench)
+	$(if $(REFERENCE),scripts/compare --bars "$(REFERENCE)",build/bench/bin/redismutex_bench && scripts/plot)
 
 docs: ## make the API reference, build/docs/html/index.html; a warning is an error
 	scripts/setup docs
