@@ -125,20 +125,20 @@ route::Procedure::Step Acquisition::look_at_line(bool stopped, Instant now) {
   if (state == State::waiting && (stopped || time_is_up(now))) {
     if (const auto known = session_.lines().withdraw(member_)) {
       phase_ = Phase::over;
-      return over(stopped ? cancelled() : outcome_of(*known));
+      return over(stopped ? cancelled() : outcome_of(known->met_others, known->trouble.get()));
     }
   }
   if (state == State::waiting) state = session_.lines().look(member_);
   return go_on(state, stopped, now);
 }
 
-/// Of one whose time is up.
-Acquisition::Outcome Acquisition::outcome_of(const Lines::Known& known) {
-  if (known.trouble && known.trouble->kind == Kind::refused) {
-    return protocol::refusal({.type = protocol::Answer::Type::error, .text = known.trouble->text}, "acquire");
+/// Of one whose time is up. `trouble`: why there was no answer so far, or null.
+Acquisition::Outcome Acquisition::outcome_of(bool met_others, const route::Failure* trouble) {
+  if (trouble != nullptr && trouble->kind == Kind::refused) {
+    return protocol::refusal({.type = protocol::Answer::Type::error, .text = trouble->text}, "acquire");
   }
-  if (known.trouble) return *known.trouble;
-  return known.met_others ? Outcome{Taken{}} : Outcome{no_answer()};
+  if (trouble != nullptr) return *trouble;
+  return met_others ? Outcome{Taken{}} : Outcome{no_answer()};
 }
 
 route::Procedure::Step Acquisition::go_on(State state, bool stopped, Instant now) {
@@ -236,10 +236,10 @@ route::Procedure::Step Acquisition::conclude(Instant now) {
   const Acquire& machine = member_.approach->machine();
   std::atomic<bool>& contended = session_.contended(key_);
   if (contended.load(std::memory_order_relaxed) != machine.met_others()) contended = machine.met_others();
-  const auto& failure = member_.approach->conversation().failure();
-  if (failure) {
-    if (failure->kind == Kind::timed_out && machine.met_others()) return over(Taken{});
-    return over(*failure);
+  const Conversation& conversation = member_.approach->conversation();
+  if (const auto& failure = conversation.failure()) {
+    if (failure->kind != Kind::timed_out) return over(*failure);
+    return over(outcome_of(machine.met_others(), conversation.trouble() ? &*conversation.trouble() : nullptr));
   }
   if (const auto* held = std::get_if<Acquire::Held>(&machine.outcome())) {
     return wishes_.replicas.is_off() ? begin_lease(*held, now) : confirm(*held, now);

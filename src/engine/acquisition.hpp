@@ -87,7 +87,7 @@ class Acquisition final : public route::Procedure {
   Step note_wait(const Step& step, protocol::Instant now);
   void leave() noexcept;
   Step over(Outcome outcome);
-  static Outcome outcome_of(const Lines::Known& known);
+  static Outcome outcome_of(bool met_others, const route::Failure* trouble);
   bool is_in_line() const noexcept { return wishes_.local_handoffs > 0 && wishes_.wait_until.has_value(); }
   bool time_is_up(protocol::Instant now) const noexcept { return wishes_.wait_until && now >= *wishes_.wait_until; }
 

@@ -336,8 +336,11 @@ route::Procedure::Step Conversation::tell(const Answer& answer) {
 route::Procedure::Step Conversation::on(Unanswered& unanswered, Instant /*now*/) {
   if (router_.cluster() != nullptr) router_.cluster()->doubt(*server_);
   Step step = go_on(machine_.unanswered());
-  if (unanswered.failure.kind != Failure::Kind::unreachable) return fail(std::move(unanswered.failure));
-  trouble_ = std::move(unanswered.failure);
+  Failure& failure = unanswered.failure;
+  // The time was up amid one try more, after others that had failed.
+  if (failure.kind == Failure::Kind::timed_out && trouble_) failure.text += "; before that: " + trouble_->text;
+  if (failure.kind != Failure::Kind::unreachable) return fail(std::move(failure));
+  trouble_ = std::move(failure);
   return step;
 }
 

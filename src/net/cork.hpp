@@ -16,7 +16,8 @@ class Link;
 /// all of it goes out, in one write for each Link. Other threads that send by the same Link take it along. Lives on the stack.
 class Cork {
  public:
-  /// `most_left`: so many commands are left for a Link at the most; the next one takes them along. So its server works while this thread goes on.
+  /// `most_left`: what so many calls of Link::send() ask for is left at the most; the next one takes it along. So the server works while this thread
+  /// goes on.
   explicit Cork(std::size_t most_left = std::numeric_limits<std::size_t>::max()) noexcept;
   ~Cork();
   Cork(const Cork&) = delete;
@@ -34,7 +35,7 @@ class Cork {
 
   struct Held {
     std::weak_ptr<Link> link;  // not its: the last owner of a Connection may go while this is there
-    std::size_t left = 0;      // commands
+    std::size_t left = 0;      // calls of send()
   };
 
   static constexpr std::size_t most_links = 8;  // the others send at once

@@ -12,6 +12,9 @@ ReplyView ReplyView::operator[](std::size_t index) const {
 }
 
 void Reply::keep(ReplyView view) {
+  node_count_ = text_size_ = 0;
+  many_.reset();
+  long_.reset();
   const std::span<const ReplyNode> nodes = view.nodes();
   std::size_t text_size = 0;
   for (const ReplyNode& node : nodes) text_size += node.has_text() ? node.size : 0;

@@ -123,7 +123,7 @@ class Reply {
   }
   ~Reply() = default;
 
-  /// For one that keeps none yet. Throws std::bad_alloc.
+  /// In place of what it has kept so far. Throws std::bad_alloc; then it keeps none.
   void keep(ReplyView view);
 
   explicit operator bool() const noexcept { return node_count_ > 0; }

@@ -16,11 +16,7 @@ void Driven::Operation::over(End end) noexcept {
 void Driven::drive(Background& background, std::shared_ptr<Driven> self) try {
   background.start_here(std::shared_ptr<Background::Operation>{std::move(self), &operation_});
 } catch (const std::system_error& error) {
-  note_waker(nullptr);
   over(Failure{Failure::Kind::exhausted, error.code().message()});
-} catch (...) {
-  note_waker(nullptr);
-  throw;
 }
 
 void Driven::stop() noexcept {

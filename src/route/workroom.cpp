@@ -103,6 +103,9 @@ void Workroom::start_here(std::shared_ptr<Operation> operation) {
   } catch (const std::bad_alloc&) {
     if (prepared.empty()) throw;
     how = Operation::End::abandoned;
+  } catch (...) {
+    if (!prepared.empty()) running.operation->note_waker(nullptr);
+    throw;
   }
   running.operation->over(how);
 }

@@ -144,7 +144,7 @@ void Workroom::tell_ended() noexcept {
     const std::lock_guard lock{mutex_};
     for (Running& running : ended_) forget_woken(running);
   }
-  for (Running& running : ended_) running.belong_to(nullptr);
+  for (Running& running : ended_) running.become_spare();
   const std::size_t count = ended_.size();
   Operations too_many;
   const std::lock_guard lock{mutex_};

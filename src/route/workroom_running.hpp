@@ -45,6 +45,13 @@ struct Workroom::Running final : public Waker, public Workroom::Progress {
     operation = std::move(what);
   }
 
+  /// For the next one: of what its answers needed no more is kept than most need.
+  void become_spare() noexcept {
+    belong_to(nullptr);
+    if (calls.size() > Procedure::most_wanted) calls.resize(Procedure::most_wanted);
+    for (const std::unique_ptr<Call>& call : calls) call->renew();
+  }
+
   struct Call final : net::Call {
     explicit Call(Running& whose) noexcept
         : net::Call{[](net::Call& call) noexcept { static_cast<Call&>(call).running.note_one(); }}, running{whose} {}

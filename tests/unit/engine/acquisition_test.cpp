@@ -71,6 +71,21 @@ TEST_F(AcquisitionTest, ASingleAttemptAtAServerThatIsAway) {
   EXPECT_EQ(caller->failure().kind, Kind::unreachable);
 }
 
+// The time may be up amid one try more: what the server has said before is what the caller has to know.
+TEST_F(AcquisitionTest, AServerThatRefusesAndThenFallsSilent) {
+  world.connect();
+  server.answers_instead = [](const auto& words) -> std::optional<Reply> {
+    if (words.front() == "SET") return Reply::error("LOADING Redis is loading the dataset in memory");
+    return std::nullopt;
+  };
+  const auto caller = start(waiting(1s));
+  world.run_for(500ms);
+  server.silent = true;
+  ASSERT_TRUE(world.run_until_is([&] { return caller->is_over(); }));
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_EQ(caller->refusal().code, "LOADING");
+}
+
 // One that may wait waits for a server that is away.
 TEST_F(AcquisitionTest, AWaitForAServerThatComesBack) {
   server.away = true;

@@ -525,6 +525,17 @@ TEST_F(ConversationTest, AnAnswerThatIsLateIsAFailureAndTheMachineKnows) {
   EXPECT_THAT(machine.told, ElementsAre("start", "unanswered"));
 }
 
+TEST_F(ConversationTest, WhereTheTimeIsUpAmidARepeatTheReasonForThatIsToldToo) {
+  machine.wants = {get, get};
+  asked();
+  unanswered(Kind::unreachable, "it broke");
+  connect();
+  reached();
+  EXPECT_TRUE(is_done(unanswered(Kind::timed_out, "no answer in time")));
+  EXPECT_EQ(conversation->failure()->kind, Kind::timed_out);
+  EXPECT_EQ(conversation->failure()->text, "no answer in time; before that: it broke");
+}
+
 TEST_F(ConversationTest, StoppedAnywhereItIsCancelled) {
   for (int where = 0; where < 4; ++where) {
     machine.wants = {get};

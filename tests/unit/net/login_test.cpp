@@ -155,6 +155,25 @@ TEST(LoginSteps, AuthenticationBeforeHello) {
   EXPECT_TRUE(talk.is_in());
 }
 
+// The calls of the first introduction serve for the second.
+TEST(LoginSteps, AuthenticationBeforeHelloAfterALongRefusal) {
+  const std::string whole =
+      "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n6.0.16\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n"
+      "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
+  for (const std::size_t size : {80U, 200U}) {
+    Talk talk{{.username = "alice", .password = "secret", .db = 3}};
+    (void)talk.said();
+    std::string refusal = "-NOPERM this user has no permissions to run the 'hello' command or its subcommand";
+    refusal.resize(1 + size, '.');
+    talk.answer(refusal + "\r\n-NOAUTH\r\n");
+    EXPECT_EQ(talk.said(), "AUTH alice secret,HELLO 3,SELECT 3");
+    talk.answer("+OK\r\n" + whole);
+    EXPECT_FALSE(talk.outcome);
+    talk.answer("+OK\r\n");
+    EXPECT_TRUE(talk.is_in());
+  }
+}
+
 TEST(LoginSteps, AuthenticationBeforeHelloIsRefusedToo) {
   Talk talk{alice};
   (void)talk.said();

@@ -65,6 +65,27 @@ class WireTest : public ::testing::Test {
   std::vector<Reply> pushes;
 };
 
+// A login does that: what was refused before the password was told is asked for again.
+TEST_F(WireTest, ACallThatIsUsedAgainKeepsTheNewAnswerAlone) {
+  const auto string_of = [](std::size_t size) {
+    return "$" + std::to_string(size) + "\r\n" + std::string(size, 'x') + "\r\n";
+  };
+  std::string list = "*20\r\n";
+  for (int i = 0; i < 20; ++i) list += ":1\r\n";
+  Call call;
+  for (const std::string& answer : {string_of(80), string_of(80), string_of(200), string_of(90), list, string_of(5)}) {
+    submit(&call);
+    Calls over;
+    wire.received(answer, over, pushes);
+    ASSERT_EQ(over.take(), &call);
+    Call fresh;
+    submit(&fresh);
+    wire.received(answer, over, pushes);
+    ASSERT_EQ(over.take(), &fresh);
+    EXPECT_EQ(shown(call.reply()), shown(fresh.reply()));
+  }
+}
+
 // ---- out ------------------------------------------------------------------------------------------------------------
 
 TEST_F(WireTest, NothingIsToBeSentAtFirst) {
