@@ -9,7 +9,7 @@ namespace redismutex::detail {
 namespace {
 
 // Of many completions what the first ones ask for goes out while the others run: else the server would have nothing to do meanwhile, and then
-// the loop. With 64 operations at a time 16 are 1.7 to 2 times as many a second as all in one write (bench/async.cpp).
+// the loop. With 64 operations at a time this makes 1.7 to 2 times the pairs a second of one write for all (bench/async.cpp).
 constexpr std::size_t most_left_unsent = 16;
 
 }  // namespace

@@ -137,8 +137,10 @@ Acquisition::Outcome Acquisition::outcome_of(bool met_others, const route::Failu
   if (trouble != nullptr && trouble->kind == Kind::refused) {
     return protocol::refusal({.type = protocol::Answer::Type::error, .text = trouble->text}, "acquire");
   }
-  if (trouble != nullptr) return *trouble;
-  return met_others ? Outcome{Taken{}} : Outcome{no_answer()};
+  // That the time was up amid a dial is no reason by itself.
+  const bool is_reason = trouble != nullptr && trouble->kind != Kind::timed_out;
+  if (met_others && !is_reason) return Taken{};
+  return trouble != nullptr ? *trouble : no_answer();
 }
 
 route::Procedure::Step Acquisition::go_on(State state, bool stopped, Instant now) {
@@ -253,8 +255,8 @@ route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Insta
   const auto how = held.claimed ? Granted::How::handed_over : Granted::How::free;
   auto [lease, turn] = member_.approach->begin(held, now);
   if (is_in_line()) session_.lines().granted(member_, lease, now);
-  phase_ = Phase::
-      over;  // the approach is of no more use, but goes with the rest: it was not allocated by the thread that reads
+  // The approach is of no more use, but goes with the rest: mostly the thread that reads has not allocated it.
+  phase_ = Phase::over;
   return over(Granted{
       .lease = std::move(lease), .turn = turn, .how = how, .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
 }

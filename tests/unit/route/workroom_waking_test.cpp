@@ -10,6 +10,7 @@
 #include <redismutex/connection_options.hpp>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "integration/fake_server.hpp"
@@ -129,6 +130,31 @@ TEST_F(WorkroomWaking, TheNextOperationNeedsNoMemory) {
     workroom.start(next);
     return redismutex::testing::allocations() == before;
   }));
+}
+
+/// Does not begin.
+class Failing final : public Background::Operation, private Procedure {
+ public:
+  explicit Failing(std::shared_ptr<Seen> seen) : seen_{std::move(seen)} {}
+
+ private:
+  Procedure& procedure() noexcept override { return *this; }
+  void note_waker(Waker* waker) noexcept override { seen_->waker = waker; }
+  void over(End /*end*/) noexcept override { seen_->over = true; }
+  Step start(Instant /*now*/) override {
+    throw std::system_error{std::make_error_code(std::errc::resource_unavailable_try_again)};
+  }
+  Step resume(Event&& /*event*/, Instant /*now*/) override { return Done{}; }
+
+  const std::shared_ptr<Seen> seen_;
+};
+
+// Others may wake it at any time; what that leads to is gone.
+TEST_F(WorkroomWaking, OneThatCanNotBeginIsNotLedToAnyMore) {
+  const auto operation = std::make_shared<Failing>(seen);
+  EXPECT_THROW(workroom.start_here(operation), std::system_error);
+  EXPECT_EQ(seen->waker, nullptr);
+  EXPECT_FALSE(seen->over);
 }
 
 // It may be in users' code, which takes its time.
