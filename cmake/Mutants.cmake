@@ -7,3 +7,9 @@ function(mutate input from to output)
     DEPENDS "${input}" "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/mutate.cmake"
     VERBATIM)
 endfunction()
+
+# redismutex_link_mutant(TARGET): a program with a mutated source file of its own. The library has the right one too, in one object with
+# others (see RedismutexCompileAs.cmake): what is defined twice is the program's.
+function(redismutex_link_mutant target)
+  target_link_options(${target} PRIVATE LINKER:-z,muldefs)
+endfunction()

@@ -1,5 +1,10 @@
 # What all of our libraries have in common.
 
+# redismutex_sections(TARGET): a program that is linked with --gc-sections gets only the functions that it uses.
+function(redismutex_sections target)
+  target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+endfunction()
+
 # redismutex_library(TARGET)
 function(redismutex_library target)
   target_compile_features(${target} PUBLIC cxx_std_20)
@@ -14,6 +19,7 @@ function(redismutex_library target)
       "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>"
     PRIVATE
       "${PROJECT_SOURCE_DIR}/src")
+  redismutex_sections(${target})
   redismutex_warnings(${target})
 endfunction()
 

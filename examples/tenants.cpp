@@ -1,6 +1,7 @@
 // A service on Asio that works for several tenants at a time, and for each of them in one process at a time. Start it twice.
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <redismutex/asio.hpp>
 #include <string>
@@ -28,11 +29,22 @@ asio::awaitable<void> bill(std::string tenant) {
   }
 }
 
+/// Ends in any case, with what the steps have thrown: `||` waits for one that succeeds, and nobody has lost the lock when the steps fail.
+asio::awaitable<std::exception_ptr> ended(asio::awaitable<void> steps) {
+  try {
+    co_await std::move(steps);
+    co_return nullptr;
+  } catch (...) {
+    co_return std::current_exception();
+  }
+}
+
 /// Stops in the middle when the lock is lost: then another process may have begun.
 asio::awaitable<void> serve(const Mutex& mutex, std::string tenant) {
   auto lock = co_await mutex.async_acquire_lock("billing:" + tenant, asio::use_awaitable);
-  const auto first = co_await (bill(tenant) || async_lost(lock, asio::use_awaitable));
+  const auto first = co_await (ended(bill(tenant)) || async_lost(lock, asio::use_awaitable));
   if (first.index() == 1) throw std::runtime_error{"lost the lock of " + tenant + " amid the steps"};
+  if (const auto& error = std::get<0>(first)) std::rethrow_exception(error);
   co_await async_release(std::move(lock), asio::use_awaitable);
 }
 

@@ -126,7 +126,7 @@ bool print_totals(const Board& board) {
 
 int main() {
   auto& board = shared_board();
-  ::dprintf(STDOUT_FILENO, "%d processes, %d turns each, on one key; # is inside for %ld ms\n\n         ", processes,
+  ::dprintf(STDOUT_FILENO, "%d processes, %d turns each, on one key; # is inside for %ld ms\n\n          ", processes,
             turns_each, static_cast<long>(time_inside.count()));
   for (int process = 0; process < processes; ++process) {
     ::dprintf(STDOUT_FILENO, " %d ", process + 1);

@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <concepts>
+#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <list>
@@ -19,6 +22,8 @@ namespace net = REDISMUTEX_ASIO;
 
 namespace detail {
 
+class Life;
+
 /// An operation that somebody waits for in a context, as long as it is under way.
 class Waiting {
  public:
@@ -26,8 +31,17 @@ class Waiting {
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
 
-  /// The context ends: nobody waits any more.
-  virtual void abandon() noexcept = 0;
+  // When the context ends nobody waits any more:
+
+  /// With the Life's mutex held. Whether it is still to be told how the operation ends, which is not to happen then. Else some thread is about
+  /// to tell it, and then removes it.
+  virtual bool claim() noexcept = 0;
+
+  /// Whether this thread is about to tell it, or telling it.
+  virtual bool is_told_here() const noexcept = 0;
+
+  /// What was claimed goes. `by`: of which it is no part any more.
+  virtual void abandon(const Life& by) noexcept = 0;
 
  protected:
   ~Waiting() = default;
@@ -54,10 +68,12 @@ class Life {
     return waiting_.insert(waiting_.end(), &waiting);
   }
 
+  /// Not of what was claimed.
   void remove(Place place) noexcept {
     std::list<Waiting*> removed;
     const std::lock_guard lock{mutex_};
     removed.splice(removed.end(), waiting_, place);
+    if (over_) changed_.notify_all();
   }
 
   /// Keeps it for as long as the context is there, or what is returned, whichever is shorter.
@@ -83,22 +99,44 @@ class Life {
     if (event == net::execution_context::fork_child) new (&mutex_) std::recursive_mutex;
     const std::lock_guard lock{mutex_};
     is_forking_ = event == net::execution_context::fork_prepare;
+    is_child_ = is_child_ || event == net::execution_context::fork_child;
     for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(event);
   }
 
   void end() noexcept {
     std::unique_lock lock{mutex_};
     over_ = true;
-    while (!waiting_.empty()) {
-      Waiting& last = *waiting_.back();
+    while (true) {
+      std::list<Waiting*> claimed;
+      claim_into(claimed);
+      if (claimed.empty()) {
+        if (!is_told_elsewhere()) break;
+        changed_.wait(lock);
+        continue;
+      }
+      // At once: another context that ends may wait for them, and this one for that one's.
       lock.unlock();
-      last.abandon();
+      for (Waiting* const each : claimed) each->abandon(*this);
       lock.lock();
     }
     guests_.clear();
   }
 
  private:
+  /// With the lock held: whether there is one that another thread tells. A child has none of those threads.
+  bool is_told_elsewhere() const noexcept {
+    return !is_child_ && std::any_of(waiting_.begin(), waiting_.end(),
+                                     [](const Waiting* waiting) { return !waiting->is_told_here(); });
+  }
+
+  /// With the lock held.
+  void claim_into(std::list<Waiting*>& claimed) noexcept {
+    for (Place place = waiting_.begin(); place != waiting_.end();) {
+      const Place each = place++;
+      if ((*each)->claim()) claimed.splice(claimed.end(), waiting_, each);
+    }
+  }
+
   using Guests = std::list<std::unique_ptr<Guest>>;
 
   class Kept {
@@ -121,10 +159,12 @@ class Life {
 
   // Recursive, so that a watch can be made and kept in one go.
   mutable std::recursive_mutex mutex_;
+  std::condition_variable_any changed_;  // while it ends
   Guests guests_;
   std::list<Waiting*> waiting_;
   bool over_ = false;
   bool is_forking_ = false;
+  bool is_child_ = false;  // of fork()
 };
 
 /// Learns of the end of a context before its executors go.
@@ -149,10 +189,16 @@ concept HasContext = requires(const Executor& executor) {
   static_cast<net::execution_context&>(net::query(executor, net::execution::context));
 };
 
-/// Of an executor that has no context: that does not end.
+/// Of Asio's own threads, which nobody is to start by asking for them.
+template <class Executor>
+concept IsOfSystem = requires(const Executor& executor) {
+  { net::query(executor, net::execution::context) } -> std::convertible_to<net::system_context&>;
+};
+
+/// Of an executor that has no context, or one that ends with the process: that does not end.
 template <class Executor>
 std::shared_ptr<Life> life_of(const Executor& executor) {
-  if constexpr (HasContext<Executor>) {
+  if constexpr (HasContext<Executor> && !IsOfSystem<Executor>) {
     return net::use_service<Service>(
                static_cast<net::execution_context&>(net::query(executor, net::execution::context)))
         .life();

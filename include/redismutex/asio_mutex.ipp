@@ -1,5 +1,6 @@
 // The text of <redismutex/asio.hpp> and <redismutex/boost_asio.hpp>, for one Asio each, behind asio_context.ipp. Not to be included by others.
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <exception>
@@ -8,6 +9,7 @@
 #include <redismutex/async.hpp>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -37,51 +39,108 @@ inline std::optional<AsyncLock> given(std::optional<redismutex::AsyncLock> lock)
 template <class T>
 using Given = decltype(given(std::declval<T>()));
 
-/// Has the handler called with what an operation comes to, by the handler's own executor. Destroys itself.
-template <class T, class Handler>
+/// Has the handler called with what an operation comes to, by the handler's own executor, else by `Default`. Destroys itself.
+template <class T, class Handler, class Default>
 class Completes final : public redismutex::detail::Receiver<T>, private Waiting {
  public:
-  using AssociatedExecutor = net::associated_executor_t<Handler>;
+  using AssociatedExecutor = net::associated_executor_t<Handler, Default>;
 
+  /// An operation that can not begin completes with that error; where no executor is known, it throws.
   static void start(Handler handler, const std::shared_ptr<redismutex::detail::Pending<T>>& pending,
-                    const Executor& works) {
-    auto* const self =
-        new Completes{std::move(handler), pending, works};  // NOLINT(cppcoreguidelines-owning-memory): see above
+                    const Executor& works, const Default& otherwise) {
+    // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): see above
+    auto* const self = new Completes{std::move(handler), pending, works, otherwise};
+    std::exception_ptr error;
     try {
-      pending->start(*self);
+      return pending->start(*self);
     } catch (...) {
-      self->abandoned();
-      throw;
+      error = std::current_exception();
+    }
+    Handler back = std::move(*self->handler_);
+    self->abandoned();
+    refuse(std::move(back), otherwise, error);
+  }
+
+  static void refuse(Handler handler, const Default& otherwise, const std::exception_ptr& error) {
+    if constexpr (std::is_same_v<AssociatedExecutor, net::system_executor>) {
+      std::rethrow_exception(error);
+    } else {
+      const AssociatedExecutor executor = net::get_associated_executor(handler, otherwise);
+      net::post(executor, completion(executor, std::move(handler), error));
     }
   }
 
  private:
-  Completes(Handler handler, std::shared_ptr<redismutex::detail::Pending<T>> pending, const Executor& works)
+  Completes(Handler handler, std::shared_ptr<redismutex::detail::Pending<T>> pending, const Executor& works,
+            const Default& otherwise)
       : pending_{std::move(pending)},
         hold_{works.poster() ? works.poster()->hold() : nullptr},
-        work_{net::make_work_guard(handler)},
-        life_{life_of(net::get_associated_executor(handler))},
+        executor_{net::get_associated_executor(handler, otherwise)},
+        work_{std::in_place, *executor_},
+        life_{life_of(*executor_)},
+        home_{life_of(otherwise)},
         handler_{std::move(handler)},
-        place_{life_->add(*this)} {}
+        place_{life_->add(*this)} {
+    if (home_ == life_) return;
+    try {
+      place_at_home_ = home_->add(*this);
+    } catch (...) {
+      life_->remove(place_);
+      throw;
+    }
+  }
   ~Completes() = default;
 
+  /// What the handler throws comes out of its executor, as Asio has it.
+  static auto completion(const AssociatedExecutor& executor, Handler handler, Outcome<T> outcome) {
+    return [executor, handler = std::move(handler), outcome = std::move(outcome)]() mutable {
+      try {
+        tell(std::move(handler), std::move(outcome));
+      } catch (...) {
+        net::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
+      }
+    };
+  }
+
+  /// It is there until the handler has what it is to have: so that its context stays.
   void receive(Outcome<T> outcome) noexcept override {
-    life_->remove(place_);
-    const AssociatedExecutor executor = net::get_associated_executor(handler_);
-    net::dispatch(executor, [handler = std::move(handler_), outcome = std::move(outcome)]() mutable {
-      tell(std::move(handler), std::move(outcome));
-    });
-    delete this;
+    told_by_ = std::this_thread::get_id();
+    try {
+      net::dispatch(*executor_, completion(*executor_, std::move(*handler_), std::move(outcome)));
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; it goes as if the context had ended
+    }
+    abandoned();
   }
 
   void abandoned() noexcept override {
-    life_->remove(place_);
+    told_by_ = std::this_thread::get_id();
+    let_go();
+    leave(nullptr);
     delete this;
   }
 
-  void abandon() noexcept override {
+  bool claim() noexcept override { return pending_->claim(); }
+
+  void abandon(const Life& by) noexcept override {
     pending_->detach();
-    abandoned();
+    let_go();
+    leave(&by);
+    delete this;
+  }
+
+  bool is_told_here() const noexcept override { return told_by_ == std::this_thread::get_id(); }
+
+  /// Of all that belongs to a context, as long as that stays.
+  void let_go() noexcept {
+    handler_.reset();
+    work_.reset();
+    executor_.reset();
+  }
+
+  /// `but`: of which it is no part any more.
+  void leave(const Life* but) noexcept {
+    if (life_.get() != but) life_->remove(place_);
+    if (place_at_home_ && home_.get() != but) home_->remove(*place_at_home_);
   }
 
   static void tell(Handler handler, Outcome<T> outcome) {
@@ -95,10 +154,14 @@ class Completes final : public redismutex::detail::Receiver<T>, private Waiting 
 
   const std::shared_ptr<redismutex::detail::Pending<T>> pending_;
   const std::shared_ptr<void> hold_;
-  const net::executor_work_guard<AssociatedExecutor> work_;
+  std::optional<AssociatedExecutor> executor_;
+  std::optional<net::executor_work_guard<AssociatedExecutor>> work_;
   const std::shared_ptr<Life> life_;
-  Handler handler_;
+  const std::shared_ptr<Life> home_;  // of the mutex's context: the operation ends with either
+  std::optional<Handler> handler_;
+  std::atomic<std::thread::id> told_by_{};
   const Life::Place place_;
+  std::optional<Life::Place> place_at_home_;
 };
 
 template <class T>
@@ -141,8 +204,14 @@ class Initiation {
 
   template <class Handler>
   void operator()(Handler&& handler) && {
-    Operation<T> operation = std::move(begin_)(stop_token_of(handler));
-    Completes<T, std::decay_t<Handler>>::start(std::forward<Handler>(handler), std::move(operation).pending(), works_);
+    using Completing = Completes<T, std::decay_t<Handler>, Executor>;
+    std::shared_ptr<redismutex::detail::Pending<T>> pending;
+    try {
+      pending = std::move(begin_)(stop_token_of(handler)).pending();
+    } catch (...) {
+      return Completing::refuse(std::forward<Handler>(handler), executor_, std::current_exception());
+    }
+    Completing::start(std::forward<Handler>(handler), pending, works_, executor_);
   }
 
  private:
@@ -151,8 +220,9 @@ class Initiation {
   redismutex::Executor works_;
 };
 
-template <class T, class Executor, class Begin, class Token>
-auto initiate(Executor executor, redismutex::Executor works, Begin begin, Token& token) {
+/// `Token` is what the caller's was deduced as: one that is the caller's is not moved from.
+template <class T, class Token, class Executor, class Begin>
+auto initiate(Executor executor, redismutex::Executor works, Begin begin, std::remove_reference_t<Token>& token) {
   return net::async_initiate<Token, Signature<T>>(
       Initiation<T, Begin, Executor>{std::move(begin), std::move(executor), std::move(works)}, token);
 }
@@ -160,7 +230,7 @@ auto initiate(Executor executor, redismutex::Executor works, Begin begin, Token&
 }  // namespace detail
 
 /// An AsyncMutex whose operations complete by an executor of Asio, and take completion tokens. Handlers are called with a
-/// std::exception_ptr, which is null if all went well, and what was asked for. Copies are the same one; any number of threads may share it.
+/// std::exception_ptr, which is null if all went well, and what was asked for; so are those of what can not begin, for a bad key, say. Copies are the same one; any number of threads may share it.
 ///
 /// A context that ends with operations under way takes their handlers with it; what they would have held is given back. Cancellation, of
 /// whatever type, is total: a cancelled operation holds nothing. Where this Asio has no cancellation slots (before 1.20) pass the time
@@ -188,7 +258,7 @@ class BasicMutex {
   /// As AsyncMutex::acquire_lock. Handler: void(std::exception_ptr, AsyncLock).
   template <class Token = DefaultToken>
   auto async_acquire_lock(std::string key, Token&& token = {}) const {
-    return detail::initiate<redismutex::AsyncLock>(
+    return detail::initiate<redismutex::AsyncLock, Token>(
         executor_, mutex_.executor(),
         [mutex = mutex_, key = std::move(key)](std::stop_token stop) mutable {
           return mutex.acquire_lock(std::move(key), std::move(stop));
@@ -199,10 +269,10 @@ class BasicMutex {
   /// As AsyncMutex::try_acquire_lock. Handler: void(std::exception_ptr, std::optional<AsyncLock>).
   template <class Token = DefaultToken>
   auto async_try_acquire_lock(std::string key, Token&& token = {}) const {
-    return detail::initiate<std::optional<redismutex::AsyncLock>>(
+    return detail::initiate<std::optional<redismutex::AsyncLock>, Token>(
         executor_, mutex_.executor(),
-        [mutex = mutex_, key = std::move(key)](const std::stop_token& /*stop*/) mutable {
-          return mutex.try_acquire_lock(std::move(key));
+        [mutex = mutex_, key = std::move(key)](std::stop_token stop) mutable {
+          return mutex.try_acquire_lock(std::move(key), std::move(stop));
         },
         token);
   }
@@ -210,7 +280,7 @@ class BasicMutex {
   /// As AsyncMutex::try_acquire_lock_for. Handler: void(std::exception_ptr, std::optional<AsyncLock>).
   template <class Token = DefaultToken>
   auto async_try_acquire_lock_for(std::string key, std::chrono::milliseconds limit, Token&& token = {}) const {
-    return detail::initiate<std::optional<redismutex::AsyncLock>>(
+    return detail::initiate<std::optional<redismutex::AsyncLock>, Token>(
         executor_, mutex_.executor(),
         [mutex = mutex_, key = std::move(key), limit](std::stop_token stop) mutable {
           return mutex.try_acquire_lock_for(std::move(key), limit, std::move(stop));
@@ -231,7 +301,7 @@ auto async_release(redismutex::AsyncLock lock, Token&& token) {
   redismutex::Executor works = lock.executor();
   const auto begin = [lock = std::make_shared<redismutex::AsyncLock>(std::move(lock))](
                          const std::stop_token& /*stop*/) { return lock->release(); };
-  return detail::initiate<void>(net::system_executor{}, std::move(works), begin, token);
+  return detail::initiate<void, Token>(net::system_executor{}, std::move(works), begin, token);
 }
 
 /// As AsyncLock::extend(). Handler: void(std::exception_ptr, std::chrono::milliseconds), the time left to rely on. Can not be cancelled. The
@@ -239,14 +309,14 @@ auto async_release(redismutex::AsyncLock lock, Token&& token) {
 template <class Token>
 auto async_extend(redismutex::AsyncLock& lock, std::chrono::milliseconds expiry, Token&& token) {
   const auto begin = [&lock, expiry](const std::stop_token& /*stop*/) { return lock.extend(expiry); };
-  return detail::initiate<std::chrono::milliseconds>(net::system_executor{}, lock.executor(), begin, token);
+  return detail::initiate<std::chrono::milliseconds, Token>(net::system_executor{}, lock.executor(), begin, token);
 }
 
 /// As AsyncLock::lost(). Handler: void(std::exception_ptr, Loss). The lock must stay until it is begun.
 template <class Token>
 auto async_lost(const redismutex::AsyncLock& lock, Token&& token) {
   const auto begin = [&lock](std::stop_token stop) { return lock.lost(std::move(stop)); };
-  return detail::initiate<Loss>(net::system_executor{}, lock.executor(), begin, token);
+  return detail::initiate<Loss, Token>(net::system_executor{}, lock.executor(), begin, token);
 }
 
 }  // namespace REDISMUTEX_ASIO_NAME

@@ -32,8 +32,9 @@ inline namespace REDISMUTEX_ABI {
 
 /// A lock that an AsyncMutex has taken: the right to be inside, until released or lost. Move-only; empty by default.
 ///
-/// No function waits. For one thread at a time, but for valid_for(), owns_lock() and lost_token(). It belongs to whoever has it, not to a
-/// thread: a coroutine may go on in another one. In a child of fork() it is the parent's.
+/// No function waits. For one thread at a time. Others may call valid_for(), owns_lock() and lost_token(), but not while it is released,
+/// moved from or destroyed: who watches it for longer keeps its lost_token(). It belongs to whoever has it, not to a thread: a coroutine
+/// may go on in another one. In a child of fork() it is the parent's.
 class REDISMUTEX_EXPORT AsyncLock {
  public:
   AsyncLock() noexcept = default;
@@ -64,7 +65,7 @@ class REDISMUTEX_EXPORT AsyncLock {
   Operation<void> release();
 
   /// A fresh lease of `expiry` (without argument: the mutex's own), and the time left to rely on. Throws what Lock::extend() throws. Can
-  /// not be cancelled.
+  /// not be cancelled. While several are under way together, and after them until the next one, the shortest of them counts.
   Operation<std::chrono::milliseconds> extend();
   Operation<std::chrono::milliseconds> extend(std::chrono::milliseconds expiry);
 
@@ -101,7 +102,7 @@ class REDISMUTEX_EXPORT AsyncMutex {
   Operation<AsyncLock> acquire_lock(std::string key, std::stop_token stop = {}) const;
 
   /// One attempt: nothing when it is taken.
-  Operation<std::optional<AsyncLock>> try_acquire_lock(std::string key) const;
+  Operation<std::optional<AsyncLock>> try_acquire_lock(std::string key, std::stop_token stop = {}) const;
 
   /// Waits for up to `limit`: nothing when it is still taken then.
   Operation<std::optional<AsyncLock>> try_acquire_lock_for(std::string key, std::chrono::milliseconds limit,

@@ -89,7 +89,7 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
 class REDISMUTEX_EXPORT Executor {
  public:
   /// What is to be run once, in any thread, some time after it was posted. One that is destroyed instead ends its operations without a
-  /// word: what they hold is given back in the background. Two pointers wide, move-only.
+  /// word but to the Observer: what they hold is given back in the background. Two pointers wide, move-only.
   ///
   /// It runs all completions that have come until then, so that what they ask for is sent together.
   class Work {

@@ -31,8 +31,9 @@ class Guarded;
 /// The right to be inside, until released or lost. Move-only.
 ///
 /// The destructor releases, waits for the server's answer at most as long as the Connection's timeouts say, and never
-/// throws. Not thread-safe, but for valid_for(), owns_lock() and lost_token(): one thread at a time owns a Lock. A child
-/// of fork() does not hold its parent's locks: there the Lock counts as lost and its destructor sends nothing.
+/// throws. One thread at a time owns a Lock. Others may call valid_for(), owns_lock() and lost_token(), also beside extend(), but not
+/// while it is released, left, moved from or destroyed: who watches it for longer keeps its lost_token(). A child of fork() does not
+/// hold its parent's locks: there the Lock counts as lost and its destructor sends nothing.
 class REDISMUTEX_EXPORT [[nodiscard]] Lock {
  public:
   Lock(Lock&& other) noexcept;

@@ -39,7 +39,7 @@ struct AttemptEnded : AboutLock {
     passed,       ///< acquired: from another caller of this process
     taken,        ///< a single try, and somebody else has it
     timed_out,    ///< it was taken all the time
-    cancelled,    ///< by the caller's stop_token
+    cancelled,    ///< by the caller's stop_token, or because the loop in which it was to complete has ended
     queue_full,   ///< Options::max_waiters wait already
     error,        ///< no answer, a refusal, or no resources
   };
@@ -49,6 +49,14 @@ struct AttemptEnded : AboutLock {
 
   /// There is a WaitBegan of it. It was told before, or, where no thread waits (redismutex/async.hpp), may be told a moment later.
   bool has_waited;
+
+  /// From when its owner gave it away until the caller has it, about; with `handed_over` by a single server. It takes the clocks of server
+  /// and client to run alike: what they differ by while the caller waits, up to 0.5 ms a second, is in it.
+  std::optional<std::chrono::nanoseconds> handover_delay{};
+
+  /// So often the lock was handed to the caller, and it noticed only when the short lease that comes with that (1 s) was over, as in a process
+  /// that stood still: it went to the next one, and the caller lined up anew.
+  std::size_t claims_lost{};
 
   bool acquired() const noexcept { return outcome <= Outcome::passed; }
 };
@@ -70,6 +78,7 @@ struct HoldEnded : AboutLock {
 /// A lock was lost while somebody held it; told once for each, when it is found out.
 struct LockLost : AboutLock {
   Loss why;
+  bool claim{};  ///< within the short lease with which it was handed over, before the full one began
 };
 
 /// A lease was started anew, by Lock::extend() or in the background.
@@ -102,18 +111,29 @@ struct Disconnected {
   std::string_view reason;
 };
 
-/// The server has answered a request that a caller waited for.
+/// The server has answered a request that a thread of yours waited for.
 struct RequestAnswered {
+  enum class Kind {
+    acquire,  ///< for a lock, if it is free
+    line_up,  ///< for a lock or a place in line; or renews the place
+    look,     ///< how long the present lease lasts
+    extend,
+    release,
+    other,  ///< of operators' tools, for instance
+  };
   std::string_view server;
   std::chrono::nanoseconds duration;
+  Kind kind{Kind::other};
 };
 
 /// Is told what happens on a Connection, for metrics and logs: see ConnectionOptions::observer. Override what you need. Later versions
 /// may add events, and members at the end of these structs.
 ///
 /// What one of your own threads does is told in that thread: wait_began, attempt_ended, hold_ended, request_answered, and lease_renewed by
-/// extend(). All else is told in threads made for that. With no lock of this library held, and by several threads at once. What it does
-/// in your threads delays them: be quick. It must not throw.
+/// extend(). All else is told in threads made for that: each lock_lost, and each wait_began of an AsyncMutex, in one of its own, the others
+/// one after the other. With no lock of this library held, and by several threads at once. What it does in your threads delays them, and
+/// what it does in the others delays what is to be told next: be quick. While 1,000 events wait, further ones are left out. It must not
+/// throw.
 class REDISMUTEX_EXPORT Observer {
  public:
   virtual ~Observer() = default;

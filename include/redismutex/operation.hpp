@@ -2,6 +2,9 @@
 
 #include <redismutex/config.hpp>
 
+#include <sched.h>
+
+#include <atomic>
 #include <concepts>
 #include <coroutine>
 #include <exception>
@@ -66,10 +69,13 @@ class Pending {
   Pending& operator=(const Pending&) = delete;
   virtual ~Pending() = default;
 
-  /// Once. Throws std::bad_alloc; then the receiver is told nothing.
+  /// Once. Throws std::bad_alloc, and ResourceError where no thread can be had to complete it; then the receiver is told nothing.
   virtual void start(Receiver<T>& receiver) = 0;
 
-  /// The receiver is not there any more: it is told nothing, and the operation is cancelled.
+  /// Whether the receiver was still to be told. It is told nothing then; else it is being told, or was.
+  virtual bool claim() noexcept = 0;
+
+  /// The receiver goes: it is told nothing, and the operation is cancelled. Waits until no other thread is in its abandoned().
   virtual void detach() noexcept = 0;
 };
 
@@ -125,7 +131,11 @@ class [[nodiscard]] Operation {
     Awaiter(const Awaiter&) = delete;
     Awaiter& operator=(const Awaiter&) = delete;
     ~Awaiter() {
-      if (waits_) pending_->detach();
+      if (leaves(State::waits, State::over)) {
+        pending_->detach();
+      } else {
+        while (state_ == State::is_told) ::sched_yield();  // by another thread
+      }
     }
 
     bool await_ready() const noexcept { return false; }
@@ -133,32 +143,37 @@ class [[nodiscard]] Operation {
       // The coroutine may have gone on, and be gone, before start() returns.
       const std::shared_ptr<detail::Pending<T>> pending = pending_;
       coroutine_ = coroutine;
-      waits_ = true;
+      state_ = State::waits;
       try {
         pending->start(*this);
       } catch (...) {
-        waits_ = false;
+        state_ = State::over;
         throw;
       }
     }
     T await_resume() { return std::move(*outcome_).get(); }
 
    private:
+    enum class State { idle, waits, is_told, over };
+
+    bool leaves(State from, State to) noexcept { return state_.compare_exchange_strong(from, to); }
+
     void receive(Outcome<T> outcome) noexcept override {
-      waits_ = false;
+      state_ = State::over;
       outcome_.emplace(std::move(outcome));
       coroutine_.resume();
     }
     /// The coroutine stays as it is, perhaps for long. What the operation has come to does not.
     void abandoned() noexcept override {
-      waits_ = false;
+      if (!leaves(State::waits, State::is_told)) return;
       pending_.reset();
+      state_ = State::over;
     }
 
     std::shared_ptr<detail::Pending<T>> pending_;
     std::coroutine_handle<> coroutine_;
     std::optional<Outcome<T>> outcome_;
-    bool waits_ = false;
+    std::atomic<State> state_{State::idle};
   };
 
   std::shared_ptr<detail::Pending<T>> pending_;

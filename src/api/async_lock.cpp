@@ -28,7 +28,7 @@ namespace {
 using api::LockAccess;
 using std::chrono::milliseconds;
 
-const std::string nothing;
+const std::string no_text;
 
 // ---- how a hold goes on, or ends ------------------------------------------------------------------------------------
 
@@ -127,12 +127,28 @@ class Releasing final : public api::DrivenTask<void> {
 
   void result() override {
     LockAccess::check_release(lock_);
-    if (passed_) return LockAccess::conclude(lock_, engine::GivingBack::Passed{}, began_);
-    if (const auto& why = failure()) {
-      return LockAccess::conclude(lock_, engine::NoAnswer{*why}, began_);
+    if (giving_ && !failure()) {
+      if (const auto loss = giving_->take_loss()) loss->run();
     }
-    if (const auto loss = giving_->take_loss()) loss->run();
+    conclude();
+  }
+
+  void conclude() const {
+    if (passed_) return LockAccess::conclude(lock_, engine::GivingBack::Passed{}, began_);
+    if (const auto& why = failure()) return LockAccess::conclude(lock_, engine::NoAnswer{*why}, began_);
     LockAccess::conclude(lock_, giving_->outcome(), began_);
+  }
+
+  /// The log and the Observer are told all the same, and who waits for the loss.
+  void note_abandoned() noexcept override {
+    if (LockAccess::is_inherited(lock_)) return;
+    try {
+      if (giving_ && !failure()) {
+        if (const auto loss = giving_->take_loss()) loss->run();
+      }
+      conclude();
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): nobody wants to know
+    }
   }
 
   const Held held_;
@@ -230,9 +246,9 @@ AsyncLock& AsyncLock::operator=(AsyncLock&& other) noexcept {
 
 AsyncLock::~AsyncLock() { let_go(); }
 
-const std::string& AsyncLock::key() const noexcept { return lock_ ? lock_->key() : nothing; }
+const std::string& AsyncLock::key() const noexcept { return lock_ ? lock_->key() : no_text; }
 
-const std::string& AsyncLock::value() const noexcept { return lock_ ? lock_->value() : nothing; }
+const std::string& AsyncLock::value() const noexcept { return lock_ ? lock_->value() : no_text; }
 
 std::optional<std::uint64_t> AsyncLock::fencing_token() const noexcept {
   return lock_ ? lock_->fencing_token() : std::nullopt;
@@ -271,11 +287,16 @@ Operation<Loss> AsyncLock::lost(std::stop_token stop) const {
 /// Nobody is told how it went but the log and the Observer: so that happens also where the loop does not run any more.
 void AsyncLock::let_go() noexcept {
   if (!lock_) return;
+  if (LockAccess::is_inherited(*lock_)) {  // it is the parent's, and so are the threads that would release it
+    LockAccess::forget(*lock_);
+    lock_.reset();
+    return;
+  }
   try {
     executor_ = Executor{};
     release().start([](const Outcome<void>& /*outcome*/) {});
-  } catch (const std::bad_alloc&) {
-    if (!lock_) return;  // what was to release it has taken care of that
+  } catch (const std::exception&) {  // no memory, or no thread
+    if (!lock_) return;              // what was to release it has taken care of that
     LockAccess::give_back(*lock_);
     LockAccess::forget(*lock_);
     lock_.reset();

@@ -70,16 +70,20 @@ class Acquiring final : public api::DrivenTask<T> {
   void note_wait() {
     if (this->runtime().observer() == nullptr || !attempt_->note_wait()) return;
     const protocol::OwnerId* const id = acquisition_->id();
-    this->runtime().callbacks().tell_observer(
+    this->runtime().callbacks().tell_observer_apart(
         [self = this->shared_from_this(), this, id = id != nullptr ? std::string{id->text()} : std::string{}](
             Observer& /*observer*/) { attempt_->tell_wait(id); });
+  }
+
+  void note_abandoned() noexcept override {
+    if (attempt_) attempt_->tell(api::Attempt::Outcome::cancelled);
   }
 
   T result() override {
     // First: then the rest may be on its way yet.
     if (cancelled_) attempt_->raise({route::Failure::Kind::cancelled, "cancelled"});
     if (const auto& failure = this->failure()) attempt_->raise(*failure);
-    auto granted = attempt_->template take_in<typename Where::Acquisition>(acquisition_->take_outcome());
+    auto granted = attempt_->take_in(*acquisition_);
     if (granted) return api::AsyncLockAccess::make(where_.hold(std::move(*granted)), this->executor());
     if constexpr (std::is_same_v<T, AsyncLock>) {
       if (!wanted_.limit) throw MutexLockError{attempt_->taken()};
@@ -123,9 +127,9 @@ Operation<AsyncLock> AsyncMutex::acquire_lock(std::string key, std::stop_token s
   return acquiring<AsyncLock>(*runtimes_, options_, executor_, {std::move(key), limit, std::move(stop)});
 }
 
-Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock(std::string key) const {
+Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock(std::string key, std::stop_token stop) const {
   return acquiring<std::optional<AsyncLock>>(*runtimes_, options_, executor_,
-                                             {.key = std::move(key), .limit = {}, .stop = {}});
+                                             {.key = std::move(key), .limit = {}, .stop = std::move(stop)});
 }
 
 Operation<std::optional<AsyncLock>> AsyncMutex::try_acquire_lock_for(std::string key, milliseconds limit,

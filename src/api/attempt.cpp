@@ -1,5 +1,6 @@
 #include "api/attempt.hpp"
 
+#include <algorithm>
 #include <redismutex/errors.hpp>
 #include <utility>
 
@@ -32,17 +33,17 @@ engine::Wishes Attempt::wishes(std::function<void()> on_wait) const {
           .on_wait = std::move(on_wait)};
 }
 
-Attempt::Outcome Attempt::outcome_of(const engine::Acquisition::Granted& granted) noexcept {
+void Attempt::tell(const engine::Acquisition::Granted& granted) const noexcept {
   using How = engine::Acquisition::Granted::How;
   switch (granted.how) {
-    case How::free: return Outcome::free;
-    case How::handed_over: return Outcome::handed_over;
-    default: return Outcome::passed;
+    case How::free: return tell(Outcome::free);
+    case How::handed_over: return tell(Outcome::handed_over, granted.handed_at);
+    default: tell(Outcome::passed);
   }
 }
 
-Attempt::Outcome Attempt::outcome_of(const engine::QuorumAcquisition::Granted& granted) noexcept {
-  return granted.was_handed ? Outcome::handed_over : Outcome::free;
+void Attempt::tell(const engine::QuorumAcquisition::Granted& granted) const noexcept {
+  tell(granted.was_handed ? Outcome::handed_over : Outcome::free);
 }
 
 void Attempt::raise(const protocol::Refusal& refusal) const {
@@ -53,7 +54,7 @@ void Attempt::raise(const protocol::Refusal& refusal) const {
 void Attempt::raise_full() const {
   tell(Outcome::queue_full);
   throw MutexLockError{
-      cannot("Options::max_waiters, " + std::to_string(options_.max_waiters) + ", are waiting for it already")};
+      cannot(std::to_string(options_.max_waiters) + " wait for it already, and no more may (Options::max_waiters)")};
 }
 
 void Attempt::raise(const route::Failure& failure) const {
@@ -65,11 +66,16 @@ void Attempt::tell_wait(std::string_view id) const noexcept {
   if (Observer* const observer = runtime_.observer()) observer->wait_began({about(), id, this});
 }
 
-void Attempt::tell(Outcome outcome) const noexcept {
+void Attempt::tell(Outcome outcome, std::optional<protocol::Instant> handed_at) const noexcept {
   const bool has_waited = progress_.exchange(Progress::over) == Progress::waiting;
-  if (Observer* const observer = runtime_.observer()) {
-    observer->attempt_ended({about(), outcome, runtime_.session().now() - began_, this, has_waited});
-  }
+  Observer* const observer = runtime_.observer();
+  if (observer == nullptr) return;
+  const protocol::Instant now = runtime_.session().now();
+  AttemptEnded ended{about(), outcome, now - began_, this, has_waited};
+  if (handed_at)
+    ended.handover_delay = std::max<std::chrono::nanoseconds>(std::chrono::nanoseconds::zero(), now - *handed_at);
+  ended.claims_lost = claims_lost_;
+  observer->attempt_ended(ended);
 }
 
 std::string Attempt::cannot(std::string_view why) const { return report::cannot(server_, action(), why); }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <redismutex/observer.hpp>
@@ -40,9 +41,11 @@ class Attempt {
 
   /// None: it is taken. Throws for all else, but a grant.
   template <class Acquisition>
-  std::optional<typename Acquisition::Granted> take_in(typename Acquisition::Outcome outcome) const {
+  std::optional<typename Acquisition::Granted> take_in(Acquisition& acquisition) {
+    typename Acquisition::Outcome outcome = acquisition.take_outcome();
+    claims_lost_ = acquisition.claims_lost();
     if (auto* granted = std::get_if<typename Acquisition::Granted>(&outcome)) {
-      tell(outcome_of(*granted));
+      tell(*granted);
       return std::move(*granted);
     }
     if (const auto* failure = std::get_if<route::Failure>(&outcome)) raise(*failure);
@@ -64,7 +67,7 @@ class Attempt {
   void tell_wait(std::string_view id) const noexcept;
 
   /// It is over, and nobody calls take_in() or raise().
-  void tell(Outcome outcome) const noexcept;
+  void tell(Outcome outcome) const noexcept { tell(outcome, std::nullopt); }
 
   /// The message for a lock that is taken.
   std::string taken() const;
@@ -72,8 +75,9 @@ class Attempt {
  private:
   enum class Progress { begun, waiting, over };
 
-  static Outcome outcome_of(const engine::Acquisition::Granted& granted) noexcept;
-  static Outcome outcome_of(const engine::QuorumAcquisition::Granted& granted) noexcept;
+  void tell(const engine::Acquisition::Granted& granted) const noexcept;
+  void tell(const engine::QuorumAcquisition::Granted& granted) const noexcept;
+  void tell(Outcome outcome, std::optional<protocol::Instant> handed_at) const noexcept;
   [[noreturn]] void raise(const protocol::Refusal& refusal) const;
   [[noreturn]] void raise_full() const;
   report::Action action() const { return {"acquire", key_}; }
@@ -86,6 +90,7 @@ class Attempt {
   const Options& options_;
   const std::optional<std::chrono::milliseconds> limit_;
   const protocol::Instant began_;
+  std::size_t claims_lost_ = 0;
   mutable std::atomic<Progress> progress_{Progress::begun};
 };
 

@@ -46,7 +46,7 @@ bool lead_to_one(const ConnectionOptions& one, const ConnectionOptions& other) {
   return one.host == other.host && one.port == other.port;
 }
 
-void check(const QuorumOptions& options) {
+void check_quorum(const QuorumOptions& options) {
   constexpr std::chrono::milliseconds longest = std::chrono::hours{24};
   if (options.grace >= std::chrono::milliseconds{0} && options.grace <= longest) return;
   throw std::invalid_argument{"QuorumOptions::grace is " + std::to_string(options.grace.count()) +
@@ -68,7 +68,7 @@ void check_member(const api::Runtimes& member) {
 Connection::Connection(std::shared_ptr<api::Runtimes> runtimes) noexcept : runtimes_{std::move(runtimes)} {}
 
 Connection Connection::quorum(std::vector<Connection> servers, const QuorumOptions& options) {
-  check(options);
+  check_quorum(options);
   std::vector<std::shared_ptr<api::Runtimes>> members;
   for (Connection& server : servers) {
     check_member(*server.runtimes_);

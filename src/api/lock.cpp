@@ -28,7 +28,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const std::string nothing;
+const std::string empty_text;
 
 /// A token of it is for a lock whose loss nobody can be told of: such a lock counts as lost from the start. Made before there is
 /// need of it, and never destroyed: a lock may be looked at after main() has returned.
@@ -90,12 +90,12 @@ bool Lock::is_empty() const noexcept { return !lease_ && !quorum_; }
 
 const std::string& Lock::key() const noexcept {
   if (quorum_) return quorum_->lease().key_text();
-  return lease_ ? lease_->key_text() : nothing;
+  return lease_ ? lease_->key_text() : empty_text;
 }
 
 const std::string& Lock::value() const noexcept {
   if (quorum_) return quorum_->lease().value();
-  return lease_ ? lease_->value() : nothing;
+  return lease_ ? lease_->value() : empty_text;
 }
 
 std::optional<std::uint64_t> Lock::fencing_token() const noexcept {

@@ -293,7 +293,11 @@ Broken REDISMUTEX_ABI::break_lock(const Connection& connection, std::string_view
   const protocol::OwnerId owner = owner_id(id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   const Action action{"break", checked};
-  if (give_up(*runtime, checked, owner, {}, action)) return Broken::broken;
+  if (give_up(*runtime, checked, owner, {}, action)) {
+    // The server tells nobody of what came by its own connection.
+    runtime->session().key_changed(checked.text());
+    return Broken::broken;
+  }
   const Inspection seen = look_at_one(*runtime, checked, {.waiters = 0, .clients = false}, action);
   return seen.state == Inspection::State::free ? Broken::free : Broken::changed_hands;
 }

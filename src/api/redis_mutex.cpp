@@ -40,7 +40,7 @@ class Caller {
   std::optional<Lock> run(const std::stop_token& stop) try {
     where_.survey();
     where_.runtime()->drive(acquisition_, sleeper_, stop);
-    auto granted = attempt_.take_in<Acquisition>(acquisition_.take_outcome());
+    auto granted = attempt_.take_in(acquisition_);
     return granted ? std::optional{where_.hold(std::move(*granted))} : std::nullopt;
   } catch (const std::system_error& error) {
     attempt_.raise({route::Failure::Kind::exhausted, error.code().message()});
@@ -62,7 +62,7 @@ class Caller {
   }
 
   Where where_;
-  const api::Attempt attempt_;
+  api::Attempt attempt_;
   route::Sleeper sleeper_;
   Acquisition acquisition_;
 };

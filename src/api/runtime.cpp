@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/client_name.hpp"
+#include "api/request_kind.hpp"
 #include "engine/conversation.hpp"
 #include "net/url.hpp"
 #include "protocol/ping.hpp"
@@ -129,8 +130,9 @@ route::Peer::Handlers Runtime::handlers(Station& station) {
           },
       .on_answered = {}};
   if (observer() != nullptr) {
-    handlers.on_answered = [this, &station](std::chrono::nanoseconds duration) {
-      observer()->request_answered({.server = station.server.name(), .duration = duration});
+    handlers.on_answered = [this, &station](std::span<const route::Procedure::Command> commands,
+                                            std::chrono::nanoseconds duration) {
+      observer()->request_answered({.server = station.server.name(), .duration = duration, .kind = kind_of(commands)});
     };
   }
   return handlers;

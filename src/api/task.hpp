@@ -4,10 +4,12 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <redismutex/errors.hpp>
 #include <redismutex/executor.hpp>
 #include <redismutex/operation.hpp>
 #include <stop_token>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "api/runtime.hpp"
@@ -32,10 +34,18 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
     }
   }
 
+  bool claim() noexcept final { return receiver_.exchange(nullptr) != nullptr; }
+
   /// In a child of fork() it is the parent's.
   void detach() noexcept final {
     if (runtime_->inherited()) return;
-    receiver_ = nullptr;
+    const auto is_abandoned = [this] {
+      const std::thread::id by = abandoned_by_;
+      return by != std::thread::id{} && by != std::this_thread::get_id();
+    };
+    if (!claim()) {
+      while (is_abandoned()) std::this_thread::yield();
+    }
     cancel();
   }
 
@@ -55,6 +65,9 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
 
   /// Once, in the Executor: what it has come to.
   virtual T result() = 0;
+
+  /// In its place, where the loop has ended: nobody asks what it has come to. In a thread for users' code.
+  virtual void note_abandoned() noexcept {}
 
   /// From now on, until it is over, its loop reads, if that can. To be called before anything may end it. Throws std::bad_alloc.
   void begin_loop_use() { use_ = runtime_->loop_driver().use(executor_.poster(), runtime_); }
@@ -76,12 +89,21 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
     Task& task;
   };
 
+  struct AbandonsIt final : net::Job {
+    explicit AbandonsIt(Task& its) noexcept : task{its} {}
+    void run() noexcept override { static_cast<detail::Completion&>(task).abandon(); }
+    Task& task;
+  };
+
+  /// Without a loop it completes in a thread of ours, which is there before it begins. What only the Observer needs it for may do without.
   void get_ready() {
-    if (!executor_.poster()) job_ = std::make_unique<RunsIt>(*this);
-    if (executor_.poster() && runtime_->observer() == nullptr) return;
+    const bool has_loop = executor_.poster() != nullptr;
+    if (!has_loop) job_ = std::make_unique<RunsIt>(*this);
+    if (has_loop && runtime_->observer() == nullptr) return;
     try {
       runtime_->callbacks().get_ready();
-    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): perhaps there is a thread when it is needed
+    } catch (const std::system_error& error) {
+      if (!has_loop) throw ResourceError{error.what()};
     }
   }
 
@@ -94,10 +116,33 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
     use_.end();
   }
 
+  /// What goes with the receiver is users' code.
   void abandon() noexcept final {
+    if (route::InRound::is_here() && leave_to_a_worker()) return;
     const std::shared_ptr<Task> self = std::move(self_);
     use_.end();
+    have_it_noted();
+    abandoned_by_ = std::this_thread::get_id();
     if (detail::Receiver<T>* const receiver = receiver_.exchange(nullptr)) receiver->abandoned();
+    abandoned_by_ = std::thread::id{};
+  }
+
+  /// By a thread that is made for that, as the Observer is told of all else.
+  void have_it_noted() noexcept try {
+    if (runtime_->inherited()) return;
+    runtime_->callbacks().get_ready();
+    runtime_->callbacks().run(route::make_job([self = this->shared_from_this()] { self->note_abandoned(); }));
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory, or no thread
+  }
+
+  bool leave_to_a_worker() noexcept try {
+    const std::shared_ptr<Runtime> runtime = runtime_;
+    if (runtime->inherited()) return false;
+    runtime->callbacks().get_ready();
+    runtime->callbacks().run(std::make_unique<AbandonsIt>(*this));
+    return true;
+  } catch (const std::exception&) {  // no memory, or no thread
+    return false;
   }
 
   Outcome<T> outcome_now() noexcept try {
@@ -116,6 +161,7 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   std::unique_ptr<RunsIt> job_;  // where there is no Poster
   LoopDriver::Use use_;
   std::atomic<detail::Receiver<T>*> receiver_{nullptr};
+  std::atomic<std::thread::id> abandoned_by_{};
   std::atomic<bool> settled_{false};
   std::shared_ptr<Task> self_;  // from the end on, until that is told
 };

@@ -37,9 +37,9 @@ class AtServer {
   const std::string& name() const noexcept { return runtime_->server_name(); }
   void survey() const noexcept { runtime_->survey(); }
 
-  /// Once: what was taken.
+  /// Once: what was taken. The options stay: what is told of the attempt may be on its way yet.
   Lock hold(Acquisition::Granted granted) noexcept {
-    return LockAccess::make(std::move(runtime_), std::move(granted), std::move(options_));
+    return LockAccess::make(std::move(runtime_), std::move(granted), options_);
   }
 
  private:

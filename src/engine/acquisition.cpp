@@ -14,7 +14,7 @@ namespace redismutex::engine {
 namespace {
 
 using Kind = route::Failure::Kind;
-using State = Lines::Member::State;
+using InLine = Lines::Member::State;
 using protocol::Acquire;
 using protocol::Instant;
 
@@ -52,7 +52,7 @@ Acquisition::~Acquisition() {
 void Acquisition::leave() noexcept {
   const Phase phase = std::exchange(phase_, Phase::over);
   if (phase == Phase::waiting && !session_.lines().withdraw(member_)) {
-    if (member_.state() == State::passed) {
+    if (member_.state() == InLine::passed) {
       give_back(session_, std::exchange(member_.lease, nullptr), member_.turn, member_.ticket);
     } else {
       session_.lines().give_up(member_, std::move(member_.approach));
@@ -74,6 +74,7 @@ std::size_t Acquisition::ahead() { return session_.lines().ahead(member_); }
 Acquisition::Outcome Acquisition::take_outcome() { return std::exchange(outcome_, Taken{}); }
 
 route::Procedure::Step Acquisition::over(Outcome outcome) {
+  if (member_.approach) claims_lost_ = member_.approach->take_claims_lost();
   leave();
   outcome_ = std::move(outcome);
   return Done{};
@@ -121,14 +122,14 @@ route::Procedure::Step Acquisition::enter(Instant now) {
 }
 
 route::Procedure::Step Acquisition::look_at_line(bool stopped, Instant now) {
-  State state = member_.state();
-  if (state == State::waiting && (stopped || time_is_up(now))) {
+  InLine state = member_.state();
+  if (state == InLine::waiting && (stopped || time_is_up(now))) {
     if (const auto known = session_.lines().withdraw(member_)) {
       phase_ = Phase::over;
       return over(stopped ? cancelled() : outcome_of(known->met_others, known->trouble.get()));
     }
   }
-  if (state == State::waiting) state = session_.lines().look(member_);
+  if (state == InLine::waiting) state = session_.lines().look(member_);
   return go_on(state, stopped, now);
 }
 
@@ -143,9 +144,9 @@ Acquisition::Outcome Acquisition::outcome_of(bool met_others, const route::Failu
   return trouble != nullptr ? *trouble : no_answer();
 }
 
-route::Procedure::Step Acquisition::go_on(State state, bool stopped, Instant now) {
-  if (state == State::passed) return take_pass(now);
-  if (state == State::waiting) return note_wait(Sleep{.until = *wishes_.wait_until}, now);
+route::Procedure::Step Acquisition::go_on(InLine state, bool stopped, Instant now) {
+  if (state == InLine::passed) return take_pass(now);
+  if (state == InLine::waiting) return note_wait(Sleep{.until = *wishes_.wait_until}, now);
   phase_ = Phase::first;
   return stopped ? over(cancelled()) : be_first(now);
 }
@@ -257,8 +258,11 @@ route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Insta
   if (is_in_line()) session_.lines().granted(member_, lease, now);
   // The approach is of no more use, but goes with the rest: mostly the thread that reads has not allocated it.
   phase_ = Phase::over;
-  return over(Granted{
-      .lease = std::move(lease), .turn = turn, .how = how, .ticket = is_in_line() ? member_.ticket : Lines::Ticket{}});
+  return over(Granted{.lease = std::move(lease),
+                      .turn = turn,
+                      .how = how,
+                      .ticket = is_in_line() ? member_.ticket : Lines::Ticket{},
+                      .handed_at = held.handed_at});
 }
 
 // ---- at its replicas ------------------------------------------------------------------------------------------------

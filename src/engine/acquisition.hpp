@@ -40,7 +40,8 @@ class Acquisition final : public route::Procedure {
     std::shared_ptr<Lease> lease;
     Lease::Turn turn;
     How how;
-    Lines::Ticket ticket;  ///< for GivingBack
+    Lines::Ticket ticket;                          ///< for GivingBack
+    std::optional<protocol::Instant> handed_at{};  ///< about; if it was handed over
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that this one may not
@@ -48,6 +49,9 @@ class Acquisition final : public route::Procedure {
 
   /// After Done. It is the caller's then: what is not taken is given back.
   Outcome take_outcome();
+
+  /// So often it was handed the lock, and noticed too late.
+  std::size_t claims_lost() const noexcept { return claims_lost_; }
 
   /// Since when it has waited for others; none: it has not.
   const std::optional<protocol::Instant>& waits_since() const noexcept { return waits_since_; }
@@ -102,6 +106,7 @@ class Acquisition final : public route::Procedure {
   bool met_told_ = false;
   bool is_ready_ = false;  // for what a lock that is handed over needs
   std::optional<protocol::Instant> waits_since_;
+  std::size_t claims_lost_ = 0;
   std::unique_ptr<Acknowledging> acknowledging_;  // while it is confirming
   Outcome outcome_{Taken{}};
 };

@@ -40,6 +40,7 @@ std::shared_ptr<Lease> make_lease(Session& session, const protocol::Key& key, co
                                               .replicas = wishes.replicas,
                                               .renews = wishes.renews,
                                               .max_hold = wishes.max_hold,
+                                              .latest_end = wishes.latest_end,
                                               .label = wishes.label,
                                               .name = wishes.name,
                                               .part = part});

@@ -36,6 +36,7 @@ struct Wishes {
   Replicas replicas = {};
   bool renews = false;
   std::chrono::milliseconds max_hold{0};
+  protocol::Instant latest_end = protocol::never;  // with max_hold: of a lock that has begun before
   std::string label = {};
   std::string name = {};
 
@@ -92,6 +93,7 @@ class Approach {
   engine::Conversation& conversation() noexcept { return conversation_; }
   const engine::Conversation& conversation() const noexcept { return conversation_; }
   const protocol::Acquire& machine() const noexcept { return machine_; }
+  std::size_t take_claims_lost() noexcept { return machine_.take_claims_lost(); }
 
   /// The lock is ours, and has not become a lease yet: asks for it again, and gives it up if somebody waits whose ticket is lower.
   route::Procedure::Step yield();

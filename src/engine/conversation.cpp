@@ -55,6 +55,8 @@ route::Procedure::Step Conversation::go_on(const protocol::Step& step) {
   if (const auto* request = std::get_if<protocol::Request>(&step)) return go_on(*request);
   turn_.reset();
   if (const auto* pause = std::get_if<protocol::Pause>(&step)) return rest(*pause);
+  // The answer and the message may have crossed.
+  if (const auto grant = terms_.inbox != nullptr ? terms_.inbox->grant() : std::nullopt) machine_.note_grant(*grant);
   state_ = State::done;
   return Done{};
 }
@@ -97,11 +99,12 @@ route::Procedure::Step Conversation::restart(Instant now) {
   pauses_ = 0;
   last_pause_ = false;
   switch (where) {
-    case State::resting: return take_mail(true, now);  // the link may have broken while nobody listened
+    // The link may have broken while nobody listened, and what came meanwhile has woken nobody.
+    case State::resting:
+    case State::done: return take_mail(true, now);
     case State::asking:
     case State::loading: return go_on(machine_.unanswered());
-    case State::done: return go_on(machine_.woken(now));
-    default: return reach();
+    default: return terms_.inbox != nullptr && !terms_.inbox->empty() ? take_mail(true, now) : reach();
   }
 }
 

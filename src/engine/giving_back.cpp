@@ -15,11 +15,12 @@ namespace {
 using protocol::Instant;
 using protocol::Release;
 
-void clean_up(Session& session, const Lease& lease, const Release::Terms& terms) noexcept {
+void clean_up(Session& session, const Lease& lease, const Lease::Ending& ending) noexcept {
+  const Release::Terms& terms = ending.terms;
   try {
     session.clean_ups().add({.key = lease.key(),
                              .id = lease.id(),
-                             .until = std::max(terms.valid_until, session.now() + protocol::drift(lease.expiry())),
+                             .until = std::max(ending.stands_until, session.now() + protocol::drift(lease.expiry())),
                              .token = terms.token,
                              .details = std::string{terms.details},
                              .former_details = std::string{terms.former_details},
@@ -51,7 +52,7 @@ bool pass_on(Session& session, const std::shared_ptr<Lease>& lease, const Lines:
 void give_back(Session& session, const std::shared_ptr<Lease>& lease, Lease::Turn turn,
                const Lines::Ticket& ticket) noexcept {
   if (pass_on(session, lease, ticket)) return;
-  if (const auto ending = lease->end(turn, session.now())) clean_up(session, *lease, ending->terms);
+  if (const auto ending = lease->end(turn, session.now())) clean_up(session, *lease, *ending);
   if (ticket) session.lines().leave(lease->key(), ticket);
 }
 
@@ -67,7 +68,7 @@ GivingBack::~GivingBack() {
   }
 }
 
-void GivingBack::leave_to_clean_ups() noexcept { clean_up(session_, *lease_, ending_->terms); }
+void GivingBack::leave_to_clean_ups() noexcept { clean_up(session_, *lease_, *ending_); }
 
 route::Procedure::Step GivingBack::start(Instant now) {
   return ticket_ ? hand_on(Lines::Extended::not_yet, now) : release(now);

@@ -71,8 +71,10 @@ void Lane::leave(Member& member) noexcept {
 
 /// With the lock held. All that one server has can be asked for at once.
 bool Lane::go_together(const Member& one, const Member& other) noexcept {
-  if (one.is_alone_ != other.is_alone_) return false;
-  return !one.is_alone_ || one.terms_.slot == other.terms_.slot;
+  using Company = Member::Company;
+  if (one.company_ == Company::none || other.company_ == Company::none) return &one == &other;
+  if (one.company_ != other.company_) return false;
+  return one.company_ == Company::any || one.terms_.slot == other.terms_.slot;
 }
 
 /// With the lock held, by the one who led: the next leads, one of those that go along with the first.
@@ -136,7 +138,7 @@ std::int64_t Lane::wanted_by(const Member& member) const noexcept {
 }
 
 Lane::Trouble Lane::Member::why_not(std::chrono::milliseconds waited) const {
-  if (trouble_) return *trouble_;
+  if (const auto& said = trouble_ ? trouble_ : refused_) return *said;
   const bool is_lost = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return !item.is_there; });
   std::string text;
   if (wanted_ == 0) {

@@ -80,6 +80,13 @@ class Lane : public std::enable_shared_from_this<Lane> {
       over,
     };
 
+    /// Those with whom it is asked for.
+    enum class Company : std::uint8_t {
+      any,
+      of_its_slot,  ///< which is on the way to another server
+      none,         ///< the server has refused a command that was of several
+    };
+
     const Terms& terms() const noexcept { return terms_; }
 
     /// Whether enough have it; once it is over. Which of the locks are there stands in the items.
@@ -101,10 +108,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
     // Guarded by the lane's mutex until it is over.
     State state_ = State::outside;
     std::size_t first_ = 0;  // of its items, among all that are asked for
-    bool is_alone_ = false;  // its slot is on the way to another server: it goes along with others of that slot only
+    Company company_ = Company::any;
     std::int64_t had_ = 0;
     std::int64_t wanted_ = 0;  // 0: it is not known how many that are
     std::shared_ptr<const Trouble> trouble_;
+    // What the server said to a command of several, of which this was one.
+    std::shared_ptr<const Trouble> refused_;
   };
 
   /// It may lead at once; one that may not lead may be over at once.

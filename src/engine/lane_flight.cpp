@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "protocol/verdict.hpp"
 #include "route/environment.hpp"
 
 namespace redismutex::engine {
@@ -12,6 +13,7 @@ namespace {
 
 using protocol::Instant;
 using protocol::Witness;
+using Company = Lane::Member::Company;
 using State = Lane::Member::State;
 using Kind = route::Failure::Kind;
 using namespace std::chrono_literals;
@@ -71,6 +73,7 @@ std::vector<Lane::Member*> LaneFlight::choose(Member& first) {
     }
   }
   are_of_many_slots_ = slots.size() > 1;
+  are_several_ = chosen.size() > 1;
   return chosen;
 }
 
@@ -176,9 +179,17 @@ route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trou
   const bool is_late = failure != nullptr && failure->kind == Kind::timed_out;
   // Another server may have its place by now, or some of its slots.
   const bool is_away = failure != nullptr && failure->kind == Kind::unreachable && are_of_many_slots_;
+  const auto* const refusal = std::get_if<protocol::Refusal>(&*trouble);
+  const bool may_be_of_one =
+      are_several_ && witness_ && refusal != nullptr && may_concern_one_key(protocol::verdict(refusal->text));
   return land([&](Member& member) {
-    member.is_alone_ = member.is_alone_ || is_away;
-    const bool goes_on = is_cancelled || ((is_late || is_away) && member.terms_.until > now + least_left);
+    if (is_away) member.company_ = std::max(member.company_, Company::of_its_slot);
+    if (may_be_of_one) {
+      member.company_ = Company::none;
+      member.refused_ = trouble;
+    }
+    const bool has_time = member.terms_.until > now + least_left;
+    const bool goes_on = is_cancelled || ((is_late || is_away || may_be_of_one) && has_time);
     if (!goes_on && !is_late) member.trouble_ = trouble;
     return !goes_on;
   });
@@ -190,8 +201,9 @@ route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant 
     const auto first = seen.locks.begin() + static_cast<std::ptrdiff_t>(member.first_);
     const auto end = first + static_cast<std::ptrdiff_t>(member.items_.size());
     const bool is_late = member.terms_.until <= now + least_left;
+    member.refused_.reset();
     if (std::find(first, end, Sight::not_said) != end) {
-      member.is_alone_ = true;
+      member.company_ = std::max(member.company_, Company::of_its_slot);
       return is_late;
     }
     for (std::size_t i = 0; i < member.items_.size(); ++i) {

@@ -52,6 +52,7 @@ class LaneFlight final : public route::Procedure {
   std::vector<route::Waker::Rest> rests_;
   std::vector<std::uint16_t> slots_;  // of each key
   bool are_of_many_slots_ = false;
+  bool are_several_ = false;  // members
   protocol::Instant until_ = protocol::Instant::max();
   std::optional<protocol::CountReplicas> count_;
   std::optional<protocol::Witness> witness_;

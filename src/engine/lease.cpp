@@ -17,19 +17,11 @@ namespace {
 
 using protocol::Extend;
 using protocol::Instant;
+using protocol::never;
 using std::chrono::milliseconds;
-
-constexpr Instant never = Instant::max();
 
 // A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
 constexpr milliseconds first_visit_after{5};
-
-// What was learnt is good for so long.
-constexpr milliseconds knowledge_lasts{1};
-constexpr milliseconds count_lasts{20};
-
-// While a lease is passed on it is asked this often whether somebody waits at the server; that also keeps it fresh.
-constexpr milliseconds between_counts{10};
 
 std::stop_token stopped() {
   std::stop_source source;
@@ -84,6 +76,11 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, std::uint64_t link
   std::copy_n(held.details.begin(), details_size_, details_.begin());
   turn_ = 1;
   note_confirmed(link);
+  if (held.claimed) {
+    stands_until_ = held.valid_until + protocol::drift(terms_.expiry);
+  } else {
+    note_sent(terms_.expiry, now);
+  }
   if (held.claimed) {
     extend_at_ = now + protocol::confirm_after(held.valid_until - now);
   } else {
@@ -141,6 +138,11 @@ void Lease::note_confirmed(std::uint64_t link) noexcept {
   confirmed_link_ = std::max(confirmed_link_.load(), link);
 }
 
+/// With the lock held: a lease of `expiry`, which the server counts from now on at the latest.
+void Lease::note_sent(milliseconds expiry, Instant now) noexcept {
+  stands_until_ = std::max(stands_until_, now + expiry + protocol::drift(expiry));
+}
+
 bool Lease::is_claim(Turn turn) const noexcept {
   const std::lock_guard lock{mutex_};
   return is_present(turn) && validity_.is_claim();
@@ -158,6 +160,7 @@ std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds e
       .expiry = expiry, .longer = longer, .tracking = watched_ ? protocol::Tracking::on : protocol::Tracking::off};
   if (extensions_++ == 0) extension_doubts_ = doubts_;
   if (terms.tracking == protocol::Tracking::off) ++untracked_;
+  extending_to_ = std::max(extending_to_, expiry);
   const Instant until = validity_.until();
   validity_.begin(terms, now);
   hurry(now);
@@ -170,6 +173,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
   const bool gone = how == Went::answered && std::holds_alternative<Extend::Gone>(machine.outcome());
   const std::lock_guard lock{mutex_};
   if (extensions_ > 0) --extensions_;
+  if (extensions_ == 0) extending_to_ = {};
   if (machine.terms().tracking == protocol::Tracking::off) {
     if (untracked_ > 0) --untracked_;
     if (how != Went::never_left) {
@@ -178,7 +182,12 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
     }
   }
   if (turn_ == 0 || ended_ || lost_) return nullptr;
-  if (how == Went::never_left) validity_.take_back(machine.terms());
+  if (how == Went::never_left) {
+    validity_.take_back(machine.terms());
+  } else {
+    note_sent(machine.terms().expiry, now);
+  }
+  if (how == Went::unknown) validity_.lose_sight(machine.terms());
   if (how == Went::unconfirmed) validity_.settle(machine, now);
   if (how == Went::answered) {
     const bool ended = validity_.until() <= now;
@@ -201,60 +210,6 @@ std::unique_ptr<route::Job> Lease::note_end(Turn turn) noexcept {
   return is_present(turn) ? note_loss(Loss::expired) : nullptr;
 }
 
-// ---- passing on -----------------------------------------------------------------------------------------------------
-
-/// With the lock held.
-bool Lease::is_tracked() const noexcept {
-  return tracked_link_ != 0 && untracked_ == 0 && tracked_doubts_ == doubts_ &&
-         tracked_link_ == session_.router().server_of(key_).live_link();
-}
-
-Lease::Standing Lease::standing() const noexcept {
-  const Instant now = session_.now();
-  const std::lock_guard lock{mutex_};
-  const bool is_ours = is_present(turn_);
-  const bool heard_lately = confirmed_ + knowledge_lasts >= now && settled_doubts_ == doubts_;
-  return {.until = is_ours ? validity_.until() : Instant{},
-          .is_known = is_ours && (heard_lately || is_tracked()) && is_confirmed_here(),
-          .is_counted = counted_ + count_lasts >= now,
-          .waiting = waiting_,
-          .counts_tokens = !token_is_ahead_,
-          .has_token = token_ != 0};
-}
-
-Lease::Turn Lease::pass() noexcept {
-  session_.renewer().get_ready_if_possible();
-  const Instant now = session_.now();
-  const std::lock_guard lock{mutex_};
-  if (!is_present(turn_)) return 0;
-  ++turn_;
-  if (token_ != 0) ++token_;
-  began_ = now;
-  // Nobody has been told by it, so it serves the next turn: the Observer is to hear of losses without memory. The callbacks of the turn
-  // before belong to that one's tokens.
-  loss_ = std::stop_source{std::nostopstate};
-  if (job_) job_->source = loss_;
-  if (job_ && session_.callbacks().observer() == nullptr) job_.reset();
-  const bool wants_count = counted_ + between_counts < now;
-  const bool may_be_renewed_again = terms_.renews && extend_at_ == never;
-  if (extend_at_ > now && (wants_count || may_be_renewed_again)) {
-    extend_at_ = now;
-    reschedule();
-  }
-  return turn_;
-}
-
-void Lease::set_successor(std::shared_ptr<Successor> successor) noexcept {
-  const std::lock_guard lock{mutex_};
-  successor_.swap(successor);
-  if (successor_ == nullptr || turn_ == 0 || ended_) return;
-  if (lost_) {
-    session_.renewer().schedule(*this, Instant{});
-  } else {
-    reschedule();
-  }
-}
-
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
@@ -264,6 +219,8 @@ std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
   if (turn != turn_ || turn == 0 || ended_) return std::nullopt;
   ended_ = true;
   had_ended_ = validity_.until() <= now;
+  // What is under way may be carried out yet.
+  if (const auto most = std::max(extending_to_, renewing_to_); most.count() > 0) note_sent(most, now);
   successor_.swap(nobody);
   session_.renewer().dismiss(*this);
   const bool contended = waiting_ > 0 || session_.contended(key_);
@@ -276,6 +233,7 @@ std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
                 .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
                 .deletion = plain ? session_.router().server_of(key_).deletion() : Release::Deletion::by_script,
                 .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
+      .stands_until = stands_until_,
       .began = began_,
       .lost = lost_};
 }
@@ -289,7 +247,7 @@ Lease::Found Lease::found_gone() noexcept {
   const std::lock_guard lock{mutex_};
   if (lost_) return {*lost_, nullptr};
   lost_ = had_ended_ ? Loss::expired : Loss::gone;
-  if (job_) job_->why = *lost_;
+  note_in_job();
   return {*lost_, std::move(job_)};
 }
 
@@ -346,12 +304,19 @@ void Lease::log_trouble(std::string_view trouble) const noexcept try {
 /// With the lock held; the first time. The successor is told in the Background.
 std::unique_ptr<LossJob> Lease::note_loss(Loss why) noexcept {
   lost_ = why;
+  note_in_job();
   validity_.gone();
   extend_at_ = look_at_ = label_at_ = never;
   session_.renewer().dismiss(*this);
   if (successor_ != nullptr) session_.renewer().schedule(*this, Instant{});
-  if (job_) job_->why = why;
   return std::move(job_);
+}
+
+/// With the lock held.
+void Lease::note_in_job() noexcept {
+  if (!job_) return;
+  job_->why = *lost_;
+  job_->claim = validity_.is_claim();
 }
 
 /// Without the lock.

@@ -45,9 +45,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
     std::chrono::milliseconds expiry;
     Replicas replicas = {};  ///< so many are to have received what is written of it, before it counts
     bool renews = false;
-    std::chrono::milliseconds max_hold{0};  ///< with `renews`: of each turn; 0: no limit
-    std::string label = {};                 ///< to stand beside the key; empty: none
-    std::string name = {};                  ///< what the Observer calls its mutex
+    std::chrono::milliseconds max_hold{0};           ///< with `renews`: of each turn; 0: no limit
+    protocol::Instant latest_end = protocol::never;  ///< and this besides
+    std::string label = {};                          ///< to stand beside the key; empty: none
+    std::string name = {};                           ///< what the Observer calls its mutex
     Part part = Part::whole;
   };
 
@@ -164,8 +165,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// to the server, and what to do if that fails; nothing if the turn was over. The views in the terms are of this object.
   struct Ending {
     protocol::Release::Terms terms;
-    protocol::Instant began;   ///< of the turn
-    std::optional<Loss> lost;  ///< it was told before
+    protocol::Instant stands_until;  ///< at the server, at the latest: by all that was sent, whatever was answered
+    protocol::Instant began;         ///< of the turn
+    std::optional<Loss> lost;        ///< it was told before
   };
   std::optional<Ending> end(Turn turn, protocol::Instant now) noexcept;
 
@@ -250,6 +252,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool listens() const noexcept { return terms_.renews || job_ != nullptr || successor_ != nullptr; }
   bool is_tracked() const noexcept;
   void note_confirmed(std::uint64_t link) noexcept;
+  void note_sent(std::chrono::milliseconds expiry, protocol::Instant now) noexcept;
   void note_answer(protocol::Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept;
   protocol::Instant limit() const noexcept;
   protocol::Instant next_renewal(double share, protocol::Instant now) const noexcept;
@@ -261,6 +264,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void keep_label(protocol::Instant now) noexcept;
   std::optional<protocol::WriteLabel::Terms> label_terms(protocol::Instant now) noexcept;
   std::unique_ptr<LossJob> note_loss(Loss why) noexcept;
+  void note_in_job() noexcept;
   void tell(std::unique_ptr<LossJob> job) noexcept;
   void log_trouble(std::string_view trouble) const noexcept;
 
@@ -279,6 +283,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   mutable std::mutex mutex_;  // guards what follows; before the renewer's
   protocol::Validity validity_{{}, false};
+  protocol::Instant stands_until_;             // at the server, at the latest, by what was answered, or never will be
+  std::chrono::milliseconds extending_to_{0};  // the longest of the extensions that are under way,
+  std::chrono::milliseconds renewing_to_{0};   // and the visit's
   Turn turn_ = 0;
   bool ended_ = false;
   bool had_ended_ = false;  // by itself, when it was given back

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 #include <variant>
 
 #include "engine/lease.hpp"
@@ -14,9 +15,8 @@ namespace {
 using protocol::Extend;
 using protocol::ExtendMany;
 using protocol::Instant;
+using protocol::never;
 using std::chrono::milliseconds;
-
-constexpr Instant never = Instant::max();
 
 // Until the owner's own extension has come to an end, or another look for one who tells of changes.
 constexpr milliseconds little_while{50};
@@ -26,7 +26,9 @@ constexpr milliseconds before_next_try_to_track{500};
 constexpr milliseconds shortest_pause{20};
 
 /// How much too early a visit may be, to go along with others.
-constexpr std::chrono::nanoseconds slack(milliseconds renew_to) { return std::chrono::nanoseconds{renew_to} / 30; }
+constexpr std::chrono::nanoseconds renewal_slack(milliseconds renew_to) {
+  return std::chrono::nanoseconds{renew_to} / 30;
+}
 
 std::chrono::nanoseconds times(std::chrono::nanoseconds duration, double factor) {
   return std::chrono::nanoseconds{
@@ -36,7 +38,9 @@ std::chrono::nanoseconds times(std::chrono::nanoseconds duration, double factor)
 }  // namespace
 
 /// With the lock held: when it must be renewed no more.
-Instant Lease::limit() const noexcept { return terms_.max_hold.count() > 0 ? began_ + terms_.max_hold : never; }
+Instant Lease::limit() const noexcept {
+  return terms_.max_hold.count() > 0 ? std::min(began_ + terms_.max_hold, terms_.latest_end) : never;
+}
 
 /// With the lock held: when there is something to ask the server.
 Instant Lease::work_due() const noexcept {
@@ -52,7 +56,7 @@ void Lease::reschedule() noexcept {
   const Instant end = listens() ? validity_.until() : never;
   const bool is_renewal = terms_.renews && work == extend_at_;
   if (work < end) {
-    session_.renewer().schedule(*this, work, is_renewal ? slack(terms_.expiry) : std::chrono::nanoseconds{0});
+    session_.renewer().schedule(*this, work, is_renewal ? renewal_slack(terms_.expiry) : std::chrono::nanoseconds{0});
   } else if (end != never) {
     session_.renewer().schedule(*this, end);
   }
@@ -76,7 +80,7 @@ Lease::Visit Lease::plan(Instant now) noexcept {
     return {.what = listens() ? What::lose : What::nothing};
   }
   Visit visit{.until = until, .doubts = doubts_};
-  const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
+  const auto early = terms_.renews ? renewal_slack(terms_.expiry) : std::chrono::nanoseconds{0};
   const bool is_due = work_due() <= now + early && not_before_ <= now;
   // A server that has taken the place of another counts by a clock of its own: so it is asked for what is left, too.
   const bool moves = !is_confirmed_here();
@@ -91,6 +95,7 @@ Lease::Visit Lease::plan(Instant now) noexcept {
   }
   if (visit.renew_to.count() > 0) {
     visit.what = What::extend;
+    renewing_to_ = visit.renew_to;
   } else if (is_due) {
     visit.what = What::look;
   }
@@ -133,11 +138,13 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
                               Instant now) noexcept {
   const std::lock_guard lock{mutex_};
   if (turn_ == 0 || ended_ || lost_) return {};
+  renewing_to_ = {};
   not_before_ = {};
   trouble_.reset();
   look_at_ = never;
   if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
     validity_.renewed(visit.renew_to, extended->sent_at);
+    note_sent(visit.renew_to, now);
     note_confirmed(how.link);
     keep_label(now);
     note_answer(extended->sent_at, extended->waiting, visit.doubts);
@@ -163,6 +170,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
 void Lease::put_off(Instant next, const std::shared_ptr<const std::string>& trouble, Instant now) noexcept {
   const std::lock_guard lock{mutex_};
   if (turn_ == 0 || ended_ || lost_) return;
+  if (renewing_to_.count() > 0) note_sent(std::exchange(renewing_to_, {}), now);
   // In good time for one more.
   const Instant soon = now + std::max<Instant::duration>((validity_.until() - now) / 2, shortest_pause);
   not_before_ = std::min(next, soon);
@@ -187,7 +195,7 @@ void Lease::keep_label(Instant now) noexcept {
 std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexcept {
   if (terms_.label.empty()) return std::nullopt;
   const std::lock_guard lock{mutex_};
-  const auto early = terms_.renews ? slack(terms_.expiry) : std::chrono::nanoseconds{0};
+  const auto early = terms_.renews ? renewal_slack(terms_.expiry) : std::chrono::nanoseconds{0};
   if (turn_ == 0 || ended_ || lost_ || label_at_ > now + early) return std::nullopt;
   return label_terms(now);
 }

@@ -21,11 +21,12 @@ class LossJob final : public route::Job {
   void run() noexcept override {
     source.request_stop();
     Observer* const observer = callbacks_ ? callbacks_->observer() : nullptr;
-    if (observer != nullptr) observer->lock_lost({{name_, key_.text()}, why});
+    if (observer != nullptr) observer->lock_lost({{name_, key_.text()}, why, claim});
   }
 
   std::stop_source source{std::nostopstate};
   Loss why = Loss::expired;
+  bool claim = false;  ///< see LockLost
 
  private:
   const std::shared_ptr<route::Callbacks> callbacks_;

@@ -15,15 +15,14 @@ namespace redismutex::engine {
 namespace {
 
 using protocol::Instant;
+using protocol::never;
 using protocol::Refreshed;
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
-constexpr Instant never = Instant::max();
-
 // So many commands may be under way at once. In a cluster each slot has commands of its own.
-constexpr std::size_t most_flights = 256;
-constexpr std::size_t most_flights_in_cluster = 2048;
+constexpr std::size_t most_batches = 256;
+constexpr std::size_t most_batches_in_cluster = 2048;
 
 // In a cluster those of one slot go together. So many of other slots are passed over to find some.
 constexpr std::size_t most_passed_over = 16;
@@ -32,7 +31,7 @@ constexpr std::size_t most_passed_over = 16;
 constexpr milliseconds shortest_delay{50};
 
 /// How much too early a renewal may be, to go along with others.
-constexpr Instant::duration slack(Instant::duration delay) { return delay / 6; }
+constexpr Instant::duration round_slack(Instant::duration delay) { return delay / 6; }
 
 // The rarest that a waiter looks whether the Background runs, in delays, where there are few. To wake a thread costs the process more than
 // to renew its place.
@@ -66,7 +65,7 @@ class Places::Flight final : public route::Background::Operation {
 };
 
 Places::Places(Session& session)
-    : Rounds{session, session.router().cluster() == nullptr ? most_flights : most_flights_in_cluster},
+    : Rounds{session, session.router().cluster() == nullptr ? most_batches : most_batches_in_cluster},
       session_{session} {}
 
 Places::~Places() { close(); }
@@ -209,7 +208,7 @@ std::shared_ptr<Places::Batch> Places::load(Instant now) {
   const auto due = std::find_if(groups_.begin(), groups_.end(), is_due);
   if (due == groups_.end()) return nullptr;
   auto& [delay, group] = *due;
-  const Instant last = now + slack(delay);
+  const Instant last = now + round_slack(delay);
   std::shared_ptr<Batch> batch = next_batch(group, delay, now);
   add_fresh(group, *batch, last);
   merge(group, *batch, last);
@@ -223,7 +222,7 @@ std::shared_ptr<Places::Batch> Places::next_batch(Group& group, milliseconds del
   Batches& batches = group.batches;
   if (!batches.empty() && batches.front()->due <= now) return batches.front();
   const std::uint16_t slot = group.fresh.first()->slot_;
-  const Instant last = now + slack(delay);
+  const Instant last = now + round_slack(delay);
   std::size_t passed_over = 0;
   for (const std::shared_ptr<Batch>& batch : batches) {
     if (batch->due > last || passed_over++ == most_passed_over) break;

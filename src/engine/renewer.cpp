@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <redismutex/observer.hpp>
 #include <string>
 #include <system_error>
 #include <utility>
-#include <variant>
 
 #include "engine/conversation.hpp"
 #include "engine/labelling.hpp"
@@ -22,9 +20,8 @@ namespace {
 
 using protocol::ExtendMany;
 using protocol::Instant;
+using protocol::never;
 using std::chrono::milliseconds;
-
-constexpr Instant never = Instant::max();
 
 // So many commands may be under way at once; and so many labels besides. In a cluster each slot has commands of its own, and many locks
 // are in as many slots.
@@ -35,19 +32,11 @@ constexpr std::size_t most_labels = 64;
 // Until there is room for another label.
 constexpr milliseconds until_there_is_room{5};
 
-constexpr milliseconds first_retry{20};
-constexpr milliseconds longest_retry{500};
+// Where there was no memory, or no turn.
+constexpr milliseconds until_its_turn{20};
 
 // Nothing goes along with others earlier than that.
 constexpr milliseconds longest_slack{500};
-
-/// A renewal that the Observer is to hear of.
-struct Renewed {
-  protocol::Key key;
-  std::string name;
-  milliseconds valid_for;
-  std::int64_t waiting;
-};
 
 }  // namespace
 
@@ -58,11 +47,15 @@ struct Renewer::Ready {
   Instant planned_at;
   std::uint16_t slot;
   Replicas replicas;
+  std::size_t together;
 
   /// Those of a slot of a cluster are together, because they go into one command, and those that so many replicas are to have.
-  bool goes_with(const Ready& other) const noexcept { return slot == other.slot && replicas == other.replicas; }
+  bool goes_with(const Ready& other) const noexcept {
+    return slot == other.slot && replicas == other.replicas && together == other.together;
+  }
   friend bool operator<(const Ready& one, const Ready& other) {
     if (one.slot != other.slot) return one.slot > other.slot;
+    if (one.together != other.together) return one.together < other.together;
     if (one.replicas != other.replicas) return rank(one.replicas) > rank(other.replicas);
     return one.visit.until > other.visit.until;
   }
@@ -170,9 +163,9 @@ Instant Renewer::run(Instant now) noexcept {
     send(now);
   } catch (const std::bad_alloc&) {
     for (const auto& lease : due_)
-      schedule(*lease, now + first_retry);  // of those that were planned, too: that does no harm
+      schedule(*lease, now + until_its_turn);  // of those that were planned, too: that does no harm
     due_.clear();
-    again = now + first_retry;
+    again = now + until_its_turn;
   }
   listen();
   const std::lock_guard lock{mutex_};
@@ -206,7 +199,8 @@ void Renewer::plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
   if (visit.what == What::lose) return call_off(*lease);
   // If one is under way the next is planned when that one is over.
   if (visit.what == What::nothing || std::exchange(lease->seat_.under_way_, true)) return;
-  ready_.push_back({lease, visit, now, session_.router().slot_of(lease->key()), lease->terms().replicas});
+  ready_.push_back(
+      {lease, visit, now, session_.router().slot_of(lease->key()), lease->terms().replicas, lease->seat_.together_});
   std::push_heap(ready_.begin(), ready_.end());
 }
 
@@ -219,7 +213,7 @@ void Renewer::write_label(const std::shared_ptr<Lease>& lease, Instant now) noex
     session_.background().start(std::make_shared<Labelling>(session_, labels_, lease, *label));
     ++labels_->under_way;
   } catch (const std::exception&) {  // no memory, no thread
-    lease->put_off_label(now + first_retry);
+    lease->put_off_label(now + until_its_turn);
   }
 }
 
@@ -229,9 +223,25 @@ void Renewer::call_off(Lease& lease) noexcept {
 }
 
 void Renewer::send(Instant now) {
+  std::size_t of_few = 0;
   while (has_room() && !ready_.empty()) {
     const std::shared_ptr<Batch> batch = load(now);
-    if (!batch->parts.empty()) take_off(batch, now);
+    if (batch->parts.empty()) continue;
+    if (batch->is_of_few && (now < few_not_before_ || ++of_few > few_at_once_)) {
+      put_back(*batch, now);
+    } else {
+      take_off(batch, now);
+    }
+  }
+}
+
+/// Where a server refuses everything there would be as many commands as leases.
+void Renewer::put_back(const Batch& batch, Instant now) noexcept {
+  for (const Batch::Part& part : batch.parts) {
+    const auto lease = part.lease.lock();
+    if (!lease) continue;
+    lease->seat_.under_way_ = false;
+    lease->put_off(std::max(few_not_before_, now + until_its_turn), why_few_, now);
   }
 }
 
@@ -239,12 +249,13 @@ void Renewer::send(Instant now) {
 std::shared_ptr<Renewer::Batch> Renewer::load(Instant now) {
   using What = Lease::Visit::What;
   auto batch = std::make_shared<Batch>();
-  const std::size_t most = std::min(ready_.size(), ExtendMany::most_items);
+  const Ready first = ready_.front();
+  const std::size_t most = std::min(ready_.size(), first.together);
   batch->parts.reserve(most);
   batch->keys.reserve(most);
   batch->ids.reserve(most);
-  const Ready first = ready_.front();
   batch->replicas = first.replicas;
+  batch->is_of_few = first.together < ExtendMany::most_items;
   while (!ready_.empty() && batch->parts.size() < most && ready_.front().goes_with(first)) {
     std::pop_heap(ready_.begin(), ready_.end());
     Ready next = std::move(ready_.back());
@@ -271,98 +282,6 @@ void Renewer::take_off(const std::shared_ptr<Batch>& batch, Instant now) {
   } catch (const std::exception& error) {  // no memory, no thread
     retry(*batch, error.what(), now);
   }
-}
-
-// ---- what came of it ------------------------------------------------------------------------------------------------
-
-void Renewer::take_in(Batch& batch, Instant now) {
-  if (!batch.replicas.is_off() && confirm(batch, now)) return;
-  for (const Batch::Part& part : batch.parts) {
-    if (const auto lease = part.lease.lock()) lease->seat_.under_way_ = false;
-  }
-  if (batch.fates.size() != batch.parts.size()) return retry(batch, batch.trouble, now);
-  failures_ = 0;
-  batch.how.share = random_share();
-  note_fates(batch, now);
-}
-
-void Renewer::note_fates(Batch& batch, Instant now) {
-  std::vector<Renewed> renewed;
-  const bool observed = session_.callbacks().observer() != nullptr;
-  for (std::size_t i = 0; i < batch.parts.size(); ++i) {
-    const auto& [kept, visit] = batch.parts[i];
-    const std::shared_ptr<Lease> lease = kept.lock();
-    if (!lease) continue;
-    if (std::holds_alternative<protocol::Extend::Gone>(batch.fates[i])) {
-      lease->lose(Loss::gone);
-      lease->tell_successor();
-      continue;
-    }
-    const Instant until = lease->conclude_visit(visit, batch.fates[i], batch.how, now);
-    const bool is_vote = lease->terms().part == Lease::Part::vote;  // its QuorumLease tells
-    if (!observed || !visit.renews || until <= now || is_vote) continue;
-    try {
-      renewed.push_back({lease->key(), lease->name(), protocol::time_left(until, now),
-                         std::get<protocol::Extend::Extended>(batch.fates[i]).waiting});
-    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
-    }
-  }
-  if (renewed.empty()) return;
-  try {
-    session_.callbacks().tell_observer([renewed = std::move(renewed)](Observer& observer) {
-      for (const Renewed& one : renewed) {
-        observer.lease_renewed({{one.name, one.key.text()}, one.valid_for, one.waiting});
-      }
-    });
-  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the same
-  }
-}
-
-/// Those that were under way together fail together: that is one failure.
-void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcept {
-  const bool is_first = failures_ == 0;
-  const auto renewals = static_cast<std::size_t>(std::count_if(
-      batch.parts.begin(), batch.parts.end(), [](const Batch::Part& part) { return part.visit.renew_to.count() > 0; }));
-  if (is_first || batch.sent_at > failed_at_) {
-    ++failures_;
-    failed_at_ = now;
-  }
-  std::shared_ptr<const std::string> why;
-  std::uint64_t bits = 0;
-  try {
-    bits = session_.environment().random_bits();
-    why = std::make_shared<const std::string>(
-        std::string{batch.is_refused ? "the server said: " : "the reason: "}.append(trouble));
-    if (is_first && renewals > 0) {
-      session_.router()
-          .server_of(batch.keys.front())
-          .log("locks could not be renewed and will be tried again; " + *why);
-    }
-    if (renewals > 0) {
-      session_.callbacks().tell_observer([renewals, reason = std::string{trouble}](Observer& observer) {
-        observer.renewal_failed({.leases = renewals, .reason = reason});
-      });
-    }
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to say so, no chance
-  }
-  const Instant again = now + route::jittered_pause(failures_ - 1, first_retry, longest_retry, bits);
-  for (const Batch::Part& part : batch.parts) {
-    const auto lease = part.lease.lock();
-    if (!lease) continue;
-    lease->seat_.under_way_ = false;
-    lease->put_off(again, why, now);
-  }
-}
-
-double Renewer::random_share() noexcept {
-  constexpr double least = 0.28;
-  constexpr double most = 1.0 / 3;
-  std::uint64_t bits = 0;
-  try {
-    bits = session_.environment().random_bits();
-  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): then not at random
-  }
-  return least + (most - least) * static_cast<double>(bits >> 11U) / static_cast<double>(1ULL << 53U);
 }
 
 /// As long as somebody wants to hear what the server has to tell there is to be a connection.

@@ -11,6 +11,7 @@
 
 #include "engine/rounds.hpp"
 #include "engine/schedule.hpp"
+#include "protocol/extend.hpp"
 #include "protocol/instant.hpp"
 
 namespace redismutex::engine {
@@ -44,8 +45,9 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
     using Index = std::unordered_multimap<std::string_view, Seat*>;
 
     Lease& lease_;
-    std::atomic<bool> known_{false};  // in any way, to the renewer
-    bool under_way_ = false;          // or about to be: belongs to the Background
+    std::atomic<bool> known_{false};                           // in any way, to the renewer
+    bool under_way_ = false;                                   // or about to be: belongs to the Background
+    std::size_t together_ = protocol::ExtendMany::most_items;  // with so many it may go in one command: the same
     protocol::Instant::duration slack_{
         0};  // so much too early it may go along with others. The rest is guarded by the renewer's mutex
     std::optional<Index::iterator> entry_;
@@ -97,11 +99,13 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   void write_label(const std::shared_ptr<Lease>& lease, Instant now) noexcept;
   void send(Instant now);
   std::shared_ptr<Batch> load(Instant now);
+  void put_back(const Batch& batch, Instant now) noexcept;
   void take_off(const std::shared_ptr<Batch>& batch, Instant now);
   void take_in(Batch& batch, Instant now);
   bool confirm(Batch& batch, Instant now) noexcept;
   bool begin_to_confirm(Batch& batch, Instant now);
   void take_in_confirmed(Batch& batch, Instant now);
+  void note_carried_out(const Batch& batch) noexcept;
   void note_fates(Batch& batch, Instant now);
   void retry(Batch& batch, std::string_view trouble, Instant now) noexcept;
   void call_off(Lease& lease) noexcept;
@@ -121,6 +125,11 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   std::vector<Seat*> too_early_;
   std::vector<std::shared_ptr<Lease>> due_;
   std::vector<Ready> ready_;  // a heap: the most urgent is the first
+  // Those that may not go with many: not before that time, and so many commands in a round.
+  static constexpr std::size_t least_at_once = 8;
+  Instant few_not_before_{};
+  std::size_t few_at_once_ = least_at_once;
+  std::shared_ptr<const std::string> why_few_;
   bool listening_ = false;
   unsigned failures_ = 0;  // in a row
   Instant failed_at_;      // the last one of them

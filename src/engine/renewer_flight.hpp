@@ -24,6 +24,7 @@ struct RenewerBatch {
     Lease::Visit visit;
   };
   std::vector<Part> parts;
+  bool is_of_few = false;  // because a command was refused in which they were with others
   std::vector<protocol::Key> keys;
   std::vector<protocol::OwnerId> ids;
   protocol::Instant sent_at;

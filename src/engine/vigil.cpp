@@ -1,5 +1,6 @@
 #include "engine/vigil.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 
@@ -8,7 +9,7 @@
 namespace redismutex::engine {
 namespace {
 
-constexpr std::chrono::seconds between_looks{1};
+constexpr std::chrono::seconds between_verifications{1};
 
 }  // namespace
 
@@ -16,18 +17,22 @@ Vigil::Vigil(Session& session) : session_{session}, enlistment_{session.backgrou
 
 void Vigil::keep() noexcept try {
   if (keeping_.load() || keeping_.exchange(true)) return;
-  if (enlistment_.enlist()) session_.background().call(*this, session_.now() + between_looks);
+  // Whoever holds locks for moments only may have none whenever it would be looked later.
+  const protocol::Instant due{protocol::Instant::duration{due_.load()}};
+  if (enlistment_.enlist()) session_.background().call(*this, std::max(session_.now(), due));
 } catch (const std::exception&) {
   keeping_ = false;  // the next lock tries again
 }
 
 protocol::Instant Vigil::run(protocol::Instant now) noexcept {
+  const protocol::Instant next = now + between_verifications;
+  due_ = next.time_since_epoch().count();
   // In this order: one that comes now either is seen, or begins anew.
   keeping_ = false;
-  if (session_.renewer().is_idle()) return protocol::Instant::max();
-  keeping_ = true;
+  const bool is_idle = session_.renewer().is_idle();
+  if (!is_idle) keeping_ = true;
   session_.background().verify_server();
-  return now + between_looks;
+  return is_idle ? protocol::never : next;
 }
 
 }  // namespace redismutex::engine

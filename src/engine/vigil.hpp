@@ -10,8 +10,8 @@ namespace redismutex::engine {
 
 class Session;
 
-/// Has it verified once a second, as long as a lock is held or waited for, that the server is still the one to be at, where another may
-/// take its place. A server that was replaced goes on answering for many seconds, and nobody says a word. Thread-safe.
+/// Has it verified when a lock is taken, and once a second as long as one is held or waited for, that the server is still the one to be at,
+/// where another may take its place. A server that was replaced goes on answering for many seconds, and nobody says a word. Thread-safe.
 class Vigil final : private route::Background::Duty {
  public:
   /// `session` must outlive it.
@@ -29,6 +29,7 @@ class Vigil final : private route::Background::Duty {
   Session& session_;
   Enlistment enlistment_;
   std::atomic<bool> keeping_{false};
+  std::atomic<protocol::Instant::rep> due_{0};  // no look before that
 };
 
 }  // namespace redismutex::engine

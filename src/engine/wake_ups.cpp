@@ -1,12 +1,12 @@
 #include "engine/wake_ups.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "protocol/lease.hpp"
+#include "protocol/number.hpp"
 #include "protocol/slot.hpp"
 
 namespace redismutex::engine {
@@ -35,8 +35,8 @@ std::optional<Message> parse(std::string_view text) {
     return word;
   };
   const auto read = [](std::string_view digits, std::int64_t& value) {
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc{} && end == digits.data() + digits.size() && value >= 0;
+    value = protocol::number_in<std::int64_t>(digits).value_or(-1);
+    return value >= 0;
   };
   Message message{.id = next_word()};
   const std::string_view word = next_word();
@@ -87,6 +87,12 @@ bool Inbox::empty() const {
   if (!is_reached()) return true;
   const std::lock_guard lock{wake_ups_.mutex_};
   return mail_.empty();
+}
+
+std::optional<protocol::Grant> Inbox::grant() const {
+  if (!is_reached()) return std::nullopt;
+  const std::lock_guard lock{wake_ups_.mutex_};
+  return mail_.grant;
 }
 
 Mail Inbox::take() {

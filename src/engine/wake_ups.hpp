@@ -96,6 +96,9 @@ class Inbox final : public route::Waker, private route::Listed<Inbox> {
 
   bool empty() const;
 
+  /// What take() would return of it.
+  std::optional<protocol::Grant> grant() const;
+
   /// Empties it.
   Mail take();
 

@@ -56,6 +56,8 @@ void PrometheusMetrics::attempt_ended(const AttemptEnded& event) noexcept {
     const metrics::OfMutex& of_mutex = state_->series.of_mutex(event.mutex);
     of_mutex.attempts[event.outcome].Observe(seconds(event.waited));
     if (event.acquired()) of_mutex.held->Increment();
+    if (event.handover_delay) of_mutex.handover_delays->Observe(seconds(*event.handover_delay));
+    if (event.claims_lost > 0) of_mutex.claims_lost->Increment(static_cast<double>(event.claims_lost));
   });
 }
 
@@ -70,7 +72,11 @@ void PrometheusMetrics::hold_ended(const HoldEnded& event) noexcept {
 }
 
 void PrometheusMetrics::lock_lost(const LockLost& event) noexcept {
-  try_to([&] { state_->series.of_mutex(event.mutex).losses[event.why].Increment(); });
+  try_to([&] {
+    const metrics::OfMutex& of_mutex = state_->series.of_mutex(event.mutex);
+    of_mutex.losses[event.why].Increment();
+    if (event.claim) of_mutex.claims_lost->Increment();
+  });
 }
 
 void PrometheusMetrics::lease_renewed(const LeaseRenewed& event) noexcept {
@@ -103,7 +109,7 @@ void PrometheusMetrics::disconnected(const Disconnected& event) noexcept {
 }
 
 void PrometheusMetrics::request_answered(const RequestAnswered& event) noexcept {
-  try_to([&] { state_->series.of_server(event.server).requests->Observe(seconds(event.duration)); });
+  try_to([&] { state_->series.of_server(event.server).requests[event.kind].Observe(seconds(event.duration)); });
 }
 
 }  // namespace REDISMUTEX_ABI

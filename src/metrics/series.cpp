@@ -15,6 +15,7 @@ using ::prometheus::Registry;
 
 using Attempt = AttemptEnded::Outcome;
 using Hold = HoldEnded::Outcome;
+using Request = RequestAnswered::Kind;
 
 template <class Outcome, std::size_t number>
 using Names = std::array<std::pair<Outcome, const char*>, number>;
@@ -32,6 +33,12 @@ constexpr Names<Hold, 5> hold_names{{{Hold::released, "released"},
                                      {Hold::gone, "gone"},
                                      {Hold::unknown, "unknown"},
                                      {Hold::left, "left"}}};
+constexpr Names<Request, 6> request_names{{{Request::acquire, "acquire"},
+                                           {Request::line_up, "line_up"},
+                                           {Request::look, "look"},
+                                           {Request::extend, "extend"},
+                                           {Request::release, "release"},
+                                           {Request::other, "other"}}};
 constexpr Names<Loss, 2> loss_names{{{Loss::expired, "expired"}, {Loss::gone, "gone"}}};
 
 using Buckets = Histogram::BucketBoundaries;
@@ -75,6 +82,10 @@ Series::Series()
     : attempts_{histogram(registry_, "acquire_duration_seconds", "How long attempts to acquire a lock took.")},
       holds_{histogram(registry_, "hold_duration_seconds", "How long locks were held.")},
       losses_{counter(registry_, "losses_total", "Locks that were lost while somebody held them.")},
+      claims_lost_{counter(registry_, "claims_lost_total",
+                           "Locks that were handed over to somebody who did not say in time that he has it.")},
+      handover_delays_{histogram(registry_, "handover_delay_seconds",
+                                 "From when a lock was handed over until the next one had it.")},
       held_{gauge(registry_, "locks_held", "Locks that are held now.")},
       waiters_{gauge(registry_, "waiters", "Callers of this process that wait for a lock now.")},
       oldest_waits_{
@@ -117,6 +128,8 @@ OfMutex Series::make_mutex(const std::string& name) {
     made.holds[outcome] = &holds_.Add({{"mutex", name}, {"outcome", word}}, hold_buckets());
   }
   for (const auto& [why, word] : loss_names) made.losses[why] = &losses_.Add({{"mutex", name}, {"reason", word}});
+  made.claims_lost = &claims_lost_.Add({{"mutex", name}});
+  made.handover_delays = &handover_delays_.Add({{"mutex", name}}, request_buckets());
   made.held = &held_.Add({{"mutex", name}});
   made.waiters = &waiters_.Add({{"mutex", name}});
   made.oldest_wait = &oldest_waits_.Add({{"mutex", name}});
@@ -125,12 +138,15 @@ OfMutex Series::make_mutex(const std::string& name) {
 }
 
 OfServer Series::make_server(const std::string& name) {
-  return {.up = &up_.Add({{"server", name}}),
-          .connected = &connections_.Add({{"server", name}, {"outcome", "connected"}}),
-          .reconnected = &connections_.Add({{"server", name}, {"outcome", "reconnected"}}),
-          .failed = &connections_.Add({{"server", name}, {"outcome", "failed"}}),
-          .disconnects = &disconnects_.Add({{"server", name}}),
-          .requests = &requests_.Add({{"server", name}}, request_buckets())};
+  OfServer made{.up = &up_.Add({{"server", name}}),
+                .connected = &connections_.Add({{"server", name}, {"outcome", "connected"}}),
+                .reconnected = &connections_.Add({{"server", name}, {"outcome", "reconnected"}}),
+                .failed = &connections_.Add({{"server", name}, {"outcome", "failed"}}),
+                .disconnects = &disconnects_.Add({{"server", name}})};
+  for (const auto& [kind, word] : request_names) {
+    made.requests[kind] = &requests_.Add({{"server", name}, {"request", word}}, request_buckets());
+  }
+  return made;
 }
 
 void Series::for_each_mutex(const std::function<void(const std::string& name, const OfMutex&)>& each) const {

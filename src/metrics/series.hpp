@@ -34,6 +34,8 @@ struct OfMutex {
   PerOutcome<::prometheus::Histogram, AttemptEnded::Outcome::error> attempts;
   PerOutcome<::prometheus::Histogram, HoldEnded::Outcome::left> holds;  // none is `abandoned`
   PerOutcome<::prometheus::Counter, Loss::gone> losses;
+  ::prometheus::Counter* claims_lost = nullptr;
+  ::prometheus::Histogram* handover_delays = nullptr;
   ::prometheus::Gauge* held = nullptr;
   ::prometheus::Gauge* waiters = nullptr;
   ::prometheus::Gauge* oldest_wait = nullptr;
@@ -47,7 +49,7 @@ struct OfServer {
   ::prometheus::Counter* reconnected = nullptr;
   ::prometheus::Counter* failed = nullptr;
   ::prometheus::Counter* disconnects = nullptr;
-  ::prometheus::Histogram* requests = nullptr;
+  PerOutcome<::prometheus::Histogram, RequestAnswered::Kind::other> requests{};
 };
 
 /// All series. Those of a mutex or a server are there from the first time that it is named, so that rates begin at 0. Thread-safe.
@@ -78,6 +80,8 @@ class Series {
   ::prometheus::Family<::prometheus::Histogram>& attempts_;
   ::prometheus::Family<::prometheus::Histogram>& holds_;
   ::prometheus::Family<::prometheus::Counter>& losses_;
+  ::prometheus::Family<::prometheus::Counter>& claims_lost_;
+  ::prometheus::Family<::prometheus::Histogram>& handover_delays_;
   ::prometheus::Family<::prometheus::Gauge>& held_;
   ::prometheus::Family<::prometheus::Gauge>& waiters_;
   ::prometheus::Family<::prometheus::Gauge>& oldest_waits_;

@@ -4,10 +4,10 @@
 #include <charconv>
 #include <cstddef>
 
+#include "net/resp.hpp"
+
 namespace redismutex::net {
 namespace {
-
-constexpr std::string_view line_end = "\r\n";
 
 // "$18446744073709551615\r\n": a mark, the longest number, the end of the line.
 constexpr std::size_t longest_length = 23;

@@ -145,10 +145,11 @@ std::optional<ServerAddress> Node::named_by(SentinelSearch& search, std::chrono:
   Kick kick;
   const std::stop_callback on_stop{stop, [&kick] { kick.kick(); }};
   const Deadline give_up = steady_clock::now() + patience;
-  for (Deadline now = steady_clock::now(); now < give_up && !stop.stop_requested(); now = steady_clock::now()) {
-    auto step = search.step(now);
+  while (!stop.stop_requested()) {
+    const Deadline now = steady_clock::now();
+    auto step = search.step(now);  // when the time is up, too: then it is settled by those who have answered
     if (auto* address = std::get_if<ServerAddress>(&step)) return std::move(*address);
-    if (std::holds_alternative<Failure>(step)) return std::nullopt;
+    if (std::holds_alternative<Failure>(step) || now >= give_up) return std::nullopt;
     auto& awaited = std::get<Awaited>(step);
     awaited.until = std::min(awaited.until, give_up);
     poll_until(awaited, &kick);

@@ -28,14 +28,14 @@ Socket open_or_throw(const char* what, const std::function<int()>& open) {
   return opened;
 }
 
-bool control(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t id) noexcept {
+bool control_epoll(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t id) noexcept {
   epoll_event event{.events = events, .data = {.u64 = id}};
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
 /// Each write to it, and each end of its time, is told once: nobody reads it.
 void watch_own(const Socket& epoll, const Socket& own, std::uint64_t id) {
-  if (!control(epoll.get(), EPOLL_CTL_ADD, own.get(), EPOLLIN | EPOLLET, id))
+  if (!control_epoll(epoll.get(), EPOLL_CTL_ADD, own.get(), EPOLLIN | EPOLLET, id))
     throw std::system_error{errno, std::generic_category(), "epoll_ctl"};
 }
 
@@ -197,10 +197,10 @@ bool Reactor::Source::arm(int fd, std::uint32_t events) noexcept {
 bool Reactor::Source::watch(int fd, int before, std::uint32_t events) const noexcept {
   const int epoll = reactor_.epoll_.get();
   const std::uint32_t once = events | EPOLLONESHOT;
-  if (before == fd && control(epoll, EPOLL_CTL_MOD, fd, once, id_)) return true;
+  if (before == fd && control_epoll(epoll, EPOLL_CTL_MOD, fd, once, id_)) return true;
   // A descriptor that was closed has left epoll by itself; the number may be another's by now.
-  if (before >= 0 && before != fd) control(epoll, EPOLL_CTL_DEL, before, 0, id_);
-  return control(epoll, EPOLL_CTL_ADD, fd, once, id_);
+  if (before >= 0 && before != fd) control_epoll(epoll, EPOLL_CTL_DEL, before, 0, id_);
+  return control_epoll(epoll, EPOLL_CTL_ADD, fd, once, id_);
 }
 
 void Reactor::Source::leave() noexcept {
@@ -212,7 +212,7 @@ void Reactor::Source::leave() noexcept {
       reactor_.one_is_through_.wait(lock, [this] { return reactor_.running_source_ != id_; });
   }
   // Not before: a ready() that was running may have armed it.
-  if (watched_ >= 0) control(reactor_.epoll_.get(), EPOLL_CTL_DEL, watched_, 0, id_);
+  if (watched_ >= 0) control_epoll(reactor_.epoll_.get(), EPOLL_CTL_DEL, watched_, 0, id_);
   watched_ = -1;
   id_ = 0;
 }

@@ -14,7 +14,6 @@ constexpr std::size_t longest_short_line = 1 + std::string_view{"-92233720368547
 constexpr std::size_t kept_bytes = std::size_t{64} * 1024;
 constexpr std::size_t kept_nodes = 1024;
 
-constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view verbatim_format = "txt:";  // or three other letters
 
 /// As the protocol writes them: no plus sign, no zeros in front.

@@ -12,6 +12,8 @@
 
 namespace redismutex::net {
 
+inline constexpr std::string_view line_end = "\r\n";
+
 /// Makes replies of the bytes that come from a server, however they are cut: versions 2 and 3 of the protocol of Redis.
 ///
 /// Strict, and within limits: what is not the protocol, and what is larger than any reply that we ask for, is a problem, after

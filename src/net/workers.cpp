@@ -1,5 +1,6 @@
 #include "net/workers.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -49,7 +50,7 @@ void Workers::start() {
 /// With the lock held, by the one who looks and by each thread as it begins: so there come as many as are needed,
 /// without holding up the reactor.
 void Workers::grow() noexcept {
-  if (waiting_.size() <= idle_ || threads_.size() >= most_threads) return;
+  if (ready() <= idle_) return;
   try {
     start();
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): those that are there go on, and look() comes again
@@ -67,13 +68,13 @@ void Workers::Task::post() noexcept {
   if (state_ == State::running) state_ = State::to_run_again;
   if (state_ != State::idle) return;
   state_ = State::waiting;
-  workers_.append(*this);
+  workers_.append(workers_.tasks_, *this);
 }
 
 void Workers::Task::withdraw() noexcept {
   std::unique_lock lock{workers_.mutex_};
   if (state_ == State::waiting) {
-    workers_.waiting_.remove(*this);
+    workers_.tasks_.waiting.remove(*this);
     state_ = State::idle;
   }
   if (state_ == State::to_run_again) state_ = State::running;
@@ -87,7 +88,7 @@ void Workers::Task::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
   lock.lock();
   if (std::exchange(state_, State::idle) == State::to_run_again) {
     state_ = State::waiting;
-    workers_.append(*this);
+    workers_.append(workers_.tasks_, *this);
   }
   workers_.one_is_through_.notify_all();
 }
@@ -97,7 +98,7 @@ void Workers::Task::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
 void Workers::post(std::unique_ptr<Job> job) noexcept {
   job->reactor_ = reactor_.weak_from_this().lock();
   const std::lock_guard lock{mutex_};
-  append(*job.release());
+  append(jobs_, *job.release());
 }
 
 void Job::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
@@ -112,10 +113,22 @@ void Job::carry_out(std::unique_lock<std::mutex>& lock) noexcept {
 
 // ---- what waits -----------------------------------------------------------------------------------------------------
 
+std::size_t Workers::Line::ready() const noexcept { return std::min(waiting.size(), most_at_a_time - running); }
+
+/// There is one.
+void Workers::carry_out_next(std::unique_lock<std::mutex>& lock) noexcept {
+  Line& line = tasks_.ready() > 0 ? tasks_ : jobs_;
+  Work& work = *line.waiting.first();
+  line.waiting.remove(work);
+  ++line.running;
+  work.carry_out(lock);
+  --line.running;
+}
+
 /// With the lock held.
-void Workers::append(Work& work) noexcept {
-  waiting_.append(work);
-  if (idle_ >= waiting_.size()) {
+void Workers::append(Line& line, Work& work) noexcept {
+  line.waiting.append(work);
+  if (idle_ >= ready()) {
     posted_.notify_one();
   } else {
     look_.set_no_later_than(boot_now() + patience);
@@ -125,7 +138,7 @@ void Workers::append(Work& work) noexcept {
 /// In the reactor's thread: what was posted some time ago waits still, or something else does.
 void Workers::look() noexcept {
   const std::lock_guard lock{mutex_};
-  if (waiting_.size() <= idle_ || threads_.size() >= most_threads) return;
+  if (ready() <= idle_) return;
   grow();
   look_.set(boot_now() + patience);
 }
@@ -138,11 +151,7 @@ void Workers::run(Threads::iterator self) {
   std::unique_lock lock{mutex_};
   grow();  // for those that wait beside the one that this thread takes: it counts as idle still
   --idle_;
-  while (has_next(lock)) {
-    Work& work = *waiting_.first();
-    waiting_.remove(work);
-    work.carry_out(lock);
-  }
+  while (has_next(lock)) carry_out_next(lock);
   before.swap(ended_);
   ended_.splice(ended_.end(), threads_, self);
   one_is_through_.notify_all();
@@ -152,7 +161,7 @@ void Workers::run(Threads::iterator self) {
 
 /// Waits for something to do. False: this thread is to end.
 bool Workers::has_next(std::unique_lock<std::mutex>& lock) {
-  while (waiting_.size() == 0) {
+  while (ready() == 0) {
     if (ending_) return false;
     ++idle_;
     const bool one_of_many = threads_.size() > 1;
@@ -163,7 +172,7 @@ bool Workers::has_next(std::unique_lock<std::mutex>& lock) {
       posted_.wait(lock);
     }
     --idle_;
-    if (!woken && waiting_.size() == 0 && threads_.size() > 1) return false;
+    if (!woken && ready() == 0 && threads_.size() > 1) return false;
   }
   return true;
 }

@@ -48,8 +48,9 @@ class Job : private Work {
 };
 
 /// The process's threads for what may block, or is users' code: normally one. When all are busy and something has
-/// waited for a moment, there are as many more as things wait, up to a limit; if no thread is to be had, that is tried
-/// again. Those that have nothing to do end after a while. Belongs to a reactor, and ends with it. Thread-safe.
+/// waited for a moment, there are as many more as things wait, up to a limit for tasks and one for jobs: users' code that does
+/// not return holds up no task, and tasks come first. If no thread is to be had, that is tried again. Those that have nothing to
+/// do end after a while. Belongs to a reactor, and ends with it. Thread-safe.
 class Workers {
  public:
   /// Something to do, now and then; in one thread at a time.
@@ -99,7 +100,7 @@ class Workers {
 
   bool runs_this_thread() const noexcept;
 
-  static constexpr std::size_t most_threads = 256;
+  static constexpr std::size_t most_at_a_time = 256;           ///< of tasks, and of jobs
   static constexpr std::chrono::milliseconds patience{2};      ///< with busy threads, before there are others
   static constexpr std::chrono::milliseconds idle_time{1000};  ///< of a thread, before it ends
 
@@ -110,7 +111,16 @@ class Workers {
   void grow() noexcept;
   void run(Threads::iterator self);
   bool has_next(std::unique_lock<std::mutex>& lock);
-  void append(Work& work) noexcept;
+  /// Works of one kind.
+  struct Line {
+    List<Work> waiting;  // in the order in which they came
+    std::size_t running = 0;
+
+    std::size_t ready() const noexcept;
+  };
+  std::size_t ready() const noexcept { return tasks_.ready() + jobs_.ready(); }
+  void carry_out_next(std::unique_lock<std::mutex>& lock) noexcept;
+  void append(Line& line, Work& work) noexcept;
   void look() noexcept;
 
   Reactor& reactor_;
@@ -118,7 +128,8 @@ class Workers {
   std::mutex mutex_;  // guards what follows
   std::condition_variable posted_;
   std::condition_variable one_is_through_;
-  List<Work> waiting_;  // in the order in which it came
+  Line tasks_;
+  Line jobs_;
   Threads threads_;
   Threads ended_;         // to be joined
   std::size_t idle_ = 0;  // or about to start

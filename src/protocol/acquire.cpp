@@ -1,11 +1,10 @@
 #include "protocol/acquire.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 #include <utility>
 
 #include "protocol/lease.hpp"
+#include "protocol/number.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -21,13 +20,6 @@ constexpr milliseconds before_watching{20};
 constexpr milliseconds usual_claim{1000};
 
 constexpr std::array<std::string_view, 1> time_command{"TIME"};
-
-std::optional<std::uint64_t> number_in(std::string_view digits) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return value;
-}
 
 bool is_ahead(std::uint64_t token, microseconds server_time) {
   return token > static_cast<std::uint64_t>(server_time.count());
@@ -115,7 +107,7 @@ Step Acquire::send_line_up(std::size_t size) {
     describe_place();
   }
   window_ms_ = std::to_string(liveness_window(terms_.delay).count());
-  max_waiters_ = std::to_string(terms_.wait_until ? terms_.max_waiters : 0);
+  max_waiters_ = terms_.wait_until ? std::to_string(terms_.max_waiters) : nobody_waits;
   if (terms_.ticket.count() != 0 && ticket_.empty()) ticket_ = std::to_string(terms_.ticket.count());
   line_up_ = {
       "EVALSHA",  scripts::acquire.sha1, "3",  key_.text(), key_.line(), key_.floor(), id_, expiry_ms_, details_,
@@ -155,9 +147,9 @@ Step Acquire::answered_set(const Answer& answer) {
 Step Acquire::answered_set_with_token(const Answer& answer) {
   if (answer.type != Answer::Type::texts || answer.texts.size() != 4) return line_up();
   if (!answer.texts[0]) return taken();
-  const auto floor = number_in(answer.texts[1].value_or("0"));
-  const auto seconds = number_in(answer.texts[2].value_or(""));
-  const auto microseconds = number_in(answer.texts[3].value_or(""));
+  const auto floor = number_in<std::uint64_t>(answer.texts[1].value_or("0"));
+  const auto seconds = number_in<std::uint64_t>(answer.texts[2].value_or(""));
+  const auto microseconds = number_in<std::uint64_t>(answer.texts[3].value_or(""));
   if (!floor || !seconds || !microseconds) return line_up();
   const std::uint64_t token = *seconds * 1'000'000 + *microseconds;
   // A clock that was set back, or a floor that is none of ours: what is minted then has to be stored.
@@ -215,7 +207,7 @@ Step Acquire::placed(const Answer& answer) {
 /// What PTTL told: -1 for a key that never expires.
 void Acquire::note_holders_lease(std::int64_t ms, Instant now) {
   holder_deadline_.reset();
-  if (ms >= 0) holder_deadline_ = now + milliseconds{ms + 1};
+  if (ms >= 0) holder_deadline_ = now + std::min(milliseconds{ms}, longest_duration) + milliseconds{1};
 }
 
 Step Acquire::answered_look(const Answer& answer) {
@@ -293,25 +285,41 @@ Step Acquire::wake_at(std::string_view mailbox) {
 }
 
 Step Acquire::granted(const Grant& grant, Instant now) {
+  // Without an answer nothing tells how long ago that was: the connection broke before one came.
+  if (server_time_.count() == 0) return time_is_up(now) ? Step{Done{}} : line_up();
   // The server has told since that we wait. What we were granted before we yielded is over, whatever became of the server's clock.
-  const bool is_over = grant.granted_at < server_time_ || grant.arrived <= placed_anew_at_;
+  const bool is_over = yielded_ || grant.granted_at < server_time_ || grant.arrived <= placed_anew_at_;
   if (is_over) return time_is_up(now) ? Step{Done{}} : line_up();
   // The server read its clock for the grant that much later than for its last answer, and for that later than we read
   // ours: so the grant was made at the earliest then, and its lease ends at the earliest when we say. A hundredth is off
   // for the drift between the two clocks, and that it can not have been made after it arrived bounds the harm of a
   // server's clock that jumped.
   const microseconds later = grant.granted_at - server_time_;
-  const Instant granted_at = std::min(asked_at_ + later - std::chrono::abs(later) / 100, grant.arrived);
+  const Instant told = asked_at_ + later;
+  const Instant granted_at = std::min(told - std::chrono::abs(later) / 100, grant.arrived);
   const Instant until = valid_until(granted_at, grant.claim);
-  if (now >= until) return line_up();  // it lay unread for too long: that is no lock any more
+  if (now >= until) {  // it lay unread for too long: that is no lock any more
+    ++claims_lost_;
+    return line_up();
+  }
   if (lacks_token(grant.token)) return line_up();
   outcome_ = Held{.valid_until = until,
                   .token = grant.token,
                   .claimed = true,
                   .token_is_ahead = is_ahead(grant.token, grant.granted_at),
                   .details = details_,
-                  .since = granted_at};
+                  .since = granted_at,
+                  .handed_at = std::min(told, grant.arrived)};
   return Done{};
+}
+
+/// The lock was handed over while we asked, and the answer tells of it, too: by a clock that may have been set back in between, and the
+/// token with it. The higher one is ours, and was nobody else's.
+void Acquire::note_grant(const Grant& grant) {
+  auto* const held = std::get_if<Held>(&outcome_);
+  if (held == nullptr || held->token == 0 || grant.token <= held->token) return;
+  held->token = grant.token;
+  held->token_is_ahead = true;
 }
 
 // ---- endings --------------------------------------------------------------------------------------------------------

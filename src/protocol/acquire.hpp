@@ -56,6 +56,7 @@ class Acquire final : public Machine {
   const Key* key() const noexcept override { return &key_; }
   Step woken(Instant now) override;
   Step granted(const Grant& grant, Instant now) override;
+  void note_grant(const Grant& grant) override;
   Step told_first(std::chrono::milliseconds claim, Instant now) override;
   Step refreshed(Refreshed refreshed, Instant now) override;
 
@@ -96,14 +97,23 @@ class Acquire final : public Machine {
 
     /// Before that it was not ours, so far as is known: when the request left, or when it was handed over at the earliest.
     Instant since{};
+
+    /// When it was handed over, if the server's clock and ours run alike: for people, who want to know about when.
+    std::optional<Instant> handed_at = {};
   };
   struct Taken {};  ///< by somebody else, until the end
   struct Full {};   ///< so many are waiting already that we may not
   using Outcome = std::variant<Taken, Held, Full, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
+  /// Whether this request, which runs its script, asks for a place in line, too.
+  static bool lines_up(Arguments request) noexcept { return request[most_waiters_at] != nobody_waits; }
+
   /// Whether somebody else had the lock at any time: likely so again next time.
   bool met_others() const noexcept { return met_others_; }
+
+  /// How often it was handed to us, and the message lay unread for longer than the lease that comes with it; since it was asked for.
+  std::size_t take_claims_lost() noexcept { return std::exchange(claims_lost_, 0); }
 
   /// Whether the server may know our id although outcome() is not Held, as an owner or in line: release it.
   bool left_traces() const noexcept;
@@ -154,6 +164,8 @@ class Acquire final : public Machine {
   const std::array<std::string_view, 6> set_;
   std::array<std::string_view, 2> get_floor_;
   std::array<Arguments, 2> floor_and_time_;
+  static constexpr std::size_t most_waiters_at = 10;
+  static constexpr const char* nobody_waits = "0";
   std::array<std::string_view, 14> line_up_;
   std::array<std::string_view, 2> look_;
 
@@ -161,6 +173,7 @@ class Acquire final : public Machine {
   bool in_doubt_ = false;
   bool lined_up_ = false;  // the server knows us as a waiter, or may do so
   bool met_others_ = false;
+  std::size_t claims_lost_ = 0;
   bool yielded_ = false;   // and has not heard of its place since
   unsigned put_offs_ = 0;  // in a row
   Outcome outcome_{Taken{}};

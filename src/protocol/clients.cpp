@@ -1,12 +1,11 @@
 #include "protocol/clients.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
-#include <system_error>
 #include <utility>
 
 #include "protocol/info.hpp"
+#include "protocol/number.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -17,13 +16,6 @@ constexpr std::size_t most_ids = 128;
 constexpr int bits_in_tag = 24;
 constexpr std::size_t tag_size = 10;
 
-std::optional<std::int64_t> read_integer(std::string_view text, int base = 10) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 /// Takes off what stands before the separator, and the separator.
 std::string_view take(std::string_view& text, char separator) {
   const std::string_view part = text.substr(0, text.find(separator));
@@ -31,12 +23,12 @@ std::string_view take(std::string_view& text, char separator) {
   return part;
 }
 
-Connected read_line(std::string_view line) {
+Connected read_client(std::string_view line) {
   Connected connected;
   while (!line.empty()) {
     std::string_view value = take(line, ' ');
     const std::string_view field = take(value, '=');
-    if (field == "id") connected.id = read_integer(value).value_or(0);
+    if (field == "id") connected.id = number_in<std::int64_t>(value).value_or(0);
     if (field == "name") connected.name = value;
     if (field == "addr") connected.address = value;
     if (field == "user") connected.user = value;
@@ -51,7 +43,7 @@ std::vector<Connected> read_client_list(std::string_view list) {
   while (!list.empty()) {
     std::string_view line = take(list, '\n');
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (!line.empty()) all.push_back(read_line(line));
+    if (!line.empty()) all.push_back(read_client(line));
   }
   return all;
 }
@@ -69,13 +61,13 @@ std::optional<Client> client_with_tag(std::span<const Connected> connected, std:
   rest.remove_prefix(rest.find(marked) + marked.size());
   Client client{.address = newest->address, .user = newest->user};
   client.host = take(rest, ':');
-  client.pid = read_integer(take(rest, ':')).value_or(0);
+  client.pid = number_in<std::int64_t>(take(rest, ':')).value_or(0);
   client.purpose = rest;
   return client;
 }
 
 std::vector<std::int64_t> client_ids_of(std::string_view tag, std::int64_t newest) {
-  const auto bits = tag.size() == tag_size ? read_integer(tag, 16) : std::nullopt;
+  const auto bits = tag.size() == tag_size ? number_in<std::int64_t>(tag, 16) : std::nullopt;
   if (!bits || *bits < 0) return {};
   const std::int64_t last = *bits >> (4 * tag_size - bits_in_tag);
   const std::int64_t turn = std::int64_t{1} << bits_in_tag;
@@ -115,7 +107,7 @@ Step Clients::answered(const Answer& answer) {
     return Done{};
   }
   if (counts_) {
-    if (read_integer(info_value(answer.text, "connected_clients")).value_or(0) > most) {
+    if (number_in<std::int64_t>(info_value(answer.text, "connected_clients")).value_or(0) > most) {
       outcome_ = TooMany{};
       return Done{};
     }

@@ -49,12 +49,16 @@ Council::Verdict Council::verdict(Instant now) const {
   if (valid_until() > now) return Verdict::won;
   const std::size_t possible = count(Standing::held) + count(Standing::asked) + count(Standing::waits);
   if (possible >= majority()) return Verdict::open;
-  return is_answered() ? Verdict::taken : Verdict::unreachable;
+  if (is_answered()) return Verdict::taken;
+  // It is not to be had; why not, those will say who have not answered yet.
+  return answered() + count(Standing::asked) >= majority() ? Verdict::open : Verdict::unreachable;
 }
 
-bool Council::is_answered() const {
-  return count(Standing::held) + count(Standing::waits) + count(Standing::taken) >= majority();
+std::size_t Council::answered() const {
+  return count(Standing::held) + count(Standing::waits) + count(Standing::taken);
 }
+
+bool Council::is_answered() const { return answered() >= majority(); }
 
 bool Council::meets_others() const {
   return count(Standing::waits) + count(Standing::taken) > seats_.size() - majority();

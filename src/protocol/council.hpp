@@ -94,6 +94,7 @@ class Council {
 
   void note(std::size_t server, Standing standing);
   std::size_t count(Standing standing) const;
+  std::size_t answered() const;
   Duration round_trip() const;
 
   std::vector<Seat> seats_;

@@ -1,12 +1,15 @@
 #include "protocol/inspect.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <system_error>
+#include <concepts>
+#include <limits>
+#include <locale>
+#include <sstream>
 #include <utility>
 
 #include "protocol/label.hpp"
+#include "protocol/number.hpp"
 #include "protocol/owner_id.hpp"
 #include "protocol/verdict.hpp"
 
@@ -23,12 +26,14 @@ constexpr double apart = 4e15;
 constexpr std::chrono::hours longest_ago{24 * 366};
 constexpr std::chrono::hours longest_ahead{24};
 
-template <class Number>
-std::optional<Number> read_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
+/// As servers write it, in whatever form. Not by std::from_chars(), for which each program would load libm.
+std::optional<double> score_in(std::string_view text) {
+  if (text.ends_with("inf") || text.ends_with("nan")) return std::numeric_limits<double>::quiet_NaN();  // none of ours
+  std::istringstream stream{std::string{text}};
+  stream.imbue(std::locale::classic());
+  double score = 0;
+  if (!(stream >> score) || stream.peek() != std::istringstream::traits_type::eof()) return std::nullopt;
+  return score;
 }
 
 /// A score that is a moment in microseconds.
@@ -51,17 +56,23 @@ class Reader {
     return found.value_or(std::string_view{});
   }
 
-  template <class Number>
+  template <std::integral Number>
   Number number() {
-    const auto found = read_number<Number>(text());
-    good_ = good_ && found;
-    return found.value_or(Number{});
+    return found_or_bad(number_in<Number>(text()));
   }
+
+  double score() { return found_or_bad(score_in(text())); }
 
   bool good() const noexcept { return good_; }
   bool at_end() const noexcept { return at_ == texts_.size(); }
 
  private:
+  template <class Number>
+  Number found_or_bad(std::optional<Number> found) {
+    good_ = good_ && found;
+    return found.value_or(Number{});
+  }
+
   const std::vector<std::optional<std::string_view>>& texts_;
   std::size_t at_ = 0;
   bool good_ = true;
@@ -94,7 +105,7 @@ std::optional<int> flags_of(std::string_view details) {
 
 void read_place(Reader& reader, std::size_t position, Inspection& seen) {
   const std::string_view place = reader.text();
-  const auto ticket = reader.number<double>();
+  const auto ticket = reader.score();
   const bool alive = reader.text() == "1";
   const std::string_view listeners = reader.text();
   if (!reader.good()) return;
@@ -139,7 +150,7 @@ void read_key(Reader& reader, Inspection& seen) {
   const auto pttl = reader.number<std::int64_t>();
   seen.value_size = reader.number<std::size_t>();
   seen.value = reader.text();
-  if (const auto floor = reader.optional_text()) seen.floor = read_number<std::uint64_t>(*floor);
+  if (const auto floor = reader.optional_text()) seen.floor = number_in<std::uint64_t>(*floor);
   const auto label = reader.optional_text();
   if (pttl >= 0) seen.lease_left = milliseconds{pttl};
   if (seen.type == "none") return;
@@ -166,9 +177,9 @@ std::string_view take_word(std::string_view& text) {
 
 std::optional<Label> read_label(std::string_view label, std::string_view id) {
   if (id.size() != OwnerId::size || take_word(label) != "1" || take_word(label) != id) return std::nullopt;
-  const auto since = read_number<std::int64_t>(take_word(label));
-  const auto expiry = read_number<std::int64_t>(take_word(label));
-  const auto token = read_number<std::uint64_t>(take_word(label));
+  const auto since = number_in<std::int64_t>(take_word(label));
+  const auto expiry = number_in<std::int64_t>(take_word(label));
+  const auto token = number_in<std::uint64_t>(take_word(label));
   constexpr std::int64_t most = 1'000'000'000'000'000;  // so that no clock overflows
   if (!since || !expiry || !token || *since < 0 || *since > most || *expiry < 0 || *expiry > most) return std::nullopt;
   Label read{.text = std::string{label.substr(0, longest_label_text)},

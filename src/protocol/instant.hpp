@@ -16,4 +16,7 @@ struct LeaseClock {
 
 using Instant = LeaseClock::time_point;
 
+/// A time that does not come.
+constexpr Instant never = Instant::max();
+
 }  // namespace redismutex::protocol

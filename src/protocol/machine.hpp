@@ -43,6 +43,9 @@ class Machine {
   /// Or the server ended it: the lock is ours.
   virtual Step granted(const Grant& /*grant*/, Instant /*now*/) { return Done{}; }
 
+  /// After Done: that had come besides, and is in nobody's hands yet.
+  virtual void note_grant(const Grant& /*grant*/) {}
+
   /// Or nobody is ahead of us any more; the present lease may last for so long.
   virtual Step told_first(std::chrono::milliseconds /*claim*/, Instant /*now*/) { return Done{}; }
 

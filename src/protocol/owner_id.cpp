@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
-#include <system_error>
+
+#include "protocol/number.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -30,10 +30,7 @@ void write_hex(char* to, std::uint64_t value) {
 /// The number that hexadecimal digits stand for; small letters only.
 std::optional<std::uint64_t> read_hex(std::string_view digits) {
   if (digits.find_first_not_of("0123456789abcdef") != std::string_view::npos) return std::nullopt;
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return value;
+  return number_in<std::uint64_t>(digits, 16);
 }
 
 // Where the digits of a UUID stand in its text.

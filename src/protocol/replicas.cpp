@@ -1,10 +1,9 @@
 #include "protocol/replicas.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 
 #include "protocol/info.hpp"
+#include "protocol/number.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -32,13 +31,6 @@ Node read_node(std::string_view line) {
   return node;
 }
 
-std::optional<std::int64_t> number_in(std::string_view digits) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc{} || end != digits.data() + digits.size() || number < 0) return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 std::optional<std::int64_t> replicas_in(std::string_view cluster_nodes) {
@@ -64,7 +56,11 @@ Step CountReplicas::unanswered() { return Request{.arguments = arguments()}; }
 Step CountReplicas::answered(const Answer& answer) {
   std::optional<std::int64_t> count;
   if (answer.type == Answer::Type::text) {
-    count = from_ == From::cluster ? replicas_in(answer.text) : number_in(info_value(answer.text, "connected_slaves"));
+    if (from_ == From::cluster) {
+      count = replicas_in(answer.text);
+    } else {
+      count = number_in<std::uint32_t>(info_value(answer.text, "connected_slaves"));
+    }
   }
   if (count) {
     outcome_ = *count;

@@ -1,22 +1,14 @@
 #include "protocol/slot_map.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <utility>
 
+#include "protocol/number.hpp"
 #include "protocol/slot.hpp"
 
 namespace redismutex::protocol {
 namespace {
-
-template <class Number>
-std::optional<Number> number_in(std::string_view digits) {
-  Number value{};
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return value;
-}
 
 std::optional<std::uint16_t> slot_in(std::string_view digits) {
   const auto slot = number_in<std::uint16_t>(digits);

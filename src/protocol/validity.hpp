@@ -11,7 +11,8 @@ namespace redismutex::protocol {
 ///
 /// Extensions that do not shorten are simple: each that is answered is good for its own lease, counted from when it was sent.
 /// One that shortens may take effect at any time between its sending and its answer, behind whatever else was sent meanwhile;
-/// and at any later time if it was never answered.
+/// and at any later time if it was never answered. Of several that are under way together nobody knows which is carried out last:
+/// the shortest of them counts.
 class Validity {
  public:
   /// `claim`: it is the short lease with which the lock was handed over.
@@ -19,21 +20,26 @@ class Validity {
 
   /// In the far past once the lock is known to be lost.
   Instant until() const noexcept { return until_; }
-  bool is_claim() const noexcept { return claim_; }
+  bool is_claim() const noexcept { return claim_; }  ///< or was, when the lock was lost
 
   /// Whether an extension that may shorten is under way, or nobody knows how it went.
-  bool may_shorten() const noexcept { return pending_ != unlimited; }
+  bool may_shorten() const noexcept { return under_way_ > 0 || is_out_of_sight_; }
 
   /// An extension that may shorten is about to be sent.
   void begin(const Extend::Terms& terms, Instant now);
 
-  /// It was not sent after all: then it changes nothing. Only for the last one that was begun, in place of conclude().
+  // Each that was begun ends by one of these.
+
+  /// It was not sent after all: then it changes nothing.
   void take_back(const Extend::Terms& terms) noexcept;
 
-  /// It is done. Not to be called if nobody knows how it went.
+  /// It was sent, and nobody knows how it went.
+  void lose_sight(const Extend::Terms& terms) noexcept;
+
+  /// It is done.
   void conclude(const Extend& machine, Instant now);
 
-  /// In place of conclude(), for one that was carried out and does not count: only what it has shortened is shorter.
+  /// It was carried out, and does not count: only what it has shortened is shorter.
   void settle(const Extend& machine, Instant now);
 
   /// One that does not shorten was answered.
@@ -45,12 +51,17 @@ class Validity {
  private:
   static constexpr std::chrono::milliseconds unlimited = std::chrono::milliseconds::max();
 
+  std::chrono::milliseconds under_way() const noexcept { return under_way_ > 0 ? shortest_ : unlimited; }
+
   Instant until_;
   Instant settled_until_;  // what it would be if the shortening one that is under way had not begun
   bool claim_;
-  std::chrono::milliseconds pending_ = unlimited;   // the lease of a shortening one that is under way
+  unsigned under_way_ = 0;                          // so many shortening ones,
+  bool is_out_of_sight_ = false;                    // one that began last
+  unsigned together_ = 0;                           // of so many that began while others were under way,
+  std::chrono::milliseconds shortest_ = unlimited;  // the shortest of all these
   std::chrono::milliseconds doubtful_ = unlimited;  // the shortest of those that were never answered: for ever
-  std::chrono::milliseconds settled_ = unlimited;   // that of the last one that was answered,
+  std::chrono::milliseconds settled_ = unlimited;   // that of those that were answered last,
   Instant settled_at_;                              // at the latest then
 };
 

@@ -23,6 +23,9 @@ enum class Verdict {
 /// `error`: the text of the answer, as the server sent it, from within a script or a transaction too.
 Verdict verdict(std::string_view error);
 
+/// Whether what it was said of may be one of the command's keys, and not the server: then the others are to be asked for without it.
+constexpr bool may_concern_one_key(Verdict verdict) noexcept { return verdict == Verdict::forbidden; }
+
 /// The word that names the kind of error, such as OOM: the first one of what was refused, also where a server wraps that
 /// in the story of a script. NOPERM where a script lacks a right, for which servers have other words. ERR where a script
 /// failed for a reason that has no name. A part of `error`, or a constant.

@@ -22,33 +22,43 @@ void Callbacks::log(std::string sentence) noexcept {
   if (!log_ || inherited()) return;
   try {
     get_ready();
-    add(std::move(sentence));
+    std::unique_lock lock{mutex_};
+    const std::size_t waiting = to_log_.jobs.size();
+    if (waiting >= most_sentences) return;
+    if (waiting + 1 == most_sentences) sentence = "the log takes too long: some sentences are left out here";
+    append(to_log_, make_job([this, sentence = std::move(sentence)] { log_here(sentence); }), lock);
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory, no thread
   }
 }
 
-void Callbacks::add(std::string sentence) {
-  const std::lock_guard lock{mutex_};
-  if (sentences_.size() >= most_sentences) return;
-  if (sentences_.size() + 1 == most_sentences) sentence = "the log takes too long: some sentences are left out here";
-  std::unique_ptr<net::Job> job;
-  if (!telling_) job = make_job([self = shared_from_this()] { self->tell_log(); });
-  sentences_.push_back(std::move(sentence));
-  if (!job) return;
-  telling_ = true;
-  run(std::move(job));
+void Callbacks::add(std::unique_ptr<net::Job> event) {
+  if (inherited()) return net::leave_alone(std::move(event));
+  std::unique_lock lock{mutex_};
+  if (to_observer_.jobs.size() < most_events) return append(to_observer_, std::move(event), lock);
+  lock.unlock();  // the event goes without it
 }
 
-void Callbacks::tell_log() noexcept {
+/// With the lock, which is let go of.
+void Callbacks::append(InTurn& turns, std::unique_ptr<net::Job> job, std::unique_lock<std::mutex>& lock) {
+  std::unique_ptr<net::Job> runner;
+  if (!turns.running) runner = make_job([self = shared_from_this(), &turns] { self->run_all(turns); });
+  turns.jobs.push_back(std::move(job));
+  turns.running = true;
+  lock.unlock();
+  if (runner) run(std::move(runner));
+}
+
+void Callbacks::run_all(InTurn& turns) noexcept {
   std::unique_lock lock{mutex_};
-  while (!sentences_.empty()) {
-    const std::string sentence = std::move(sentences_.front());
-    sentences_.pop_front();
+  while (!turns.jobs.empty()) {
+    std::unique_ptr<net::Job> job = std::move(turns.jobs.front());
+    turns.jobs.pop_front();
     lock.unlock();
-    log_here(sentence);
+    job->run();
+    job.reset();
     lock.lock();
   }
-  telling_ = false;
+  turns.running = false;
 }
 
 void Callbacks::log_here(std::string_view sentence) const noexcept {

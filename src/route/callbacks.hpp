@@ -67,17 +67,31 @@ class Callbacks : public std::enable_shared_from_this<Callbacks> {
   /// None if nobody wants to be told.
   Observer* observer() const noexcept { return observer_.get(); }
 
-  /// Has `tell` called with the Observer, if there is one, in one of the threads. To be called after get_ready(). Throws std::bad_alloc.
+  /// Has `tell` called with the Observer, if there is one, in one of the threads: one after the other, in the order of the calls, so
+  /// that one who does not return takes one thread. Left out while so many wait. To be called after get_ready(). Throws std::bad_alloc.
   template <class Tell>
   void tell_observer(Tell tell) {
-    if (!observer_) return;
-    run(make_job([self = shared_from_this(), tell = std::move(tell)] { tell(*self->observer_); }));
+    if (observer_) add(make_job([this, tell = std::move(tell)] { tell(*observer_); }));
+  }
+  static constexpr std::size_t most_events = 1000;
+
+  /// The same, in a thread of its own, and never left out: what `tell` owns is not kept by those that wait before it.
+  template <class Tell>
+  void tell_observer_apart(Tell tell) {
+    if (observer_) run(make_job([self = shared_from_this(), tell = std::move(tell)] { tell(*self->observer_); }));
   }
 
  private:
   bool inherited() const noexcept { return generation_ != net::fork_generation(); }
-  void add(std::string sentence);
-  void tell_log() noexcept;
+
+  /// Jobs that are run one at a time.
+  struct InTurn {
+    std::deque<std::unique_ptr<net::Job>> jobs;
+    bool running = false;  // a job that runs them waits or runs
+  };
+  void add(std::unique_ptr<net::Job> event);
+  void append(InTurn& turns, std::unique_ptr<net::Job> job, std::unique_lock<std::mutex>& lock);
+  void run_all(InTurn& turns) noexcept;
 
   const std::uint64_t generation_ = net::fork_generation();
   const std::function<void(std::string_view)> log_;
@@ -85,8 +99,8 @@ class Callbacks : public std::enable_shared_from_this<Callbacks> {
   net::ReactorOnDemand reactor_;
 
   std::mutex mutex_;  // guards what follows
-  std::deque<std::string> sentences_;
-  bool telling_ = false;  // a TellLog waits or runs
+  InTurn to_log_;
+  InTurn to_observer_;
 };
 
 }  // namespace redismutex::route

@@ -4,16 +4,23 @@
 #include <utility>
 
 namespace redismutex::route {
+namespace {
+
+// Each server has a slot at least. So many are remembered, those that are gone among them.
+constexpr std::size_t most_servers = protocol::slot_count;
+
+}  // namespace
 
 Cluster::Cluster(std::vector<ServerAddress> seeds, Make make) : seeds_{std::move(seeds)}, make_{std::move(make)} {
-  home_.store(&server_at(seeds_.front()));
+  home_.store(server_at(seeds_.front()));
 }
 
-/// With the lock held, or before others know of it.
-Server& Cluster::server_at(const ServerAddress& address) {
+/// With the lock held, or before others know of it. Null: it is one too many. The first one never is.
+Server* Cluster::server_at(const ServerAddress& address) {
   const auto place = std::find_if(servers_.begin(), servers_.end(),
                                   [&address](const Known& known) { return known.address == address; });
-  if (place != servers_.end()) return *place->server;
+  if (place != servers_.end()) return place->server;
+  if (servers_.size() == most_servers) return nullptr;
   servers_.push_back({.address = address, .server = nullptr});
   try {
     servers_.back().server = &make_(address);
@@ -21,7 +28,7 @@ Server& Cluster::server_at(const ServerAddress& address) {
     servers_.pop_back();
     throw;
   }
-  return *servers_.back().server;
+  return servers_.back().server;
 }
 
 /// With the lock held.
@@ -37,13 +44,13 @@ Server* Cluster::redirected(const Server& from, std::string_view refusal, bool l
   const std::lock_guard lock{mutex_};
   const auto redirection = protocol::read_redirection(refusal, address_of(from));
   if (!redirection) return nullptr;
-  Server& server = server_at(redirection->to);
-  if (learns) {
-    map_[redirection->slot] = &server;
-    server.note_retired(false);
+  Server* const server = server_at(redirection->to);
+  if (server != nullptr && learns) {
+    map_[redirection->slot] = server;
+    server->note_retired(false);
     known_ = true;
   }
-  return &server;
+  return server;
 }
 
 Server* Cluster::moved(const Server& from, std::string_view refusal) {
@@ -76,8 +83,9 @@ bool Cluster::try_next_seed(const Server& server) {
   if (&any() != &server) return true;  // somebody else was faster
   const auto place = std::find(seeds_.begin(), seeds_.end(), address_of(server));
   const bool is_last = place == seeds_.end() || std::next(place) == seeds_.end();
-  home_ = &server_at(is_last ? seeds_.front() : *std::next(place));
-  return true;
+  Server* const next = server_at(is_last ? seeds_.front() : *std::next(place));
+  if (next != nullptr) home_ = next;
+  return next != nullptr;
 }
 
 // ---- the map --------------------------------------------------------------------------------------------------------
@@ -88,13 +96,17 @@ Cluster::Informant Cluster::next_informant() {
     for (const ServerAddress& seed : seeds_) server_at(seed);
   }
   const std::size_t count = servers_.size();
-  const auto fits = [this](const Known& known, bool linked) {
-    return (!linked || known.server->live_link() != 0) && known.server != doubtful_;
-  };
+  const auto is_in_use = [](const Known& known) { return !known.server->is_retired(); };
+  const auto in_use = static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), is_in_use));
+  // Those that have slots have their turn first; then all, for the others may know what has become of those.
+  const bool is_any = asked_in_vain_ >= in_use;
   for (const bool linked : {true, false}) {
     for (std::size_t i = 1; i <= count; ++i) {
       const std::size_t index = (asked_ + i) % count;
-      if (!fits(servers_[index], linked)) continue;
+      const Known& known = servers_[index];
+      const bool fits = linked ? known.server->live_link() != 0 : is_any || is_in_use(known);
+      if (known.server == doubtful_ || !fits) continue;
+      if (!linked) ++asked_in_vain_;
       asked_ = index;
       doubtful_ = nullptr;  // the next time it may be asked, too
       return {servers_[index].server, servers_[index].address};
@@ -113,15 +125,19 @@ void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
   const std::lock_guard lock{mutex_};
   std::vector<Server*> masters;
   masters.reserve(ranges.size());
-  for (const protocol::SlotRange& range : ranges) masters.push_back(&server_at(range.master));
-  if (masters.empty()) return;  // it knows nothing either
+  for (const protocol::SlotRange& range : ranges) masters.push_back(server_at(range.master));
+  const auto first =
+      std::find_if(masters.begin(), masters.end(), [](const Server* server) { return server != nullptr; });
+  if (first == masters.end()) return;  // it knows nothing either
   for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (masters[i] == nullptr) continue;
     for (std::size_t slot = ranges[i].first; slot <= ranges[i].last; ++slot) map_[slot] = masters[i];
   }
   for (const Known& known : servers_) {
     known.server->note_retired(std::find(masters.begin(), masters.end(), known.server) == masters.end());
   }
-  home_ = masters.front();
+  asked_in_vain_ = 0;
+  home_ = *first;
   known_ = read_ = true;
 }
 

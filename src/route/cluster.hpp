@@ -69,8 +69,8 @@ class Cluster {
   /// Whether there was any since the last call.
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
-  /// A server to ask, another one each time: with a connection if there is one, and not the one that gave rise to the last doubt, if
-  /// there are others.
+  /// A server to ask, another one each time: with a connection if there is one, else first those that have slots as far as is known;
+  /// and not the one that gave rise to the last doubt, if there are others.
   struct Informant {
     Server* server;
     ServerAddress address;
@@ -93,7 +93,7 @@ class Cluster {
   };
 
   void have_map_read() noexcept;
-  Server& server_at(const ServerAddress& address);
+  Server* server_at(const ServerAddress& address);
   ServerAddress address_of(const Server& server) const;
   Server* redirected(const Server& from, std::string_view refusal, bool learns);
 
@@ -109,7 +109,8 @@ class Cluster {
 
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Known> servers_;
-  std::size_t asked_ = 0;  // of the servers, for the map
+  std::size_t asked_ = 0;          // of the servers, for the map
+  std::size_t asked_in_vain_ = 0;  // since it was read, those without a connection
 };
 
 }  // namespace redismutex::route

@@ -32,4 +32,16 @@ class HelpPause {
   Workroom* const helped_;
 };
 
+/// As long as it is there its thread makes a round, for which others wait: it must not run what may take its time.
+class InRound {
+ public:
+  InRound() noexcept;
+  InRound(const InRound&) = delete;
+  InRound& operator=(const InRound&) = delete;
+  ~InRound();
+
+  /// Whether this thread does.
+  static bool is_here() noexcept;
+};
+
 }  // namespace redismutex::route

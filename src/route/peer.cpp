@@ -198,7 +198,7 @@ class Drive {
     const Link::Waited waited = link_->wait(call, deadline_at(send.until, now_), stop_);
     if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
     const Answer answer = view(call.reply());
-    return tell_answered({&answer, 1});
+    return tell_answered(send, {&answer, 1});
   }
 
   template <std::size_t most>
@@ -214,11 +214,11 @@ class Drive {
       if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
       answers[i] = view(calls[i]->reply());
     }
-    return tell_answered({answers.data(), wanted});
+    return tell_answered(send, {answers.data(), wanted});
   }
 
-  Step tell_answered(std::span<const Answer> answers) {
-    if (peer_->on_answered()) peer_->on_answered()(now() - now_);
+  Step tell_answered(const Procedure::Send& send, std::span<const Answer> answers) {
+    if (peer_->on_answered()) peer_->on_answered()(send.commands, now() - now_);
     return tell(Procedure::Answered{answers});
   }
 

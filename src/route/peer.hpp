@@ -24,12 +24,14 @@ namespace redismutex::route {
 /// The way to one server: the link to it, and how it is dialled. Thread-safe.
 class Peer {
  public:
+  using OnAnswered = std::function<void(std::span<const Procedure::Command>, std::chrono::nanoseconds)>;
+
   struct Handlers {
     net::Node::Handlers node;
     /// The name of a new connection, see net::Dialler.
     std::function<std::string(const net::Greeting&)> name_connection;
-    /// How long a caller waited for answers; in its own thread.
-    std::function<void(std::chrono::nanoseconds)> on_answered;
+    /// What a caller sent, and how long it waited for the answers; in its own thread.
+    OnAnswered on_answered;
   };
 
   /// What it is given must outlive it.
@@ -45,11 +47,11 @@ class Peer {
   void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal) { node_.drop(link, refusal); }
 
   /// None: nobody wants to know.
-  const std::function<void(std::chrono::nanoseconds)>& on_answered() const noexcept { return on_answered_; }
+  const OnAnswered& on_answered() const noexcept { return on_answered_; }
 
  private:
   Server& server_;
-  const std::function<void(std::chrono::nanoseconds)> on_answered_;
+  const OnAnswered on_answered_;
   net::Node node_;
 };
 

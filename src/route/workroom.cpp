@@ -11,6 +11,7 @@
 
 #include "net/cork.hpp"
 #include "route/environment.hpp"
+#include "route/helps.hpp"
 #include "route/workroom_running.hpp"
 
 namespace redismutex::route {
@@ -18,9 +19,7 @@ namespace {
 
 using net::Link;
 using protocol::Instant;
-
-constexpr Instant never = Instant::max();
-constexpr Instant at_once{};
+using protocol::never;
 
 }  // namespace
 
@@ -164,6 +163,7 @@ void Workroom::withdraw(Duty& duty) noexcept {
 
 void Workroom::link_broke() noexcept {
   const std::lock_guard lock{mutex_};
+  one_broke_ = true;
   request_round(at_once);
 }
 
@@ -241,6 +241,7 @@ void Workroom::finish(Instant until) noexcept {
 /// In the reactor's thread.
 void Workroom::make_rounds() noexcept {
   const std::lock_guard round{round_};
+  const InRound here;
   {
     const std::lock_guard lock{mutex_};
     round_at_ = never;

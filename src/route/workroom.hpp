@@ -60,6 +60,8 @@ class Workroom final : public Background {
   void finish(protocol::Instant until) noexcept;
 
  private:
+  static constexpr protocol::Instant at_once{};
+
   /// An operation on its way, and how far it has come.
   struct Progress;
   struct Running;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
@@ -138,7 +140,7 @@ class Workroom final : public Background {
   void take_dialled() noexcept;
   void note_dialled(const Way& way, const Dialled& dialled) noexcept;
   void listen_at_present_links(protocol::Instant here);
-  void listen(Way& way, protocol::Instant here);
+  void listen(Way& way, bool one_broke, protocol::Instant here);
   void tell_listeners(const Way& way) noexcept;
   void verify() noexcept;
 
@@ -148,6 +150,7 @@ class Workroom final : public Background {
   std::mutex mutex_;  // guards what follows; a leaf: nothing is called with it
   std::condition_variable changed_;
   std::vector<Enlisted> duties_;
+  bool one_broke_ = false;  // a link, since the last round
   Duty* running_duty_ = nullptr;
   std::thread::id runs_this_thread_;
   Operations started_;           // not seen by a round yet

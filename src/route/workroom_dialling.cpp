@@ -106,18 +106,20 @@ void Workroom::listen(bool wanted) noexcept { listens_ = wanted; }
 
 void Workroom::listen_at_present_links(Instant here) {
   listeners_changed_ = false;
+  bool one_broke = false;  // one that breaks later has requested the next round
   for (std::size_t i = 0;; ++i) {
     Way* way = nullptr;
     {
       const std::lock_guard lock{mutex_};
+      if (i == 0) one_broke = std::exchange(one_broke_, false);
       if (i == ways_.size()) return;
       way = &ways_[i];
     }
-    listen(*way, here);
+    listen(*way, one_broke, here);
   }
 }
 
-void Workroom::listen(Way& way, Instant here) {
+void Workroom::listen(Way& way, bool one_broke, Instant here) {
   const std::shared_ptr<Link> before = way.listened_to.lock();
   const bool is_wanted = listens_ || way.listeners > 0;
   const std::shared_ptr<Link> link = is_wanted ? way.peer.present_link() : nullptr;
@@ -125,8 +127,9 @@ void Workroom::listen(Way& way, Instant here) {
     if (before) before->want_pushes(false);
     if (link) link->want_pushes(true);
     way.listened_to = link;
-    if (way.listeners > 0) tell_listeners(way);
   }
+  // It may be one that another took the place of, while some listened there still.
+  if (way.listeners > 0 && (before != link || one_broke)) tell_listeners(way);
   if (link) way.in_use = true;
   if (!listens_ || link || !way.is_missed() || here < way.next_dial) return;
   way.next_dial = here + between_dials;

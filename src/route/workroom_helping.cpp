@@ -13,9 +13,7 @@ namespace redismutex::route {
 namespace {
 
 using protocol::Instant;
-
-constexpr Instant never = Instant::max();
-constexpr Instant at_once{};
+using protocol::never;
 
 // What a thread that helps has not gone on with by then, because users' code takes its time, the reactor does.
 constexpr std::chrono::milliseconds longest_help{10};
@@ -24,15 +22,26 @@ constexpr std::chrono::milliseconds longest_help{10};
 struct Help {
   Workroom* room = nullptr;
   bool is_wanted = false;
+  Instant due{};  // of the reactor, if there is one
 };
 thread_local constinit Help help_here;
+thread_local constinit int rounds_here = 0;
 
 }  // namespace
+
+InRound::InRound() noexcept { ++rounds_here; }
+
+InRound::~InRound() { --rounds_here; }
+
+bool InRound::is_here() noexcept { return rounds_here > 0; }
 
 /// With the lock held: there is one more that was started, answered, or woken. A thread that helps goes on with it.
 void Workroom::wake() noexcept {
   if (help_here.room != this) return request_round(at_once);
-  if (!std::exchange(help_here.is_wanted, true)) request_round(now() + longest_help);
+  // Once more when the reactor has made that round: what users' code wakes after it has none else.
+  if (std::exchange(help_here.is_wanted, true) && round_at_ <= help_here.due) return;
+  help_here.due = now() + longest_help;
+  request_round(help_here.due);
 }
 
 /// What this thread was to go on with is the reactor's.
@@ -77,6 +86,7 @@ HelpPause::~HelpPause() {
 
 /// All but what has its time, and what was dialled: that is the reactor's.
 void Workroom::make_round_of_help() noexcept {
+  const InRound here;
   go_on();
   if (listeners_changed_) listen_at_present_links(now());
   tell_ended();

@@ -16,8 +16,7 @@ namespace redismutex::route {
 namespace {
 
 using protocol::Instant;
-
-constexpr Instant never = Instant::max();
+using protocol::never;
 
 // As many as come and go at a time in a busy loop.
 constexpr std::size_t most_spares = 128;

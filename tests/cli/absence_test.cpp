@@ -49,7 +49,7 @@ TEST_F(AbsenceTest, OfAServerThatComesUpLaterIsWaitedFor) {
   EXPECT_TRUE(process.running());
   server_.start();
   EXPECT_EQ(process.wait(limit), exited(3));
-  EXPECT_THAT(process.stderr_text(), HasSubstr("waiting for 'k'; the server is away ("));
+  EXPECT_THAT(process.stderr_text(), HasSubstr("waiting for 'k'; the server unix://"));
   EXPECT_LT(Clock::now() - begun, 30s);
 }
 
@@ -71,6 +71,36 @@ TEST_F(AbsenceTest, ForAllOfTheWaitIsNoAcquisition) {
   EXPECT_EQ(process.wait(limit), exited(69));
   EXPECT_GE(Clock::now() - begun, 1500ms);
   EXPECT_EQ(notes_.read("ran"), "");
+}
+
+// A replica lets everybody log in, and refuses the first request of each: it is away all the time, and not anew each time.
+TEST_F(AbsenceTest, OfAServerThatIsAReplicaIsTold) {
+  server_.command({"REPLICAOF", "127.0.0.1", "1"});
+  const auto process = start({}, "exit 3");
+  EXPECT_TRUE(eventually(limit, [&] {
+    return process.stderr_text().find("is away (it is a replica, which takes no locks)") != std::string::npos;
+  }));
+  EXPECT_TRUE(process.running());
+  server_.command({"REPLICAOF", "NO", "ONE"});
+  EXPECT_EQ(process.wait(limit), exited(3));
+}
+
+TEST_F(AbsenceTest, OfAServerThatIsAReplicaIsWaitedForNoLongerThanPatienceAllows) {
+  server_.command({"REPLICAOF", "127.0.0.1", "1"});
+  const auto process = start({"--patience", "1.5"}, "echo x > $DIR/ran");
+  EXPECT_EQ(process.wait(limit), exited(69));
+  EXPECT_THAT(process.stderr_text(), HasSubstr("it is a replica"));
+  EXPECT_EQ(notes_.read("ran"), "");
+}
+
+// How long is waited is said by who waits, and not by how long a server may take that does not answer.
+TEST_F(AbsenceTest, OfAServerThatDoesNotAnswerIsWaitedForNoLongerThanWasSaid) {
+  server_.pause();
+  const auto begun = Clock::now();
+  const auto process = start({"-w", "1"}, "exit 3");
+  EXPECT_EQ(process.wait(limit), exited(69));
+  EXPECT_LT(Clock::now() - begun, 2500ms);
+  server_.resume();
 }
 
 TEST_F(AbsenceTest, IsWaitedForNoLongerThanPatienceAllows) {

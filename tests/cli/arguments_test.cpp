@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "command.hpp"
 #include "support/server.hpp"
 
@@ -12,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 const std::vector<std::string> nowhere{"REDIS_URL=unix:///nonexistent/redis.sock"};
@@ -27,6 +31,28 @@ TEST(Help, ShowsExamplesFirst) {
     EXPECT_LT(examples, usage);
     EXPECT_LT(usage, options);
     EXPECT_NE(options, std::string::npos);
+  }
+}
+
+// What is no terminal has 80 columns: nothing is wider, of any help.
+TEST(Help, IsFolded) {
+  for (const std::string subcommand : {"", "run", "hold", "status", "ls", "watch", "break", "doctor", "bench"}) {
+    std::vector<std::string> words{"--help"};
+    if (!subcommand.empty()) words.insert(words.begin(), subcommand);
+    std::istringstream lines{redismutex(words, nowhere).out};
+    int count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
+      const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80; };
+      EXPECT_LE(line.size() - static_cast<std::size_t>(std::count_if(line.begin(), line.end(), follows)), 80U) << line;
+    }
+    EXPECT_GT(count, 10) << subcommand;
+  }
+}
+
+// "the other places for it are below".
+TEST(Help, SaysWhereTheUrlIsLookedFor) {
+  for (const std::string subcommand : {"run", "status", "ls", "watch", "break", "doctor", "bench"}) {
+    EXPECT_THAT(redismutex({subcommand, "--help"}, nowhere).out, HasSubstr("/etc/redismutex/url"));
   }
 }
 
@@ -95,13 +121,24 @@ INSTANTIATE_TEST_SUITE_P(Urls, UsageError,
                                            Wrong{{"run", "--url", "redis://localhost/x", "k", "true"}, {"database"}},
                                            Wrong{{"run", "--url", "embedded:x", "k", "true"}, {"embedded"}}));
 
+// By somebody who has never written one.
+TEST(Url, SaysWhatIsMeant) {
+  const auto said = [](const std::string& url) { return redismutex({"run", "--url", url, "k", "true"}, {}).err; };
+  EXPECT_THAT(said("localhost:6379"),
+              HasSubstr("--url: 'localhost:6379' is no URL; did you mean redis://localhost:6379?"));
+  EXPECT_THAT(said("memory:x"), HasSubstr("for this machine alone there is embedded:"));
+  EXPECT_THAT(redismutex({"status", "--url", "embedded:x", "k"}, {}).err, HasSubstr("takes nothing behind it"));
+  EXPECT_THAT(said("secret@localhost"), Not(HasSubstr("secret")));
+  EXPECT_THAT(said("http://localhost"), HasSubstr("a URL begins with one of redis:// rediss://"));
+}
+
 TEST(Url, IsSaidToComeFromWhereItComesFrom) {
   const auto by_environment = redismutex({"run", "k", "true"}, {"REDIS_URL=localhost"});
   EXPECT_EQ(by_environment.status, exited(64));
-  EXPECT_THAT(by_environment.err, AllOf(HasSubstr("$REDIS_URL: malformed URL"), HasSubstr("try: ")));
+  EXPECT_THAT(by_environment.err, AllOf(HasSubstr("$REDIS_URL: 'localhost' is no URL"), HasSubstr("try: ")));
   const auto by_option = redismutex({"run", "--url", "localhost", "k", "true"}, {"REDIS_URL=redis://localhost"});
   EXPECT_EQ(by_option.status, exited(64));
-  EXPECT_THAT(by_option.err, HasSubstr("--url: malformed URL"));
+  EXPECT_THAT(by_option.err, HasSubstr("--url: 'localhost' is no URL"));
 }
 
 // A key may hold anything; what is said about it is one line that does nothing to a terminal.
@@ -154,6 +191,10 @@ TEST_F(Words, ArriveAsTheyAre) {
 TEST_F(Words, MayJoinOptionAndValue) {
   EXPECT_EQ(after_run({"-w0.5", "--expiry=1.5", "k", "echo", "a"}), "a\n");
   EXPECT_EQ(after_run({"--wait=1", "k", "echo", "a"}), "a\n");
+  // As with flock: the last letter's value may be the next word.
+  EXPECT_EQ(after_run({"-nE", "0", "k", "echo", "a"}), "a\n");
+  EXPECT_EQ(after_run({"-qw", "3", "k", "echo", "a"}), "a\n");
+  EXPECT_EQ(after_run({"-nE0", "k", "echo", "a"}), "a\n");
 }
 
 }  // namespace

@@ -39,16 +39,18 @@ TEST(Bench, IsRefusedByAReplica) {
   replica.command({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
   const auto result = redismutex({"bench"}, {"REDIS_URL=" + replica.url()});
   EXPECT_EQ(result.status, exited(70));
-  EXPECT_THAT(result.err, HasSubstr("its primary is 127.0.0.1:" + std::to_string(primary.port())));
+  EXPECT_THAT(result.err, HasSubstr("its primary is redis://127.0.0.1:" + std::to_string(primary.port())));
 }
 
 TEST(Bench, CanBeInterrupted) {
-  Server server;
-  const auto process = start_redismutex({"bench", "--seconds", "600"}, {"REDIS_URL=" + server.url()});
-  ASSERT_TRUE(eventually(limit, [&] { return server.command_calls()["ping"] > 100; }));
-  process.kill(SIGINT);
-  EXPECT_EQ(process.wait(limit), exited(130));
-  EXPECT_EQ(server.keys(), std::vector<std::string>{});
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    Server server;
+    const auto process = start_redismutex({"bench", "--seconds", "600"}, {"REDIS_URL=" + server.url()});
+    ASSERT_TRUE(eventually(limit, [&] { return server.command_calls()["ping"] > 100; }));
+    process.kill(signal);
+    EXPECT_EQ(process.wait(limit), exited(128 + signal));
+    EXPECT_EQ(server.keys(), std::vector<std::string>{});
+  }
 }
 
 TEST(Bench, ExplainsItsUsage) {

@@ -69,12 +69,38 @@ TEST_F(BreakTest, TellsBothAtOnce) {
 TEST_F(BreakTest, SaysThatThereIsNothingToBreak) {
   const auto free = run({"break", "--yes", "k"});
   EXPECT_EQ(free.status, exited(1));
-  EXPECT_THAT(free.err, HasSubstr("'k' is free"));
+  EXPECT_THAT(free.err, HasSubstr("nobody holds 'k'"));
   server.command({"SET", "k", "theirs", "PX", "60000"});
   const auto foreign = run({"break", "--yes", "k"});
   EXPECT_EQ(foreign.status, exited(70));
-  EXPECT_THAT(foreign.err, HasSubstr("was not taken by redismutex"));
+  EXPECT_THAT(foreign.err, AllOf(HasSubstr("was not taken by redismutex"),
+                                 HasSubstr("delete it: redis-cli -s " + server.socket_path() + " DEL k")));
   EXPECT_EQ(server.get("k"), "theirs");
+}
+
+// What is to be pasted means that key, whatever is in its name.
+TEST_F(BreakTest, NamesTheKeyForAShell) {
+  for (const std::string key : {"two\nlines", "no\xffutf8", "quote'back\\slash\x1b[2J\t", "-dash it's"}) {
+    server.command({"SET", key, "theirs"});
+    const auto result = run({"break", "--yes", "--", key});
+    EXPECT_EQ(result.status, exited(70));
+    const auto at = result.err.find("delete it: ");
+    ASSERT_NE(at, std::string::npos) << result.err;
+    const auto command = result.err.substr(at + std::string{"delete it: "}.size());
+    const ChildProcess shell{Program{.arguments = {"bash", "-c", command}}};
+    EXPECT_EQ(shell.wait(limit), exited(0)) << shell.stderr_text();
+    EXPECT_FALSE(server.exists(key)) << command;
+  }
+}
+
+// What was done is done, also where that can not be written down.
+TEST_F(BreakTest, SucceedsWhereNobodyCanBeTold) {
+  const auto inside = holder("k");
+  const std::string command = std::string{"exec "} + REDISMUTEX_COMMAND + " break --yes k >/dev/full";
+  const ChildProcess shell{Program{.arguments = {"sh", "-c", command}, .environment = {"REDIS_URL=" + server.url()}}};
+  EXPECT_EQ(shell.wait(limit), exited(0));
+  EXPECT_THAT(shell.stderr_text(), HasSubstr("'k' was taken, but standard output can not be written to"));
+  EXPECT_EQ(inside.wait(limit), exited(79));
 }
 
 TEST_F(BreakTest, TakesItFromNoOtherOwner) {
@@ -82,7 +108,8 @@ TEST_F(BreakTest, TakesItFromNoOtherOwner) {
   const auto id = server.get("k");
   const auto other = run({"break", "--yes", "--owner", "00000a12-3401-4234-9234-567890abcdef", "k"});
   EXPECT_EQ(other.status, exited(75));
-  EXPECT_THAT(other.err, AllOf(HasSubstr("held by "), HasSubstr("changed hands")));
+  EXPECT_THAT(other.err,
+              AllOf(HasSubstr("held by "), HasSubstr("has another id than '00000a12-3401-4234-9234-567890abcdef'")));
   EXPECT_EQ(server.get("k"), id);
   EXPECT_EQ(run({"break", "--yes", "--owner", id.value_or(""), "k"}).status, exited(0));
   EXPECT_EQ(inside.wait(limit), exited(79));

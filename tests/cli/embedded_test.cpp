@@ -103,6 +103,26 @@ TEST_F(Embedded, ServerIsJoinedByOthersAndStoppedByTheLast) {
   expect_nothing_left(server);
 }
 
+// With the tools for looking at locks, as long as it is there.
+TEST_F(Embedded, ServerIsLookedAtAndItsLocksAreBroken) {
+  const auto inside = start({}, "k", "echo x > $DIR/inside; exec sleep 1000");
+  ASSERT_TRUE(notes_.appears("inside"));
+  const auto server = server_pid();
+  const auto look = [&] { return redismutex({"status", "--url", "embedded:", "k"}, environment_); };
+  const auto seen = look();
+  EXPECT_EQ(seen.status, exited(0)) << seen.err;
+  EXPECT_THAT(seen.out, HasSubstr("held by "));
+  const auto refused = start({"-n"}, "k", "true");
+  EXPECT_EQ(refused.wait(limit), exited(75));
+  EXPECT_THAT(refused.stderr_text(), HasSubstr("to break it: redismutex break k --url embedded:"));
+  EXPECT_EQ(redismutex({"break", "--url", "embedded:", "--yes", "k"}, environment_).status, exited(0));
+  EXPECT_EQ(inside.wait(limit), exited(79));
+  expect_nothing_left(server);
+  const auto nothing = look();
+  EXPECT_EQ(nothing.status, exited(69));
+  EXPECT_THAT(nothing.err, HasSubstr("the embedded server does not run"));
+}
+
 TEST_F(Embedded, ServerExcludesThroughItsStartsAndStops) {
   // Some come while the others leave: whoever starts anew must not miss the one who is inside.
   notes_.write("counter", "0\n");

@@ -106,6 +106,17 @@ TEST_F(HoldWithTest, EndsTheScriptWhenTheLockIsLost) {
   EXPECT_FALSE(server_.exists("k"));
 }
 
+// Where the script says what is wrong.
+TEST_F(HoldWithTest, SaysWhyTheScriptIsEnded) {
+  const auto script = start(std::string{"trap 'exit 3' TERM; $HOLD --with $$ k || exit"} + until_told);
+  ASSERT_TRUE(notes_.appears("inside"));
+  server_.command({"DEL", "k"});
+  EXPECT_EQ(script.wait(limit), exited(3));
+  EXPECT_EQ(
+      script.stderr_text(),
+      "redismutex: the lock 'k' was lost (it was deleted, broken, or taken by another owner); stopping this process\n");
+}
+
 TEST_F(HoldWithTest, KillsAScriptThatDoesNotEnd) {
   const auto deaf = start(std::string{"trap '' TERM; $HOLD --with $$ k || exit"} + until_told);
   ASSERT_TRUE(notes_.appears("inside"));

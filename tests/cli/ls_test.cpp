@@ -56,6 +56,13 @@ TEST_F(LsTest, ListsWhatHasALabelOrAWaiter) {
   EXPECT_EQ(run({"ls", "--older", "1h", "-o", "key"}).out, "");
 }
 
+// Nobody knows how old a lock is that another program left without a TTL: it may be what is looked for.
+TEST_F(LsTest, TakesALockWithoutAnEndForOld) {
+  server.command({"SET", "x:endless", "6a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11"});
+  server.command({"SET", "x:other", "7a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11", "PX", "60000"});
+  EXPECT_EQ(run({"ls", "x:*", "--older", "1s", "-o", "key"}).out, "x:endless\n");
+}
+
 TEST_F(LsTest, HasTheColumnsAndTheOrderThatAreAskedFor) {
   const auto first = hold("b", "first");
   const auto second = hold("a", "second");
@@ -64,6 +71,9 @@ TEST_F(LsTest, HasTheColumnsAndTheOrderThatAreAskedFor) {
   const auto unknown = run({"ls", "-o", "key,colour"});
   EXPECT_EQ(unknown.status, exited(64));
   EXPECT_THAT(unknown.err, HasSubstr("these are: key,holder"));
+  const auto both = run({"ls", "--json", "-o", "key"});
+  EXPECT_EQ(both.status, exited(64));
+  EXPECT_THAT(both.err, HasSubstr("--output excludes --json"));
   const auto lines = run({"ls", "--json", "--sort", "key"}).out;
   const auto line = json::parse(lines.substr(0, lines.find('\n')));
   EXPECT_EQ(line.at("key"), "a");
@@ -90,6 +100,15 @@ TEST_F(LsTest, AsksBeforeItLooksAtMany) {
   const auto nobody = run({"ls", "--all"});
   EXPECT_EQ(nobody.status, exited(64));
   EXPECT_THAT(nobody.err, AllOf(HasSubstr("100,001 keys"), HasSubstr("--yes")));
+  TerminalJob job{{.arguments = {REDISMUTEX_COMMAND, "ls", "--all"}, .environment = {"REDIS_URL=" + server.url()}}};
+  job.type("n\n");
+  EXPECT_EQ(job.next_event(), "exit code 75");
+  std::string output;
+  EXPECT_TRUE(eventually(limit, [&] {
+    output += job.output();
+    return output.find("nothing was looked at") != std::string::npos;
+  })) << output;
+  EXPECT_THAT(output, Not(HasSubstr("KEY ")));
   EXPECT_EQ(run({"ls", "--all", "--yes", "--rate", "100"}).status, exited(0));
 }
 
@@ -123,6 +142,30 @@ TEST_F(LsTest, ShowsOnATerminalHowFarItIs) {
   EXPECT_EQ(job.next_event(), "exit code 130");
   EXPECT_TRUE(shows("\r\x1b[KKEY ")) << output;
   EXPECT_TRUE(shows("stopped after ")) << output;
+}
+
+// In 80 columns: the times whole, of a long key both ends, and no token.
+TEST_F(LsTest, FitsIntoTheTerminal) {
+  const auto lock =
+      hold("import:" + std::string(60, 'x') + ":2026-11-30", "a label that is much longer than there is room");
+  const auto listing = [&](const std::string& words) {
+    TerminalJob job{Program{.arguments = {"sh", "-c", "stty cols 80; exec " REDISMUTEX_COMMAND " ls " + words},
+                            .environment = {"REDIS_URL=" + server.url(), "NO_COLOR=1"}}};
+    EXPECT_EQ(job.next_event(), "exit code 0");
+    return job.output();
+  };
+  const auto output = listing("'import:*'");
+  EXPECT_THAT(output, AllOf(HasSubstr("import:x"), HasSubstr("-11-30  "), HasSubstr("...  "), HasSubstr("LONGEST\r\n"),
+                            Not(HasSubstr("TOKEN"))));
+  std::istringstream lines{output};
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 81U) << line;
+  EXPECT_THAT(listing("-o key,token 'import:*'"), HasSubstr("TOKEN"));
+}
+
+TEST_F(LsTest, TellsLeasesInTwoUnits) {
+  const auto held = run({"hold", "--lease", "2h", "k"});
+  ASSERT_EQ(held.status, exited(0)) << held.err;
+  EXPECT_EQ(run({"ls", "-o", "lease", "k"}).out, "1h59m\n");
 }
 
 // A file or a pipe gets no such line.

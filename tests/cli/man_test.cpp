@@ -17,10 +17,10 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-using Words = std::set<std::string>;
+using Names = std::set<std::string>;
 
-Words matches(const std::string& text, const std::string& pattern) {
-  Words found;
+Names matches(const std::string& text, const std::string& pattern) {
+  Names found;
   const std::regex expression{pattern};
   for (auto it = std::sregex_iterator(text.begin(), text.end(), expression); it != std::sregex_iterator(); ++it) {
     found.insert((*it)[1]);
@@ -45,8 +45,8 @@ std::string help_of(const std::vector<std::string>& words) {
 }
 
 /// "  -w,--wait SECONDS   wait at most": the names in it.
-Words options_in_help(const std::string& help) {
-  Words found;
+Names options_in_help(const std::string& help) {
+  Names found;
   for (const auto& names : matches(part(help, "Options:", "\n\n"), "\n  (-[^ ]+)")) {
     const auto each = matches(names + ",", "(-[^,]+),");
     found.insert(each.begin(), each.end());
@@ -54,7 +54,7 @@ Words options_in_help(const std::string& help) {
   return found;
 }
 
-Words completions_of(std::vector<std::string> words, const std::string& last) {
+Names completions_of(std::vector<std::string> words, const std::string& last) {
   words.insert(words.begin(), {"complete", "--"});
   words.push_back(last);
   return matches(redismutex(words).out, "([^\t\n]+)\t[^\n]*\n");
@@ -68,9 +68,9 @@ std::string read(const std::string& path) {
 
 std::string page_of(const std::string& name) { return read(REDISMUTEX_MAN_PAGES "/" + name + ".1.scd"); }
 
-Words options_in_page(const std::string& page) { return matches(part(page, "# OPTIONS", "\n# "), "\\*(-[^*]+)\\*"); }
+Names options_in_page(const std::string& page) { return matches(part(page, "# OPTIONS", "\n# "), "\\*(-[^*]+)\\*"); }
 
-Words subcommands() { return matches(part(help_of({}), "Subcommands:", "\n\n"), "\n  ([a-z]+) "); }
+Names subcommands() { return matches(part(help_of({}), "Subcommands:", "\n\n"), "\n  ([a-z]+) "); }
 
 TEST(ManPages, AreThereForEachSubcommand) {
   EXPECT_THAT(subcommands(), ::testing::IsSupersetOf({"run", "hold", "doctor", "bench"}));
@@ -103,7 +103,7 @@ TEST(ManPages, HaveTheExitStatusesOfTheHelp) {
 
 TEST(Completions, HaveTheOptionsOfTheParser) {
   EXPECT_EQ(completions_of({}, ""), subcommands());
-  EXPECT_EQ(completions_of({}, "--"), (Words{"--help", "--version"}));
+  EXPECT_EQ(completions_of({}, "--"), (Names{"--help", "--version"}));
   for (const auto& name : subcommands()) {
     EXPECT_EQ(completions_of({name}, "-"), options_in_help(help_of({name}))) << name;
   }

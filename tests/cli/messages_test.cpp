@@ -15,6 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -68,7 +69,39 @@ TEST_F(MessagesTest, TakenByAnotherProgramSaysSo) {
   server_.command({"SET", "it's; rm -r", "someone\x1b[2J else"});
   EXPECT_THAT(message_about_taken({"-w", "0.1", "it's; rm -r", "true"}),
               AllOf(HasSubstr("was still taken after the wait by another program"), Not(HasSubstr("\x1b")),
-                    HasSubstr("never ends by itself"), HasSubstr("redismutex break 'it'\\''s; rm -r'")));
+                    HasSubstr("never ends by itself"), HasSubstr("redismutex status 'it'\\''s; rm -r'")));
+}
+
+// By whoever types it, as it was typed; but a password is not repeated.
+TEST_F(MessagesTest, TakenNamesTheServerAsItWasNamed) {
+  Server strict({.tcp = true});
+  strict.command({"ACL", "SETUSER", "u", "on", ">secret", "~*", "&*", "+@all"});
+  const auto port = std::to_string(strict.port());
+  const std::string url = "redis://u:secret@127.0.0.1:" + port;
+  const Connection connection{url};
+  const auto lock = RedisMutex{connection, {.blocking = false, .expiry = 60s}}.acquire_lock("-k");
+  const auto result = redismutex({"run", "--url", url, "-n", "--", "-k", "true"}, {});
+  EXPECT_EQ(result.status, exited(75));
+  EXPECT_THAT(result.err, HasSubstr("redismutex break --url redis://127.0.0.1:" + port + " -- -k"));
+  EXPECT_THAT(result.err, Not(HasSubstr("secret")));
+}
+
+// What is no lock is never free: it is no reason to come again, also for those who take "taken" for success.
+TEST_F(MessagesTest, WhatIsNoLockIsAnError) {
+  server_.command({"RPUSH", "k", "element"});
+  const std::vector<std::string> environment{"REDIS_URL=" + server_.url()};
+  for (const auto& how : std::vector<std::vector<std::string>>{{"-n"}, {"-n", "-q", "-E", "0"}, {"-w", "0.1"}}) {
+    for (const std::string command : {"run", "hold"}) {
+      std::vector<std::string> words{command};
+      words.insert(words.end(), how.begin(), how.end());
+      words.emplace_back("k");
+      if (command == "run") words.emplace_back("true");
+      const auto result = redismutex(words, environment);
+      EXPECT_EQ(result.status, exited(70)) << result.err;
+      EXPECT_THAT(result.err, AnyOf(HasSubstr("'k' is no lock: something of the type list"), HasSubstr("WRONGTYPE")));
+      EXPECT_THAT(result.err, Not(HasSubstr("script")));
+    }
+  }
 }
 
 TEST_F(MessagesTest, TakenIsAllThatIsSaidWithoutTheRightToLook) {
@@ -124,7 +157,7 @@ TEST_F(MessagesTest, OfAServerThatComesAndGoesAreForThoseWhoAskForThem) {
   ASSERT_TRUE(has_said(loud, "waiting for 'k', 1st in line; inside: ")) << loud.stderr_text();
   server_.stop();
   EXPECT_TRUE(has_said(loud, "this server is away, and is waited for by those who may wait for locks; the reason: "));
-  EXPECT_TRUE(has_said(loud, "waiting for 'k'; the server is away (")) << loud.stderr_text();
+  EXPECT_TRUE(has_said(loud, "waiting for 'k'; the server unix://")) << loud.stderr_text();
   server_.start();
   EXPECT_EQ(loud.wait(limit), exited(3));
   EXPECT_THAT(loud.stderr_text(), HasSubstr("this server is there again"));

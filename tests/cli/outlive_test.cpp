@@ -19,7 +19,7 @@ using ::testing::IsEmpty;
 
 // The shortest with the full margin of half a second. With one of 1 s the witness has 150 ms for its walks through /proc, and on a machine
 // that many share a process that is to run, or to die, may have to wait for longer than that.
-constexpr auto expiry = 2s;
+constexpr auto keepers_expiry = 2s;
 
 struct Shape {
   std::string name;
@@ -37,7 +37,7 @@ const std::vector<Shape> shapes{
 class OutliveTest : public ::testing::Test {
  protected:
   ChildProcess start(const std::string& script) {
-    return start_redismutex({"run", "--expiry", std::to_string(expiry.count()), "k", "sh", "-c", script},
+    return start_redismutex({"run", "--expiry", std::to_string(keepers_expiry.count()), "k", "sh", "-c", script},
                             {"REDIS_URL=" + server_.url(), mark_.variable(), notes_.variable()});
   }
 
@@ -55,7 +55,7 @@ class OutliveTest : public ::testing::Test {
   /// Whether the lock stays in the same hands for longer than a lease.
   bool lock_is_kept() {
     const auto owner = server_.get("k");
-    const auto long_enough = Clock::now() + 2 * expiry;
+    const auto long_enough = Clock::now() + 2 * keepers_expiry;
     while (owner && server_.get("k") == owner && Clock::now() < long_enough) std::this_thread::sleep_for(5ms);
     return Clock::now() >= long_enough;
   }

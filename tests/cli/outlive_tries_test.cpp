@@ -26,7 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto expiry = 2s;  // the shortest with the full margin of half a second
+constexpr auto tried_expiry = 2s;  // the shortest with the full margin of half a second
 constexpr int few_tries = 24;
 constexpr unsigned at_once = 4;
 
@@ -80,7 +80,7 @@ class OutliveTries : public ::testing::Test {
     const auto key = "k" + std::to_string(number);
     RawClient client(server_.socket_path());
     const auto process =
-        start_redismutex({"run", "--expiry", std::to_string(expiry.count()), key, "sh", "-c", trial.script},
+        start_redismutex({"run", "--expiry", std::to_string(tried_expiry.count()), key, "sh", "-c", trial.script},
                          {"REDIS_URL=" + server_.url(), mark.variable()});
     std::this_thread::sleep_for(trial.after);  // not a condition that is waited for: the moment that is tried
     const auto watcher = process.pid();
@@ -91,7 +91,7 @@ class OutliveTries : public ::testing::Test {
 
     // Longer than a lease: either the run is over by then, or it has got over it and renews the lock.
     const auto can_start = [&] { return alive(watcher) && (keeper <= 0 || alive(keeper)); };
-    auto wrong = outlives(client, key, mark, can_start, Clock::now() + 3 * expiry / 2);
+    auto wrong = outlives(client, key, mark, can_start, Clock::now() + 3 * tried_expiry / 2);
     for (const auto pid : {watcher, keeper, witness}) {
       if (pid > 0 && alive(pid)) ::kill(pid, SIGCONT);
     }

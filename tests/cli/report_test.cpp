@@ -35,7 +35,7 @@ class ReportTest : public ::testing::Test {
   Server server_;
 };
 
-std::string count(const std::string& outcome, int number, const std::string& key = "k") {
+std::string counted(const std::string& outcome, int number, const std::string& key = "k") {
   return "redismutex_runs_total{lock=\"" + key + "\",outcome=\"" + outcome + "\"} " + std::to_string(number) + "\n";
 }
 
@@ -50,8 +50,9 @@ TEST_F(ReportTest, CountsRunsByTheirOutcome) {
   EXPECT_EQ(run({}, {"sh", "-c", "redis-cli -s " + server_.socket_path() + " del k; sleep 100"}), exited(79));
   server_.stop();
   EXPECT_EQ(run({"-n"}, {"true"}), exited(69));
-  EXPECT_THAT(report(), AllOf(HasSubstr(count("ran", 2)), HasSubstr(count("failed", 2)), HasSubstr(count("skipped", 1)),
-                              HasSubstr(count("lost", 1)), HasSubstr(count("unreachable", 1))));
+  EXPECT_THAT(report(),
+              AllOf(HasSubstr(counted("ran", 2)), HasSubstr(counted("failed", 2)), HasSubstr(counted("skipped", 1)),
+                    HasSubstr(counted("lost", 1)), HasSubstr(counted("unreachable", 1))));
 }
 
 TEST_F(ReportTest, TellsTimesAndTheExitStatus) {
@@ -78,7 +79,7 @@ TEST_F(ReportTest, LosesNoRunOfSeveralAtOnce) {
                          {"REDIS_URL=" + server_.url()}));
   }
   for (const auto& process : processes) EXPECT_EQ(process.wait(limit), exited(0)) << process.stderr_text();
-  EXPECT_THAT(report(), AllOf(HasSubstr(count("ran", 10, "even")), HasSubstr(count("ran", 10, "o\\\"dd"))));
+  EXPECT_THAT(report(), AllOf(HasSubstr(counted("ran", 10, "even")), HasSubstr(counted("ran", 10, "o\\\"dd"))));
   for (const auto& entry : std::filesystem::directory_iterator(notes_.directory())) {
     EXPECT_THAT(entry.path().filename().string(), Not(HasSubstr(".tmp")));
   }
@@ -89,6 +90,25 @@ TEST_F(ReportTest, ThatCanNotBeWrittenLeavesTheExitStatusAlone) {
                                  {"REDIS_URL=" + server_.url()});
   EXPECT_EQ(result.status, exited(4));
   EXPECT_THAT(result.err, HasSubstr("the report was not written: /no/such/directory/x.prom"));
+}
+
+// It would be replaced: by mistake it may be any file of the user's. Nothing is run.
+TEST_F(ReportTest, DestroysNothing) {
+  notes_.write("mine.prom", "backup_ok{host=\"a\"} 1\n");
+  for (const std::string& file :
+       {notes_.path("mine.prom"), notes_.directory(), std::string{"/dev/null"}, std::string{}}) {
+    const auto result = redismutex({"run", "--report", file, "k", "true"}, {"REDIS_URL=" + server_.url()});
+    EXPECT_EQ(result.status, exited(64)) << file;
+    EXPECT_THAT(result.err, HasSubstr("--report")) << file;
+  }
+  EXPECT_EQ(notes_.read("mine.prom"), "backup_ok{host=\"a\"} 1\n");
+}
+
+TEST_F(ReportTest, ALinkStaysOne) {
+  std::filesystem::create_symlink(notes_.path("real.prom"), notes_.path("jobs.prom"));
+  EXPECT_EQ(run({}, {"true"}), exited(0));
+  EXPECT_TRUE(std::filesystem::is_symlink(notes_.path("jobs.prom")));
+  EXPECT_THAT(notes_.read("real.prom"), HasSubstr(counted("ran", 1)));
 }
 
 // A parser of others reads it, and finds each lock by the name that people see.

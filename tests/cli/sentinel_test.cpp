@@ -21,13 +21,13 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Longer than a failover takes on a busy machine.
-constexpr auto expiry = 20s;
+constexpr auto long_expiry = 20s;
 
 struct SentinelCommand : ::testing::Test {
   /// Holds the lock until `release` has something in it.
   ChildProcess hold(const std::string& key) const {
-    return start_redismutex({"run", "--url", set.url(), "--expiry", std::to_string(expiry.count()), key, "--", "sh",
-                             "-c", "echo x > $DIR/inside; while [ ! -s $DIR/release ]; do sleep 0.05; done"},
+    return start_redismutex({"run", "--url", set.url(), "--expiry", std::to_string(long_expiry.count()), key, "--",
+                             "sh", "-c", "echo x > $DIR/inside; while [ ! -s $DIR/release ]; do sleep 0.05; done"},
                             {notes.variable()});
   }
 
@@ -46,7 +46,7 @@ TEST_F(SentinelCommand, RunsThroughAFailover) {
   former.kill();
   Server& next = set.master_after(former);
   // It is renewed there, after a third of the lease.
-  ASSERT_TRUE(eventually(limit, [&] { return next.pttl("key") > milliseconds{expiry - 1s}.count(); }))
+  ASSERT_TRUE(eventually(limit, [&] { return next.pttl("key") > milliseconds{long_expiry - 1s}.count(); }))
       << holder.stderr_text();
   ASSERT_TRUE(eventually(limit, [&] { return next.command({"ZCARD", "redismutex:{key}"}).integer > 0; }));
   EXPECT_TRUE(holder.running()) << holder.stderr_text();

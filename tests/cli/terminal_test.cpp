@@ -15,20 +15,20 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto expiry = 1s;
+constexpr auto short_expiry = 1s;
 
 class TerminalTest : public ::testing::Test {
  protected:
   TerminalJob start(const std::string& script) {
-    return TerminalJob(Program{
-        .arguments = {REDISMUTEX_COMMAND, "run", "--expiry", std::to_string(expiry.count()), "k", "sh", "-c", script},
-        .environment = {"REDIS_URL=" + server_.url(), notes_.variable()}});
+    return TerminalJob(Program{.arguments = {REDISMUTEX_COMMAND, "run", "--expiry",
+                                             std::to_string(short_expiry.count()), "k", "sh", "-c", script},
+                               .environment = {"REDIS_URL=" + server_.url(), notes_.variable()}});
   }
 
   /// Whether the lock stays in the same hands for longer than a lease.
   bool lock_is_kept() {
     const auto owner = server_.get("k");
-    const auto long_enough = Clock::now() + 2 * expiry;
+    const auto long_enough = Clock::now() + 2 * short_expiry;
     while (owner && server_.get("k") == owner && Clock::now() < long_enough) std::this_thread::sleep_for(5ms);
     return Clock::now() >= long_enough;
   }
@@ -103,7 +103,7 @@ TEST_F(TerminalTest, CtrlZStopsTheWaitToo) {
   job.type("\x1a");
   ASSERT_EQ(job.next_event(), "stopped");
   server_.command({"DEL", "k"});
-  const auto quiet_until = Clock::now() + 2 * expiry;
+  const auto quiet_until = Clock::now() + 2 * short_expiry;
   while (Clock::now() < quiet_until) std::this_thread::sleep_for(5ms);
   EXPECT_EQ(notes_.read("ran"), "") << "a stopped job has started its command";
   job.go_on();

@@ -91,8 +91,8 @@ TEST_F(UrlSource, IsNamedWhenItIsWrong) {
   };
   notes_.write("two", "redis://a\nredis://b\n");
   notes_.write("none", "# redis://a\n");
-  EXPECT_THAT(run({}, {path}), HasSubstr("/etc/redismutex/url: malformed URL"));
-  EXPECT_THAT(run({}, {path, "REDISMUTEX_URL=localhost"}), HasSubstr("$REDISMUTEX_URL: malformed URL"));
+  EXPECT_THAT(run({}, {path}), HasSubstr("/etc/redismutex/url: '"));
+  EXPECT_THAT(run({}, {path, "REDISMUTEX_URL=localhost"}), HasSubstr("$REDISMUTEX_URL: 'localhost' is no URL"));
   EXPECT_THAT(run({"--url-file", notes_.path("two")}, {path}),
               HasSubstr("two names 2 servers: it takes one, or for a quorum an odd number"));
   EXPECT_THAT(run({"--url-file", notes_.path("none")}, {path}), HasSubstr("none has no URL"));

@@ -104,11 +104,11 @@ TEST_F(WatchTest, ShowsAndBreaks) {
   tmux.type({"?"});
   EXPECT_TRUE(tmux.shows("any key: back"));
   tmux.type({"x", "b"});
-  EXPECT_TRUE(tmux.shows("? [y/N]"));
+  EXPECT_TRUE(tmux.shows("break 'k'? two may be inside until its holder stops [y/N]"));
   tmux.type({"n"});
   EXPECT_TRUE(tmux.shows("nothing was done"));
   tmux.type({"b"});
-  EXPECT_TRUE(tmux.shows("? [y/N]"));
+  EXPECT_TRUE(tmux.shows("break 'k'? two may be inside until its holder stops [y/N]"));
   tmux.type({"y"});
   EXPECT_TRUE(tmux.shows("was taken from")) << tmux.screen();
   EXPECT_EQ(inside.wait(limit), exited(79));
@@ -174,6 +174,21 @@ TEST_F(WatchTest, IsDrawnAnewForAnotherSize) {
   }
 }
 
+// What is asked can be read, and what matters most stands in the table, in 80 columns.
+TEST_F(WatchTest, FitsInto80Columns) {
+  const std::string key = "import:" + std::string(60, 'x') + ":2026-11-30";
+  const auto inside = holder(key);
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.resize(80, 12);
+  tmux.type({"$REDISMUTEX watch -n 3600 " + key, "Enter"});
+  ASSERT_TRUE(tmux.shows("q quit")) << tmux.screen();
+  EXPECT_THAT(tmux.lines().at(3), AllOf(::testing::StartsWith("KEY "), HasSubstr("LONGEST"), Not(HasSubstr("TOKEN"))));
+  EXPECT_THAT(tmux.lines().at(4), ::testing::ContainsRegex("^import:x*\\.\\.\\.x*.*-11-30 "));
+  tmux.type({"b"});
+  EXPECT_TRUE(tmux.shows("'? two may be inside until its holder stops [y/N]")) << tmux.screen();
+  EXPECT_THAT(tmux.lines().back(), ::testing::StartsWith("break 'import:"));
+}
+
 // A look that nobody answers takes 2 s to fail, and then the next one begins: keys that wait for looks would take 10 s.
 TEST_F(WatchTest, AnswersKeysWhileTheServerIsSilent) {
   const auto inside = holder("k");
@@ -188,7 +203,7 @@ TEST_F(WatchTest, AnswersKeysWhileTheServerIsSilent) {
   tmux.type({"x", "Enter"});
   EXPECT_TRUE(tmux.shows("held by ")) << tmux.screen();
   tmux.type({"b"});
-  EXPECT_TRUE(tmux.shows("? [y/N]")) << tmux.screen();
+  EXPECT_TRUE(tmux.shows("break 'k'? two may be inside until its holder stops [y/N]")) << tmux.screen();
   tmux.type({"y", "q"});
   EXPECT_TRUE(notes.appears("status")) << tmux.screen();
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{5});
@@ -217,7 +232,7 @@ TEST_F(WatchTest, PrintsALineForEachChange) {
   };
   const auto inside = holder("k");
   const auto next = waiter("k");
-  EXPECT_TRUE(says(" k free -> ")) << watch.stdout_text() << watch.stderr_text();
+  EXPECT_TRUE(says(" k held by ")) << watch.stdout_text() << watch.stderr_text();
   EXPECT_THAT(watch.stdout_text(), Not(HasSubstr("\x1b")));
   EXPECT_EQ(run({"break", "--yes", "k"}).status, exited(0));
   EXPECT_TRUE(says(" -> free, 0 wait\n")) << watch.stdout_text();

@@ -27,7 +27,7 @@ using testing::eventually;
 using testing::Server;
 
 constexpr int losses = 200;
-constexpr auto limit = 30s;
+constexpr auto losses_limit = 30s;
 constexpr milliseconds expiry = 5s;  // 52 ms of which are not relied on: what a busy machine may be late
 constexpr int most_rounds = 3;       // for one in which it was not later
 
@@ -61,8 +61,9 @@ void take(Locks& locks, const RedisMutex& mutex, int count) {
 }
 
 bool all_told(const Locks& locks) {
-  return eventually(
-      limit, [&] { return std::all_of(locks.begin(), locks.end(), [](const auto& each) { return each.was_told(); }); });
+  return eventually(losses_limit, [&] {
+    return std::all_of(locks.begin(), locks.end(), [](const auto& each) { return each.was_told(); });
+  });
 }
 
 /// When the server ends each lease.
@@ -109,16 +110,16 @@ TEST(Losses, AreToldBeforeTheServersLeaseEnds) {
 /// Deletes the locks one after another; how long each holder took to hear of it.
 std::vector<system_clock::duration> delays_after_deletion(Server& server) {
   const Connection connection{server.url()};
-  const RedisMutex mutex{connection, {.blocking = false, .expiry = 10 * limit}};
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 10 * losses_limit}};
   Locks locks;
   take(locks, mutex, losses);
   const auto all_tracked = [&] { return std::stoi(server.info("stats")["tracking_total_keys"]) >= losses; };
-  if (!eventually(limit, all_tracked)) return {};
+  if (!eventually(losses_limit, all_tracked)) return {};
   std::vector<system_clock::duration> delays;
   for (const Watched& watched : locks) {
     const auto before = system_clock::now();
     server.command({"DEL", watched.key()});
-    if (!eventually(limit, [&] { return watched.was_told(); })) return {};
+    if (!eventually(losses_limit, [&] { return watched.was_told(); })) return {};
     delays.push_back(watched.told_at() - before);
   }
   return delays;
@@ -126,7 +127,7 @@ std::vector<system_clock::duration> delays_after_deletion(Server& server) {
 
 TEST(Losses, AreToldSoonAfterADeletion) {
   Server server;
-  system_clock::duration longest = limit;
+  system_clock::duration longest = losses_limit;
   for (int round = 0; round < most_rounds && longest > 50ms; ++round) {
     auto delays = delays_after_deletion(server);
     ASSERT_EQ(delays.size(), std::size_t{losses}) << "a holder was never told";

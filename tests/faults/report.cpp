@@ -25,7 +25,7 @@ std::string write_history(const Setting& setting, const History& history) {
   return path.string();
 }
 
-long long milliseconds(std::chrono::nanoseconds duration) {
+long long whole_ms(std::chrono::nanoseconds duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
@@ -34,8 +34,8 @@ long long milliseconds(std::chrono::nanoseconds duration) {
 std::string summary(const Result& result) {
   std::ostringstream text;
   text << result.grants << " grants, " << result.balanced << " attempts in balance, " << result.refused
-       << " writes refused, longest gap " << milliseconds(result.longest_gap) << " ms, longest stall "
-       << milliseconds(result.longest_stall) << " ms;";
+       << " writes refused, longest gap " << whole_ms(result.longest_gap) << " ms, longest stall "
+       << whole_ms(result.longest_stall) << " ms;";
   for (const auto& [name, count] : result.troubles) text << ' ' << count << " x " << name << ',';
   std::string line = text.str();
   line.pop_back();

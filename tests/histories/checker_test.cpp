@@ -247,6 +247,11 @@ TEST(Checker, NoProcessIsOvertaken) {
   EXPECT_THAT(violations(served + with_place("200")), IsEmpty());
   EXPECT_THAT(violations(served + with_place("100")), ElementsAre(HasSubstr("served before a process")));
   EXPECT_THAT(violations(served + other("100", "")), IsEmpty()) << "the server did not know of it";
+  const std::string alone = "101 want 1002 k 1002-1 9000 - 0\n101 leads 1002 k d 9000 -\n101 queued 0 k d 4000 -\n";
+  const std::string gone =
+      "250 unqueued 0 k d 0 -\n250 ended 1002 k d 0 cancelled\n250 ended 1002 k 1002-1 0 cancelled\n";
+  EXPECT_THAT(violations(served + other("100", "") + alone + gone), IsEmpty())
+      << "who stands in no line of its process";
 }
 
 }  // namespace

@@ -6,10 +6,7 @@
 namespace redismutex::histories {
 namespace {
 
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
-
-constexpr Time never = Time::max();
 
 void close_hold(Turn& turn, Time time) {
   if (turn.holds.empty() || turn.holds.back().to != never) return;
@@ -72,9 +69,13 @@ bool Chronicle::undisturbed(int client, Time from, Time to) const {
 }
 
 Time Chronicle::calm_from(int client, Time time, Time length) const {
-  for (const int whom : {client, 0, client}) {
-    const auto place = disturbances_.find(whom);
-    if (place != disturbances_.end()) time = place->second.gap_after(time, length);
+  // A gap of the one may end in what disturbs the other.
+  for (Time before = -Time::max(); time != before;) {
+    before = time;
+    for (const int whom : {client, 0}) {
+      const auto place = disturbances_.find(whom);
+      if (place != disturbances_.end()) time = place->second.gap_after(time, length);
+    }
   }
   return time;
 }

@@ -9,10 +9,7 @@
 namespace redismutex::histories {
 namespace {
 
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
-
-constexpr Time never = Time::max();
 
 struct Hold {
   Span span;

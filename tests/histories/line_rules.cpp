@@ -11,10 +11,7 @@ namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
-
-constexpr Time never = Time::max();
 
 /// From when on the first in line watches the key, once it knows that it is the first.
 constexpr Time before_watching = 20ms;

@@ -13,7 +13,6 @@ namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
 
 /// What is known of a lock is good for so long, without a question.
@@ -169,7 +168,9 @@ class Key {
     const Turn* turn = chronicle_.turn(event.id);
     if (turn == nullptr) return;
     const auto crowd = crowds_.find(process_of(turn->client));
-    if (crowd != crowds_.end() && !crowd->second.asks_since) crowd->second.asks_since = event.time;
+    // Some have ways of their own, and lead for nobody.
+    if (crowd == crowds_.end() || crowd->second.way != event.id || crowd->second.asks_since) return;
+    crowd->second.asks_since = event.time;
   }
 
   /// Of processes that wait, the one that came first is served first, whoever of it waits.

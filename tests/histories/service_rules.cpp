@@ -8,10 +8,7 @@
 namespace redismutex::histories {
 namespace {
 
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
-
-constexpr Time never = Time::max();
 
 /// Merged where they touch, in order of time.
 std::vector<Span> united(std::vector<Span> spans) {

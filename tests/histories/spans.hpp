@@ -6,6 +6,12 @@
 
 namespace redismutex::histories {
 
+/// Since the history began.
+using Time = std::chrono::nanoseconds;
+
+/// A time that does not come.
+constexpr Time never = Time::max();
+
 /// A stretch of time.
 struct Span {
   std::chrono::nanoseconds from{0};
@@ -35,7 +41,6 @@ class Spans {
 
   /// The first time from when on none of them is touched for `length`; never, if there is none.
   std::chrono::nanoseconds gap_after(std::chrono::nanoseconds time, std::chrono::nanoseconds length) const {
-    constexpr auto never = std::chrono::nanoseconds::max();
     for (const Span& span : all_) {
       if (span.to < time) continue;
       if (span.from - length > time) break;

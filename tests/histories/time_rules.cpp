@@ -9,10 +9,7 @@ namespace redismutex::histories {
 namespace {
 
 using namespace std::chrono_literals;
-using Time = std::chrono::nanoseconds;
 using Kind = Event::Kind;
-
-constexpr Time never = Time::max();
 
 /// How long it takes to give back what was left behind: it is tried again after a while.
 constexpr Time between_tries = 300ms;

@@ -43,6 +43,19 @@ struct ASIO_SUITE : WithServer {
     }
   }
 
+  /// Whether what is awaited throws that.
+  template <class Error, class Begin>
+  bool throws(Begin begin) {
+    bool has_thrown = false;
+    try {
+      run([&] { return begin(); });
+    } catch (const Error&) {
+      has_thrown = true;
+    }
+    context.restart();
+    return has_thrown;
+  }
+
   /// Runs a coroutine to its end, and throws what it has thrown.
   void run(std::function<net::awaitable<void>()> body) {
     std::exception_ptr thrown;
@@ -76,7 +89,7 @@ TEST_F(ASIO_SUITE, EachOperationThroughACoroutine) {
   run([this]() -> net::awaitable<void> {
     auto lock = co_await mutex.async_try_acquire_lock("key", net::use_awaitable);
     EXPECT_TRUE(lock && lock->owns_lock());
-    const auto taken = co_await mutex.async_try_acquire_lock_for("key", 5ms, net::use_awaitable);
+    const auto taken = co_await mutex.async_try_acquire_lock_for("key", 200ms, net::use_awaitable);
     EXPECT_FALSE(taken);
     const auto valid = co_await async_extend(*lock, 1h, net::use_awaitable);
     EXPECT_GT(valid, 50min);
@@ -91,6 +104,48 @@ TEST_F(ASIO_SUITE, EachOperationThroughACoroutine) {
     }
     EXPECT_TRUE(was_told);
   });
+}
+
+// What can not begin tells its handler why, as any other error.
+TEST_F(ASIO_SUITE, WhatCanNotBeginThrowsInTheCoroutine) {
+  using net::use_awaitable;
+  AsyncLock none;
+  run([&]() -> net::awaitable<void> {
+    none = co_await mutex.async_acquire_lock("key", use_awaitable);
+    co_await ours::async_release(std::move(none), use_awaitable);
+  });
+  const auto bad_key = [&]() -> net::awaitable<void> { co_await mutex.async_acquire_lock("", use_awaitable); };
+  EXPECT_TRUE(throws<std::invalid_argument>(bad_key));
+  const auto bad_limit = [&]() -> net::awaitable<void> {
+    co_await mutex.async_try_acquire_lock_for("key", -1ms, use_awaitable);
+  };
+  EXPECT_TRUE(throws<std::invalid_argument>(bad_limit));
+  const auto extend = [&]() -> net::awaitable<void> { co_await ours::async_extend(none, 1h, use_awaitable); };
+  EXPECT_TRUE(throws<MutexUnlockError>(extend));
+  const auto lose = [&]() -> net::awaitable<void> { co_await ours::async_lost(none, use_awaitable); };
+  EXPECT_TRUE(throws<MutexUnlockError>(lose));
+  const auto release = [&]() -> net::awaitable<void> { co_await ours::async_release(AsyncLock{}, use_awaitable); };
+  EXPECT_TRUE(throws<MutexUnlockError>(release));
+}
+
+TEST_F(ASIO_SUITE, WhatAHandlerThrowsComesOutOfItsContext) {
+  mutex.async_acquire_lock(
+      "key", [](const std::exception_ptr&, const AsyncLock&) { throw std::runtime_error{"of the handler"}; });
+  EXPECT_THROW(context.run(), std::runtime_error);
+  EXPECT_TRUE(becomes_free());
+}
+
+TEST_F(ASIO_SUITE, AHandlerOfTheCallersStaysTheCallers) {
+  int told = 0;
+  const auto handler = [shared = std::make_shared<int*>(&told)](const std::exception_ptr& error, const AsyncLock&) {
+    EXPECT_FALSE(error);
+    ++**shared;
+  };
+  auto own = handler;
+  mutex.async_acquire_lock("key", own);
+  mutex.async_acquire_lock("other", own);
+  context.run();
+  EXPECT_EQ(told, 2);
 }
 
 TEST_F(ASIO_SUITE, AnErrorKeepsItsMessage) {
@@ -143,12 +198,29 @@ TEST_F(ASIO_SUITE, AContextThatEndsWithOperationsUnderWayLeavesNothingBehind) {
           },
           net::detached);
     }
+    // Those that have no executor of their own are the mutex's.
+    there.async_acquire_lock("key", [frames](const std::exception_ptr&, const AsyncLock&) { ADD_FAILURE(); });
+    there.async_acquire_lock("key", net::detached);
+    auto never = there.async_acquire_lock("key", net::use_future);
     short_lived.poll();
     ASSERT_TRUE(somebody_waits());
   }
   EXPECT_EQ(frames.use_count(), 1);
   EXPECT_TRUE(nobody_waits());
   held.release();
+}
+
+// At whatever moment it ends: answers may be on their way, and be told by other threads.
+TEST_F(ASIO_SUITE, AContextMayEndWhileOperationsComplete) {
+  for (int round = 0; round < 200; ++round) {
+    net::io_context short_lived;
+    const ours::Mutex there{short_lived, connection, patient};
+    for (int i = 0; i < 8; ++i) {
+      there.async_acquire_lock("key" + std::to_string(i), [](const std::exception_ptr&, const AsyncLock&) {});
+    }
+    std::this_thread::sleep_for(round * 2us);
+  }
+  EXPECT_TRUE(eventually(limit, [&] { return server.keys().empty(); }));
 }
 
 // Its completion is posted, and never runs.

@@ -39,6 +39,23 @@ TEST_F(Asio, ACancellationSlotEndsAWait) {
   EXPECT_TRUE(nobody_waits());
 }
 
+TEST_F(Asio, ACancellationSlotEndsASingleTry) {
+  server.pause();
+  net::cancellation_signal signal;
+  std::exception_ptr error;
+  mutex.async_try_acquire_lock(
+      "key",
+      net::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr why, const std::optional<AsyncLock>& lock) {
+        EXPECT_FALSE(lock);
+        error = std::move(why);
+      }));
+  signal.emit(net::cancellation_type::terminal);
+  context.run();
+  server.resume();
+  ASSERT_TRUE(error);
+  EXPECT_THROW(std::rethrow_exception(error), LockCancelled);
+}
+
 TEST_F(Asio, ATimerEndsAWait) {
   using namespace net::experimental::awaitable_operators;
   auto held = elsewhere.acquire_lock("key");

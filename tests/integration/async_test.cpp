@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <optional>
 #include <redismutex/async.hpp>
@@ -190,6 +191,31 @@ TEST_F(Async, AWorkThatIsDestroyedGivesTheLockBack) {
       [released](const Outcome<AsyncLock>& /*outcome*/) { ADD_FAILURE() << "completed nowhere"; });
   EXPECT_TRUE(eventually(limit, [&] { return dropped == 1 && released.use_count() == 1; }));
   EXPECT_TRUE(becomes_free());
+}
+
+// What goes with it is users' code, and may take its time: it holds up nobody else.
+TEST_F(Async, WhatGoesWithALoopMayTakeItsTime) {
+  struct Slow {
+    std::shared_future<void> until;
+    std::atomic<bool>& goes;
+    ~Slow() {
+      goes = true;
+      until.wait_for(limit);
+    }
+  };
+  auto held = elsewhere.acquire_lock("key");
+  std::promise<void> may_go;
+  std::atomic<bool> goes{false};
+  const AsyncMutex nowhere{connection, {.block_time = 100ms}, [](const Executor::Work&) {}};
+  nowhere.acquire_lock("key").start(
+      [slow = std::unique_ptr<Slow>{new Slow{may_go.get_future().share(), goes}}](const Outcome<AsyncLock>&) {});
+  ASSERT_TRUE(eventually(limit, [&] { return goes.load(); }));
+  const AsyncMutex hasty{connection, {.block_time = 100ms}, loop.executor()};
+  std::promise<void> is_over;
+  hasty.acquire_lock("key").start([&](const Outcome<AsyncLock>&) { is_over.set_value(); });
+  EXPECT_EQ(is_over.get_future().wait_for(limit / 2), std::future_status::ready);
+  may_go.set_value();
+  held.release();
 }
 
 TEST_F(Async, AnExecutorThatThrowsGivesTheLockBack) {

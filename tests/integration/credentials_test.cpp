@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr auto password = "s3cret-Passw0rd";
-constexpr Timeouts short_timeouts{.connect = 600ms, .command = 600ms};
+constexpr Timeouts login_timeouts{.connect = 600ms, .command = 600ms};
 
 ConnectionOptions as(const Server& server, const std::string& user, const std::string& with_password) {
   return {.unix_socket = server.socket_path(), .username = user, .password = with_password};
@@ -210,7 +210,7 @@ std::map<std::string, std::string> messages_of_all_failures(Server& server) {
   };
   const auto with_password = [](ConnectionOptions options) {
     options.password = password;
-    return Connection{with(short_timeouts, std::move(options))};
+    return Connection{with(login_timeouts, std::move(options))};
   };
   const BlackHole black_hole;
   Proxy proxy(server);

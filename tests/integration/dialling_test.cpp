@@ -22,7 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
 constexpr auto impatience = 150ms;
 
 struct Dialling : WithServer {

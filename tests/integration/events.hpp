@@ -38,6 +38,16 @@ class Events final : public Observer {
   struct Attempt {
     AttemptEnded::Outcome outcome;
     std::chrono::nanoseconds waited;
+    std::optional<std::chrono::nanoseconds> handover_delay;
+    std::size_t claims_lost;
+  };
+  struct Answer {
+    std::string server;
+    RequestAnswered::Kind kind;
+  };
+  struct Loss {
+    redismutex::Loss why;
+    bool claim;
   };
   struct Hold {
     HoldEnded::Outcome outcome;
@@ -52,7 +62,8 @@ class Events final : public Observer {
     std::vector<Of<Loss>> losses;
     std::vector<Of<Renewal>> renewals;
     std::vector<Failure> failures;
-    std::vector<Contact> connected, connect_failed, disconnected, answered;
+    std::vector<Contact> connected, connect_failed, disconnected;
+    std::vector<Answer> answered;
 
     long count(AttemptEnded::Outcome outcome) const {
       return std::count_if(attempts.begin(), attempts.end(),
@@ -62,8 +73,8 @@ class Events final : public Observer {
       return std::count_if(holds.begin(), holds.end(),
                            [outcome](const auto& hold) { return hold.detail.outcome == outcome; });
     }
-    long count(Loss why) const {
-      return std::count_if(losses.begin(), losses.end(), [why](const auto& loss) { return loss.detail == why; });
+    long count(redismutex::Loss why) const {
+      return std::count_if(losses.begin(), losses.end(), [why](const auto& loss) { return loss.detail.why == why; });
     }
     long acquired() const {
       return count(AttemptEnded::Outcome::free) + count(AttemptEnded::Outcome::handed_over) +
@@ -78,10 +89,10 @@ class Events final : public Observer {
 
   void wait_began(const WaitBegan& event) noexcept override { note(&All::waits, event, {}); }
   void attempt_ended(const AttemptEnded& event) noexcept override {
-    note(&All::attempts, event, {event.outcome, event.waited});
+    note(&All::attempts, event, {event.outcome, event.waited, event.handover_delay, event.claims_lost});
   }
   void hold_ended(const HoldEnded& event) noexcept override { note(&All::holds, event, {event.outcome, event.held}); }
-  void lock_lost(const LockLost& event) noexcept override { note(&All::losses, event, event.why); }
+  void lock_lost(const LockLost& event) noexcept override { note(&All::losses, event, {event.why, event.claim}); }
   void lease_renewed(const LeaseRenewed& event) noexcept override {
     note(&All::renewals, event, {event.valid_for, event.waiting});
   }
@@ -98,7 +109,7 @@ class Events final : public Observer {
     add(&All::disconnected, Contact{std::string{event.server}, std::string{event.reason}, {}});
   }
   void request_answered(const RequestAnswered& event) noexcept override {
-    add(&All::answered, Contact{std::string{event.server}, {}, {}});
+    add(&All::answered, Answer{std::string{event.server}, event.kind});
   }
 
  private:

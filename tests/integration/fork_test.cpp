@@ -28,8 +28,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
-
 struct Fork : WithServer {
   Connection named = [this] {
     ConnectionOptions options = with(long_timeouts, parse_url(server.url()));

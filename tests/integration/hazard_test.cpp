@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-ServerOptions replicating() { return {.tcp = true, .directives = {"repl-diskless-sync-delay 0"}}; }
+ServerOptions replicating_at_once() { return {.tcp = true, .directives = {"repl-diskless-sync-delay 0"}}; }
 
 std::string field_of(Server& server, const std::string& name) { return server.info("replication")[name]; }
 
@@ -117,7 +117,7 @@ void cut_connection(Server& server, const std::string& client_name) {
 // A waiter stays connected to the server that was the master. What the release publishes at the new one would reach it there,
 // by replication, although the new master counts nobody as reached, and frees the key for others.
 TEST(Hazard, AWaiterAtADemotedServerIsNotTold) {
-  Server old_master(replicating()), new_master(replicating());
+  Server old_master(replicating_at_once()), new_master(replicating_at_once());
   replicate(old_master, new_master);
   const Address address(old_master);
   ConnectionOptions options = parse_url(address.url());
@@ -187,7 +187,7 @@ class RefusedRelease : public ::testing::TestWithParam<Refusal> {};
 // The release is refused: the key is still the holder's, and nobody is told anything else. The waiter gets in when the lease has
 // ended, and the server does again what it is asked.
 TEST_P(RefusedRelease, TellsNobody) {
-  Server server(replicating()), other(replicating());
+  Server server(replicating_at_once()), other(replicating_at_once());
   auto lock = RedisMutex{Connection{server.url()}, {.blocking = false, .expiry = 8s}}.acquire_lock("key");
   const std::string owner = lock.value();
   Waiter waiter(server);

@@ -25,7 +25,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr Timeouts short_timeouts{.connect = 500ms, .command = 400ms};
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
 constexpr auto busy_machine_ms = 2000;  // how much later than planned a thread may run
 
 struct Healing : WithServer {

@@ -188,7 +188,7 @@ TEST_F(Interoperation, WeGetInWhenTheirLeaseEnds) {
 /// What each of them does, again and again: takes the lock, looks whether it is alone inside, and counts in a way that
 /// loses counts if it is not. The counts are in another database of the server.
 constexpr int turns = 40;
-constexpr auto take_turns = R"(
+constexpr auto take_turns_with_the_seed = R"(
 counts = connect(db=1)
 for turn in range(int(sys.argv[2])):
     assert lock.acquire(block_time=20)
@@ -219,8 +219,8 @@ TEST_F(Interoperation, ProcessesOfAllKindsExcludeEachOther) {
   std::vector<ChildProcess> processes;
   for (int i = 0; i < of_each_kind; ++i) {
     for (const auto& other : others) {
-      processes.emplace_back(
-          Python::program(server.socket_path(), other.definitions + other.make + take_turns, {std::to_string(turns)}));
+      processes.emplace_back(Python::program(
+          server.socket_path(), other.definitions + other.make + take_turns_with_the_seed, {std::to_string(turns)}));
     }
     processes.emplace_back([&] { return take_our_turns(server); });
   }

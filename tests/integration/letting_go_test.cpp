@@ -36,7 +36,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr Timeouts short_timeouts{.connect = 200ms, .command = 200ms};
+constexpr Timeouts brief_timeouts{.connect = 200ms, .command = 200ms};
 
 using OnLoss = std::stop_callback<std::function<void()>>;
 
@@ -164,12 +164,12 @@ TEST_F(LettingGo, ALockThatIsLeftDoesNotWaitForASilentServer) {
   {
     Proxy proxy(server);
     auto lock =
-        RedisMutex{logged(proxy.url(), short_timeouts), {.blocking = false, .expiry = 30s, .label = "new disks"}}
+        RedisMutex{logged(proxy.url(), brief_timeouts), {.blocking = false, .expiry = 30s, .label = "new disks"}}
             .acquire_lock("key");
     proxy.freeze();
     const Stopwatch watch;
     lock.leave();
-    EXPECT_LT(watch.elapsed_ms(), short_timeouts.sum().count() + limit.count() / 2);
+    EXPECT_LT(watch.elapsed_ms(), brief_timeouts.sum().count() + limit.count() / 2);
     EXPECT_THAT(log->all(), Contains(HasSubstr("cannot write the label of lock 'key'")));
   }
   EXPECT_TRUE(server.exists("key"));
@@ -250,7 +250,7 @@ TEST_F(LettingGo, ALostLockHasNoLease) {
 // the lease ends.
 TEST_F(LettingGo, AReleaseThatFindsNoServerIsRepeated) {
   Proxy proxy(server);
-  const Connection cut = logged(proxy.url(), short_timeouts);
+  const Connection cut = logged(proxy.url(), brief_timeouts);
   for (const bool by_destructor : {false, true}) {
     log->forget();
     std::optional<Lock> lock = RedisMutex{cut, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
@@ -271,7 +271,7 @@ TEST_F(LettingGo, AReleaseThatFindsNoServerIsRepeated) {
 
 TEST_F(LettingGo, AReleaseThatIsNotAnsweredIsRepeated) {
   Proxy proxy(server);
-  const Connection silent = logged(proxy.url(), short_timeouts);
+  const Connection silent = logged(proxy.url(), brief_timeouts);
   for (const bool by_destructor : {false, true}) {
     std::optional<Lock> lock = RedisMutex{silent, {.blocking = false, .expiry = 4 * limit}}.acquire_lock("key");
     proxy.swallow(Direction::requests);

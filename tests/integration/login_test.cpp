@@ -21,7 +21,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr auto secret = "open-sesame";
+constexpr auto login_secret = "open-sesame";
 
 /// What ping() says that fails with exactly this type of error; it never shows the password.
 template <class Exception = ConnectionError>
@@ -30,7 +30,7 @@ std::string refusal_of(const ConnectionOptions& options) {
                              Connection{options}.ping();
                              return 0;
                            }).what();
-  EXPECT_THAT(text, Not(HasSubstr(secret)));
+  EXPECT_THAT(text, Not(HasSubstr(login_secret)));
   return text;
 }
 
@@ -39,8 +39,8 @@ std::string refusal_of(const std::string& url) { return refusal_of(parse_url(url
 /// With and without a login, which servers answer in different ways.
 std::vector<ConnectionOptions> logins_at(const Server& server) {
   return {{.unix_socket = server.socket_path()},
-          {.unix_socket = server.socket_path(), .password = secret},
-          {.unix_socket = server.socket_path(), .username = "alice", .password = secret}};
+          {.unix_socket = server.socket_path(), .password = login_secret},
+          {.unix_socket = server.socket_path(), .username = "alice", .password = login_secret}};
 }
 
 /// Answers each command by its name; the rest is not known to it.
@@ -133,7 +133,7 @@ TEST(Login, ProtectedMode) {
 // ---- rights ---------------------------------------------------------------------------------------------------------
 
 TEST(Login, WithoutAPassword) {
-  const Server server({.password = secret});
+  const Server server({.password = login_secret});
   EXPECT_THAT(refusal_of<LoginError>(ConnectionOptions{.unix_socket = server.socket_path()}),
               HasSubstr("wants a password"));
 }
@@ -142,7 +142,7 @@ TEST(Login, WithoutAPassword) {
 TEST(Login, WhereOthersMayNotSayHello) {
   Server server({.users = {"default off -@all", "alice on >open-sesame ~* &* +@all"}});
   const Connection connection{
-      ConnectionOptions{.db = 3, .unix_socket = server.socket_path(), .username = "alice", .password = secret}};
+      ConnectionOptions{.db = 3, .unix_socket = server.socket_path(), .username = "alice", .password = login_secret}};
   EXPECT_NO_THROW(connection.ping());
   EXPECT_TRUE(RedisMutex(connection, non_blocking).acquire_lock("key"));
   EXPECT_THAT(refusal_of<LoginError>(
@@ -152,7 +152,7 @@ TEST(Login, WhereOthersMayNotSayHello) {
 
 TEST(Login, WithoutTheRightToSelect) {
   const Server server({.users = {"alice on >open-sesame ~* &* +@all -select"}});
-  ConnectionOptions options{.unix_socket = server.socket_path(), .username = "alice", .password = secret};
+  ConnectionOptions options{.unix_socket = server.socket_path(), .username = "alice", .password = login_secret};
   EXPECT_NO_THROW(Connection{options}.ping());
   options.db = 3;
   EXPECT_THAT(refusal_of<LoginError>(options), AllOf(HasSubstr("database 3"), HasSubstr("+select")));

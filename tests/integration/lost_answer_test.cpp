@@ -16,8 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Timeouts short_timeouts{.connect = 250ms, .command = 250ms};
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
+constexpr Timeouts quick_timeouts{.connect = 250ms, .command = 250ms};
 constexpr auto ages = 10min;  // an expiry: whoever is gone before did not just expire
 
 struct LostAnswer : WithServer {
@@ -224,7 +223,7 @@ TEST_F(LostAnswer, ToExtend) {
 
 // No answer at all: a shorter lease may have begun on the server, so the lock counts on no longer one.
 TEST_F(LostAnswer, ToAnExtensionThatShortens) {
-  const RedisMutex impatient{connect(proxy.url(), short_timeouts), {.blocking = false, .expiry = ages}};
+  const RedisMutex impatient{connect(proxy.url(), quick_timeouts), {.blocking = false, .expiry = ages}};
   auto lock = impatient.acquire_lock("key");
   proxy.swallow(Direction::replies);
   thrown<OutcomeUnknownError>([&] {
@@ -236,6 +235,29 @@ TEST_F(LostAnswer, ToAnExtensionThatShortens) {
   EXPECT_TRUE(lock.owns_lock());
   proxy.cut_all(Ending::rst);
   proxy.pass();
+}
+
+// A longer lease may stand there, of which the lock knows nothing: it is given back as long as it may stand, and not only until the lock
+// was over.
+TEST_F(LostAnswer, ToAnExtensionOfALockThatCanNotBeReleasedThen) {
+  const RedisMutex impatient{connect(proxy.url(), quick_timeouts), {.blocking = false, .expiry = 1s}};
+  auto lock = impatient.acquire_lock("key");
+  const Stopwatch watch;
+  proxy.swallow(Direction::replies);
+  thrown<OutcomeUnknownError>([&] {
+    lock.extend(ages);
+    return 0;
+  });
+  proxy.refuse();
+  proxy.cut_all(Ending::rst);
+  thrown<ConnectionError>([&] {
+    lock.release();
+    return 0;
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 2 * 1000 + 4 * quick_timeouts.sum().count(); }));
+  EXPECT_TRUE(server.exists("key"));
+  proxy.pass();
+  EXPECT_TRUE(gone_soon("key"));
 }
 
 // ---- given up -------------------------------------------------------------------------------------------------------
@@ -269,13 +291,13 @@ TEST_F(LostAnswer, ToWhoWasStopped) {
 // It stands still for longer than all timeouts: the connection on which the lock was asked for is no more, and neither are
 // those on which giving it back was tried.
 TEST_F(LostAnswer, ToWhoHasGivenUpTheConnectionToo) {
-  const RedisMutex impatient{connect(server.url(), short_timeouts), {.blocking = false, .expiry = ages}};
+  const RedisMutex impatient{connect(server.url(), quick_timeouts), {.blocking = false, .expiry = ages}};
   impatient.acquire_lock("key").release();
   server.command({"CONFIG", "RESETSTAT"});
   server.pause();
   const Stopwatch watch;
   thrown<ConnectionError>([&] { return impatient.acquire_lock("key"); });
-  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 4 * short_timeouts.sum().count(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 4 * quick_timeouts.sum().count(); }));
   server.resume();
   EXPECT_TRUE(eventually(limit, [&] { return calls("set") >= 1; })) << "it was taken";
   EXPECT_TRUE(gone_soon("key"));
@@ -283,13 +305,13 @@ TEST_F(LostAnswer, ToWhoHasGivenUpTheConnectionToo) {
 
 // Taken, the answer lost, and the way to the server closed for long after the caller has left.
 TEST_F(LostAnswer, ToWhoCanNotComeBackForLong) {
-  const RedisMutex impatient{connect(proxy.url(), short_timeouts), {.blocking = false, .expiry = ages}};
+  const RedisMutex impatient{connect(proxy.url(), quick_timeouts), {.blocking = false, .expiry = ages}};
   impatient.acquire_lock("key").release();
   proxy.refuse();
   lose_next_answer(Ending::rst);
   const Stopwatch watch;
   thrown<ConnectionError>([&] { return impatient.acquire_lock("key"); });
-  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 4 * short_timeouts.sum().count(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return watch.elapsed_ms() > 4 * quick_timeouts.sum().count(); }));
   EXPECT_TRUE(server.exists("key"));
   proxy.pass();
   EXPECT_TRUE(gone_soon("key"));
@@ -333,16 +355,16 @@ TEST_F(LostAnswer, ToManyWhoHaveGivenUpAndGone) {
 // But who leaves is not held up for longer than one operation may take, however much is still to be given back to a
 // server that is silent.
 TEST_F(LostAnswer, ToManyWhoCanNotWaitForever) {
-  std::optional<RedisMutex> leaving{std::in_place, connect(server.url(), short_timeouts),
+  std::optional<RedisMutex> leaving{std::in_place, connect(server.url(), quick_timeouts),
                                     Options{.blocking = false, .expiry = 1s}};
   leaving->acquire_lock("key").release();
   server.pause();
   give_up_many(*leaving, 32);
   const Stopwatch patience;  // after which one after the other is being tried for the second time
-  EXPECT_TRUE(eventually(limit, [&] { return patience.elapsed_ms() > 3 * short_timeouts.sum().count(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return patience.elapsed_ms() > 3 * quick_timeouts.sum().count(); }));
   const Stopwatch watch;
   leaving.reset();
-  EXPECT_LT(watch.elapsed_ms(), short_timeouts.sum().count() + 1000);
+  EXPECT_LT(watch.elapsed_ms(), quick_timeouts.sum().count() + 1000);
   server.resume();
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <redismutex/async.hpp>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -18,6 +19,7 @@
 #include "fake_server.hpp"
 #include "sentences.hpp"
 #include "support/process.hpp"
+#include "support/slow_loop.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
 #include "with_server.hpp"
@@ -27,6 +29,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -81,7 +85,7 @@ struct ObserverTest : WithServer {
     EXPECT_TRUE(becomes([](const auto& all) { return !all.losses.empty(); }));
     const auto all = events->all();
     ASSERT_EQ(all.losses.size(), 1U);
-    EXPECT_EQ(all.losses[0].detail, why);
+    EXPECT_EQ(all.losses[0].detail.why, why);
     EXPECT_EQ(all.losses[0].mutex, "imports");
     EXPECT_EQ(all.losses[0].key, "key");
   }
@@ -109,6 +113,10 @@ TEST_F(ObserverTest, AnAttemptIsHandedTheLock) {
   others.release();
   const auto lock = waiting.get();
   expect_attempt(Attempt::handed_over);
+  const auto attempt = events->all().attempts.back().detail;
+  ASSERT_TRUE(attempt.handover_delay);
+  EXPECT_LE(*attempt.handover_delay, attempt.waited);
+  EXPECT_EQ(attempt.claims_lost, 0u);
   const auto waits = events->all().waits;
   ASSERT_EQ(waits.size(), 1U);
   EXPECT_EQ(waits[0].mutex, "imports");
@@ -431,6 +439,35 @@ TEST_F(ObserverTest, AnsweredRequestsAreTold) {
   for (const auto& answer : all.answered) EXPECT_THAT(answer.server, HasSubstr(server.socket_path()));
 }
 
+TEST_F(ObserverTest, AnsweredRequestsAreOfAKind) {
+  using Kind = RequestAnswered::Kind;
+  const auto kinds = [&] {
+    std::vector<Kind> kinds;
+    for (const auto& answer : events->all().answered) kinds.push_back(answer.kind);
+    // A script that the server does not know yet is asked for twice.
+    kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
+    return kinds;
+  };
+  const RedisMutex mutex = observed_mutex(non_blocking);
+  auto lock = mutex.acquire_lock("key");
+  EXPECT_THAT(kinds(), ElementsAre(Kind::acquire));
+  lock.extend();
+  EXPECT_THAT(kinds(), ElementsAre(Kind::acquire, Kind::extend));
+  lock.release();
+  EXPECT_THAT(kinds(), ElementsAre(Kind::acquire, Kind::extend, Kind::release));
+  auto others = RedisMutex{connection, patient}.acquire_lock("key");
+  const RedisMutex waiting = observed_mutex({.block_time = 100ms, .delay = 10ms, .expiry = 10s});
+  EXPECT_THROW(waiting.acquire_lock("key"), BlockTimeExceedError);
+  EXPECT_THAT(kinds(), Contains(Kind::line_up));
+  Options fenced = non_blocking;
+  fenced.fencing = true;
+  const std::size_t before = kinds().size();
+  EXPECT_THROW(observed_mutex(fenced).acquire_lock("key"), MutexLockError);
+  const auto after = kinds();
+  EXPECT_THAT((std::vector<Kind>{after.begin() + static_cast<std::ptrdiff_t>(before), after.end()}),
+              Each(Kind::acquire));
+}
+
 // ---- the log --------------------------------------------------------------------------------------------------------
 
 struct LogTest : WithServer {
@@ -527,6 +564,65 @@ TEST(Refusals, HaveReasonsAndRemedies) {
     EXPECT_EQ(error.code(), reply.substr(0, reply.find(' ')));
     EXPECT_THAT(error.what(), AllOf(HasSubstr("the key"), HasSubstr(server.url()), HasSubstr(remedy)));
   }
+}
+
+// ---- loops that end -------------------------------------------------------------------------------------------------
+
+// What completes in a loop that has ended tells nobody but the Observer.
+TEST_F(ObserverTest, WhatALoopThatHasEndedDoesNotCompleteHasEnded) {
+  SlowLoop loop;
+  const AsyncMutex mutex{observed(server.url(), events), named({.block_time = 300ms}), loop.executor()};
+  std::optional<AsyncLock> lock;
+  mutex.acquire_lock("held").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
+  ASSERT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return lock.has_value();
+  }));
+  const auto held = RedisMutex{Connection{server.url()}, patient}.acquire_lock("key");
+  mutex.acquire_lock("key").start([](const Outcome<AsyncLock>&) { ADD_FAILURE(); });
+  lock->release().start([](const Outcome<void>&) { ADD_FAILURE(); });
+  loop.end();
+  EXPECT_TRUE(becomes([](const Events::All& all) { return all.attempts.size() == 2 && all.holds.size() == 1; }));
+  const auto all = events->all();
+  EXPECT_EQ(all.count(AttemptEnded::Outcome::cancelled), 1);
+  EXPECT_EQ(all.count(HoldEnded::Outcome::released), 1);
+}
+
+// What it is told may come when the mutex and the operation are gone: it is told of them all the same.
+TEST_F(ObserverTest, AWaitIsToldOfAMutexThatIsGone) {
+  SlowLoop loop;
+  const Connection connection = observed(server.url(), events);
+  const AsyncMutex mutex{connection, patient, loop.executor()};
+  std::optional<AsyncLock> doomed, first;
+  mutex.acquire_lock("doomed").start([&](Outcome<AsyncLock> outcome) { doomed.emplace(std::move(outcome).get()); });
+  mutex.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) { first.emplace(std::move(outcome).get()); });
+  ASSERT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return doomed && first;
+  }));
+  // Someone's callback takes its time, and what the Observer is to be told waits behind it.
+  std::promise<void> may_go_on;
+  std::atomic<bool> is_busy{false};
+  const std::stop_callback busy{doomed->lost_token(), [&] {
+                                  is_busy = true;
+                                  may_go_on.get_future().wait_for(limit);
+                                }};
+  server.command({"DEL", "doomed"});
+  ASSERT_TRUE(eventually(limit, [&] { return is_busy.load(); }));
+  bool is_over = false;
+  Options options = patient;
+  options.name = std::string(100, 'x');
+  AsyncMutex{connection, options, loop.executor()}.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) {
+    std::move(outcome).get().release().start([&](const Outcome<void>&) { is_over = true; });
+  });
+  first->release().start([](const Outcome<void>&) {});
+  EXPECT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return is_over;
+  }));
+  may_go_on.set_value();
+  EXPECT_TRUE(becomes([](const Events::All& all) { return !all.waits.empty(); }));
+  EXPECT_EQ(events->all().waits.back().mutex, std::string(100, 'x'));
 }
 
 }  // namespace

@@ -581,6 +581,18 @@ TEST_F(Operate, BreaksALockForTheNextInLine) {
   EXPECT_EQ(break_lock(operators, "key", seen.value), Broken::free);
 }
 
+// Of what comes by the holder's own connection the server tells nobody.
+TEST_F(Operate, TellsAHolderWhoseLockItsOwnConnectionBreaks) {
+  Options kept = non_blocking;
+  kept.auto_renew = true;
+  const auto lock = RedisMutex{connection, kept}.acquire_lock("key");
+  const std::stop_token lost = lock.lost_token();
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(break_lock(connection, "key", lock.value()), Broken::broken);
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, *kept.expiry / 6) << "before it is renewed";
+}
+
 // Without anybody in line the lock is free; also that of a program of another kind, if its value is a UUID.
 TEST_F(Operate, BreaksALockForNobody) {
   auto lock = RedisMutex{connection, non_blocking}.acquire_lock("key");

@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr Timeouts timeouts{.connect = limit, .command = limit};
+constexpr Timeouts patient_timeouts{.connect = limit, .command = limit};
 
 /// Two servers, of which one follows the other, and a name that leads to the primary.
 class PlannedFailover : public ::testing::Test {
@@ -52,7 +52,7 @@ class PlannedFailover : public ::testing::Test {
     follow();
   }
 
-  Connection connect() const { return testing::connect(proxy.url(), timeouts); }
+  Connection connect() const { return testing::connect(proxy.url(), patient_timeouts); }
 
   /// Whether the server is asked by somebody else than this test.
   static bool is_asked(Server& server) { return server.connected_clients() > 0; }
@@ -204,7 +204,7 @@ TEST_F(PlannedFailover, EightThreadsGoOn) {
 // The log is told once, whatever number of requests is refused.
 TEST_F(PlannedFailover, IsLoggedOnce) {
   const auto log = std::make_shared<Sentences>();
-  ConnectionOptions options = with(timeouts, parse_url(proxy.url()));
+  ConnectionOptions options = with(patient_timeouts, parse_url(proxy.url()));
   options.log = written_to(log);
   const Connection logging{options};
   RedisMutex{logging, patient}.acquire_lock("key").release();

@@ -7,6 +7,7 @@
 
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
 #include "support/tcp_client.hpp"
@@ -16,9 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-constexpr auto limit = 10s;         // for what must happen
-constexpr auto quiet_time = 100ms;  // for what must not
 
 class ProxyTest : public ::testing::Test {
  protected:

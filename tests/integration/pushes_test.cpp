@@ -25,7 +25,7 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr long long soon_ms = 5000;  // long before a sleepy waiter would look by itself
+constexpr long long long_before_ms = 5000;  // long before a sleepy waiter would look by itself
 
 struct PushesTest : WithServer {
   PushesTest() { server.command({"CONFIG", "SET", "lua-time-limit", "10"}); }
@@ -66,7 +66,7 @@ TEST_F(PushesTest, ABusyServerIsRidOfAPlaceAfterwards) {
   });
   const Stopwatch since;
   EXPECT_TRUE(becomes(0));
-  EXPECT_LT(since.elapsed_ms(), soon_ms);
+  EXPECT_LT(since.elapsed_ms(), long_before_ms);
 }
 
 // A server that is busy for a moment refuses to subscribe, and to track keys. Afterwards a waiter is woken as before: by whoever
@@ -92,7 +92,7 @@ TEST_F(PushesTest, ABusyServerIsAskedAgain) {
   const Stopwatch hand_over;
   lock.release();
   lock = handed.get();
-  EXPECT_LT(hand_over.elapsed_ms(), soon_ms);
+  EXPECT_LT(hand_over.elapsed_ms(), long_before_ms);
   lock.release();
 
   lock = mutex.acquire_lock("key");
@@ -101,7 +101,7 @@ TEST_F(PushesTest, ABusyServerIsAskedAgain) {
   const Stopwatch deletion;
   server.command({"DEL", "key"});
   EXPECT_TRUE(freed.get());
-  EXPECT_LT(deletion.elapsed_ms(), soon_ms);
+  EXPECT_LT(deletion.elapsed_ms(), long_before_ms);
   EXPECT_THROW(lock.release(), MutexUnlockError);
   EXPECT_THAT(log->all(), Each(Not(HasSubstr("ACL"))));
 }
@@ -147,7 +147,7 @@ TEST_F(PushesTest, TheNewFirstInLineIsToldWhenItsTurnMayCome) {
   lock.release();
   const auto inside = contenders.next_inside();
   EXPECT_EQ(inside.who, "next");
-  EXPECT_LT(ms_between(released, inside.when), soon_ms);
+  EXPECT_LT(ms_between(released, inside.when), long_before_ms);
   next.leave();
   EXPECT_EQ(next.process().wait(limit), exited(0));
   still.process().resume();

@@ -27,8 +27,7 @@ using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
-constexpr Timeouts short_timeouts{.connect = 300ms, .command = limit};
+constexpr Timeouts short_to_connect{.connect = 300ms, .command = limit};
 
 /// Refuses the first `refusals` of all PINGs, and counts.
 class Refusing {
@@ -108,13 +107,13 @@ TEST(RefusedRequests, OfAnyOtherKindAreToldAtOnce) {
 TEST(RefusedRequests, EndWithTheLimit) {
   for (const auto* error : {"LOADING Redis is loading the dataset in memory", "UNBLOCKED force unblock"}) {
     Refusing server{error, always};
-    const Connection connection = connect(server.url(), short_timeouts);
+    const Connection connection = connect(server.url(), short_to_connect);
     const Stopwatch watch;
     const auto refused = thrown<ServerError>([&] {
       connection.ping();
       return 0;
     });
-    EXPECT_GE(watch.elapsed_ms(), short_timeouts.connect.count());
+    EXPECT_GE(watch.elapsed_ms(), short_to_connect.connect.count());
     EXPECT_THAT(refused.what(), AllOf(HasSubstr(server.url()), HasSubstr(error)));
     EXPECT_GT(server.pings(), 1);
     EXPECT_LE(server.pings(), 25) << "the shortest pause is 12.5 ms";
@@ -163,15 +162,16 @@ TEST_F(RefusedByAServer, TooManyClientsAreWaitedOut) {
   server.command({"CONFIG", "SET", "maxclients", "1"});
   const auto rejected = [&] { return std::stoll(server.info("stats")["rejected_connections"]); };
   const auto error = thrown<ConnectionError>([&] {
-    return RedisMutex{connect(server.url(), short_timeouts), non_blocking}.acquire_lock("key");
+    return RedisMutex{connect(server.url(), short_to_connect), non_blocking}.acquire_lock("key");
   });
   EXPECT_THAT(error.what(), HasSubstr("max number of clients"));
   EXPECT_GT(rejected(), 1) << "it was tried again";
   const auto before = rejected();
   auto waiting = std::async(std::launch::async, [&] {
-    return RedisMutex{connect(server.url(), short_timeouts), patient}.acquire_lock("key").value();
+    return RedisMutex{connect(server.url(), short_to_connect), patient}.acquire_lock("key").value();
   });
-  EXPECT_EQ(waiting.wait_for(2 * short_timeouts.connect), std::future_status::timeout) << "it waits as long as it may";
+  EXPECT_EQ(waiting.wait_for(2 * short_to_connect.connect), std::future_status::timeout)
+      << "it waits as long as it may";
   EXPECT_TRUE(eventually(limit, [&] { return rejected() > before + 2; }));
   server.command({"CONFIG", "SET", "maxclients", "100"});
   EXPECT_NO_THROW(waiting.get());

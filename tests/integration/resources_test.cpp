@@ -28,7 +28,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Options renewed{.blocking = false, .expiry = limit, .auto_renew = true};
+constexpr Options renewed_single_try{.blocking = false, .expiry = limit, .auto_renew = true};
 
 void set_limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
   rlimit present{};
@@ -41,7 +41,7 @@ void set_limit(decltype(RLIMIT_NOFILE) resource, rlim_t most) {
 bool use_everything(const std::string& url) {
   try {
     const Connection connection{url};
-    auto lock = RedisMutex{connection, renewed}.acquire_lock("key");
+    auto lock = RedisMutex{connection, renewed_single_try}.acquire_lock("key");
     const bool watched = !lock.lost_token().stop_requested();
     lock.release();
     return watched;
@@ -84,7 +84,8 @@ TEST_F(Resources, ManyConnectionsShareThreads) {
   {
     std::vector<Lock> locks;
     for (int i = 0; i < many; ++i) {
-      locks.push_back(RedisMutex{Connection{server.url()}, renewed}.acquire_lock("key " + std::to_string(i)));
+      locks.push_back(
+          RedisMutex{Connection{server.url()}, renewed_single_try}.acquire_lock("key " + std::to_string(i)));
       EXPECT_FALSE(locks.back().lost_token().stop_requested());
     }
     // Each has been looked after: its key and the line beside it.
@@ -131,6 +132,22 @@ TEST_F(Threads, NoneAtAll) {
   });
   EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
   EXPECT_EQ(connections(), before);
+  EXPECT_TRUE(server.keys().empty());
+}
+
+// So it is for operations that complete in threads of the library's.
+TEST_F(Threads, NoneAtAllForAnOperation) {
+  const ChildProcess child([&] {
+    take_threads();
+    const AsyncMutex mutex{Connection{server.tcp_url()}, non_blocking};
+    try {
+      mutex.acquire_lock("key").start([](const Outcome<AsyncLock>&) {});
+    } catch (const ResourceError&) {
+      return 0;
+    }
+    return 1;
+  });
+  EXPECT_EQ(child.wait(limit), exited(0)) << child.stderr_text();
   EXPECT_TRUE(server.keys().empty());
 }
 

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "black_hole.hpp"
 #include "contender.hpp"
 #include "fake_server.hpp"
 #include "sentences.hpp"
@@ -304,6 +305,23 @@ TEST(SlowSentinel, IsHeardOut) {
   }};
   const std::string url = "redis+sentinel://127.0.0.1:" + std::to_string(sentinel.address().port) + "/mymaster";
   auto lock = RedisMutex{connect(url, timeouts), long_wait}.acquire_lock("key");
+  const std::stop_token lost = lock.lost_token();
+  EXPECT_EQ(former.get("key"), lock.value());
+  has_changed = true;
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); })) << "the other server does not know of it";
+}
+
+// Those that say nothing do not outvote those that do.
+TEST(SilentSentinels, DoNotKeepTheMaster) {
+  Server former{{.tcp = true}};
+  Server next{{.tcp = true}};
+  std::atomic<bool> has_changed{false};
+  const FakeSentinel sentinel{[&] { return std::to_string((has_changed ? next : former).port()); }};
+  const BlackHole silent, silent_too;
+  ConnectionOptions options =
+      with({.connect = 300ms, .command = 300ms}, parse_url("redis+sentinel://127.0.0.1/mymaster"));
+  options.nodes = {sentinel.address(), {"127.0.0.1", silent.port()}, {"127.0.0.1", silent_too.port()}};
+  auto lock = RedisMutex{Connection{options}, long_wait}.acquire_lock("key");
   const std::stop_token lost = lock.lost_token();
   EXPECT_EQ(former.get("key"), lock.value());
   has_changed = true;

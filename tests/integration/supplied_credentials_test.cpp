@@ -31,8 +31,7 @@ using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
-constexpr Timeouts short_timeouts{.connect = 200ms, .command = limit};
+constexpr Timeouts short_to_log_in{.connect = 200ms, .command = limit};
 
 /// Where the passwords are kept: what the provider returns, and how often it was asked.
 class Vault {
@@ -201,11 +200,11 @@ TEST_F(SuppliedCredentials, ThatTakeTooLong) {
         gate->pass();
         return present;
       },
-      short_timeouts);
+      short_to_log_in);
   for (int i = 0; i < 3; ++i) {
     const Stopwatch watch;
     EXPECT_THAT(refusal<ConnectionError>(connection), HasSubstr("ConnectionOptions::credentials has not returned"));
-    EXPECT_GE(watch.elapsed_ms(), short_timeouts.connect.count() - 1);
+    EXPECT_GE(watch.elapsed_ms(), short_to_log_in.connect.count() - 1);
     EXPECT_LT(watch.elapsed_ms(), limit.count());
   }
   EXPECT_EQ(vault->asked, 1);
@@ -253,7 +252,7 @@ TEST_F(SuppliedCredentials, MayBeStuckWhenTheConnectionEnds) {
           gate->pass();
           return kept->ask();
         },
-        short_timeouts);
+        short_to_log_in);
     refusal<ConnectionError>(connection);
     EXPECT_TRUE(gate->arrived);
   }
@@ -291,8 +290,8 @@ TEST_F(SuppliedCredentials, InAChild) {
 TEST_F(SuppliedCredentials, AreShownNowhere) {
   vault->change({"alice", "s3cret-of-ours"});
   const auto told = std::make_shared<Sentences>();
-  ConnectionOptions options =
-      with(short_timeouts, {.unix_socket = server.socket_path(), .log = written_to(told), .credentials = from_vault()});
+  ConnectionOptions options = with(
+      short_to_log_in, {.unix_socket = server.socket_path(), .log = written_to(told), .credentials = from_vault()});
   const Connection connection{options};
   told->say(refusal<LoginError>(connection));
   server.command({"ACL", "SETUSER", "alice", "resetpass", ">s3cret-of-ours"});

@@ -14,6 +14,7 @@
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
 #include "support/exclusion_witness.hpp"
+#include "support/limits.hpp"
 #include "support/process.hpp"
 #include "support/server.hpp"
 #include "support/tcp_client.hpp"
@@ -23,9 +24,6 @@ namespace redismutex::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr auto limit = 10s;         // for what must happen
-constexpr auto quiet_time = 100ms;  // for what must not
 
 bool alive(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");

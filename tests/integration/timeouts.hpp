@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "support/limits.hpp"
+
 namespace redismutex::testing {
 
 /// The two time limits of a connection: tests of what fails set short ones, tests of what heals long ones.
@@ -13,6 +15,8 @@ struct Timeouts {
 
   std::chrono::milliseconds sum() const { return connect + command; }
 };
+
+constexpr Timeouts long_timeouts{.connect = limit, .command = limit};
 
 inline ConnectionOptions with(Timeouts timeouts, ConnectionOptions options) {
   options.connect_timeout = timeouts.connect;

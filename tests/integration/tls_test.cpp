@@ -24,7 +24,6 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
 /// For who is to be refused at once: a wait for any timeout would be noticed.
-constexpr Timeouts long_timeouts{.connect = 20s, .command = 20s};
 constexpr auto at_once_ms = 10'000;
 
 struct Tls : ::testing::Test {

@@ -7,12 +7,10 @@
 #include <redismutex/redismutex.hpp>
 
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 #include "support/server.hpp"
 
 namespace redismutex::testing {
-
-constexpr std::chrono::milliseconds limit{15'000};    // for what must happen
-constexpr std::chrono::milliseconds quiet_time{100};  // for what must not
 
 /// For who is to get in, however long others or a busy machine take.
 constexpr Options patient{.block_time = limit, .delay = std::chrono::milliseconds{5}, .expiry = 2 * limit};

@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 const std::string key = "key";
-const std::string line = "redismutex:{key}";
+const std::string line_name = "redismutex:{key}";
 const std::string floor_key = "redismutex:floor:{key}";
 
 constexpr long long lease_ms = 60'000;
@@ -79,7 +79,7 @@ struct Bench {
 
   Answer ask(const Caller& caller, const How& how) {
     std::vector<std::string> command{
-        "EVAL",         script,   "3",      key,     line,         floor_key, caller.id, std::to_string(lease_ms),
+        "EVAL",         script,   "3",      key,     line_name,    floor_key, caller.id, std::to_string(lease_ms),
         caller.details, "100000", how.most, how.was, caller.ticket};
     if (how.yields) command.emplace_back("1");
     const Reply reply = server.command(command);
@@ -106,13 +106,13 @@ struct Bench {
   /// The ids of those in line, the first one first.
   std::vector<std::string> waiting() {
     std::vector<std::string> ids;
-    for (const Reply& place : server.command({"ZRANGEBYSCORE", line, "-inf", "(4000000000000000"}).elements) {
+    for (const Reply& place : server.command({"ZRANGEBYSCORE", line_name, "-inf", "(4000000000000000"}).elements) {
       ids.push_back(place.text.substr(0, 36));
     }
     return ids;
   }
   std::string ticket_of(const Caller& caller) {
-    return server.command({"ZSCORE", line, caller.id + caller.details}).text;
+    return server.command({"ZSCORE", line_name, caller.id + caller.details}).text;
   }
 };
 
@@ -172,7 +172,7 @@ void decides_by_the_id_between_equals(Bench bench) {
   bench.give(upper);
   bench.line_up(lower);
   EXPECT_EQ(bench.yield(upper).state, Answer::held);
-  bench.server.command({"DEL", key, line});
+  bench.server.command({"DEL", key, line_name});
   bench.give(lower);
   bench.line_up(upper);
   EXPECT_EQ(bench.yield(lower).state, Answer::in_line);
@@ -189,7 +189,7 @@ void passes_over_those_who_can_not_have_it(Bench bench) {
   bench.line_up(later);
   bench.line_up(absent);
   bench.line_up(dead);
-  bench.server.command({"ZADD", line, "XX", "4000000000000001", dead.id});
+  bench.server.command({"ZADD", line_name, "XX", "4000000000000001", dead.id});
   ASSERT_EQ(bench.yield(holder).state, Answer::held);
   EXPECT_EQ(bench.waiting(), (std::vector{absent.id, later.id}));
   EXPECT_EQ(bench.owner(), holder.id);
@@ -222,8 +222,8 @@ void has_one_place(Bench bench) {
   bench.line_up(earlier);
   EXPECT_EQ(bench.yield(holder).state, Answer::in_line);
   EXPECT_EQ(bench.waiting(), std::vector{holder.id});
-  bench.server.command({"DEL", line});
-  bench.server.command({"ZADD", line, "200", holder.id + "0pformer", "5000000000000000", holder.id});
+  bench.server.command({"DEL", line_name});
+  bench.server.command({"ZADD", line_name, "200", holder.id + "0pformer", "5000000000000000", holder.id});
   bench.give(holder);
   bench.line_up(earlier);
   EXPECT_EQ(bench.ask(holder, {.yields = true, .was = "0pformer"}).state, Answer::in_line);
@@ -274,7 +274,7 @@ void goes_to_the_end_without_a_ticket(Bench bench) {
   Caller other(bench.server, {.letter = 'b', .ticket = 300});
   bench.give(holder);
   bench.line_up(other);
-  const Reply reply = bench.server.command({"EVAL", bench.script, "3", key, line, floor_key, holder.id, "60000",
+  const Reply reply = bench.server.command({"EVAL", bench.script, "3", key, line_name, floor_key, holder.id, "60000",
                                             holder.details, "100000", "100", "", "", "1"});
   ASSERT_EQ(reply.elements.size(), 3U) << reply.text;
   EXPECT_EQ(reply.elements[0].integer, Answer::in_line);
@@ -306,7 +306,7 @@ void is_refused_as_a_whole(Bench bench) {
   Caller earlier(bench.server, {.letter = 'b', .ticket = 100});
   bench.give(holder);
   bench.line_up(earlier);
-  const std::string before = bench.server.command({"DUMP", line}).text;
+  const std::string before = bench.server.command({"DUMP", line_name}).text;
   for (const auto& [setting, value, back] : {std::array{"maxmemory", "1", "0"}, {"min-replicas-to-write", "1", "0"}}) {
     // Redis 6 does not look at those for what a script does.
     if (std::string{setting} == "min-replicas-to-write" && bench.server.version() < Version{6, 2, 0}) continue;
@@ -314,7 +314,7 @@ void is_refused_as_a_whole(Bench bench) {
     const Answer answer = bench.yield(holder);
     EXPECT_EQ(answer.state, Answer::refused) << setting;
     bench.server.command({"CONFIG", "SET", setting, back});
-    EXPECT_EQ(bench.server.command({"DUMP", line}).text, before) << setting;
+    EXPECT_EQ(bench.server.command({"DUMP", line_name}).text, before) << setting;
   }
   EXPECT_EQ(bench.owner(), holder.id);
   EXPECT_TRUE(earlier.is_told_nothing());

@@ -6,9 +6,9 @@
 #include <redismutex/redismutex.hpp>
 #include <redismutex/testing.hpp>
 
-namespace redismutex::testing {
+#include "support/limits.hpp"
 
-constexpr std::chrono::milliseconds limit{15'000};  // for what must happen
+namespace redismutex::testing {
 
 /// For who is to get in, however long others or a busy machine take.
 inline const Options patient{.block_time = limit, .delay = std::chrono::milliseconds{5}, .expiry = 2 * limit};

@@ -81,6 +81,20 @@ TEST_F(Metrics, LossesAndRenewals) {
   EXPECT_THAT(lines, Contains(R"(redismutex_queue_length{mutex="imports"} 0)")) << "none is held that knows better";
 }
 
+TEST_F(Metrics, HandOvers) {
+  AttemptEnded ended{about, AttemptEnded::Outcome::handed_over, 3s, this, true};
+  ended.handover_delay = 200us;
+  ended.claims_lost = 2;
+  metrics.attempt_ended(ended);
+  end_attempt(AttemptEnded::Outcome::free, 1ms);
+  metrics.lock_lost({about, Loss::expired, true});
+  metrics.lock_lost({about, Loss::expired, false});
+  const auto lines = this->lines();
+  EXPECT_THAT(lines, Contains(R"(redismutex_handover_delay_seconds_count{mutex="imports"} 1)"));
+  EXPECT_THAT(lines, Contains(R"(redismutex_handover_delay_seconds_bucket{mutex="imports",le="0.00025"} 1)"));
+  EXPECT_THAT(lines, Contains(R"(redismutex_claims_lost_total{mutex="imports"} 3)"));
+}
+
 TEST_F(Metrics, Waits) {
   metrics.wait_began({about, "", &metrics});
   EXPECT_THAT(lines(), Contains(R"(redismutex_waiters{mutex="imports"} 1)"));
@@ -97,7 +111,7 @@ TEST_F(Metrics, Servers) {
   EXPECT_THAT(lines(), Contains(R"(redismutex_connection_up{server="redis://a"} 1)"));
   metrics.disconnected({.server = "redis://a", .reason = "closed"});
   metrics.connected({.server = "redis://a", .again = true});
-  metrics.request_answered({.server = "redis://a", .duration = 80us});
+  metrics.request_answered({.server = "redis://a", .duration = 80us, .kind = RequestAnswered::Kind::line_up});
   const auto lines = this->lines();
   EXPECT_THAT(lines, Contains(R"(redismutex_connection_up{server="redis://a"} 1)"));
   for (const char* outcome : {"failed", "connected", "reconnected"}) {
@@ -105,7 +119,10 @@ TEST_F(Metrics, Servers) {
                                 R"(",server="redis://a"} 1)"));
   }
   EXPECT_THAT(lines, Contains(R"(redismutex_disconnects_total{server="redis://a"} 1)"));
-  EXPECT_THAT(lines, Contains(R"(redismutex_request_duration_seconds_bucket{server="redis://a",le="0.0001"} 1)"));
+  EXPECT_THAT(
+      lines,
+      Contains(R"(redismutex_request_duration_seconds_bucket{request="line_up",server="redis://a",le="0.0001"} 1)"));
+  EXPECT_THAT(lines, Contains(R"(redismutex_request_duration_seconds_count{request="release",server="redis://a"} 0)"));
 }
 
 TEST_F(Metrics, NamesThatAreNoTextAndKeysThatAreNeverSeen) {

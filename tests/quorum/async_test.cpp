@@ -35,11 +35,10 @@ using testing::ExclusionWitness;
 using ::testing::HasSubstr;
 using testing::limit;
 using ::testing::Lt;
+using testing::patient;
 using testing::Stopwatch;
 using testing::wait_for;
 using testing::WithQuorum;
-
-const Options patient{.block_time = limit, .expiry = 2 * limit};
 
 // ---- taken, given back ----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@
 #include "quorum/with_quorum.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/process.hpp"
+#include "support/proxy.hpp"
 
 namespace redismutex {
 namespace {
@@ -35,11 +36,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::limit;
 using ::testing::Lt;
+using testing::patient;
 using testing::Stopwatch;
 using testing::thrown;
 using testing::WithQuorum;
-
-const Options patient{.block_time = limit, .expiry = 2 * limit};
 
 struct Quorum : WithQuorum {
   Connection connection = servers().connection();
@@ -294,6 +294,55 @@ TEST_F(Quorum, AServerThatIsFrozenHoldsNobodyUp) {
   servers()[2].resume();
 }
 
+// Nor by whoever is handed the lock after a long wait, and has not heard of that server yet.
+TEST_F(Quorum, AServerThatIsFrozenHoldsNobodyUpWhoHasWaited) {
+  Lock lock = mutex.acquire_lock("job");
+  servers()[2].pause();
+  const RedisMutex fresh{servers().connection(5, {.connect_timeout = limit, .command_timeout = limit}), patient};
+  std::chrono::steady_clock::time_point inside;
+  std::jthread waiter{[&] {
+    const Lock mine = fresh.acquire_lock("job");
+    inside = std::chrono::steady_clock::now();
+  }};
+  std::this_thread::sleep_for(2s);  // a long wait: what it waits for afterwards must not depend on it
+  const auto released = std::chrono::steady_clock::now();
+  lock.release();
+  waiter.join();
+  EXPECT_LT(inside - released, 1s);
+  servers()[2].resume();
+}
+
+// A vote that was given on a connection which breaks is none, and whoever tries once asks for no other.
+TEST_F(Quorum, ASingleTryDoesNotWaitForAVoterThatIsGone) {
+  testing::Proxy first{servers()[0]}, third{servers()[2]};
+  ConnectionOptions second;
+  second.unix_socket = servers()[1].socket_path();
+  const auto by = [&](ConnectionOptions options) {
+    options.connect_timeout = options.command_timeout = limit;
+    return Connection{options};
+  };
+  const RedisMutex trying{Connection::quorum({by(parse_url(first.url())), by(second), by(parse_url(third.url()))}),
+                          patient};
+  trying.acquire_lock("other").release();
+  servers()[1].command({"SET", "job", "somebody's"});
+  third.delay(testing::Direction::replies, 600ms);
+  std::jthread cut{[&] {
+    EXPECT_TRUE(eventually(limit, [&] { return servers()[0].exists("job"); }));
+    std::this_thread::sleep_for(100ms);  // nothing outside tells that it has read the answer
+    first.cut_all(testing::Ending::rst);
+  }};
+  const Stopwatch watch;
+  try {
+    static_cast<void>(trying.try_acquire_lock("job"));  // it may get it: the answer was lost, and it has asked again
+  } catch (const ConnectionError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the connection broke"));
+  }
+  EXPECT_THAT(watch.elapsed_ms(), Lt(5'000));
+  cut.join();
+  third.pass();
+  servers()[1].command({"DEL", "job"});
+}
+
 TEST_F(Quorum, AServerThatIsRestartedEmptyCostsOneVote) {
   Lock lock = mutex.acquire_lock("job");
   servers()[0].stop();
@@ -369,6 +418,22 @@ TEST_F(Quorum, ALockIsRenewedForAsLongAsItIsHeld) {
   lock.release();
 }
 
+// Votes that are collected later, because the first ones were lost, do not last longer than the lock.
+TEST_F(Quorum, ALockEndsAfterItsLongestHoldWhateverVotesWereLost) {
+  const Options options{.block_time = 1s, .expiry = 600ms, .auto_renew = true, .max_hold = 4s};
+  const Connection own = servers().connection(3);
+  Lock lock = RedisMutex{own, options}.acquire_lock("job");
+  const Stopwatch watch;
+  const std::stop_token lost = lock.lost_token();
+  for (const std::size_t server : {0U, 1U}) {
+    std::this_thread::sleep_for(600ms);  // so that each vote is collected anew at a time of its own
+    servers()[server].command({"DEL", "job"});
+    EXPECT_TRUE(eventually(limit, [&] { return servers()[server].exists("job"); })) << "it is collected again";
+  }
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_THAT(watch.elapsed_ms(), Lt(6'000));
+}
+
 TEST_F(Quorum, ALeaseThatIsNotRenewedEndsAndThatIsTold) {
   Lock lock = RedisMutex{connection, {.block_time = 100ms, .expiry = 200ms}}.acquire_lock("job");
   const std::stop_token lost = lock.lost_token();
@@ -403,6 +468,21 @@ TEST_F(Quorum, AnExtensionTellsThatAMajorityHasLostIt) {
               }).what(),
               HasSubstr("'job'"));
   EXPECT_EQ(lock.valid_for(), 0ms);
+}
+
+// What so many refuse for one reason that the others are no majority was refused for that reason.
+TEST_F(Quorum, ARefusalOfAMajorityIsARefusal) {
+  Lock lock = RedisMutex{connection, {.block_time = 1s, .expiry = 5s}}.acquire_lock("job");
+  for (const std::size_t server : {0U, 1U, 2U})
+    servers()[server].command({"CONFIG", "SET", "min-replicas-to-write", "1"});
+  const ServerError refusal = thrown<ServerError>([&] {
+    lock.extend();
+    return 0;
+  });
+  EXPECT_EQ(refusal.reason(), ServerError::Reason::no_replicas);
+  EXPECT_THAT(refusal.what(), AllOf(HasSubstr("'job'"), HasSubstr(servers()[1].socket_path())));
+  for (const std::size_t server : {0U, 1U, 2U})
+    servers()[server].command({"CONFIG", "SET", "min-replicas-to-write", "0"});
 }
 
 TEST_F(Quorum, AReleaseTellsThatAMajorityHasLostIt) {

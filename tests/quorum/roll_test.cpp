@@ -23,6 +23,7 @@ using testing::eventually;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 using testing::limit;
+using testing::patient;
 using testing::Proxy;
 using testing::thrown;
 
@@ -59,8 +60,6 @@ struct QuorumRoll : testing::WithQuorum {
     return Connection::quorum(members, {.grace = grace});
   }
 };
-
-const Options patient{.block_time = limit, .expiry = 2 * limit};
 
 /// The same place by another name.
 std::string alias_of(const std::string& path) {

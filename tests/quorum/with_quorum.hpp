@@ -7,10 +7,11 @@
 
 #include "quorum/quorum_servers.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 
 namespace redismutex::testing {
 
-constexpr std::chrono::milliseconds limit{15'000};  // for what must happen
+inline const Options patient{.block_time = limit, .expiry = 2 * limit};
 
 /// The same for all tests of the program. A test leaves nothing behind on those that it has not ended.
 struct WithQuorum : ::testing::Test {

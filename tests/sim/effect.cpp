@@ -13,7 +13,7 @@ namespace {
 using memory::upper;
 
 /// The two servers look at their clocks at slightly different times.
-bool alike(std::int64_t a, std::int64_t b) {
+bool are_close(std::int64_t a, std::int64_t b) {
   if (a > 1'000'000'000'000 && b > 1'000'000'000'000) return std::abs(a - b) < 5'000'000;
   // What is more than a hundred is a time to live: no count is.
   return a == b || (a > 100 && b > 100 && std::abs(a - b) < 5'000);
@@ -35,7 +35,7 @@ std::string code(std::string text) {
 bool alike_texts(const std::string& a, const std::string& b) {
   const bool are_times =
       a.size() == 16 && b.size() == 16 && (a + b).find_first_not_of("0123456789") == std::string::npos;
-  return are_times ? alike(std::stoll(a), std::stoll(b)) : a == b;
+  return are_times ? are_close(std::stoll(a), std::stoll(b)) : a == b;
 }
 
 /// "id claim seconds microseconds token" without the server's time, and the token that is made of it.
@@ -57,7 +57,7 @@ std::string shown(const Value& value) {
 }
 
 bool alike(const Value& a, const Value& b) {
-  if (a.kind != b.kind || a.elements.size() != b.elements.size() || !alike(a.integer, b.integer)) return false;
+  if (a.kind != b.kind || a.elements.size() != b.elements.size() || !are_close(a.integer, b.integer)) return false;
   if (a.kind == Value::Kind::error) return code(a.text) == code(b.text);
   // REPLICAOF says more than OK if there is nothing to do.
   if (a.kind == Value::Kind::status ? a.text.substr(0, 2) != b.text.substr(0, 2) : !alike_texts(a.text, b.text))

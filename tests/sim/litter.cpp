@@ -10,7 +10,7 @@
 namespace redismutex::sim {
 namespace {
 
-constexpr std::int64_t apart = 4'000'000'000'000'000;
+constexpr std::int64_t apart_us = 4'000'000'000'000'000;
 constexpr std::int64_t second = 1'000'000;
 
 class Litterer {
@@ -114,7 +114,7 @@ class Litterer {
   std::string ticket() {
     return std::to_string(world_.server_now_us() - world_.random.between(std::int64_t{0}, 3 * second));
   }
-  std::string life(std::int64_t for_us) { return std::to_string(apart + world_.server_now_us() + for_us); }
+  std::string life(std::int64_t for_us) { return std::to_string(apart_us + world_.server_now_us() + for_us); }
 
   /// Sharded or plain, if the server knows both.
   std::string channel_kind() { return world_.conduct().before_7_0 ? "p" : one_of({"p", "s"}); }

@@ -19,7 +19,8 @@ function(add_engine_mutant name file from to)
   endif()
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_link_libraries(${target} PRIVATE redismutex_sim_main)
-  redismutex_precompile(${target} support)
+  redismutex_link_mutant(${target})
+  redismutex_compile_as(${target} support)
   add_dependencies(redismutex_sim_tests ${target})
 endfunction()
 target_compile_definitions(redismutex_sim_tests PRIVATE REDISMUTEX_SIM_MUTANTS="${CMAKE_CURRENT_BINARY_DIR}/mutants")
@@ -27,7 +28,7 @@ target_compile_definitions(redismutex_sim_tests PRIVATE REDISMUTEX_SIM_MUTANTS="
 add_engine_mutant(lease_from_reply engine/conversation.cpp "answer.sent_at = sent_at_;" "answer.sent_at = now;")
 add_engine_mutant(
   grant_from_arrival protocol/acquire.cpp
-  "std::min(asked_at_ + later - std::chrono::abs(later) / 100, grant.arrived)" "now + 0 * later")
+  "std::min(told - std::chrono::abs(later) / 100, grant.arrived)" "now + 0 * later")
 add_engine_mutant(
   no_refresh protocol/acquire.cpp "Pause{.until = std::min(until, next_refresh_), .at_latest = until}"
   "Pause{.until = until, .at_latest = until}")

@@ -90,8 +90,11 @@ INSTANTIATE_TEST_SUITE_P(
                       Built{"takes_unsent_for_unknown", "outages"}, Built{"reuses_dead_ids", "quorum_faults"},
                       Built{"raises_no_floors", "quorum_faults"}, Built{"trusts_the_newly_started", "quorum_restarts"},
                       Built{"counts_a_minority", "quorum_faults"}, Built{"keeps_votes_for_ever", "quorum_crowd"},
-                      Built{"wakes_nobody", "calm_coroutines"}),
-    [](const auto& built) { return built.param.name; });
+                      Built{"never_extends_claim", "quorum"}, Built{"wakes_nobody", "calm_coroutines"}),
+    [](const auto& built) {
+      const Built& mutant = built.param;
+      return mutant.profile.empty() ? mutant.name : mutant.name + "_in_" + mutant.profile;
+    });
 
 }  // namespace
 }  // namespace redismutex::sim

@@ -19,9 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Of a server's clock from the right time.
-constexpr Time farthest_skew = 2s;
-
 class QuorumSimulation {
  public:
   QuorumSimulation(LuaHost& lua, const Setting& setting)
@@ -85,7 +82,10 @@ class QuorumSimulation {
     course_.every(profile_.cuts, [this] { any_process().cut(any_server_number()); });
     course_.every(profile_.deaths, [this] { kill(any_process()); });
     course_.every(profile_.script_flushes, [this] { any_server().forget_scripts(); });
-    course_.every(profile_.restarts, [this] { any_server().restart_server(fate_.random.between(0ms, 1s)); });
+    course_.every(profile_.restarts, [this] {
+      any_server().restart_server(fate_.random.between(0ms, 1s));
+      witness_.note_restart();
+    });
     course_.every(profile_.outages, [this] { any_server().isolate_server(fate_.random.between(1ms, 4s)); });
     course_.every(profile_.server_pauses, [this] { any_server().pause_server(fate_.random.between(1ms, 4s)); });
     course_.every(profile_.refused_writes, [this] {

@@ -15,6 +15,9 @@
 
 namespace redismutex::sim {
 
+/// Of a server's clock from the right time.
+constexpr Time farthest_skew = std::chrono::seconds{2};
+
 /// Sees that no two rely on a lock of a quorum at the same time, and that its tokens rise; and where nothing goes wrong, that it is never left idle
 /// while somebody waits.
 class QuorumWitness {
@@ -35,9 +38,11 @@ class QuorumWitness {
       if (other.is_valid()) found(process, key + ": " + std::to_string(client) + " enters beside " + other.name());
     }
     if (const std::uint64_t token = lease->token(); token != 0) {
-      std::uint64_t& last = last_tokens_[key];
-      if (token <= last) found(process, key + ": the token of " + std::to_string(client) + " does not rise");
-      last = std::max(last, token);
+      LastToken& last = last_tokens_[key];
+      if (token + (last.is_forgotten ? most_ahead : 0) <= last.token) {
+        found(process, key + ": the token of " + std::to_string(client) + " does not rise");
+      }
+      last = {.token = last.is_forgotten ? token : std::max(last.token, token)};
     }
     stays_[key].push_back({&process, client, std::move(lease)});
     ++acquired;
@@ -46,6 +51,12 @@ class QuorumWitness {
   void leave(const Process& process, int client, const std::string& key) {
     free_since_[key] = process.world_now();
     std::erase_if(stays_[key], [client](const Stay& stay) { return stay.client == client; });
+  }
+
+  /// A server was restarted without its data. Of those that knew the last token there may be no majority any more; then the clocks of those
+  /// that are asked next decide.
+  void note_restart() {
+    for (auto& [key, last] : last_tokens_) last.is_forgotten = true;
   }
 
   /// Whenever something may have changed, such as the end of a lease.
@@ -66,6 +77,14 @@ class QuorumWitness {
   std::size_t waited = 0;
 
  private:
+  struct LastToken {
+    std::uint64_t token = 0;
+    bool is_forgotten = false;  // by a server, since
+  };
+
+  /// In microseconds: of one server's clock from another's.
+  static constexpr auto most_ahead =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(2 * farthest_skew).count());
   static constexpr Time longest_idleness = std::chrono::milliseconds{100};
 
   void look_for_idleness(const Process& process, const std::string& key) {
@@ -90,7 +109,7 @@ class QuorumWitness {
   std::map<std::string, std::vector<Stay>> stays_;
   std::map<std::string, std::map<int, Time>> waiting_;
   std::map<std::string, Time> free_since_;
-  std::map<std::string, std::uint64_t> last_tokens_;
+  std::map<std::string, LastToken> last_tokens_;
 };
 
 }  // namespace redismutex::sim

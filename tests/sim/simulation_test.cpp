@@ -5,12 +5,19 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "histories/chronicle.hpp"
 
 namespace redismutex::sim {
 namespace {
+
+using namespace std::chrono_literals;
+using histories::Event;
 
 /// The seeds of a run: so many from the first on. Fewer, or others, by the environment.
 std::uint64_t number(const char* variable, std::uint64_t otherwise) {
@@ -87,6 +94,42 @@ TEST(Simulation, ASeedReplaysExactly) {
   const auto other = simulate(lua, {.seed = 9, .profile = &all}).history;
   ASSERT_EQ(one.size(), other.size());
   for (std::size_t i = 0; i < one.size(); ++i) ASSERT_TRUE(one[i].time == other[i].time && one[i].id == other[i].id);
+}
+
+/// How many had the lock in their first step on a way to the server; whoever has it has led there.
+int granted_at_once(const histories::History& history) {
+  std::map<std::string, Event> led;
+  int count = 0;
+  for (const Event& event : history) {
+    if (event.kind == Event::Kind::leads) led[event.id] = event;
+    if (event.kind != Event::Kind::inside || histories::owner_of(event.id) != event.id) continue;
+    EXPECT_EQ(led[event.id].client, event.client) << event.id;
+    if (led[event.id].time == event.time) ++count;
+  }
+  return count;
+}
+
+// The history tells who leads to the server, also of whoever is left a way on which the lock has come already; and it tells of nobody that
+// he waits before he stands in line, or what is given up then would look as if it had been left to him. Provoked by pauses of those who
+// wait without patience.
+TEST(Simulation, WhoeverTheServerGivesTheLockHasLedThere) {
+  constexpr std::uint64_t seeds = 100;
+  LuaHost lua;
+  int at_once = 0;
+  for (const std::string_view who : {"impatient", "impatient_coroutines"}) {
+    Profile sleepy = profile(who);
+    sleepy.pauses = 50'000;
+    sleepy.longest_pause = 1s;
+    sleepy.longest_wait = 2s;
+    sleepy.process_pauses = 1s;
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      SCOPED_TRACE(std::string{who} + ", seed " + std::to_string(seed));
+      const Result result = simulate(lua, {.seed = seed, .profile = &sleepy});
+      EXPECT_TRUE(result.violations.empty()) << listed(result);
+      at_once += granted_at_once(result.history);
+    }
+  }
+  EXPECT_GE(at_once, 1);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -38,6 +39,7 @@ std::string why_not(const Acquisition::Outcome& outcome) {
 class Noted final : public route::Procedure {
  public:
   struct Calls {
+    std::function<void()> before_start = [] {};
     std::function<void(const Event&)> before_event = [](const Event&) {};
     std::function<void()> after_step = [] {};
     std::function<void()> at_end = [] {};
@@ -45,7 +47,10 @@ class Noted final : public route::Procedure {
 
   Noted(std::shared_ptr<route::Procedure> inner, Calls calls) : inner_{std::move(inner)}, calls_{std::move(calls)} {}
 
-  Step start(Instant now) override { return noted(inner_->start(now)); }
+  Step start(Instant now) override {
+    calls_.before_start();
+    return noted(inner_->start(now));
+  }
   Step resume(Event&& event, Instant now) override {
     calls_.before_event(event);
     return noted(inner_->resume(std::move(event), now));
@@ -241,29 +246,37 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
               .id = wait,
               .until = wishes.wait_until ? process_.when(*wishes.wait_until) : Time{0},
               .token = wishes.wait_until ? static_cast<std::uint64_t>(wishes.local_handoffs) : 0};
-  world_.record(event);
-  event.kind = Event::Kind::leads;
-  event.token = 0;
   const auto stop = stop_some_time(world_, bell_);
   Drive drive{process_, bell_, where_};
   const auto acquisition = std::make_shared<Acquisition>(process_.session(), key, wishes, drive.waker());
   process_.add(*acquisition, key.text());
   std::string at_server;
   bool has_followers = false;
+  // A coroutine has said that it wants the lock before it stands in line: nothing is left to it by then.
+  const auto want = [&] {
+    world_.record(event);
+    event.kind = Event::Kind::leads;
+    event.token = 0;
+  };
   const auto look_behind = [&](const Noted::Event&) {
     has_followers = !at_server.empty() && process_.somebody_is_behind(*acquisition, key.text());
   };
-  const auto look_at_id = [&] {
-    const protocol::OwnerId* const id = acquisition->id();
-    if (id == nullptr || at_server == id->text()) return;
-    at_server = event.id = id->text();
+  const auto lead = [&](std::string_view id) {
+    if (at_server == id) return;
+    at_server = event.id = id;
     world_.record(event);
+  };
+  const auto look_at_id = [&] {
+    if (const protocol::OwnerId* const id = acquisition->id()) lead(id->text());
   };
   Acquisition::Outcome outcome;
   const auto note = [&] {
     process_.remove(*acquisition);
     outcome = acquisition->take_outcome();
-    const bool has_it = std::holds_alternative<Acquisition::Granted>(outcome);
+    const auto* const got = std::get_if<Acquisition::Granted>(&outcome);
+    const bool has_it = got != nullptr;
+    // Where another had left its way to it, the lock may have been there already.
+    if (has_it && got->how != Acquisition::Granted::How::passed) lead(got->lease->value());
     event.until = Time{0};
     event.note = has_it ? "has-it" : why_not(outcome);
     if (!has_it && !at_server.empty()) {
@@ -274,7 +287,7 @@ Task<std::unique_ptr<Lock>> Worker::acquire(const protocol::Key& key, const engi
     event.id = wait;
     world_.record(event);
   };
-  const auto noted = std::make_shared<Noted>(acquisition, Noted::Calls{look_behind, look_at_id, note});
+  const auto noted = std::make_shared<Noted>(acquisition, Noted::Calls{want, look_behind, look_at_id, note});
   co_await drive.run(noted, stop.get());
   stop->bell = nullptr;
   auto* const granted = std::get_if<Acquisition::Granted>(&outcome);

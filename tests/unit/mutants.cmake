@@ -9,7 +9,7 @@ function(add_mutant_tests target)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}")
   target_link_libraries(${target} PUBLIC redismutex::redismutex redismutex::test_support GTest::gmock GTest::gtest_main)
   redismutex_warnings(${target})
-  redismutex_precompile(${target} tests)
+  redismutex_compile_as(${target} tests)
 endfunction()
 
 add_mutant_tests(
@@ -37,7 +37,8 @@ function(add_mutant_of tests name file from to)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PRIVATE ${tests})
-  redismutex_precompile(${target} tests)
+  redismutex_link_mutant(${target})
+  redismutex_compile_as(${target} tests)
   add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
   set_tests_properties(mutants.${name} PROPERTIES LABELS mutants WILL_FAIL TRUE TIMEOUT 60)
 endfunction()
@@ -58,7 +59,7 @@ add_unit_mutant(
   looks_without_extending engine/lease_visits.cpp
   "const bool moves = !is_confirmed_here();" "const bool moves = false;")
 add_unit_mutant(
-  passes_on_what_another_server_knows engine/lease.cpp
+  passes_on_what_another_server_knows engine/lease_passing.cpp
   "(heard_lately || is_tracked()) && is_confirmed_here()" "(heard_lately || is_tracked())")
 add_unit_mutant(
   confirms_when_asked_only engine/renewer.cpp
@@ -68,7 +69,7 @@ add_unit_mutant(
 add_unit_mutant(never_verifies engine/vigil.cpp "session_.background().verify_server();" "")
 add_unit_mutant(
   verifies_for_ever engine/vigil.cpp
-  "if (session_.renewer().is_idle()) return protocol::Instant::max();" "")
+  "const bool is_idle = session_.renewer().is_idle();" "const bool is_idle = false;")
 add_unit_mutant(believes_any_epoch net/sentinel_answers.cpp "answer.epoch > best->epoch || " "")
 add_unit_mutant(counts_no_votes net/sentinel_answers.cpp "votes(answer) > votes(*best)" "false")
 add_unit_mutant(leaves_by_the_word_of_one net/sentinels.cpp "known_.size() / 2 + 1" "1")
@@ -84,7 +85,7 @@ add_unit_mutant(
   learns_to_ask_elsewhere route/cluster.cpp
   "redirected(from, refusal, false)" "redirected(from, refusal, true)")
 add_unit_mutant(doubts_no_map route/cluster.cpp "if (server != nullptr) doubt(from);" "")
-add_unit_mutant(asks_the_doubtful route/cluster.cpp " && known.server != doubtful_" "")
+add_unit_mutant(asks_the_doubtful route/cluster.cpp "known.server == doubtful_ || " "")
 add_unit_mutant(retires_nobody route/cluster.cpp "known.server->note_retired(std::find" "(void)(std::find")
 add_unit_mutant(forgets_asking engine/conversation.cpp "if (asks_once_) add(asking);" "")
 add_unit_mutant(

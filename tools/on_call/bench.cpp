@@ -18,7 +18,9 @@
 #include <thread>
 #include <vector>
 
+#include "look.hpp"
 #include "server_facts.hpp"
+#include "shared/duration.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
@@ -30,13 +32,13 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-constexpr auto usage = R"(Examples:
+constexpr auto bench_usage = R"(Examples:
   redismutex bench
   redismutex bench --seconds 30 --waiters 64 --json
 
 Usage: redismutex bench [OPTIONS]
 )";
-constexpr auto details =
+constexpr auto bench_details =
     R"(Measures on a key of its own, redismutex-bench:..., and leaves nothing behind:
   ping        the bare round trip: nothing can be faster
   pair        taking a free lock and giving it back, as one
@@ -45,7 +47,7 @@ It keeps the server busy meanwhile. Not for a replica.
 
 Exit status: 0, or
    64  usage error, or no server named    77  login refused
-   69  server unreachable                130  interrupted
+   69  server unreachable              128+N  signal N ended it
    70  refused, as by a replica)";
 
 struct BenchOptions {
@@ -54,9 +56,9 @@ struct BenchOptions {
   bool json = false;
 };
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t bench_ends = 0;
 
-void note_interruption(int /*signal*/) { interrupted = 1; }
+void note_interruption(int signal) { bench_ends = signal; }
 
 /// The durations of one kind of thing, each measured by itself.
 struct Sample {
@@ -79,7 +81,7 @@ Sample measure(const std::string& name, Clock::duration duration, const Function
   Sample sample{.name = name, .times = {}};
   const auto began = Clock::now();
   auto before = began;
-  while (interrupted == 0 && before < began + duration) {
+  while (bench_ends == 0 && before < began + duration) {
     once();
     const auto now = Clock::now();
     sample.times.push_back(now - before);
@@ -116,7 +118,7 @@ class HandOvers {
  private:
   void wait_in_turn(const RedisMutex& mutex, Clock::time_point end, std::vector<nanoseconds>& times) noexcept {
     try {
-      while (interrupted == 0 && !failed_ && Clock::now() < end) {
+      while (bench_ends == 0 && !failed_ && Clock::now() < end) {
         auto lock = mutex.try_acquire_lock_for(key_, 1s);
         if (!lock) continue;
         const auto now = Clock::now();
@@ -159,28 +161,20 @@ void warn_if_busy(const Connection& connection) {
   }
 }
 
-void refuse_replica(const Connection& connection) {
-  const auto facts = read_facts(connection);
-  if (facts.info("role") != "slave") return;
-  throw ServerError{"this server is a replica: no lock can be taken here; its primary is " + facts.info("master_host") +
-                        ":" + facts.info("master_port"),
-                    "READONLY"};
-}
+double in_microseconds(nanoseconds duration) { return std::chrono::duration<double, std::micro>{duration}.count(); }
 
-double microseconds(nanoseconds duration) { return std::chrono::duration<double, std::micro>{duration}.count(); }
-
-void print(const std::vector<Sample>& samples) {
+void print_bench(const std::vector<Sample>& samples) {
   std::cout << "             p50 us     p99 us     max us   per second\n" << std::fixed;
   for (const auto& sample : samples) {
     std::cout << std::left << std::setw(10) << sample.name << std::right << std::setprecision(1);
     for (const auto time : {sample.at(0.5), sample.at(0.99), sample.at(1)}) {
-      std::cout << std::setw(10) << microseconds(time) << ' ';
+      std::cout << std::setw(10) << in_microseconds(time) << ' ';
     }
     std::cout << std::setprecision(0) << std::setw(11) << sample.per_second() << '\n';
   }
 }
 
-void print_json(const std::vector<Sample>& samples, const std::string& server, int waiters) {
+void print_bench_json(const std::vector<Sample>& samples, const std::string& server, int waiters) {
   const auto seconds = [](nanoseconds time) { return std::chrono::duration<double>{time}.count(); };
   nlohmann::ordered_json all{{"schema", 1}, {"server", server}, {"waiters", waiters}};
   for (const auto& sample : samples) {
@@ -195,9 +189,11 @@ void print_json(const std::vector<Sample>& samples, const std::string& server, i
   std::cout << all.dump() << '\n';
 }
 
-int run(const BenchOptions& options, const ServerOption& server) {
-  const auto connection = server.connect();
-  refuse_replica(connection);
+int run_bench(const BenchOptions& options, const ServerOption& server) {
+  Lookout lookout{server};
+  lookout.ask_for_role();
+  refuse_replica(lookout.server());
+  const Connection& connection = lookout.connection();
   warn_if_busy(connection);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, note_interruption);
   const auto key = "redismutex-bench:" + unique_text();
@@ -208,11 +204,11 @@ int run(const BenchOptions& options, const ServerOption& server) {
   samples.push_back(measure("ping", part, [&] { connection.ping(); }));
   samples.push_back(measure("pair", part, [&] { mutex.acquire_lock(key).release(); }));
   samples.push_back(HandOvers{server.options(), key, options.waiters}.measure(part));
-  if (interrupted != 0) return exit_status::ended_by_signal(SIGINT);
+  if (bench_ends != 0) return exit_status::ended_by_signal(bench_ends);
   if (options.json) {
-    print_json(samples, server.name(), options.waiters);
+    print_bench_json(samples, server.name(), options.waiters);
   } else {
-    print(samples);
+    print_bench(samples);
   }
   return 0;
 }
@@ -220,7 +216,7 @@ int run(const BenchOptions& options, const ServerOption& server) {
 }  // namespace
 
 Run add_bench(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, details);
+  set_help(app, bench_usage, std::string{where_the_url_is} + "\n\n" + bench_details);
   const auto options = std::make_shared<BenchOptions>();
   app.add_option_function<std::string>(
          "--seconds",
@@ -238,7 +234,7 @@ Run add_bench(CLI::App& app, const ServerOption& server) {
          "how many wait for the lock that is handed over; default 8")
       ->type_name("N");
   app.add_flag("--json", options->json, "print a JSON object");
-  return [options, &server] { return run(*options, server); };
+  return [options, &server] { return run_bench(*options, server); };
 }
 
 }  // namespace redismutex::cli

@@ -4,7 +4,6 @@
 #include <iostream>
 #include <memory>
 #include <redismutex/operate.hpp>
-#include <redismutex/printable.hpp>
 #include <stdexcept>
 
 #include "break_quorum.hpp"
@@ -15,22 +14,24 @@
 #include "notes.hpp"
 #include "people.hpp"
 #include "question.hpp"
+#include "redis_cli.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "shared/shell_word.hpp"
 #include "told.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-constexpr auto usage = R"(Examples:
-  redismutex break nightly-report                # shows who holds it, asks, and takes it away
-  redismutex break --yes --owner ID deploy       # for scripts: only from that owner
-  redismutex break --waiter ID deploy            # takes one that waits out of the line
+constexpr auto break_usage = R"(Examples:
+  redismutex break nightly-report           # shows who holds it, and asks
+  redismutex break --yes --owner ID deploy  # for scripts: only from that owner
+  redismutex break --waiter ID deploy       # takes one out of the line
 
 Usage: redismutex break [OPTIONS] KEY
 )";
-constexpr auto details =
+constexpr auto break_details =
     R"(The mutex is taken from the holder that is shown and from no other, and the next in line gets it in the same moment. The
 old holder stops when it notices. Until then two may be inside; a fencing token lets the resource refuse the older one.
 IDs are those that 'redismutex status' shows. At a quorum (--url several times) it is taken at each server where that holder has it.
@@ -38,30 +39,21 @@ IDs are those that 'redismutex status' shows. At a quorum (--url several times) 
 Exit status: 0 done, or
     1  it is free, or nobody waits with that id
    64  usage error, no server named, or nobody to ask and no --yes
-   69  server unreachable                   75  not done: it changed hands, or you said no
-   70  internal error, or refused           77  login refused)";
-
-constexpr int is_free = 1;
-
-struct BreakOptions {
-  std::string key;
-  std::string owner;   // empty: whoever holds it
-  std::string waiter;  // empty: it is about the holder
-  bool yes = false;
-};
+   69  server unreachable            75  it changed hands, or you said no
+   70  internal error, or refused    77  login refused)";
 
 /// One invocation.
 class Breaking {
  public:
-  Breaking(const BreakOptions& options, const ServerOption& server) : options_{options}, lookout_{server} {}
+  Breaking(const ToBreak& what, const ConnectionOptions& server) : what_{what}, server_{server}, lookout_{server} {}
 
-  int run() { return options_.waiter.empty() ? break_holder() : break_place(); }
+  int run() { return what_.waiter.empty() ? break_holder() : break_place(); }
 
  private:
-  std::string quoted_key() const { return "'" + printable(options_.key) + "'"; }
-
   Inspection look(std::size_t waiters) {
-    return std::move(lookout_.look({options_.key}, {.waiters = waiters, .deep = true}).front());
+    auto seen = lookout_.look({what_.key}, {.waiters = waiters, .deep = true});
+    refuse_replica(lookout_.server());
+    return std::move(seen.front());
   }
 
   void show(const Inspection& seen) const {
@@ -69,94 +61,83 @@ class Breaking {
     say_missing_rights({&seen, 1});
   }
 
-  bool is_wanted(const std::string& question) const { return options_.yes || ask(question); }
+  std::string deletion() const { return way_to(server_).command("DEL " + shell_word(what_.key)); }
 
   int break_holder() {
     const Inspection seen = look(few);
     show(seen);
-    if (seen.state == Inspection::State::free) {
-      say(quoted_key() + " is free: there is nothing to break");
-      return is_free;
-    }
-    if (!options_.owner.empty() && options_.owner != seen.value) return say_changed_hands();
-    if (seen.state != Inspection::State::held) {
-      say(quoted_key() +
-          " was not taken by redismutex, so nobody would be told. If nothing needs it, delete it: redis-cli DEL");
-      return exit_status::internal_error;
-    }
-    if (!is_wanted("Take " + quoted_key() + " from its holder?")) return say_not_done();
-    switch (break_lock(lookout_.connection(), options_.key, seen.value)) {
-      case Broken::broken: say_broken(seen); return 0;
-      case Broken::free: say(quoted_key() + " was given back in this moment: it is free"); return is_free;
+    if (seen.state == Inspection::State::free) return say_nobody_holds(what_, "");
+    if (!what_.owner.empty() && what_.owner != seen.value) return say_another_owner(what_);
+    if (seen.state != Inspection::State::held) return say_not_ours(what_, deletion());
+    if (!what_.is_wanted("Take " + what_.quoted_key() + " from its holder?")) return say_not_done();
+    switch (break_lock(lookout_.connection(), what_.key, seen.value)) {
+      case Broken::broken: return say_broken(seen);
+      case Broken::free: say(what_.quoted_key() + " was given back in this moment: it is free"); return is_free;
       case Broken::changed_hands: break;
     }
     show(look(few));
-    return say_changed_hands();
+    return say_changed_hands(what_);
   }
 
-  void say_broken(const Inspection& was) {
+  int say_broken(const Inspection& was) {
+    const std::string deed = what_.quoted_key() + " was taken";
+    return say_done(
+        deed + " from " + holder_text(was, lookout_.server()) + "\n" + told_text(was) + "\n" + who_is_inside(), deed);
+  }
+
+  /// It is broken, also if that can not be told any more.
+  std::string who_is_inside() try {
     const Inspection now = look(0);
-    std::cout << quoted_key() << " was taken from " << holder_text(was) << "\n" << told_text(was) << "\n";
-    if (now.state == Inspection::State::held) std::cout << "inside now: " << holder_text(now) << "\n";
-    if (now.state == Inspection::State::free) std::cout << "it is free now: nobody waited\n";
+    if (now.state == Inspection::State::held) return "inside now: " + holder_text(now, lookout_.server()) + "\n";
+    return now.state == Inspection::State::free ? "it is free now: nobody waited\n" : "";
+  } catch (const Error& error) {
+    say(error.what());
+    return {};
   }
 
   int break_place() {
     const Inspection seen = look(Lookout::all_waiters);
     const auto& line = seen.waiters;
     const auto place =
-        std::find_if(line.begin(), line.end(), [&](const Waiter& each) { return each.id == options_.waiter; });
-    if (place == line.end()) {
-      say("nobody with the id " + options_.waiter + " waits for " + quoted_key());
-      return is_free;
-    }
+        std::find_if(line.begin(), line.end(), [&](const Waiter& each) { return each.id == what_.waiter; });
+    if (place == line.end()) return say_nobody_waits(what_);
     const std::string who = process_text(place->client);
-    std::cerr << quoted_key() << ": " << who << " waits since " << clock_text(place->waiting_since, seen.seen_at)
+    std::cerr << what_.quoted_key() << ": " << who << " waits since " << clock_text(place->waiting_since, seen.seen_at)
               << ", at place " << place->position << " of " << seen.places << "\n";
-    if (!is_wanted("Take it out of the line?")) return say_not_done();
-    const bool held = break_waiter(lookout_.connection(), options_.key, *place);
-    std::cout << (held ? "it had got the mutex meanwhile, which was taken from it\n"
-                       : "it is out of the line; if it is alive, it lines up again at the end\n");
-    return 0;
-  }
-
-  int say_not_done() const {
-    say("nothing was done");
-    return exit_status::not_acquired;
-  }
-
-  int say_changed_hands() const {
-    say(quoted_key() + " changed hands: somebody else holds it now; nothing was done");
-    return exit_status::not_acquired;
+    if (!what_.is_wanted("Take it out of the line?")) return say_not_done();
+    const bool held = break_waiter(lookout_.connection(), what_.key, *place);
+    return held ? say_done("it had got the mutex meanwhile, which was taken from it\n",
+                           what_.quoted_key() + " was taken")
+                : say_done(is_out_of_line, "it is out of the line");
   }
 
   static constexpr std::size_t few = 5;
 
-  const BreakOptions& options_;
+  const ToBreak& what_;
+  const ConnectionOptions server_;
   Lookout lookout_;
 };
 
-int run(const BreakOptions& options, const ServerOption& server) {
-  if (!options.yes && !can_ask()) {
+int run_break(const ToBreak& what, const ServerOption& server) {
+  if (!what.yes && !can_ask()) {
     throw std::invalid_argument{"there is no terminal to ask on; --yes breaks without a question"};
   }
-  if (server.is_quorum())
-    return break_at_quorum({options.key, options.owner, options.waiter, options.yes}, server.all());
-  return Breaking{options, server}.run();
+  if (server.is_quorum()) return break_at_quorum(what, server.all());
+  return Breaking{what, server.options()}.run();
 }
 
 }  // namespace
 
 Run add_break(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
-  const auto options = std::make_shared<BreakOptions>();
+  set_help(app, break_usage, std::string{where_the_url_is} + "\n\n" + break_details);
+  const auto options = std::make_shared<ToBreak>();
   app.add_flag("-y,--yes", options->yes, "do not ask");
   app.add_option("--owner", options->owner, "only if this is the holder's id")->type_name("ID");
   app.add_option("--waiter", options->waiter, "take out of the line the one that waits with this id")
       ->type_name("ID")
       ->excludes("--owner");
   app.add_option("KEY", options->key, "the name of the mutex")->required()->type_name("");
-  return [options, &server] { return run(*options, server); };
+  return [options, &server] { return run_break(*options, server); };
 }
 
 }  // namespace redismutex::cli

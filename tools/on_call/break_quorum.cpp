@@ -3,51 +3,45 @@
 #include <algorithm>
 #include <iostream>
 #include <redismutex/operate.hpp>
-#include <redismutex/printable.hpp>
 
 #include "people.hpp"
-#include "question.hpp"
 #include "quorum_view.hpp"
+#include "redis_cli.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
+#include "shared/shell_word.hpp"
 #include "told.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-constexpr int is_free = 1;
-
 /// One invocation.
-class Breaking {
+class BreakingAtEach {
  public:
-  Breaking(const ToBreak& what, const std::vector<ConnectionOptions>& servers) : what_{what}, lookout_{servers} {}
+  BreakingAtEach(const ToBreak& what, const std::vector<ConnectionOptions>& servers)
+      : what_{what}, servers_{servers}, lookout_{servers} {}
 
   int run() { return what_.waiter.empty() ? break_holder() : break_places(); }
 
  private:
-  std::string quoted_key() const { return "'" + printable(what_.key) + "'"; }
-
   QuorumView look(std::size_t waiters) {
     return std::move(lookout_.look({what_.key}, {.waiters = waiters, .deep = true}).front());
   }
 
-  bool is_wanted(const std::string& question) const { return what_.yes || ask(question); }
+  /// At the first of them; the others in the same way.
+  std::string deletion() const {
+    return way_to(servers_.front()).command("DEL " + shell_word(what_.key)) + ", and so at the others";
+  }
 
   int break_holder() {
     const QuorumView view = look(0);
+    for (const Vote& vote : view.votes) refuse_replica(vote.server);
     std::cerr << describe(view, Colours{}) << std::flush;
     const Inspection* const holder = view.holder();
-    if (holder == nullptr) {
-      say("nobody holds " + quoted_key() + " at a majority: there is nothing to break");
-      return is_free;
-    }
-    if (holder->state != Inspection::State::held) {
-      say(quoted_key() +
-          " was not taken by redismutex, so nobody would be told. If nothing needs it, delete it: redis-cli DEL");
-      return exit_status::internal_error;
-    }
-    if (!what_.owner.empty() && !has_owner(view, *holder)) return say_changed_hands();
-    if (!is_wanted("Take " + quoted_key() + " from its holder?")) return say_not_done();
+    if (holder == nullptr) return say_nobody_holds(what_, " at a majority");
+    if (holder->state != Inspection::State::held) return say_not_ours(what_, deletion());
+    if (!what_.owner.empty() && !has_owner(view, *holder)) return say_another_owner(what_);
+    if (!what_.is_wanted("Take " + what_.quoted_key() + " from its holder?")) return say_not_done();
     return break_votes(view, *holder);
   }
 
@@ -72,15 +66,27 @@ class Breaking {
       }
     }
     const bool is_lost = left < view.majority();
-    if (broken == 0 && is_lost) return say_changed_hands();
+    if (broken == 0 && is_lost) return say_changed_hands(what_);
     if (!is_lost) {
-      say(quoted_key() + " is still held at a majority: too few of the servers answered");
+      say(what_.quoted_key() + " is still held at a majority: too few of the servers answered");
       return exit_status::not_acquired;
     }
-    std::cout << quoted_key() << " was taken from " << holder_text(holder) << " at " << broken << " of "
-              << view.votes.size() << " servers\n"
-              << told_text(holder) << "\n";
-    return 0;
+    const std::string deed = what_.quoted_key() + " was taken";
+    return say_done(deed + " from " + holder_text(holder, view.holders_vote()->server) + " at " +
+                        std::to_string(broken) + " of " + std::to_string(view.votes.size()) + " servers\n" +
+                        told_text(holder) + "\n" + who_is_inside(),
+                    deed);
+  }
+
+  /// It is broken, also if that can not be told any more.
+  std::string who_is_inside() try {
+    const QuorumView now = look(0);
+    if (const Vote* const next = now.holders_vote())
+      return "inside now: " + holder_text(*next->seen, next->server) + "\n";
+    return now.is_free() ? "it is free now: nobody waited\n" : "";
+  } catch (const Error& error) {
+    say(error.what());
+    return {};
   }
 
   int break_places() {
@@ -89,18 +95,14 @@ class Breaking {
     for (const Vote& vote : view.votes) {
       if (vote.seen) places += place_in(*vote.seen) != nullptr ? 1U : 0U;
     }
-    if (places == 0) {
-      say("nobody with the id " + what_.waiter + " waits for " + quoted_key());
-      return is_free;
-    }
-    std::cerr << quoted_key() << ": it waits at " << places << " of " << view.votes.size() << " servers\n";
-    if (!is_wanted("Take it out of the line?")) return say_not_done();
+    if (places == 0) return say_nobody_waits(what_);
+    std::cerr << what_.quoted_key() << ": it waits at " << places << " of " << view.votes.size() << " servers\n";
+    if (!what_.is_wanted("Take it out of the line?")) return say_not_done();
     for (std::size_t i = 0; i < view.votes.size(); ++i) {
       const Waiter* const place = view.votes[i].seen ? place_in(*view.votes[i].seen) : nullptr;
       if (place != nullptr) break_waiter(lookout_.connection(i), what_.key, *place);
     }
-    std::cout << "it is out of the line; if it is alive, it lines up again at the end\n";
-    return 0;
+    return say_done(is_out_of_line, "it is out of the line");
   }
 
   const Waiter* place_in(const Inspection& seen) const {
@@ -109,24 +111,15 @@ class Breaking {
     return place == seen.waiters.end() ? nullptr : &*place;
   }
 
-  static int say_not_done() {
-    say("nothing was done");
-    return exit_status::not_acquired;
-  }
-
-  int say_changed_hands() const {
-    say(quoted_key() + " changed hands: somebody else holds it now; nothing was done");
-    return exit_status::not_acquired;
-  }
-
   const ToBreak& what_;
+  const std::vector<ConnectionOptions>& servers_;
   QuorumLookout lookout_;
 };
 
 }  // namespace
 
 int break_at_quorum(const ToBreak& what, const std::vector<ConnectionOptions>& servers) {
-  return Breaking{what, servers}.run();
+  return BreakingAtEach{what, servers}.run();
 }
 
 }  // namespace redismutex::cli

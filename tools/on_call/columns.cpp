@@ -16,43 +16,43 @@ namespace {
 using std::chrono::microseconds;
 constexpr auto none = "-";
 
-std::string since_cell(const Inspection& seen) {
+std::string since_cell(const Inspection& seen, const NamedServer& /*server*/) {
   const auto since = held_since(seen);
   if (!since) return none;
   return (since->exact ? "" : "\u2264 ") + short_duration_text(seen.seen_at - since->moment);
 }
 
-std::string lease_cell(const Inspection& seen) {
+std::string lease_cell(const Inspection& seen, const NamedServer& /*server*/) {
   if (seen.state == Inspection::State::free) return none;
-  return seen.lease_left ? short_duration_text(*seen.lease_left) : "never ends";
+  return seen.lease_left ? tight_duration_text(*seen.lease_left) : "never ends";
 }
 
-std::string token_cell(const Inspection& seen) {
+std::string token_cell(const Inspection& seen, const NamedServer& /*server*/) {
   const auto token = token_of(seen);
   return token ? std::to_string(*token) : none;
 }
 
 constexpr std::array columns{
-    Column{"key", [](const Inspection& seen) { return printable(seen.key); }},
-    Column{"holder", [](const Inspection& seen) { return short_holder_text(seen); }},
+    Column{"key", [](const Inspection& seen, const NamedServer& /*server*/) { return printable(seen.key); }, Fit::name},
+    Column{"holder", short_holder_text, Fit::words},
     Column{"since", since_cell},
     Column{"lease", lease_cell},
-    Column{"waiting", [](const Inspection& seen) { return std::to_string(seen.waiting); }},
+    Column{"waiting",
+           [](const Inspection& seen, const NamedServer& /*server*/) { return std::to_string(seen.waiting); }},
     Column{"longest",
-           [](const Inspection& seen) {
+           [](const Inspection& seen, const NamedServer& /*server*/) {
              return seen.waiting == 0 ? std::string{none} : short_duration_text(longest_wait_of(seen));
            }},
-    Column{"token", token_cell},
-    Column{"id", [](const Inspection& seen) { return seen.value.empty() ? std::string{none} : printable(seen.value); }},
-    Column{"state", [](const Inspection& seen) { return state_name(seen.state); }},
+    Column{"token", token_cell, Fit::if_room},
+    Column{"id",
+           [](const Inspection& seen, const NamedServer& /*server*/) {
+             return seen.value.empty() ? std::string{none} : printable(seen.value);
+           }},
+    Column{"state", [](const Inspection& seen, const NamedServer& /*server*/) { return state_name(seen.state); }},
 };
 constexpr std::size_t usual = 7;
 
 constexpr std::array orders{"age", "wait", "queue", "key"};
-
-std::string cut(const std::string& text, std::size_t longest) {
-  return width_of(text) <= longest ? text : printable(text, longest);
-}
 
 }  // namespace
 
@@ -73,6 +73,7 @@ std::vector<Column> parse_columns(const std::string& option, const std::string& 
                                  std::string{"'"}.append(name).append("' is no column; these are: ").append(known));
     }
     chosen.push_back(*column);
+    if (column->fit == Fit::if_room) chosen.back().fit = Fit::whole;
   }
   return chosen;
 }
@@ -88,10 +89,17 @@ Table::Row header_of(const std::vector<Column>& chosen) {
   return row;
 }
 
-Table::Row row_of(const Inspection& seen, const std::vector<Column>& chosen, std::size_t longest) {
+Table::Row row_of(const Inspection& seen, const NamedServer& server, const std::vector<Column>& chosen) {
   Table::Row row;
-  for (const Column& column : chosen) row.push_back(cut(column.cell(seen), longest));
+  for (const Column& column : chosen) row.push_back(column.cell(seen, server));
   return row;
+}
+
+std::vector<Fit> fits_of(const std::vector<Column>& chosen) {
+  std::vector<Fit> fits;
+  fits.reserve(chosen.size());
+  for (const Column& column : chosen) fits.push_back(column.fit);
+  return fits;
 }
 
 Order parse_order(const std::string& option, const std::string& text) {

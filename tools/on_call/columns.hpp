@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "describe.hpp"
 #include "table.hpp"
 
 /// Locks as rows of a table: those of `ls` and of `watch`.
@@ -13,13 +14,14 @@ namespace redismutex::cli {
 /// One column.
 struct Column {
   std::string_view name;  ///< as -o has it: "holder"
-  std::string (*cell)(const Inspection& seen);
+  std::string (*cell)(const Inspection& seen, const NamedServer& server);
+  Fit fit = Fit::whole;
 };
 
 /// The one with this name; nullptr if there is none.
 const Column* find_column(std::string_view name);
 
-/// "key,holder,since": Throws CLI::ValidationError, which names `option`.
+/// "key,holder,since": none of them is left out. Throws CLI::ValidationError, which names `option`.
 std::vector<Column> parse_columns(const std::string& option, const std::string& text);
 
 /// Those that are shown unasked.
@@ -28,8 +30,10 @@ std::vector<Column> usual_columns();
 /// Their names in capitals.
 Table::Row header_of(const std::vector<Column>& chosen);
 
-/// `longest`: wider cells are cut.
-Table::Row row_of(const Inspection& seen, const std::vector<Column>& chosen, std::size_t longest);
+Table::Row row_of(const Inspection& seen, const NamedServer& server, const std::vector<Column>& chosen);
+
+/// Of each of them.
+std::vector<Fit> fits_of(const std::vector<Column>& chosen);
 
 enum class Order { age, wait, queue, key };
 

@@ -7,12 +7,13 @@
 #include <redismutex/printable.hpp>
 #include <string_view>
 
+#include "shared/help_text.hpp"
 #include "shared/parser.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-constexpr std::size_t most_keys = 100;
+constexpr std::size_t most_completed = 100;
 
 struct Candidate {
   std::string word;
@@ -51,13 +52,21 @@ Place place_in(const std::vector<std::string>& words, const CLI::App& subcommand
   return place;
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+/// What fits beside a word.
+std::string about_in_short(const std::string& text) {
+  constexpr std::size_t room = 72;
+  const auto lines = wrapped(text, room);
+  return lines.substr(0, lines.find('\n'));
+}
 
 void add_options(std::vector<Candidate>& all, const CLI::App& app, const std::string& current) {
   for (const auto* const option : app.get_options()) {
-    for (const auto& name : option->get_lnames()) all.push_back({"--" + name, first_line(option->get_description())});
+    if (option->get_group().empty()) continue;  // kept for the scripts that have it
+    for (const auto& name : option->get_lnames())
+      all.push_back({"--" + name, about_in_short(option->get_description())});
     if (current.size() > 2 || current.starts_with("--")) continue;
-    for (const auto& name : option->get_snames()) all.push_back({"-" + name, first_line(option->get_description())});
+    for (const auto& name : option->get_snames())
+      all.push_back({"-" + name, about_in_short(option->get_description())});
   }
 }
 
@@ -68,7 +77,7 @@ void add_keys(std::vector<Candidate>& all, const Place& place) {
   const auto url = place.url.empty() ? default_urls().urls.front() : place.url;
   scan(Connection{url}, {.inspect = {.waiters = 0, .clients = false}}, [&](const Inspection& seen) {
     if (printable(seen.key) == seen.key) all.push_back({seen.key, "a lock"});
-    return all.size() < most_keys;
+    return all.size() < most_completed;
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "moments.hpp"
 #include "people.hpp"
+#include "redis_cli.hpp"
 #include "table.hpp"
 
 namespace redismutex::cli {
@@ -36,12 +37,13 @@ std::string since_text(const Inspection& seen) {
   return since->exact ? "since " + clock + " (" + age + "); " : "asked for at " + clock + " (" + age + " ago); ";
 }
 
-void add_holder(std::vector<std::string>& lines, const Inspection& seen, const std::string& place,
-                const Colours& colours) {
-  std::string first = "held by " + holder_text(seen);
+void add_holder(std::vector<std::string>& lines, const Inspection& seen, const NamedServer& server,
+                const std::string& place, const Colours& colours) {
+  std::string first = "held by " + holder_text(seen, server);
   // Of a unix socket the address is the server's path.
   if (seen.client && !seen.client->address.starts_with('/')) first += ", " + printable(seen.client->address);
   if (seen.client && !seen.client->user.empty()) first += ", user " + printable(seen.client->user);
+  if (!seen.client && server.is_replica()) first += "; see " + own_command("status", server.primary, seen.key);
   lines.push_back(first);
   lines.push_back(since_text(seen) + lease_text(seen, colours));
   if (const auto token = token_of(seen)) lines.back() += "; token " + std::to_string(*token);
@@ -53,7 +55,7 @@ void add_state(std::vector<std::string>& lines, const Inspection& seen, const Na
   const std::string place = "on " + server.name + (server.role.empty() ? "" : ", " + server.role);
   switch (seen.state) {
     case Inspection::State::free: lines.push_back("free, " + place); break;
-    case Inspection::State::held: add_holder(lines, seen, place, colours); break;
+    case Inspection::State::held: add_holder(lines, seen, server, place, colours); break;
     case Inspection::State::foreign:
       lines.push_back(colours.yellow("foreign") + ": taken, by a program that does not use redismutex");
       lines.push_back(lease_text(seen, colours) + "; " + place);
@@ -78,14 +80,14 @@ void add_line(std::vector<std::string>& lines, const Inspection& seen, const Col
   }
 }
 
-std::string waiters_text(const Inspection& seen, const Colours& colours) {
+std::string waiters_text(const Inspection& seen, const NamedServer& server, const Colours& colours) {
   if (seen.waiters.empty()) return {};
   Table table;
   table.add({"#", "waiting", "who", "purpose", "state", "id"});
   for (const Waiter& waiter : seen.waiters) {
     table.add({std::to_string(waiter.position), duration_text(seen.seen_at - waiter.waiting_since),
-               process_text(waiter.client), waiter.client ? printable(waiter.client->purpose) : "-", state_text(waiter),
-               printable(waiter.id)});
+               process_text(waiter.client), waiter.client ? printable(waiter.client->purpose) : "-",
+               state_text(waiter, server), printable(waiter.id)});
   }
   auto lines = table.lines();
   lines.front() = colours.dim(lines.front());
@@ -119,12 +121,12 @@ std::string describe(const Inspection& seen, const NamedServer& server, const Co
   add_line(lines, seen, colours);
   std::string text = colours.bold(padded(printable(seen.key), indent - 2)) + "  " + lines.front() + "\n";
   for (std::size_t i = 1; i < lines.size(); ++i) text += std::string(indent, ' ') + lines[i] + "\n";
-  return text + waiters_text(seen, colours);
+  return text + waiters_text(seen, server, colours);
 }
 
-std::string describe_shortly(const Inspection& seen) {
+std::string describe_shortly(const Inspection& seen, const NamedServer& server) {
   std::string text = printable(seen.key) + " " + state_name(seen.state);
-  if (seen.state == Inspection::State::held) text += " by " + holder_text(seen);
+  if (seen.state == Inspection::State::held) text += " by " + holder_text(seen, server);
   return text + ", " + (seen.waiting == 0 ? "nobody waits" : counted(seen.waiting, "waits", "wait"));
 }
 

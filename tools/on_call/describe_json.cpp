@@ -23,11 +23,16 @@ void add_client(Json& json, const std::optional<Client>& client) {
   json["user"] = client ? Json(json_text(client->user)) : Json();
 }
 
-Json holder(const Inspection& seen) {
+Json connected(std::optional<bool> there, const NamedServer& server) {
+  const auto known = is_connected(there, server);
+  return known ? Json(*known) : Json();
+}
+
+Json holder(const Inspection& seen, const NamedServer& server) {
   Json json;
   json["id"] = json_text(seen.value);
   add_client(json, seen.client);
-  json["connected"] = seen.connected ? Json(*seen.connected) : Json();
+  json["connected"] = connected(seen.connected, server);
   json["asked_at"] = moment(seen.asked_at);
   const auto since = held_since(seen);
   json["since"] = since ? Json(utc_text(since->moment)) : Json();
@@ -37,14 +42,14 @@ Json holder(const Inspection& seen) {
   return json;
 }
 
-Json waiter(const Waiter& waiter, WallTime now) {
+Json waiter(const Waiter& waiter, const NamedServer& server, WallTime now) {
   Json json;
   json["position"] = waiter.position;
   json["id"] = json_text(waiter.id);
   add_client(json, waiter.client);
   json["waiting_seconds"] = seconds(now - waiter.waiting_since);
   json["alive"] = waiter.alive;
-  json["connected"] = waiter.connected ? Json(*waiter.connected) : Json();
+  json["connected"] = connected(waiter.connected, server);
   json["fencing"] = waiter.wants_token;
   return json;
 }
@@ -57,17 +62,16 @@ std::string json_line(const Inspection& seen, const NamedServer& server) {
   add_json_text(json, "key", seen.key);
   json["state"] = state_name(seen.state);
   json["type"] = seen.type;
-  const bool is_there = seen.state != Inspection::State::free;
   json["lease_seconds"] = seen.lease_left ? Json(seconds(*seen.lease_left)) : Json();
-  json["never_ends"] = is_there && !seen.lease_left;
-  json["holder"] = seen.state == Inspection::State::held ? holder(seen) : Json();
+  json["never_ends"] = never_ends(seen);
+  json["holder"] = seen.state == Inspection::State::held ? holder(seen, server) : Json();
   if (seen.state == Inspection::State::foreign) add_json_text(json, "value", seen.value);
   const auto token = token_of(seen);
   json["token"] = token ? Json(*token) : Json();
   json["waiting"] = seen.waiting;
   json["places"] = seen.places;
   json["waiters"] = Json::array();
-  for (const Waiter& each : seen.waiters) json["waiters"].push_back(waiter(each, seen.seen_at));
+  for (const Waiter& each : seen.waiters) json["waiters"].push_back(waiter(each, server, seen.seen_at));
   json["missing_rights"] = seen.missing_rights;
   json["server"] = {{"name", json_text(server.name)}, {"role", server.role.empty() ? Json() : Json(server.role)}};
   json["at"] = utc_text(seen.seen_at);

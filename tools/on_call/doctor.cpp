@@ -19,26 +19,29 @@
 namespace redismutex::cli {
 namespace {
 
-constexpr auto usage = R"(Examples:
-  redismutex doctor                                 # the server that run would use
-  redismutex doctor --write                         # and take a lock to see whether that works
-  redismutex doctor --compare redis://db2:6379      # is that the same server?
+constexpr auto doctor_usage = R"(Examples:
+  redismutex doctor                             # the server that run would use
+  redismutex doctor --write                     # and take a lock
+  redismutex doctor --compare redis://db2:6379  # is that the same server?
+  redismutex doctor --key nightly-report        # may this user lock that?
 
 Usage: redismutex doctor [OPTIONS]
 )";
-constexpr auto details =
+constexpr auto doctor_details =
     R"(Prints what it finds, and below each finding that is not good the command that mends it. Looks only, and changes nothing;
 --write takes a lock on a key of its own, redismutex-doctor:..., and gives it back. Of a cluster each server that has slots is
 examined, and each finding says which one it is about. So are those of a quorum (--url several times), and whether they are different servers.
 
 Exit status, as monitoring systems (Nagios) read it:
     0  all is well        1  a warning
-    2  critical: locks do not work here, or do not exclude      3  unknown: usage error, or no server named)";
+    2  critical: locks do not work here, or do not exclude
+    3  unknown: usage error, or no server named)";
 
 struct DoctorOptions {
   bool json = false;
   bool writes = false;
   std::string compare;
+  std::string key;
 };
 
 constexpr int unknown = 3;
@@ -51,7 +54,7 @@ std::string word_for(Level level) {
   }
 }
 
-void print(const std::vector<Finding>& findings) {
+void print_doctor(const std::vector<Finding>& findings) {
   for (const auto& finding : findings) {
     auto word = word_for(finding.level);
     word.resize(10, ' ');
@@ -61,7 +64,7 @@ void print(const std::vector<Finding>& findings) {
   }
 }
 
-void print_json(const std::vector<Finding>& findings, const std::string& server, int status) {
+void print_doctor_json(const std::vector<Finding>& findings, const std::string& server, int status) {
   nlohmann::ordered_json all{{"schema", 1}, {"server", server}, {"status", status}};
   all["findings"] = nlohmann::ordered_json::array();
   for (const auto& finding : findings) {
@@ -87,14 +90,15 @@ struct Patient {
   std::string name;
 };
 
-Findings examine(const Patient& patient, const DoctorOptions& options) {
-  if (patient.servers.size() > 1) return examine_quorum(patient.servers, options.writes);
+Findings examine_one(const Patient& patient, const DoctorOptions& options) {
   Examination examination{.server = patient.servers.front(), .name = patient.name, .writes = options.writes};
+  if (!options.key.empty()) examination.key = {.name = options.key, .is_locked = true};
+  if (patient.servers.size() > 1) return examine_quorum(patient.servers, examination);
   if (!options.compare.empty()) examination.compare = options.compare;
   return examine(examination);
 }
 
-int run(const DoctorOptions& options, const ServerOption& server) {
+int run_doctor(const DoctorOptions& options, const ServerOption& server) {
   std::optional<Patient> patient;
   try {
     patient.emplace(options, server);
@@ -105,14 +109,14 @@ int run(const DoctorOptions& options, const ServerOption& server) {
     say(error.what());
     return unknown;
   }
-  const auto findings = examine(*patient, options);
+  const auto findings = examine_one(*patient, options);
   const auto worst = std::max_element(findings.begin(), findings.end(),
                                       [](const Finding& a, const Finding& b) { return a.level < b.level; });
   const int status = worst == findings.end() ? unknown : static_cast<int>(worst->level);
   if (options.json) {
-    print_json(findings, patient->name, status);
+    print_doctor_json(findings, patient->name, status);
   } else {
-    print(findings);
+    print_doctor(findings);
   }
   return status;
 }
@@ -120,12 +124,14 @@ int run(const DoctorOptions& options, const ServerOption& server) {
 }  // namespace
 
 Run add_doctor(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, details);
+  set_help(app, doctor_usage, std::string{where_the_url_is} + "\n\n" + doctor_details);
   const auto options = std::make_shared<DoctorOptions>();
   app.add_flag("--json", options->json, "print a JSON object");
   app.add_flag("--write", options->writes, "take a lock, too, to see whether that works");
   app.add_option("--compare", options->compare, "whether this URL leads to the same server")->type_name("URL");
-  return [options, &server] { return run(*options, server); };
+  app.add_option("--key", options->key, "whether the user may lock this key; default: redismutex-doctor:x")
+      ->type_name("KEY");
+  return [options, &server] { return run_doctor(*options, server); };
 }
 
 }  // namespace redismutex::cli

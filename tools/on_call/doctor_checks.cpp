@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-constexpr long long many_keys = 100'000;
+constexpr long long keys_that_delay_ls = 100'000;
 
 Latency measure_latency(const Connection& connection) {
   constexpr std::size_t pings = 100;
@@ -92,7 +92,7 @@ class Doctor {
       : examination_{examination}, what_{what}, way_{way_to(examination.server)}, connection_{examination.server} {}
 
   Findings examine() {
-    note_trouble([this] { is_cluster(examination_.server) ? see_cluster() : see_server(); });
+    note_trouble(way_, {}, [this] { is_cluster(examination_.server) ? see_cluster() : see_server(); });
     return std::move(findings_);
   }
 
@@ -100,15 +100,22 @@ class Doctor {
   const std::optional<long long>& key_count() const noexcept { return key_count_; }
 
  private:
+  /// `check`: of which trouble is a finding; empty: of the server, or of the login.
   template <class See>
-  void note_trouble(const See& see) {
+  void note_trouble(const Way& way, const std::string& check, const See& see) {
     try {
       see();
     } catch (const LoginError& error) {
-      add("login", Level::critical, error.what(), "put the login into the URL: redis://USER:PASSWORD@HOST");
+      add(check.empty() ? "login" : check, Level::critical, error.what(),
+          "put the login into the URL: redis://USER:PASSWORD@HOST");
     } catch (const Error& error) {
-      add("server", Level::critical, error.what(), way_.command("PING"));
+      add(check.empty() ? "server" : check, Level::critical, error.what(), way.command("PING"));
     }
+  }
+
+  /// Gives the user of the URL rights.
+  std::string grant(const std::vector<std::string>& rights) const {
+    return way_.admin_command("ACL SETUSER " + shell_word(user_of(examination_.server)) + shell_words(rights));
   }
 
   void see_server() {
@@ -132,7 +139,11 @@ class Doctor {
   void see_cluster() {
     key_count_ = 0;
     for (const ConnectionOptions& server : servers_of_cluster()) {
-      const Examination part{.server = server, .name = display_name(server), .writes = examination_.writes};
+      const Examination part{.server = server,
+                             .name = display_name(server),
+                             .writes = examination_.writes,
+                             .key = examination_.key,
+                             .cluster = examination_.name};
       Doctor doctor{part, Of::part_of_a_cluster};
       Findings found = doctor.examine();
       for (Finding& each : found) each.server = address_of(server);
@@ -151,25 +162,11 @@ class Doctor {
       if (error.reason() != ServerError::Reason::no_permission) throw;
     }
     add("rights of the doctor", Level::warning, "CLUSTER SLOTS is refused: only the servers in the URL are examined",
-        way_.command("ACL SETUSER USER +cluster|slots"));
+        grant({"+cluster|slots"}));
     std::vector<ConnectionOptions> named;
     named.reserve(examination_.server.nodes.size());
     for (const ServerAddress& node : examination_.server.nodes) named.push_back(one_of(examination_.server, node));
     return named;
-  }
-
-  /// Its password is for $REDISCLI_AUTH.
-  static Way way_to(const ConnectionOptions& server) {
-    // Where there are several the person on call has to find out which one it is.
-    std::string options =
-        is_cluster(server)
-            ? "-c -h " + shell_word(server.nodes.front().host) + " -p " + std::to_string(server.nodes.front().port)
-        : server.kind == ConnectionOptions::Kind::sentinel ? "-h MASTER"
-        : server.unix_socket.empty() ? "-h " + shell_word(server.host) + " -p " + std::to_string(server.port)
-                                     : "-s " + shell_word(server.unix_socket);
-    if (!server.username.empty()) options += " --user " + shell_word(server.username);
-    if (server.tls) options += " --tls";
-    return {options};
   }
 
   void add(std::string check, Level level, std::string text, std::string remedy = {}) {
@@ -196,7 +193,7 @@ class Doctor {
     }
     if (!facts_.may_ask) {
       add("rights of the doctor", Level::warning, "INFO is refused: most cannot be checked",
-          way_.command("ACL SETUSER USER +info +config|get"));
+          grant({"+info", "+config|get"}));
       return true;
     }
     if (ask(connection_, std::array<std::string, 2>{"CLIENT", "ID"}).refused) {
@@ -253,7 +250,7 @@ class Doctor {
     if (!key_count_) return;
     const std::string count =
         std::to_string(*key_count_) + (is_cluster(examination_.server) ? " in this cluster" : " in this database");
-    if (*key_count_ > many_keys) {
+    if (*key_count_ > keys_that_delay_ls) {
       add("keys", Level::good, count + ": redismutex ls is slow here; a database for locks alone is better");
       return;
     }
@@ -268,31 +265,40 @@ class Doctor {
       return;  // no right to look
     }
     if (endless.empty()) return;
-    add("locks without an end", Level::warning, "the lock '" + printable(endless) + "' never ends by itself",
-        way_.command("PEXPIRE " + shell_word(endless) + " 60000"));
+    // It may as well be data: nothing that changes it is proposed.
+    add("locks without an end", Level::warning,
+        "'" + printable(endless) +
+            "' has a UUID for its value and no TTL: if that is a lock of a program without redismutex, it never ends",
+        own_command("status", examination_.name, endless));
   }
 
   void rights() {
-    const auto missing = missing_rights(connection_, facts_.version());
+    const TriedKey& key = examination_.key;
+    const auto missing = missing_rights(connection_, facts_.version(), key);
     if (!missing) {
-      if (!examination_.writes) {
-        add("rights", Level::good,
-            "not checked: the server does not tell (ACL DRYRUN); --write takes a lock to find out");
-      }
-      return;
+      if (examination_.writes) return;
+      const std::string& url = examination_.cluster.empty() ? examination_.name : examination_.cluster;
+      return add("rights", Level::warning,
+                 "not checked: the server does not tell (ACL DRYRUN); --write takes a lock to find out",
+                 own_command("doctor --write", url));
     }
-    if (missing->rights.empty()) return add("rights", Level::good, "all that locks need");
+    const std::string tried =
+        "tried with the key '" + printable(key.name) + "'" + (key.is_locked ? "" : "; --key names another");
+    if (missing->rights.empty()) return add("rights", Level::good, "all that locks need, " + tried);
     std::string list;
     for (const auto& right : missing->rights) list += " " + right;
     add("rights", missing->are_vital ? Level::critical : Level::warning,
-        "the user '" + printable(missing->user) + "' lacks" + list,
-        way_.command("ACL SETUSER " + shell_word(missing->user) + shell_words(missing->rights)));
+        "the user '" + printable(missing->user) + "' lacks" + list + ", " + tried, grant(missing->rights));
   }
 
   void compare() {
     if (!examination_.compare) return;
+    const ConnectionOptions other = parse_url(*examination_.compare);
     const auto here = run_ids_of(examination_.server);
-    const auto there = run_ids_of(parse_url(*examination_.compare));
+    note_trouble(way_to(other), "compare", [&] { compare(here, run_ids_of(other)); });
+  }
+
+  void compare(const std::set<std::string>& here, const std::set<std::string>& there) {
     const bool is_one = here.size() == 1 && there.size() == 1;
     const bool is_part = std::includes(here.begin(), here.end(), there.begin(), there.end()) ||
                          std::includes(there.begin(), there.end(), here.begin(), here.end());
@@ -310,6 +316,15 @@ class Doctor {
   }
 
   void write() {
+    try {
+      take_a_lock();
+    } catch (const ServerError& error) {
+      if (error.reason() != ServerError::Reason::no_permission) throw;
+      add("write", Level::critical, error.what(), grant(rights_for_locks(facts_.version())));
+    }
+  }
+
+  void take_a_lock() {
     const auto key = "redismutex-doctor:" + unique_text();
     const RedisMutex mutex{connection_, {.blocking = false, .expiry = 10s, .label = "doctor"}};
     auto lock = mutex.acquire_lock(key);

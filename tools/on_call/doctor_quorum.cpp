@@ -73,12 +73,15 @@ Finding judge_lock(const std::vector<ConnectionOptions>& servers) {
 
 }  // namespace
 
-Findings examine_quorum(const std::vector<ConnectionOptions>& servers, bool writes) {
+Findings examine_quorum(const std::vector<ConnectionOptions>& servers, const Examination& of_each) {
   Findings all;
   std::size_t present = 0;
   for (const ConnectionOptions& server : servers) {
     const std::string name = display_name(server);
-    Findings found = examine({.server = server, .name = name, .writes = writes});
+    Examination one = of_each;
+    one.server = server;
+    one.name = name;
+    Findings found = examine(one);
     if (std::none_of(found.begin(), found.end(), is_away)) ++present;
     for (Finding& each : found) each.server = name;
     std::move(found.begin(), found.end(), std::back_inserter(all));
@@ -93,7 +96,7 @@ Findings examine_quorum(const std::vector<ConnectionOptions>& servers, bool writ
   Findings twins = judge_twins(servers);
   const bool are_servers = twins.empty();
   std::move(twins.begin(), twins.end(), std::back_inserter(all));
-  if (writes && are_servers && present > servers.size() / 2) all.push_back(judge_lock(servers));
+  if (of_each.writes && are_servers && present > servers.size() / 2) all.push_back(judge_lock(servers));
   return all;
 }
 

@@ -7,14 +7,6 @@
 #include "shared/parser.hpp"
 
 namespace redismutex::cli {
-namespace {
-
-std::string advice_on(const ServerError& refusal) {
-  if (refusal.reason() != ServerError::Reason::no_permission) return {};
-  return "the server's user lacks a right; those that this needs are in docs/operate.md, \"Rights\"";
-}
-
-}  // namespace
 
 int say_failure(const std::string& name, const ServerOption& server) noexcept {
   try {
@@ -30,7 +22,7 @@ int say_failure(const std::string& name, const ServerOption& server) noexcept {
   } catch (const ConnectionError& error) {
     return say_error(error, exit_status::unreachable, advice_on_server(server.source()));
   } catch (const ServerError& error) {
-    return say_error(error, exit_status::internal_error, advice_on(error));
+    return say_error(error, exit_status::internal_error, advice_on_rights(error));
   } catch (const std::exception& error) {
     return say_error(error, exit_status::internal_error);
   }

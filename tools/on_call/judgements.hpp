@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "redis_cli.hpp"
 #include "server_facts.hpp"
 
 /// What the doctor thinks of what a server said. Asks nothing: all of it can be tried with replies that were recorded.
@@ -21,16 +22,6 @@ struct Finding {
   std::string server{};  ///< of a cluster: "db1:6379"; of a quorum: its URL; empty: it is about all that was examined
 };
 using Findings = std::vector<Finding>;
-
-/// The options by which redis-cli gets to the server, for remedies: "-h db1 -p 6379".
-struct Way {
-  std::string options;
-
-  std::string command(const std::string& words) const { return "redis-cli " + options + " " + words; }
-  std::string set(const std::string& name, const std::string& value) const {
-    return command("CONFIG SET " + name + " " + value);
-  }
-};
 
 /// What 100 pings took; and how long this machine let us stand still meanwhile, though we wanted to run.
 struct Latency {

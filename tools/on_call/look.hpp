@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <redismutex/operate.hpp>
 #include <string>
 #include <vector>
@@ -31,12 +32,16 @@ class Lookout {
 
   void ask_for_role();
 
-  /// `role`: as INFO has it; empty: unknown.
-  void set_role(const std::string& role) { server_.role = role_text(role); }
+  /// `info`: what INFO tells; nothing: it is not known.
+  void set_role(std::map<std::string, std::string> info);
 
  private:
+  ConnectionOptions options_;
   Connection connection_;
   NamedServer server_;
 };
+
+/// Throws ServerError for a replica, where locks can neither be taken nor broken.
+void refuse_replica(const NamedServer& server);
 
 }  // namespace redismutex::cli

@@ -13,10 +13,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string result_of_breaking(const Connection& connection, const Inspection& held) {
+std::string result_of_breaking(const Lookout& lookout, const Inspection& held) {
+  refuse_replica(lookout.server());
   const std::string key = "'" + printable(held.key) + "' ";
-  switch (redismutex::break_lock(connection, held.key, held.value)) {
-    case Broken::broken: return key + "was taken from " + holder_text(held);
+  switch (redismutex::break_lock(lookout.connection(), held.key, held.value)) {
+    case Broken::broken: return key + "was taken from " + holder_text(held, lookout.server());
     case Broken::free: return key + "was given back in this moment";
     case Broken::changed_hands: break;
   }
@@ -109,7 +110,7 @@ void Looker::step() {
 void Looker::break_it(const Inspection& held) {
   std::string answer;
   try {
-    answer = result_of_breaking(watched_.lookout().connection(), held);
+    answer = result_of_breaking(watched_.lookout(), held);
   } catch (const Error& error) {
     answer = error.what();
   }

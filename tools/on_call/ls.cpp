@@ -17,32 +17,33 @@
 #include "look.hpp"
 #include "moments.hpp"
 #include "notes.hpp"
+#include "people.hpp"
 #include "progress.hpp"
 #include "question.hpp"
 #include "repeat.hpp"
 #include "shared/duration.hpp"
 #include "shared/exit_status.hpp"
+#include "shared/help_text.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
 
 namespace redismutex::cli {
 namespace {
 
-constexpr std::size_t many_keys = 100'000;
-constexpr std::size_t longest_cell = 44;  // of a terminal's line
+constexpr std::size_t keys_that_take_time = 100'000;
 constexpr int most_count = 1'000;
 constexpr std::chrono::hours longest_age{24 * 365 * 100};
 
-constexpr auto usage = R"(Examples:
-  redismutex ls                           # what is waited for, or has a label
-  redismutex ls 'import:*'                # all mutexes whose names begin so
+constexpr auto ls_usage = R"(Examples:
+  redismutex ls                       # what is waited for, or has a label
+  redismutex ls 'import:*'            # all mutexes whose names begin so
   redismutex ls --older 1h --sort wait
-  redismutex ls -o key,holder | sort      # for scripts: no header
+  redismutex ls -o key,holder | sort  # for scripts: no header
   redismutex ls --json 'import:*' | jq -r .key
 
 Usage: redismutex ls [OPTIONS] [PATTERN]
 )";
-constexpr auto details =
+constexpr auto ls_details =
     R"(Without PATTERN and --all it finds the mutexes that somebody waits for, and those with a label, as 'redismutex run' gives
 them. PATTERN is as in the server's command KEYS; with it, or with --all, each string that is an owner's id is a mutex.
 All ways go through the whole database: about 1 s of the server's time for a million keys, of which it takes a quarter
@@ -51,9 +52,9 @@ All ways go through the whole database: about 1 s of the server's time for a mil
 Columns: key holder since lease waiting longest token id state. SINCE with an ≤ is the time since it was asked for.
 
 Exit status: 0, or
-   64  usage error, or no server named      77  login refused
-   69  server unreachable                  130  interrupted
-   70  internal error, or refused)";
+   64  usage error, or no server named      75  not done: you said no
+   69  server unreachable                   77  login refused
+   70  internal error, or refused          130  interrupted)";
 
 struct LsOptions {
   std::string pattern;
@@ -101,6 +102,7 @@ class Listing {
 
   const std::vector<Inspection>& seen() const noexcept { return seen_; }
   bool interrupted() const noexcept { return interrupt_.requested(); }
+  bool declined() const noexcept { return declined_; }
 
   std::string text() const {
     if (options_.json) {
@@ -114,8 +116,9 @@ class Listing {
     const bool has_header = is_for_people || !options_.columns;
     if (has_header) table.add(header_of(columns));
     for (const Inspection& each : seen_) {
-      table.add(row_of(each, columns, is_for_people ? longest_cell : std::string::npos));
+      table.add(row_of(each, lookout_.server(), columns));
     }
+    if (is_for_people) table.fit(fits_of(columns), terminal_width());
     return coloured(table.lines(), has_header);
   }
 
@@ -125,28 +128,30 @@ class Listing {
                                        [](const Inspection& each) { return each.state == Inspection::State::foreign; });
     std::string text = std::to_string(seen_.size()) + (seen_.size() == 1 ? " lock" : " locks");
     if (foreign > 0) text += ", " + std::to_string(foreign) + " of them foreign";
-    text += ", each as it was when it was found";
+    if (!seen_.empty()) text += ", each as it was when it was found";
     if (options_.pattern.empty() && !options_.all) {
       text += "; a lock that nobody waits for and that has no label is shown with PATTERN or --all only";
     }
     if (!end_.complete) text = "stopped after " + progress_text(end_) + ": " + text;
-    return text;
+    return stdout_is_terminal() ? wrapped(text, terminal_width()) : text;
   }
 
  private:
   bool is_wanted(const Inspection& seen) const {
     if (options_.waiting && seen.waiting == 0) return false;
-    return options_.older.count() == 0 || age_of(seen) >= options_.older;
+    if (options_.older.count() == 0 || age_of(seen) >= options_.older) return true;
+    return never_ends(seen) && !held_since(seen);  // it may be as old as anything
   }
 
   /// Before much is asked of a server, a person is asked.
   bool goes_on_with(const ScanProgress& progress) {
     if (!options_.all || options_.yes || std::exchange(asked_, true)) return true;
-    if (progress.total.value_or(0) <= many_keys) return true;
+    if (progress.total.value_or(0) <= keys_that_take_time) return true;
     const std::string cost = "There are " + grouped(*progress.total) + " keys, and each is looked at: about " +
                              std::to_string(*progress.total * 7 / 1'000'000 + 1) + " s of the server's time.";
     if (!can_ask()) throw std::invalid_argument{cost + " --yes does it without a question"};
-    return ask(cost + " Go on?");
+    declined_ = !ask(cost + " Go on?");
+    return !declined_;
   }
 
   std::string coloured(const std::vector<std::string>& lines, bool has_header) const {
@@ -155,8 +160,8 @@ class Listing {
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const bool is_header = has_header && i == 0;
       const std::size_t row = has_header ? i - 1 : i;
-      const bool never_ends = !is_header && !seen_[row].lease_left && seen_[row].state != Inspection::State::free;
-      text += (is_header ? colours.dim(lines[i]) : never_ends ? colours.red(lines[i]) : lines[i]) + "\n";
+      const bool is_endless = !is_header && never_ends(seen_[row]);
+      text += (is_header ? colours.dim(lines[i]) : is_endless ? colours.red(lines[i]) : lines[i]) + "\n";
     }
     return text;
   }
@@ -166,13 +171,20 @@ class Listing {
   Interrupt interrupt_;
   ProgressLine line_;
   bool asked_ = false;
+  bool declined_ = false;
   std::vector<Inspection> seen_;
   ScanProgress end_;
 };
 
+int say_declined() {
+  say("nothing was looked at");
+  return exit_status::not_acquired;
+}
+
 int list_once(const LsOptions& options, Lookout& lookout) {
   Listing listing{options, lookout};
   listing.gather();
+  if (listing.declined()) return say_declined();
   std::cout << listing.text() << std::flush;
   if (!options.json && !options.columns) {
     say_missing_rights(listing.seen());
@@ -191,14 +203,16 @@ class Changes {
       const std::string& essence = now[each.key] = each.value + " " + std::to_string(each.waiting);
       const auto it = before_.find(each.key);
       if (it != before_.end() && it->second == essence) continue;
-      lines += options.json ? json_line(each, server) : utc_text(each.seen_at) + " " + describe_shortly(each) + "\n";
+      lines +=
+          options.json ? json_line(each, server) : utc_text(each.seen_at) + " " + describe_shortly(each, server) + "\n";
     }
     for (const auto& [key, essence] : before_) {
       if (now.contains(key)) continue;
       Inspection gone;
       gone.key = key;
       gone.seen_at = wall_clock();
-      lines += options.json ? json_line(gone, server) : utc_text(gone.seen_at) + " " + describe_shortly(gone) + "\n";
+      lines +=
+          options.json ? json_line(gone, server) : utc_text(gone.seen_at) + " " + describe_shortly(gone, server) + "\n";
     }
     before_ = std::move(now);
     return lines;
@@ -208,7 +222,7 @@ class Changes {
   std::map<std::string, std::string> before_;
 };
 
-int run(const LsOptions& options, const ServerOption& server) {
+int run_ls(const LsOptions& options, const ServerOption& server) {
   const auto pause = options.repeat.pause();
   if (!options.pattern.empty() && options.all) {
     throw std::invalid_argument{"PATTERN and --all exclude each other"};
@@ -219,6 +233,7 @@ int run(const LsOptions& options, const ServerOption& server) {
   repeat(*pause, [&] {
     Listing listing{options, lookout};
     listing.gather();
+    if (listing.declined()) std::exit(say_declined());
     if (listing.interrupted()) std::exit(exit_status::ended_by_signal(SIGINT));
     return Shown{listing.text() + listing.footer() + "\n", changes.next(listing.seen(), options, lookout.server())};
   });
@@ -233,7 +248,8 @@ void add_choice(CLI::App& app, const std::shared_ptr<LsOptions>& options) {
          [options](const std::string& text) {
            options->older = parse_duration("--older", text, {std::chrono::seconds{0}, longest_age});
          },
-         "only those that are held for so long: 90s, 5m, 1h, 2d")
+         "only those that are held for so long, and those without an end of which nobody knows since when: 90s, 5m, "
+         "1h, 2d")
       ->type_name("TIME");
   app.add_option_function<std::string>(
          "--rate", [options](const std::string& text) { options->duty = parse_number("--rate", text, 1, 100) / 100.0; },
@@ -244,7 +260,7 @@ void add_choice(CLI::App& app, const std::shared_ptr<LsOptions>& options) {
          [options](const std::string& text) {
            options->count = static_cast<std::size_t>(parse_number("--count", text, 1, most_count));
          },
-         "keys in one step at the most, in which the server does nothing else; by itself as\n"
+         "keys in one step at the most, in which the server does nothing else; by itself as "
          "many as take it less than 0.4 ms")
       ->type_name("N");
 }
@@ -254,23 +270,24 @@ void add_form(CLI::App& app, const std::shared_ptr<LsOptions>& options) {
          "-s,--sort", [options](const std::string& text) { options->order = parse_order("--sort", text); },
          "age (the default), wait, queue or key")
       ->type_name("ORDER");
-  app.add_option_function<std::string>(
-         "-o,--output", [options](const std::string& text) { options->columns = parse_columns("--output", text); },
-         "only these columns: key,holder,...; no header unless on a terminal")
-      ->type_name("COLUMNS");
-  app.add_flag("--json", options->json, "for programs: a line with an object for each mutex");
+  auto* const output =
+      app.add_option_function<std::string>(
+             "-o,--output", [options](const std::string& text) { options->columns = parse_columns("--output", text); },
+             "only these columns: key,holder,...; no header unless on a terminal")
+          ->type_name("COLUMNS");
+  app.add_flag("--json", options->json, "for programs: a line with an object for each mutex")->excludes(output);
 }
 
 }  // namespace
 
 Run add_ls(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
+  set_help(app, ls_usage, std::string{where_the_url_is} + "\n\n" + ls_details);
   const auto options = std::make_shared<LsOptions>(app);
   add_choice(app, options);
   add_form(app, options);
   app.add_option("PATTERN", options->pattern, "which keys; default: those that are waited for or have a label")
       ->type_name("");
-  return [options, &server] { return run(*options, server); };
+  return [options, &server] { return run_ls(*options, server); };
 }
 
 }  // namespace redismutex::cli

@@ -31,6 +31,12 @@
 namespace redismutex::cli {
 namespace {
 
+/// Where `status` is not what was found, but that nothing could be found. The doctor is run by monitoring systems, which call that unknown.
+int failed(std::string_view name, int status) {
+  constexpr int unknown = 3;
+  return name == "doctor" ? unknown : status;
+}
+
 /// In the order of on_call_subcommands.
 constexpr std::array<AddSubcommand, on_call_subcommands.size()> subcommands{add_status, add_ls,     add_watch,
                                                                             add_break,  add_doctor, add_bench};
@@ -44,17 +50,16 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
   keep_brackets(parser, words);
   const std::string command = "redismutex " + std::string{name};
   if (const auto finished = parse_words(app, std::move(words), command, [] {})) {
-    constexpr int unknown = 3;  // to monitoring systems, which run the doctor
-    return *finished != 0 && name == "doctor" ? unknown : *finished;
+    return *finished == 0 ? 0 : failed(name, *finished);
   }
   try {
     const int status = run();
     std::cout.flush();
     if (std::cout.good()) return status;
     say("cannot write to standard output");
-    return exit_status::internal_error;
+    return failed(name, exit_status::internal_error);
   } catch (...) {
-    return say_failure(command, server);
+    return failed(name, say_failure(command, server));
   }
 }
 
@@ -75,7 +80,7 @@ int run_complete(std::vector<std::string> words) {
   return complete(app, std::move(words));
 }
 
-int run(int argc, char** argv) {
+int carry_out(int argc, char** argv) {
   occupy_standard_descriptors();
   ::prctl(PR_SET_NAME, "redismutex");  // by which people and pkill(1) find it
   std::signal(SIGPIPE, SIG_DFL);       // a reader that has enough, as head(1), ends us quietly
@@ -95,7 +100,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return redismutex::cli::run(argc, argv);
+    return redismutex::cli::carry_out(argc, argv);
   } catch (...) {  // no memory for the arguments
     return redismutex::cli::exit_status::internal_error;
   }

@@ -26,7 +26,7 @@ std::optional<std::string> lease(const Inspection& seen) {
   return seen.lease_left ? in_seconds(*seen.lease_left) : "+Inf";
 }
 
-std::optional<std::string> since(const Inspection& seen) {
+std::optional<std::string> metric_since(const Inspection& seen) {
   const auto since = held_since(seen);
   if (!since) return std::nullopt;
   return in_seconds(since->moment.time_since_epoch());
@@ -47,7 +47,7 @@ constexpr std::array metrics{
     Metric{"redismutex_lock_lease_seconds",
            "How long until the server frees the lock, if it is not renewed. +Inf: it never does.", lease},
     Metric{"redismutex_lock_held_since_timestamp_seconds",
-           "When the holder got the lock or, where nothing tells that, when it began to want it.", since},
+           "When the holder got the lock or, where nothing tells that, when it began to want it.", metric_since},
 };
 
 }  // namespace

@@ -33,7 +33,7 @@ std::string seconds_text(microseconds duration) {
 
 using Divide = std::tm* (*)(const std::time_t*, std::tm*);
 
-std::tm fields_of(WallTime moment, Divide divide) {
+std::tm divided(WallTime moment, Divide divide) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(moment.time_since_epoch()).count();
   const auto time = static_cast<std::time_t>(seconds);
   std::tm fields{};
@@ -75,15 +75,24 @@ std::string short_duration_text(microseconds duration) {
   return seconds_text(duration);
 }
 
+std::string tight_duration_text(microseconds duration) {
+  std::string text = duration_text(duration);
+  if (duration < 1min) return text;
+  text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
+  const auto minutes = text.find("min");
+  if (minutes != std::string::npos) text.erase(minutes + 1, 2);
+  return text;
+}
+
 std::string clock_text(WallTime moment, WallTime now) {
-  const std::tm fields = fields_of(moment, ::localtime_r);
+  const std::tm fields = divided(moment, ::localtime_r);
   const std::string day = day_text(fields);
-  const bool today = day == day_text(fields_of(now, ::localtime_r));
+  const bool today = day == day_text(divided(now, ::localtime_r));
   return today ? time_text(fields) : day + " " + time_text(fields);
 }
 
 std::string utc_text(WallTime moment) {
-  const std::tm fields = fields_of(moment, ::gmtime_r);
+  const std::tm fields = divided(moment, ::gmtime_r);
   const auto since_epoch = moment.time_since_epoch();
   const auto second = std::chrono::floor<std::chrono::seconds>(since_epoch);
   const std::string millis = std::to_string((since_epoch - second) / 1ms);

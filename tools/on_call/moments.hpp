@@ -13,6 +13,9 @@ std::string duration_text(std::chrono::microseconds duration);
 /// The larger unit alone, for tables: "4 min", "3 h", "2 d".
 std::string short_duration_text(std::chrono::microseconds duration);
 
+/// Two units without blanks, for tables: "4m12s", "1h59m", "2d4h"; below a minute as the others.
+std::string tight_duration_text(std::chrono::microseconds duration);
+
 /// The time of day where this program runs, and the day if it is not that of `now`: "08:31:02", "2026-11-27 08:31:02".
 std::string clock_text(WallTime moment, WallTime now);
 

@@ -6,6 +6,8 @@
 namespace redismutex::cli {
 namespace {
 
+constexpr auto see_primary = "(see primary)";
+
 bool lacks_right_to_clients(const Inspection& seen) {
   const auto& missing = seen.missing_rights;
   return std::find(missing.begin(), missing.end(), "+client|list") != missing.end();
@@ -23,12 +25,20 @@ std::string process_text(const std::optional<Client>& client) {
 }
 
 std::string purpose_of(const Inspection& seen) {
-  if (seen.label && !seen.label->text.empty()) return printable(seen.label->text);
-  return seen.client ? printable(seen.client->purpose) : "";
+  const std::string label = seen.label ? seen.label->text : std::string{};
+  // What the command writes of itself, where nobody has said more, begins with that and goes on with process and host.
+  const bool says_more = seen.client && !label.empty() && !label.starts_with(seen.client->purpose);
+  if (seen.client && !says_more) return printable(seen.client->purpose);
+  return printable(label);
 }
 
-std::string holder_text(const Inspection& seen) {
+std::optional<bool> is_connected(std::optional<bool> there, const NamedServer& server) {
+  return server.is_replica() && there == false ? std::nullopt : there;
+}
+
+std::string holder_text(const Inspection& seen, const NamedServer& server) {
   if (seen.client) return with_purpose(process_text(seen.client), purpose_of(seen));
+  if (server.is_replica()) return with_purpose("a process that only the primary knows", purpose_of(seen));
   if (seen.connected == false) return with_purpose("a process that is gone", purpose_of(seen));
   if (lacks_right_to_clients(seen)) {
     return with_purpose("a process that can not be shown: your user lacks +client|list", purpose_of(seen));
@@ -36,7 +46,7 @@ std::string holder_text(const Inspection& seen) {
   return with_purpose("a process that has no connection now, or a new one (--deep looks for it)", purpose_of(seen));
 }
 
-std::string short_holder_text(const Inspection& seen) {
+std::string short_holder_text(const Inspection& seen, const NamedServer& server) {
   switch (seen.state) {
     case Inspection::State::free: return "-";
     case Inspection::State::foreign: return "(foreign)";
@@ -46,14 +56,19 @@ std::string short_holder_text(const Inspection& seen) {
   const std::string purpose = purpose_of(seen);
   const auto with = [&](const std::string& who) { return purpose.empty() ? who : who + " " + purpose; };
   if (seen.client) return with(printable(seen.client->host) + ":" + std::to_string(seen.client->pid));
+  if (server.is_replica()) return with(see_primary);
   if (seen.connected == false) return with("(gone)");
   return with(lacks_right_to_clients(seen) ? "(hidden)" : "(not found)");
 }
 
-std::string state_text(const Waiter& waiter) {
-  if (!waiter.alive || waiter.connected == false) return "gone: passed over at the next hand-over";
+std::string state_text(const Waiter& waiter, const NamedServer& server) {
+  const bool is_gone = is_connected(waiter.connected, server) == false;
+  if (!waiter.alive || is_gone) return "gone: passed over at the next hand-over";
+  if (server.is_replica() && waiter.connected != true) return see_primary;
   return waiter.connected ? "connected" : "asks now and then";
 }
+
+bool never_ends(const Inspection& seen) { return seen.state != Inspection::State::free && !seen.lease_left; }
 
 std::optional<std::uint64_t> token_of(const Inspection& seen) {
   if (seen.state != Inspection::State::held) return std::nullopt;

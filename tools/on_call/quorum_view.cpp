@@ -22,21 +22,22 @@ std::string summary(const QuorumView& view) {
   const auto at = [&](std::size_t votes) {
     return " at " + std::to_string(votes) + " of " + std::to_string(view.votes.size()) + " servers";
   };
-  if (const Inspection* const holder = view.holder()) {
-    const std::string votes = at(view.votes_of(*holder));
-    return holder->state == Inspection::State::held ? "held" + votes + " by " + holder_text(*holder)
-                                                    : state_name(holder->state) + votes;
+  if (const Vote* const first = view.holders_vote()) {
+    const Inspection& holder = *first->seen;
+    const std::string votes = at(view.votes_of(holder));
+    return holder.state == Inspection::State::held ? "held" + votes + " by " + holder_text(holder, first->server)
+                                                   : state_name(holder.state) + votes;
   }
   if (view.is_free()) return "free" + at(view.count(Inspection::State::free));
   return "split: nobody has it at " + std::to_string(view.majority()) + " of " + std::to_string(view.votes.size()) +
          " servers, which are a majority";
 }
 
-Table::Row row_of(const Vote& vote) {
+Table::Row row_of_vote(const Vote& vote) {
   if (!vote.seen) return {vote.server.name, "no answer", "-", "-", printable(vote.trouble)};
   const Inspection& seen = *vote.seen;
   const bool is_free = seen.state == Inspection::State::free;
-  return {vote.server.name, is_free ? "free" : short_holder_text(seen),
+  return {vote.server.name, is_free ? "free" : short_holder_text(seen, vote.server),
           is_free           ? "-"
           : seen.lease_left ? duration_text(*seen.lease_left)
                             : "no end",
@@ -62,9 +63,14 @@ std::size_t QuorumView::votes_of(const Inspection& holder) const {
 }
 
 const Inspection* QuorumView::holder() const {
+  const Vote* const vote = holders_vote();
+  return vote == nullptr ? nullptr : &*vote->seen;
+}
+
+const Vote* QuorumView::holders_vote() const {
   for (const Vote& vote : votes) {
     if (!vote.seen || vote.seen->state == Inspection::State::free) continue;
-    if (votes_of(*vote.seen) >= majority()) return &*vote.seen;
+    if (votes_of(*vote.seen) >= majority()) return &vote;
   }
   return nullptr;
 }
@@ -112,7 +118,7 @@ std::vector<QuorumView> QuorumLookout::look(const std::vector<std::string>& keys
 std::string describe(const QuorumView& view, const Colours& colours) {
   Table table;
   table.add({"server", "holder", "lease", "waiting", "id"});
-  for (const Vote& vote : view.votes) table.add(row_of(vote));
+  for (const Vote& vote : view.votes) table.add(row_of_vote(vote));
   auto lines = table.lines();
   lines.front() = colours.dim(lines.front());
   std::string text = colours.bold(padded(printable(view.key), name_width)) + "  " + summary(view) + "\n";

@@ -32,6 +32,7 @@ struct QuorumView {
   /// What has it at a majority of the servers, as the first of these has it; none: nothing has. A holder is known by its Connection, because
   /// it may have an id of its own at servers that it asked later.
   const Inspection* holder() const;
+  const Vote* holders_vote() const;  ///< of the first of these
 
   /// Whether that is what the server has.
   static bool is_holders(const Vote& vote, const Inspection& holder);

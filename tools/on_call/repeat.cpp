@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "colours.hpp"
+#include "shared/duration.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
 
@@ -32,7 +33,7 @@ std::string redrawn(const std::string& screen) {
 RepeatOption::RepeatOption(CLI::App& app) {
   // A flag with a value: `--watch KEY` must not take KEY for it.
   app.add_flag("--watch", *text_,
-               "look again every second, or --watch=SECONDS: on a terminal the screen is\n"
+               "look again every second, or --watch=SECONDS: on a terminal the screen is "
                "drawn anew, else a line is printed for each change")
       ->take_last();
 }

@@ -15,7 +15,9 @@
 #include "notes.hpp"
 #include "quorum_view.hpp"
 #include "repeat.hpp"
+#include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "shared/shell_word.hpp"
 #include "words.hpp"
 
 namespace redismutex::cli {
@@ -24,18 +26,18 @@ namespace {
 constexpr int most_waiters = 1'000'000'000;
 constexpr std::size_t most_metrics = 100;  // keys: each is four series, which a database keeps for months
 
-constexpr auto usage = R"(Examples:
-  redismutex status nightly-report               # who holds it, since when, who waits
-  redismutex status --waiters all deploy         # all who wait
-  redismutex status -q deploy && echo taken      # for scripts: says nothing
-  redismutex status --watch deploy               # again every second
+constexpr auto status_usage = R"(Examples:
+  redismutex status nightly-report                # who holds it, who waits
+  redismutex status --waiters all deploy          # all who wait
+  redismutex status -q deploy && echo taken       # for scripts: says nothing
+  redismutex status --watch deploy                # again every second
   redismutex status --json deploy | jq .holder.host
-  redismutex status --url redis://a --url redis://b --url redis://c deploy      # at a quorum
-  redismutex status --prometheus deploy | sponge /var/lib/node_exporter/locks.prom
+  redismutex status --url-file three-urls deploy  # at a quorum
+  redismutex status --prometheus deploy | sponge /var/lib/metrics/locks.prom
 
 Usage: redismutex status [OPTIONS] KEY...
 )";
-constexpr auto details =
+constexpr auto status_details =
     R"(To be taken is to be held, or to have something else stored at the key. A look is not a lock: what was free a moment
 ago may be taken now.
 
@@ -80,6 +82,15 @@ Shown show(const StatusOptions& options, Lookout& lookout, const std::vector<Ins
   return shown;
 }
 
+/// Somebody who takes it for `ls`.
+void say_patterns(const std::vector<Inspection>& seen) {
+  for (const Inspection& each : seen) {
+    if (each.state != Inspection::State::free || each.key.find('*') == std::string::npos) continue;
+    say("'" + printable(each.key) + "' is looked at as a name; for a pattern: redismutex ls " +
+        shell_operand(each.key));
+  }
+}
+
 int look_once(const StatusOptions& options, Lookout& lookout) {
   const auto seen = lookout.look(options.keys, options.look);
   if (options.quiet) {
@@ -87,13 +98,27 @@ int look_once(const StatusOptions& options, Lookout& lookout) {
     return std::any_of(seen.begin(), seen.end(), is_free) ? 1 : 0;
   }
   std::cout << show(options, lookout, seen).screen;
-  if (!options.json) say_missing_rights(seen);
+  if (options.json) return 0;
+  say_missing_rights(seen);
+  say_patterns(seen);
   return 0;
 }
 
 /// The same at a quorum.
 int look_at_all(const StatusOptions& options, const ServerOption& server) {
-  const auto views = QuorumLookout{server.all()}.look(options.keys, options.look);
+  // The ids of a quorum's locks have the tag of their connection to the first server: at the others only names tell who it is.
+  QuorumLookout lookout{server.all()};
+  auto views = lookout.look(options.keys, options.look);
+  const auto is_unknown = [](const QuorumView& view) {
+    return std::any_of(view.votes.begin(), view.votes.end(), [](const Vote& vote) {
+      return vote.seen && vote.seen->state == Inspection::State::held && !vote.seen->client;
+    });
+  };
+  if (!options.quiet && std::any_of(views.begin(), views.end(), is_unknown)) {
+    Lookout::Options deep = options.look;
+    deep.deep = true;
+    views = lookout.look(options.keys, deep);
+  }
   if (options.quiet) {
     return std::any_of(views.begin(), views.end(), [](const QuorumView& view) { return view.is_free(); }) ? 1 : 0;
   }
@@ -119,8 +144,9 @@ std::string essence(const Inspection& seen) {
     if (!options.json) shown.screen = headline(seen, pause) + shown.screen;
     for (std::size_t i = 0; i < seen.size(); ++i) {
       if (std::exchange(before.at(i), essence(seen[i])) == before.at(i)) continue;
-      shown.changes += options.json ? json_line(seen[i], lookout.server())
-                                    : utc_text(seen[i].seen_at) + " " + describe_shortly(seen[i]) + "\n";
+      shown.changes += options.json
+                           ? json_line(seen[i], lookout.server())
+                           : utc_text(seen[i].seen_at) + " " + describe_shortly(seen[i], lookout.server()) + "\n";
     }
     return shown;
   });
@@ -137,7 +163,7 @@ int print_metrics(std::vector<std::string> keys, const ServerOption& server) {
   return 0;
 }
 
-int run(const StatusOptions& options, const ServerOption& server) {
+int run_status(const StatusOptions& options, const ServerOption& server) {
   const auto pause = options.repeat.pause();
   if (options.keys.empty()) throw CLI::RequiredError("KEY");
   if (pause && options.quiet) throw CLI::ValidationError("-q", "says nothing, and excludes --watch");
@@ -154,7 +180,7 @@ int run(const StatusOptions& options, const ServerOption& server) {
 }  // namespace
 
 Run add_status(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
+  set_help(app, status_usage, std::string{where_the_url_is} + "\n\n" + status_details);
   const auto options = std::make_shared<StatusOptions>(app);
   app.add_flag("-q,--quiet", options->quiet, "say nothing: the exit status is 0 if all keys are taken, else 1");
   app.add_option_function<std::string>(
@@ -167,12 +193,12 @@ Run add_status(CLI::App& app, const ServerOption& server) {
          "how many of those who wait to show, or 'all'; default 20")
       ->type_name("N");
   app.add_flag("--deep", options->look.deep,
-               "look for the processes among all connections of the server, which finds\n"
+               "look for the processes among all connections of the server, which finds "
                "those that had to connect anew; costs the server 10 ms for 1,000 of them");
   app.add_flag("--json", options->json, "for programs: a line with an object for each key");
   app.add_flag("--prometheus", options->prometheus, "for Prometheus's textfile collector: gauges of at most 100 keys");
   add_words(app, "KEY", options->keys, "the names of the mutexes");
-  return [options, &server] { return run(*options, server); };
+  return [options, &server] { return run_status(*options, server); };
 }
 
 }  // namespace redismutex::cli

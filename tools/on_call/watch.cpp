@@ -14,6 +14,7 @@
 #include "moments.hpp"
 #include "people.hpp"
 #include "repeat.hpp"
+#include "shared/duration.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/parser.hpp"
 #include "watch_screen.hpp"
@@ -25,15 +26,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto usage = R"(Examples:
-  redismutex watch                       # what is waited for, or has a label
-  redismutex watch 'import:*'            # of these, the same
-  redismutex watch deploy nightly-report # these two
-  redismutex watch deploy | tee log      # a line for each change
+constexpr auto watch_usage = R"(Examples:
+  redismutex watch                        # what is waited for, or has a label
+  redismutex watch 'import:*'             # of these, the same
+  redismutex watch deploy nightly-report  # these two
+  redismutex watch deploy | tee log       # a line for each change
 
 Usage: redismutex watch [OPTIONS] [PATTERN | KEY...]
 )";
-constexpr auto details =
+constexpr auto watch_details =
     R"(On a terminal the whole screen is used; the key ? explains it. Elsewhere a line is printed for each change. Between two
 looks it glances at the owners, every 20 ms but for no more than a twentieth of the time: what comes and goes between two
 glances is not seen. A single word with * ? or [ is a pattern, as in the server's command
@@ -55,13 +56,20 @@ Choice choice_of(const std::vector<std::string>& words) {
   return {.keys = words, .pattern = {}};
 }
 
+/// ", since 2026-11-28T08:31:02.123Z".
+std::string since(const Inspection& seen) {
+  const auto held = held_since(seen);
+  return held ? ", since " + utc_text(held->moment) : std::string{};
+}
+
 /// "2026-11-28T08:31:02.123Z orders:7 web3:812 -> web5:99, waited 2.3 s, 10 wait".
-std::string line_of(const HandOver& change) {
-  const auto side = [](const Inspection& seen) {
-    return seen.state == Inspection::State::free ? std::string{"free"} : short_holder_text(seen);
+std::string line_of(const HandOver& change, const NamedServer& server) {
+  const auto side = [&server](const Inspection& seen) {
+    return seen.state == Inspection::State::free ? std::string{"free"} : short_holder_text(seen, server);
   };
-  std::string line = utc_text(change.now.seen_at) + " " + printable(change.now.key) + " " + side(change.before) +
-                     " -> " + side(change.now);
+  std::string line = utc_text(change.now.seen_at) + " " + printable(change.now.key) + " ";
+  line += change.before ? side(*change.before) + " -> " + side(change.now)
+                        : "held by " + side(change.now) + since(change.now);
   if (change.waited) line += ", waited " + duration_text(*change.waited);
   return line + ", " + std::to_string(change.now.waiting) + " wait\n";
 }
@@ -72,7 +80,8 @@ std::string line_of(const HandOver& change) {
     std::string lines;
     if (Watched::Clock::now() >= watched.next()) watched.step();
     for (const HandOver& change : watched.take_changes()) {
-      lines += options.json ? json_line(change.now, watched.lookout().server()) : line_of(change);
+      lines += options.json ? json_line(change.now, watched.lookout().server())
+                            : line_of(change, watched.lookout().server());
     }
     return lines;
   });
@@ -87,7 +96,7 @@ std::string line_of(const HandOver& change) {
   std::_Exit(exit_status::ended_by_signal(signal));
 }
 
-int run(const WatchOptions& options, const ServerOption& server) {
+int run_watch(const WatchOptions& options, const ServerOption& server) {
   const Choice choice = choice_of(options.words);
   Watched watched{server, choice, options.interval};
   watched.step();  // what is wrong is said before there is a screen
@@ -100,7 +109,7 @@ int run(const WatchOptions& options, const ServerOption& server) {
 }  // namespace
 
 Run add_watch(CLI::App& app, const ServerOption& server) {
-  set_help(app, usage, std::string{where_the_url_is} + "\n\n" + details);
+  set_help(app, watch_usage, std::string{where_the_url_is} + "\n\n" + watch_details);
   const auto options = std::make_shared<WatchOptions>();
   app.add_option_function<std::string>(
          "-n,--interval",
@@ -111,7 +120,7 @@ Run add_watch(CLI::App& app, const ServerOption& server) {
       ->type_name("SECONDS");
   app.add_flag("--json", options->json, "for programs: a line with an object for each change");
   add_words(app, "KEY", options->words, "which mutexes; default: those that are waited for or have a label");
-  return [options, &server] { return run(*options, server); };
+  return [options, &server] { return run_watch(*options, server); };
 }
 
 }  // namespace redismutex::cli

@@ -22,7 +22,6 @@ namespace {
 
 constexpr int key_escape = 27;
 constexpr int look_at_keys_ms = 100;
-constexpr std::size_t longest_cell = 40;
 
 constexpr auto help =
     "j k, arrows, PgUp PgDn   move\n"
@@ -116,7 +115,8 @@ void WatchScreen::press(int key) {
       mode_ = Mode::table;
       if (key == 'y' || key == 'Y') {
         looker_.break_lock(asked_about_);
-        message_ = "'" + printable(asked_about_.key) + "' is being taken from " + holder_text(asked_about_);
+        message_ =
+            "'" + printable(asked_about_.key) + "' is being taken from " + holder_text(asked_about_, view_->server);
       } else {
         message_ = "nothing was done";
       }
@@ -260,15 +260,18 @@ void WatchScreen::draw_table(int first, int last) const {
   Table table;
   auto header = header_of(columns);
   header.insert(header.end(), {"HANDOVERS", "WAIT P50", "MAX"});
+  auto fits = fits_of(columns);
+  fits.insert(fits.end(), 3, Fit::if_room);
   table.add(std::move(header));
   for (const Inspection& each : rows_) {
-    auto row = row_of(each, columns, longest_cell);
+    auto row = row_of(each, view_->server, columns);
     const auto found = view_->histories.find(each.key);
     const History history = found == view_->histories.end() ? History{} : found->second;
     row.insert(row.end(),
                {std::to_string(history.hand_overs), wait_cell(history.median()), wait_cell(history.longest())});
     table.add(std::move(row));
   }
+  table.fit(fits, static_cast<std::size_t>(COLS));
   const auto lines = table.lines();
   put(first - 1, lines.front(), static_cast<int>(A_REVERSE));
   if (rows_.empty()) put(first, "nothing is held");
@@ -278,11 +281,10 @@ void WatchScreen::draw_table(int first, int last) const {
   const std::size_t top = index < room ? 0 : index - room + 1;
   for (std::size_t i = top; i < rows_.size() && i < top + room; ++i) {
     const Inspection& each = rows_[i];
-    const bool never_ends = !each.lease_left && each.state != Inspection::State::free;
     put(first + static_cast<int>(i - top), lines[i + 1],
-        static_cast<int>(i == index   ? A_STANDOUT
-                         : never_ends ? A_BOLD
-                                      : A_NORMAL));
+        static_cast<int>(i == index         ? A_STANDOUT
+                         : never_ends(each) ? A_BOLD
+                                            : A_NORMAL));
   }
 }
 
@@ -295,18 +297,24 @@ void WatchScreen::draw_text(int first, int last, const std::string& text) const 
   }
 }
 
+/// All of it is seen, whatever the key.
+std::string WatchScreen::question() const {
+  const std::string begin = "break '";
+  const std::string end = "'? two may be inside until its holder stops [y/N]";
+  const std::size_t taken = std::min(begin.size() + end.size(), static_cast<std::size_t>(COLS));
+  return begin + shortened_in_the_middle(printable(asked_about_.key), static_cast<std::size_t>(COLS) - taken) + end;
+}
+
 std::string WatchScreen::foot() const {
   switch (mode_) {
-    case Mode::question:
-      return "Take '" + printable(asked_about_.key) + "' from " + holder_text(asked_about_) + "? [y/N]";
+    case Mode::question: return question();
     case Mode::filter: return "only keys with: " + printable(filter_) + "_   (Enter: done, Esc: all)";
     case Mode::detail: return "b break   any other key: back";
     case Mode::help: return "any key: back";
     case Mode::table: break;
   }
   if (auto trouble = looker_.trouble(); !trouble.empty()) return trouble;
-  return message_.empty() ? "j/k move   Enter detail   b break   s sort   / filter   p pause   ? help   q quit"
-                          : message_;
+  return message_.empty() ? "j/k move  Enter detail  b break  s sort  / filter  p pause  ? help  q quit" : message_;
 }
 
 }  // namespace redismutex::cli

@@ -39,6 +39,7 @@ class WatchScreen {
   void draw_text(int first, int last, const std::string& text) const;
   std::string memory_text() const;
   std::string foot() const;
+  std::string question() const;
   const Inspection* selected() const;
 
   TerminalGuard guard_;

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr auto remembered = 30s;     // a key where nothing is any more
 constexpr auto shortest_pause = 5s;  // between two scans
-constexpr std::size_t most_keys = 1'000;
+constexpr std::size_t most_watched = 1'000;
 constexpr std::size_t most_waits = 100;
 constexpr auto shortest_glance_pause = 20ms;
 constexpr int glance_rest = 19;  // times as long as it took
@@ -55,7 +55,7 @@ std::vector<std::string> KnownKeys::list() const {
   const std::lock_guard lock{mutex_};
   std::vector<std::string> keys;
   for (const auto& [key, when] : seen_taken_) {
-    if (keys.size() < most_keys) keys.push_back(key);
+    if (keys.size() < most_watched) keys.push_back(key);
   }
   return keys;
 }
@@ -143,7 +143,7 @@ void Watched::note(Inspection now) {
   if (before != seen_.end())
     compare(before->second, now);
   else if (now.state != Inspection::State::free)
-    changes_.push_back({{.key = now.key}, now, {}});
+    changes_.push_back({std::nullopt, now, {}});
   seen_[now.key] = std::move(now);
 }
 
@@ -173,7 +173,7 @@ void Watched::ask_the_server() {
   } catch (const ServerError&) {  // the right is missing
     state_.clear();
   }
-  lookout_.set_role(state_["role"]);
+  lookout_.set_role(state_);
 }
 
 }  // namespace redismutex::cli

@@ -42,9 +42,9 @@ class KnownKeys {
   std::jthread searcher_;  // last: it uses the others
 };
 
-/// A lock that went from one owner to another between two looks.
+/// A lock that went from one owner to another between two looks; or that is seen for the first time.
 struct HandOver {
-  Inspection before;
+  std::optional<Inspection> before;  ///< none: it may have been so for long
   Inspection now;
   std::optional<std::chrono::microseconds> waited;  ///< of the new owner; none if it was not seen waiting
 };

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 
@@ -11,14 +12,13 @@
 #include "lease_timing.hpp"
 #include "shared/holder.hpp"
 #include "shared/messages.hpp"
+#include "shared/shell_word.hpp"
 #include "wait_teller.hpp"
 
 namespace redismutex::cli {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t longest_label = 512;
 
 /// What stands beside the lock: it is there also when the connection is not.
 std::string usual_label(const Wanter& wanter) {
@@ -48,13 +48,20 @@ LockServers connect(std::vector<ConnectionOptions> servers, const LockArguments&
   return {std::move(servers), arguments.grace.value_or(0ms)};
 }
 
+/// It would be "taken" for ever.
+struct NotALock : std::runtime_error {
+  NotALock(const std::string& key, const std::string& type)
+      : std::runtime_error{"'" + key + "' is no lock: something of the type " + type +
+                           " is stored there. Use another name for the lock, or delete it if nothing needs it"} {}
+};
+
 }  // namespace
 
 Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const Lease& lease,
                    std::vector<ConnectionOptions> servers, Means means)
     : arguments_{arguments},
       means_{std::move(means)},
-      news_{std::make_shared<LockNews>(servers.size())},
+      news_{std::make_shared<LockNews>(servers)},
       servers_{connect(std::move(servers), arguments, wanter, news_)},
       mutex_{servers_.connection(),
              {.blocking = false,
@@ -65,8 +72,11 @@ Acquirer::Acquirer(const LockArguments& arguments, const Wanter& wanter, const L
               .label = arguments.label.empty() ? usual_label(wanter) : arguments.label}} {}
 
 std::optional<Lock> Acquirer::acquire() {
-  // Most locks are free: no thread has to be started to listen meanwhile. The attempt does not take long.
-  auto lock = try_once();
+  // Most locks are free: no thread has to be started to listen meanwhile. The attempt takes as long as a server may take that does not
+  // answer, which is no matter of those who say how long they wait.
+  const bool has_limit = arguments_.wait && *arguments_.wait != 0ms;
+  std::optional<Lock> lock;
+  if (!has_limit) lock = try_once();
   const bool waits = !lock && arguments_.wait != 0ms;
   if (waits && !means_.interruption.happened()) lock = wait();
   if (means_.interruption.happened()) throw LockCancelled{"the wait was ended"};  // also in the very moment of success
@@ -109,18 +119,28 @@ std::optional<Lock> Acquirer::stand_in_line(const std::stop_token& stop) const {
   }
 }
 
+/// What to do next: who does not use this library is not told when its lock is broken.
+std::string Acquirer::advice_on(const Inspection& seen) const {
+  const std::string command =
+      seen.state == Inspection::State::held ? "; to break it: redismutex break" : "; more of it: redismutex status";
+  // Options can not follow a key that looks like one.
+  const bool is_last = arguments_.key.starts_with('-');
+  return command + (is_last ? arguments_.servers.words : "") + " " + shell_operand(arguments_.key) +
+         (is_last ? "" : arguments_.servers.words);
+}
+
 void Acquirer::say_taken() const {
-  if (arguments_.quiet) return;
   auto text =
       "the lock '" + arguments_.key + "' " + (arguments_.wait > 0ms ? "was still taken after the wait" : "is taken");
   try {
-    const auto seen = servers_.inspect(arguments_.key, {.waiters = 0});
-    if (seen.state != Inspection::State::free) {
-      text += " " + taken_by(seen) + "; to break it: redismutex break " + shell_word(arguments_.key);
-    }
+    const auto seen = servers_.inspect(arguments_.key, {.waiters = 0, .clients = !arguments_.quiet});
+    if (seen.state == Inspection::State::not_a_lock && !arguments_.servers.are_quorum())
+      throw NotALock{arguments_.key, seen.type};
+    if (seen.state != Inspection::State::free) text += " " + taken_by(seen);
+    if (seen.state != Inspection::State::free) text += advice_on(seen);
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the user may not look at locks; or the server has gone
   }
-  say(text);
+  if (!arguments_.quiet) say(text);
 }
 
 }  // namespace redismutex::cli

@@ -43,12 +43,14 @@ class Acquirer {
   /// None if the lock is taken. Throws LockCancelled, with nothing held, if the interruption happened; else as RedisMutex does.
   std::optional<Lock> acquire();
 
-  /// Says that the lock is taken: by whom and since when, if the server tells, and how to break it. Unless they want it quiet.
+  /// Says that the lock is taken: by whom and since when, if the server tells, and how to break it. Unless they want it quiet. Throws if what
+  /// has the key is no lock.
   void say_taken() const;
 
   const LockNews& news() const noexcept { return *news_; }
 
  private:
+  std::string advice_on(const Inspection& seen) const;
   std::optional<Lock> try_once();
   std::optional<Lock> wait();
   std::optional<Lock> stand_in_line(const std::stop_token& stop) const;

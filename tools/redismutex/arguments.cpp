@@ -18,11 +18,11 @@ namespace redismutex::cli {
 namespace {
 
 constexpr auto about = "Runs commands under a mutex for processes on many machines, kept in Redis or Valkey.";
-constexpr auto usage = R"(Examples:
+constexpr auto run_usage = R"(Examples:
   redismutex run nightly-report ./report.sh
-  redismutex run -n nightly-report ./report.sh      # give up at once if it runs anywhere
-  redismutex status nightly-report                  # who holds it, who waits
-  redismutex run --help                             # more; the others have a --help, too
+  redismutex run -n nightly-report ./report.sh  # give up if it runs anywhere
+  redismutex status nightly-report              # who holds it, who waits
+  redismutex run --help                         # more; others have one, too
 
 Usage: redismutex SUBCOMMAND [OPTIONS] ...
        redismutex --help | --version
@@ -30,13 +30,13 @@ Usage: redismutex SUBCOMMAND [OPTIONS] ...
 
 constexpr auto about_run = "Runs COMMAND while holding the mutex KEY.";
 constexpr auto usage_of_run = R"(Examples:
-  redismutex run nightly-report ./report.sh         # wait for as long as it takes
-  redismutex run -n nightly-report ./report.sh      # only if it is free (else exit status 75)
-  redismutex run -w 30 deploy -- make deploy        # wait for at most 30 seconds
-  redismutex run -n -q -E 0 nightly ./report.sh     # for cron: silence and status 0 when it is taken
-  redismutex run --url redis://db1:6379/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
-  redismutex run --url redis://a --url redis://b --url redis://c k ./job    # a quorum of servers
-  redismutex run --url embedded: k ./job            # one machine, without a server of its own
+  redismutex run nightly-report ./report.sh      # wait for as long as it takes
+  redismutex run -n nightly-report ./report.sh   # only if it is free, else 75
+  redismutex run -w 30 deploy -- make deploy     # wait for at most 30 seconds
+  redismutex run -n -q -E 0 nightly ./report.sh  # for cron: silent if taken
+  redismutex run --url redis://db1/2 k sh -c 'echo "$REDISMUTEX_KEY is mine"'
+  redismutex run --url-file three-urls k ./job   # a quorum of servers
+  redismutex run --url embedded: k ./job         # one machine, no server
 
 Usage: redismutex run [OPTIONS] KEY [--] COMMAND [ARG...]
 )";
@@ -82,6 +82,20 @@ struct DividedWords {
   std::vector<std::string> command;
 };
 
+/// Whether the next word is the value of an option: `-w 5`, `-nqE 0`.
+bool takes_next(const std::string& word, const CLI::App& run) {
+  const auto wants_value = [&run](const std::string& name) {
+    const auto* const option = run.get_option_no_throw(name);
+    return option != nullptr && option->get_items_expected_min() > 0;
+  };
+  if (word[1] == '-') return wants_value(word);
+  // What follows the first letter that wants one is its value.
+  for (std::size_t i = 1; i < word.size(); ++i) {
+    if (wants_value({'-', word[i]})) return i + 1 == word.size();
+  }
+  return false;
+}
+
 /// CLI11 must not see the command: it would take "--" and "[a,b]" out of its arguments.
 DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) {
   std::size_t key = 0;
@@ -92,8 +106,7 @@ DividedWords divide(const std::vector<std::string>& words, const CLI::App& run) 
       break;
     }
     if (word.size() < 2 || word[0] != '-') break;
-    const auto* const option = run.get_option_no_throw(word);
-    if (option != nullptr && option->get_items_expected_min() > 0) ++key;
+    if (takes_next(word, run)) ++key;
   }
   const auto after_key = words.begin() + static_cast<std::ptrdiff_t>(std::min(key + 1, words.size()));
   DividedWords divided{{words.begin(), after_key}, {after_key, words.end()}};
@@ -109,21 +122,22 @@ class RunParser {
         lock_{run_,
               arguments_,
               {.other_urls = "below",
-               .quiet = "say nothing about a mutex that is taken, nor about processes that are\n"
+               .quiet = "say nothing about a mutex that is taken, nor about processes that are "
                         "waited for; errors are still said",
-               .label = "what people read who look at the mutex; default: the name of COMMAND, and\n"
+               .label = "what people read who look at the mutex; default: the name of COMMAND, and "
                         "pid and host of redismutex"}} {
     set_help(run_, usage_of_run, details_of_run);
     run_.add_option_function<std::string>(
             "--background", [this](const std::string& text) { set_background(text); },
-            "what becomes of processes that COMMAND leaves running when it ends:\n"
-            "wait (the default) keeps the lock until they have ended, too, and ends\n"
+            "what becomes of processes that COMMAND leaves running when it ends: "
+            "wait (the default) keeps the lock until they have ended, too, and ends "
             "only then; leave gives the lock back at once, and they run without it")
         ->type_name("HOW");
     run_.add_option("--report", arguments_.report,
-                    "count this run in a file for Prometheus (node_exporter's textfile\n"
+                    "count this run in a file for Prometheus (node_exporter's textfile "
                     "collector): runs by outcome, times, and the exit status")
-        ->type_name("FILE");
+        ->type_name("FILE")
+        ->check([](const std::string& file) { return file.empty() ? std::string{"names no file"} : std::string{}; });
     // Here for the help only: divide() keeps the command away from CLI11.
     run_.add_option("COMMAND", arguments_.command, "the program to run, and its arguments")->type_name("...");
   }
@@ -156,7 +170,7 @@ std::shared_ptr<void> declare_run(CLI::App& app) { return std::make_shared<RunPa
 
 std::variant<RunArguments, Finished> parse_arguments(std::vector<std::string> words) {
   CLI::App app{about, "redismutex"};
-  set_help(app, usage);
+  set_help(app, run_usage);
   app.set_version_flag("--version", "redismutex " + std::string{version()}, "show the version");
   RunParser run{app};
   const bool asks = !words.empty() && words.front().starts_with("-");

@@ -9,16 +9,12 @@
 #include <cstring>
 
 #include "boot_clock.hpp"
+#include "family.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 
 namespace redismutex::cli {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr std::chrono::milliseconds kill_again_every{5};  // what was started amid a look at them is caught by the next
-constexpr auto kill_limit = 10s;
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <thread>
 
+#include "shared/embedded_place.hpp"
+
 namespace redismutex::cli {
 namespace {
 
@@ -15,19 +17,10 @@ using namespace std::chrono_literals;
 constexpr auto lock_limit = 10s;  // someone else may be starting or stopping the server
 constexpr auto look_again_after = 2ms;
 
-/// Anyone may make directories and links in /tmp: whoever owned this one could speak for the server.
 void make_private_directory(const std::string& path) {
   if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) no_embedded_server(path, std::strerror(errno));
-  struct stat found {};
-  if (::lstat(path.c_str(), &found) != 0) {
-    if (errno == ENOENT) return;  // the minder has just removed it; whoever goes on here will see
-    no_embedded_server(path, std::strerror(errno));
-  }
-  if (!S_ISDIR(found.st_mode)) no_embedded_server(path, "is in the way: it is not a directory");
-  if (found.st_uid != ::geteuid()) no_embedded_server(path, "belongs to another user");
-  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    no_embedded_server(path, "is open to other users; chmod 700 it or remove it");
-  }
+  // None: the minder may have removed it just now. Whoever goes on here will see.
+  if (const auto trouble = trouble_with_embedded_directory(); !trouble.empty()) no_embedded_server(path, trouble);
 }
 
 }  // namespace
@@ -45,7 +38,7 @@ bool comes_true(std::chrono::milliseconds limit, const std::function<bool()>& co
   return true;
 }
 
-EmbeddedDirectory::EmbeddedDirectory() : path_{"/tmp/redismutex-" + std::to_string(::geteuid())} {}
+EmbeddedDirectory::EmbeddedDirectory() : path_{embedded_directory()} {}
 
 Descriptor EmbeddedDirectory::take_start_lock() const {
   constexpr auto name = "start.lock";

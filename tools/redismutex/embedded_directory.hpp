@@ -17,8 +17,7 @@ struct NoEmbeddedServer : std::runtime_error {
 /// Throws NoEmbeddedServer about what is wrong with `path`.
 [[noreturn]] void no_embedded_server(const std::string& path, const std::string& what);
 
-/// Where this user's embedded server lives: /tmp/redismutex-UID, for which nobody else has rights. It depends on the user
-/// alone, never on the environment: a cron job and a shell of one user must not find two servers.
+/// Where this user's embedded server lives, see embedded_directory(). Nobody else has rights there.
 ///
 /// In it, `users.lock` is locked (flock, shared) by everyone who uses the server, `start.lock` (exclusively) by who starts
 /// or stops it, and `minder.lock` (exclusively) by the minder. All locks end with their owner, however it dies.
@@ -28,7 +27,6 @@ class EmbeddedDirectory {
 
   const std::string& path() const noexcept { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
-  std::string socket_path() const { return file("redis.sock"); }
 
   /// Makes the directory if there is none, and takes start.lock in it; while it is held, the directory stays as it is.
   /// Throws NoEmbeddedServer if somebody else could enter, or if the lock is taken for too long.

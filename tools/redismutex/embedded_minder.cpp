@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "inline_client.hpp"
+#include "shared/embedded_place.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -23,7 +24,7 @@ bool locked(const Descriptor& file, int how) { return file && ::flock(file.get()
 bool end_if_unused(const EmbeddedDirectory& directory) {
   const auto users = directory.open_lock_file(users_lock);
   if (!locked(users, LOCK_EX | LOCK_NB)) return false;
-  InlineClient server{directory.socket_path(), stop_limit};
+  InlineClient server{embedded_socket(), stop_limit};
   const bool forgets = server.ask("DBSIZE") == ":0";
   // No answer: the connection ends with the server. It does answer if it can not write.
   if (forgets || !server.ask("SHUTDOWN SAVE").empty()) server.ask("SHUTDOWN NOSAVE");

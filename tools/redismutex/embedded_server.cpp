@@ -9,6 +9,7 @@
 #include "embedded_minder.hpp"
 #include "inline_client.hpp"
 #include "server_program.hpp"
+#include "shared/embedded_place.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -33,13 +34,11 @@ EmbeddedServer::EmbeddedServer(const Signals& signals, const ProcessName& name) 
 
 ConnectionOptions EmbeddedServer::connection_options() const {
   ConnectionOptions options;
-  options.unix_socket = directory_.socket_path();
+  options.unix_socket = embedded_socket();
   return options;
 }
 
-bool EmbeddedServer::answers() const {
-  return InlineClient{directory_.socket_path(), answer_limit}.ask("PING") == "+PONG";
-}
+bool EmbeddedServer::answers() const { return InlineClient{embedded_socket(), answer_limit}.ask("PING") == "+PONG"; }
 
 void EmbeddedServer::start(const Signals& signals) const {
   if (started(signals)) return;
@@ -49,11 +48,11 @@ void EmbeddedServer::start(const Signals& signals) const {
 }
 
 bool EmbeddedServer::started(const Signals& signals) const {
-  ::unlink(directory_.socket_path().c_str());  // left by a server that was killed
+  ::unlink(embedded_socket().c_str());  // left by a server that was killed
   const auto pid = spawn_server({"--port",
                                  "0",  //
                                  "--unixsocket",
-                                 directory_.socket_path(),  //
+                                 embedded_socket(),  //
                                  "--unixsocketperm",
                                  "700",  //
                                  "--save",

@@ -40,7 +40,9 @@ bool EndOfWait::is_over() {
 /// In milliseconds: when the server can have been away for so long; -1: never.
 int EndOfWait::time_to_look() const {
   if (!patience_) return -1;
+  constexpr int until_it_is_known = 100;
   const auto absence = news_.absence();
+  if (!absence && !news_.is_settled()) return until_it_is_known;
   const auto passed = absence ? BootClock::now() - absence->since : BootClock::duration{0};
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*patience_ - passed);
   constexpr std::int64_t longest = 60'000;

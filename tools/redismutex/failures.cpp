@@ -20,6 +20,8 @@ int say_failure(std::string_view url_source, std::string_view command) noexcept 
     return say_error(error, exit_status::login_refused, advice_on_login(url_source));
   } catch (const ConnectionError& error) {
     return say_error(error, exit_status::unreachable, advice_on_server(url_source));
+  } catch (const ServerError& error) {
+    return say_error(error, exit_status::internal_error, advice_on_rights(error));
   } catch (const NoEmbeddedServer& error) {
     return say_error(error, exit_status::unreachable);
   } catch (const CannotStart& error) {

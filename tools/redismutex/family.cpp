@@ -148,7 +148,7 @@ class Numbering {
   std::size_t depth_ = 0;  // 0: ours
 };
 
-bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+bool has_pid(const std::vector<pid_t>& pids, pid_t pid) {
   return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
@@ -197,14 +197,14 @@ void Family::for_each(ChildrenOf find_children, Function function) const {
   std::vector<Process> relatives{*self};
   for (std::size_t next = 0; next < relatives.size(); ++next) {
     for (const Process& process : find_children(Process{relatives[next]})) {  // a copy: they become more
-      if (!contains(strangers_, process.pid)) relatives.push_back(process);
+      if (!has_pid(strangers_, process.pid)) relatives.push_back(process);
     }
   }
   relatives.erase(relatives.begin());
   for (const Process& process : relatives) {
     if (!process.living()) continue;
     const auto pid = numbering.ours(process.pid);
-    if (pid > 0 && !contains(helpers_, pid)) function(process, pid);
+    if (pid > 0 && !has_pid(helpers_, pid)) function(process, pid);
   }
 }
 

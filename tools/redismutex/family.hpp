@@ -2,10 +2,18 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
 namespace redismutex::cli {
+
+/// While all that descends from a process is killed: how long between two looks at it. What was started between two of them is caught
+/// by the next.
+constexpr std::chrono::milliseconds kill_again_every{5};
+
+/// What has not ended by then hangs in the kernel, or is not ours to kill.
+constexpr std::chrono::seconds kill_limit{10};
 
 /// All that descends from this process, as /proc shows it: also what has gone into a session of its own, or whose parent
 /// has ended. For that this process has to be a subreaper, the one whom the kernel gives orphans.

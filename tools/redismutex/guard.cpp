@@ -16,12 +16,6 @@ using namespace std::chrono_literals;
 
 constexpr auto says_that_it_waits_after = 1s;
 
-/// As people read it: "3.1 s".
-std::string in_tenths_of_seconds(std::chrono::milliseconds duration) {
-  const auto tenths = (duration.count() + 50) / 100;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
-}
-
 }  // namespace
 
 void publish_lease(LeasePage& page, const Lock& lock, LeaseTiming timing) noexcept {
@@ -154,17 +148,9 @@ void Guard::begin_to_stop() {
   means_.child.signal_all(SIGTERM);
   // A command that stands still could not obey. But it must not go on when someone else may be inside.
   if (time_left > 0ms) means_.child.signal_all(SIGCONT);
-  say("the lock '" + means_.lock.key() + "' " + why_stopping(time_left) + "; stopping the command", 0ms);
-}
-
-std::string Guard::why_stopping(std::chrono::milliseconds time_left) const {
-  if (loss_seen_) {
-    const auto how = means_.news.why_lost();
-    return how.empty() ? "was lost" : "was lost (" + how + ")";
-  }
-  const auto trouble = means_.news.renewal_trouble();
-  return "could not be renewed for " + in_tenths_of_seconds(timing_.expiry - time_left) + " (" +
-         (trouble.empty() ? "the server has not answered yet" : trouble) + ")";
+  say("the lock '" + means_.lock.key() + "' " + means_.news.why_stopping(loss_seen_, timing_.expiry - time_left) +
+          "; stopping the command",
+      0ms);
 }
 
 }  // namespace redismutex::cli

@@ -64,7 +64,6 @@ class Guard {
   BootClock::time_point keep_on(BootClock::time_point now);
   void say_what_is_waited_for(BootClock::time_point now);
   void begin_to_stop();
-  std::string why_stopping(std::chrono::milliseconds time_left) const;
 
   Means means_;
   const RunArguments& arguments_;

@@ -17,15 +17,15 @@ using namespace std::chrono_literals;
 constexpr milliseconds shortest_lease = 100ms;
 constexpr milliseconds longest_lease = 24h * 365;
 
-constexpr auto usage = R"(Examples:
-  redismutex hold --with $$ deploy || exit          # in a script: for the rest of it
-  redismutex hold -n --with $$ deploy || exit       # only if it is free (else exit status 75)
-  redismutex hold --lease 2h --label 'new disks, ask Ann' backup     # for maintenance
-  redismutex hold deploy                            # until Ctrl-C or Ctrl-D
+constexpr auto hold_usage = R"(Examples:
+  redismutex hold --with $$ deploy || exit     # in a script: for the rest of it
+  redismutex hold -n --with $$ deploy || exit  # only if it is free, else 75
+  redismutex hold --lease 2h --label 'new disks, ask Ann' backup
+  redismutex hold deploy                       # until Ctrl-C or Ctrl-D
 
 Usage: redismutex hold [OPTIONS] [--with PID | --lease TIME] KEY
 )";
-constexpr auto details =
+constexpr auto hold_details =
     R"(Prints one line once the mutex is held, "held KEY ID TOKEN": the owner's id as stored at the key, and the fencing token, a
 number that rises with each acquisition. Control characters in KEY are shown as in C.
 
@@ -42,10 +42,11 @@ matters, use redismutex run. If lock-holder is killed (SIGKILL) the lease ends, 
 A server that is away is waited for as long as the lock is. A login in a file is read again for each connection.
 
 Exit status:
-    0  held (--with, --lease), or kept until the end    75  not acquired (-n, -w), or as -E
-   64  usage error, no server named, or no such PID     77  login refused
-   69  server unreachable                               79  lock lost
-   70  internal error, or refused                    128+N  signal N ended the wait)";
+    0  held (--with, --lease), or kept until the end
+   64  usage error, no server named, or no such PID
+   69  server unreachable                77  login refused
+   70  internal error, or refused        79  lock lost
+   75  not acquired (-n, -w), or as -E  128+N  signal N ended the wait)";
 
 pid_t parse_pid(const std::string& text) { return parse_number("--with", text, 1, std::numeric_limits<pid_t>::max()); }
 
@@ -56,10 +57,10 @@ HoldParser::HoldParser(CLI::App& app)
             arguments_,
             {.other_urls = "those of redismutex run",
              .quiet = "say nothing about a mutex that is taken; errors are still said",
-             .label = "what people read who look at the mutex; default: hold, the name of the\n"
+             .label = "what people read who look at the mutex; default: hold, the name of the "
                       "process PID, and pid and host"}} {
   app.description(about_hold);
-  set_help(app, usage, details);
+  set_help(app, hold_usage, hold_details);
   auto* const with = app.add_option_function<std::string>(
                             "--with", [this](const std::string& text) { arguments_.with = parse_pid(text); },
                             "return when it is held, and keep it until this process ends")
@@ -69,7 +70,7 @@ HoldParser::HoldParser(CLI::App& app)
          [this](const std::string& text) {
            arguments_.lease = parse_duration("--lease", text, {shortest_lease, longest_lease});
          },
-         "lock it for so long, and return; no process stays. Seconds, or with a\n"
+         "lock it for so long, and return; no process stays. Seconds, or with a "
          "unit: 30m, 2h, 1d")
       ->type_name("TIME")
       ->excludes(with)

@@ -58,7 +58,7 @@ class Input {
 };
 
 /// Until a signal comes, or the end of the input: true. False: the lock was lost.
-bool keep(const Lock& lock, EndingSignal& signal) {
+bool keep_until_ended(const Lock& lock, EndingSignal& signal) {
   Event loss;
   const std::stop_callback told{lock.lost_token(), [&] { loss.raise(); }};
   Input input;
@@ -72,10 +72,10 @@ bool keep(const Lock& lock, EndingSignal& signal) {
   }
 }
 
-int hold_until_told(Lock& lock, const HoldArguments& arguments, EndingSignal& signal) {
+int hold_until_told(Lock& lock, const LockNews& news, const HoldArguments& arguments, EndingSignal& signal) {
   if (!print(announcement(lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
-  if (keep(lock, signal)) return give_back(lock);
-  say("the lock '" + lock.key() + "' was lost");
+  if (keep_until_ended(lock, signal)) return give_back(lock);
+  say("the lock '" + lock.key() + "' " + news.why_stopping(true, {}));
   return exit_status::lock_lost;
 }
 
@@ -97,7 +97,9 @@ int hold(const HoldArguments& arguments, const Signals& signals, ProcessName& na
   } catch (const LockCancelled&) {
     return exit_status::ended_by_signal(signal.number());
   }
-  if (lock) return arguments.lease ? hold_for_a_time(*lock, arguments) : hold_until_told(*lock, arguments, signal);
+  if (lock)
+    return arguments.lease ? hold_for_a_time(*lock, arguments)
+                           : hold_until_told(*lock, acquirer.news(), arguments, signal);
   acquirer.say_taken();
   return arguments.conflict_status;
 }

@@ -108,8 +108,8 @@ std::vector<ConnectionOptions> with_absolute_paths(std::vector<ConnectionOptions
 /// Keeps the lock while the process lives, and ends the process before it could run without the lock.
 class Watch {
  public:
-  Watch(const Lock& lock, const WatchedProcess& process, EndingSignal& signal, LeaseTiming timing)
-      : lock_{lock}, process_{process}, signal_{signal}, timing_{timing} {}
+  Watch(const Lock& lock, const LockNews& news, const WatchedProcess& process, EndingSignal& signal, LeaseTiming timing)
+      : lock_{lock}, news_{news}, process_{process}, signal_{signal}, timing_{timing} {}
 
   /// Returns when the process has ended: whether the lock is still ours.
   bool run() {
@@ -130,6 +130,8 @@ class Watch {
       if (left > timing_.stop_margin()) return now + left - timing_.stop_margin();
       kill_at_ = now + (left > 0ms ? std::max(left - timing_.kill_margin(), 0ms) : timing_.kill_margin());
       ask_to_end();
+      process_.tell("the lock '" + lock_.key() + "' " + news_.why_stopping(is_lost_, timing_.expiry - left) +
+                    "; stopping this process");
     }
     if (now < *kill_at_) return *kill_at_;
     process_.send(SIGKILL);
@@ -159,6 +161,7 @@ class Watch {
   }
 
   const Lock& lock_;
+  const LockNews& news_;
   const WatchedProcess& process_;
   EndingSignal& signal_;
   LeaseTiming timing_;
@@ -188,7 +191,8 @@ int take_and_keep(const HoldArguments& arguments, const Signals& signals, const 
 
   point_to_null(STDERR_FILENO);
   checked(::chdir("/"), "chdir");
-  if (!Watch{*lock, process, signal, LeaseTiming{arguments.expiry}}.run()) return exit_status::lock_lost;
+  if (!Watch{*lock, acquirer.news(), process, signal, LeaseTiming{arguments.expiry}}.run())
+    return exit_status::lock_lost;
   return give_back(*lock);
 }
 

@@ -60,8 +60,8 @@ int Keeper::run() {
   if (first_group_ != 0) ::setpgid(0, 0);
   auto lock = acquire_in_time();
   if (lock) return run_under(*lock);
-  means_.page.set_skipped();
   acquirer_.say_taken();
+  means_.page.set_skipped();
   return arguments_.conflict_status;
 }
 

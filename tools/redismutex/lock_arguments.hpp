@@ -1,18 +1,20 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <redismutex/options.hpp>
 #include <string>
 #include <string_view>
 
+#include "shared/embedded_place.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/url_source.hpp"
 
 namespace redismutex::cli {
 
-/// The URL that stands for an EmbeddedServer.
-inline constexpr std::string_view embedded_url = "embedded:";
+/// See Options::label.
+inline constexpr std::size_t longest_label = 512;
 
 /// Which lock is wanted, and how: what the users of `run` and of `hold` say in the same words.
 struct LockArguments {

@@ -4,10 +4,12 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <redismutex/connection_options.hpp>
 #include <redismutex/observer.hpp>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "boot_clock.hpp"
 
@@ -23,23 +25,27 @@ class LockNews final : public Observer {
   };
 
   /// Until they are reached the servers count as away.
-  explicit LockNews(std::size_t servers)
-      : servers_{servers}, absence_{Absence{BootClock::now(), "there is no connection yet"}} {}
+  explicit LockNews(const std::vector<ConnectionOptions>& servers)
+      : servers_{servers.size()},
+        whom_{servers_ == 1 ? "the server " + display_name(servers.front()) : "a majority of the servers"},
+        absence_{Absence{BootClock::now(), "there is no connection yet"}} {}
 
-  /// "the server"; of a quorum "a majority of the servers".
-  std::string whom() const { return servers_ == 1 ? "the server" : "a majority of the servers"; }
+  /// "the server redis://db1:6379"; of a quorum "a majority of the servers".
+  const std::string& whom() const noexcept { return whom_; }
 
-  /// How a lock was lost, for people; empty if none was.
-  std::string why_lost() const;
-
-  /// Why the last renewal failed; empty if it did not.
-  std::string renewal_trouble() const;
+  /// For people: "was lost (it was deleted, broken, or taken by another owner)"; or, if it is not lost yet, "could not be renewed for 5.1 s (the
+  /// server redis://db1:6379: Connection refused)".
+  std::string why_stopping(bool is_lost, std::chrono::milliseconds unrenewed) const;
 
   /// The id under which the lock is waited for; empty: none yet.
   std::string waiters_id() const;
 
   /// None: it is there, or a majority is, as far as is known.
   std::optional<Absence> absence() const;
+
+  /// Whether that will do, so far as is known: a server that has just come back may go at once, as a replica does that is asked for a
+  /// lock. Then it was away all the time.
+  bool is_settled() const;
 
   // Of Observer.
   void wait_began(const WaitBegan& event) noexcept override;
@@ -58,6 +64,7 @@ class LockNews final : public Observer {
   std::string_view voter(std::string_view server) const { return servers_ == 1 ? std::string_view{} : server; }
 
   const std::size_t servers_;
+  const std::string whom_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::optional<Loss> why_lost_;
@@ -65,6 +72,8 @@ class LockNews final : public Observer {
   std::string waiters_id_;
   std::set<std::string, std::less<>> present_;  // see voter()
   std::optional<Absence> absence_;
+  std::optional<Absence> before_;    // the one before the servers came back,
+  BootClock::time_point back_at_{};  // which was then
 };
 
 }  // namespace redismutex::cli

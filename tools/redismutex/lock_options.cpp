@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "shared/duration.hpp"
 #include "shared/parser.hpp"
 
 namespace redismutex::cli {
@@ -14,7 +15,6 @@ constexpr milliseconds shortest_expiry = 100ms;  // less leaves no time to renew
 constexpr milliseconds longest_expiry = 24h;     // a dead owner blocks the others for as long
 constexpr milliseconds longest_grace = longest_expiry;
 constexpr milliseconds longest_wait = 24h * 365;
-constexpr std::size_t longest_label = 512;
 constexpr int highest_status = 255;
 constexpr int most_replicas = 1000;
 
@@ -30,9 +30,9 @@ Replicas parse_replicas(const std::string& text) {
 
 LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& words) : arguments_{arguments} {
   find_url_ = add_url_options(app,
-                              "the server: redis://, rediss://, valkey://, valkeys://, unix://,\n"
-                              "redis+sentinel://, redis+cluster://, or embedded: for a private one of\n"
-                              "this user on this machine; three times or more, an odd number, for the\n"
+                              "the server: redis://, rediss://, valkey://, valkeys://, unix://, "
+                              "redis+sentinel://, redis+cluster://, or embedded: for a private one of "
+                              "this user on this machine; three times or more, an odd number, for the "
                               "independent servers of a quorum; the other places for it are " +
                                   words.other_urls);
   declare_waiting(app);
@@ -46,7 +46,7 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
       ->type_name("SECONDS");
   app.add_option_function<std::string>(
          "--replicas", [this](const std::string& text) { arguments_.replicas = parse_replicas(text); },
-         "so many replicas of the server must have received the lock, and each\n"
+         "so many replicas of the server must have received the lock, and each "
          "renewal, before it counts: a number, majority or all; default 0")
       ->type_name("N");
   app.add_option_function<std::string>(
@@ -54,10 +54,10 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
          [this](const std::string& text) {
            arguments_.grace = parse_seconds("--grace", text, {0ms, longest_grace});
          },
-         "of a quorum: a server that was started less than so long ago has no vote\n"
+         "of a quorum: a server that was started less than so long ago has no vote "
          "yet; the longest --expiry of anybody, and the same for all; default 0")
       ->type_name("SECONDS");
-  app.add_flag("--fencing")->description("does nothing: there always is a fencing token");
+  app.add_flag("--fencing")->group("");  // in scripts of before: there always is a fencing token
   app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
 }
 
@@ -84,7 +84,7 @@ void LockOptions::declare_waiting(CLI::App& app) {
          [this](const std::string& text) {
            arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
          },
-         "while waiting, give up (exit status 69) when the server has been away for\n"
+         "while waiting, give up (exit status 69) when the server has been away for "
          "so long; without it, a server that is back within the wait is in time")
       ->type_name("SECONDS");
 }
@@ -92,7 +92,7 @@ void LockOptions::declare_waiting(CLI::App& app) {
 void LockOptions::declare_sayings(CLI::App& app, const Words& words) {
   app.add_flag("-q,--quiet", arguments_.quiet, words.quiet);
   app.add_flag("-v,--verbose", arguments_.verbose,
-               "say what is waited for, what becomes of the connection, and what the\n"
+               "say what is waited for, what becomes of the connection, and what the "
                "server is badly set up for");
   app.add_option_function<std::string>(
          "--label",

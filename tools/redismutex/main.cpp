@@ -40,6 +40,8 @@
 //
 // With `--url embedded:` there is a server and its minder beside these, which belong to no run: see embedded_server.hpp.
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "arguments.hpp"
@@ -72,7 +74,7 @@ void leave_to_another_program(char** argv, const std::vector<std::string>& words
 }
 
 /// `redismutex hold`, once the words are read.
-int hold(const HoldArguments& arguments, char** argv, const std::vector<std::string>& for_another_program) {
+int hold_it(const HoldArguments& arguments, char** argv, const std::vector<std::string>& for_another_program) {
   try {
     run_tls_program(arguments.servers.urls, argv[0], for_another_program);
   } catch (...) {
@@ -82,7 +84,7 @@ int hold(const HoldArguments& arguments, char** argv, const std::vector<std::str
   return hold_command(arguments, signals, ProcessName{argv});
 }
 
-int run(int argc, char** argv) {
+int carry_out(int argc, char** argv) {
   occupy_standard_descriptors();
   std::vector<std::string> words(argv + 1, argv + argc);
   const std::vector<std::string> for_another_program(argv + 1, argv + argc);
@@ -96,7 +98,7 @@ int run(int argc, char** argv) {
   if (!words.empty() && words.front() == "hold") {
     const auto parsed = parse_hold_arguments({words.begin() + 1, words.end()});
     if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
-    return hold(std::get<HoldArguments>(parsed), argv, for_another_program);
+    return hold_it(std::get<HoldArguments>(parsed), argv, for_another_program);
   }
   const auto parsed = parse_arguments(std::move(words));
   if (const auto* const status = std::get_if<Finished>(&parsed)) return *status;
@@ -108,7 +110,8 @@ int run(int argc, char** argv) {
   }
 
   const Signals signals;
-  return run_command(arguments, signals, ProcessName{argv});
+  const int status = run_command(arguments, signals, ProcessName{argv});
+  ::_exit(status);  // what is left to be freed is shared with the other processes: it would be copied to be freed
 }
 
 }  // namespace
@@ -116,7 +119,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return redismutex::cli::run(argc, argv);
+    return redismutex::cli::carry_out(argc, argv);
   } catch (...) {  // no memory for the arguments
     return redismutex::cli::exit_status::internal_error;
   }

@@ -12,8 +12,11 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -28,8 +31,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto lock_limit = 5s;  // others hold it for milliseconds
-constexpr auto look_again_after = 5ms;
+constexpr auto report_lock_limit = 5s;  // others hold it for milliseconds
+constexpr auto between_tries_to_lock = 5ms;
 
 struct Metric {
   std::string_view name;
@@ -70,15 +73,25 @@ std::string in_seconds(std::chrono::duration<double> seconds) {
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
 
+constexpr std::string_view ours = "redismutex_run";
+
+/// Calls `tell` with each line that is a sample.
+template <class Tell>
+void each_sample(const std::string& path, const Tell& tell) {
+  std::ifstream file{path};
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && !line.starts_with('#')) tell(line);
+  }
+}
+
 /// The samples of a file: by "name{labels}", the value.
 class Samples {
  public:
   explicit Samples(const std::string& path) {
-    std::ifstream file{path};
-    for (std::string line; std::getline(file, line);) {
+    each_sample(path, [this](const std::string& line) {
       const auto blank = line.rfind(' ');
-      if (!line.starts_with('#') && blank != std::string::npos) values_[line.substr(0, blank)] = line.substr(blank + 1);
-    }
+      if (blank != std::string::npos) values_[line.substr(0, blank)] = line.substr(blank + 1);
+    });
   }
 
   void set(const std::string& sample, std::string value) { values_[sample] = std::move(value); }
@@ -112,11 +125,11 @@ class FileLock {
   explicit FileLock(const std::string& path)
       : descriptor_{::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH)} {
     if (descriptor_.get() < 0) fail(path);
-    const auto deadline = BootClock::now() + lock_limit;
+    const auto deadline = BootClock::now() + report_lock_limit;
     while (::flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK && errno != EINTR) fail(path);
       if (BootClock::now() >= deadline) fail(path);
-      std::this_thread::sleep_for(look_again_after);
+      std::this_thread::sleep_for(between_tries_to_lock);
     }
   }
 
@@ -149,6 +162,15 @@ void replace(const std::string& path, const std::string& text) {
   }
 }
 
+/// A link stays one, also where it leads to no file yet.
+std::string file_of(std::filesystem::path path) {
+  constexpr int most_links = 40;
+  for (int i = 0; i < most_links && std::filesystem::is_symlink(path); ++i) {
+    path = path.parent_path() / std::filesystem::read_symlink(path);
+  }
+  return path;
+}
+
 void update(const RunArguments& arguments, const LeasePage& page, BootClock::time_point asked_at, int status) {
   const auto now = BootClock::now();
   const auto began_at = page.began_at();
@@ -157,8 +179,10 @@ void update(const RunArguments& arguments, const LeasePage& page, BootClock::tim
   const auto lock = "lock=" + metric_label(arguments.key);
   const auto of_lock = [&lock](std::string_view name) { return std::string{name}.append("{" + lock + "}"); };
 
-  const FileLock only_one{arguments.report + ".lock"};
-  Samples samples{arguments.report};
+  const std::string path = file_of(arguments.report);
+  const FileLock only_one{path + ".lock"};
+  if (const auto trouble = trouble_with_report(path); !trouble.empty()) throw std::runtime_error{trouble};
+  Samples samples{path};
   for (const auto outcome : outcomes) {
     const auto sample = std::string{runs}.append("{" + lock + ",outcome=\"").append(outcome).append("\"}");
     samples.count(sample, outcome == outcome_of(page, status) ? 1 : 0);
@@ -170,10 +194,22 @@ void update(const RunArguments& arguments, const LeasePage& page, BootClock::tim
     samples.set(of_lock(last_status), std::to_string(status));
     if (status == 0) samples.set(of_lock(last_success), in_seconds(time_of_day));
   }
-  replace(arguments.report, samples.text());
+  replace(path, samples.text());
 }
 
 }  // namespace
+
+std::string trouble_with_report(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};  // whatever it is, the run is worth more than its report
+  if (!S_ISREG(status.st_mode)) return path + " is no regular file";
+  std::string trouble;
+  each_sample(path, [&](const std::string& line) {
+    if (!line.starts_with(ours))
+      trouble = path + " has something else in it than reports of runs: use a file of its own";
+  });
+  return trouble;
+}
 
 void report_run(const RunArguments& arguments, const LeasePage& page, BootClock::time_point asked_at,
                 int status) noexcept {

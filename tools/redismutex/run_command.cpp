@@ -3,6 +3,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <stdexcept>
+#include <string>
+
 #include "failures.hpp"
 #include "keeper.hpp"
 #include "named_server.hpp"
@@ -17,7 +20,7 @@ int run(const RunArguments& arguments, const Signals& signals, ProcessName& name
   auto [watchers_end, keepers_end] = NoteSocket::pair();
   Family family;
   const auto watcher = ::getpid();
-  const auto keeper = checked(::fork(), "fork");
+  const auto keeper = checked(::_Fork(), "fork");  // there is one thread here, and nobody to be told of a fork
   if (keeper == 0) {
     watchers_end.close();
     name.set("lock-keeper");
@@ -32,6 +35,8 @@ int run(const RunArguments& arguments, const Signals& signals, ProcessName& name
 
 int run_command(const RunArguments& arguments, const Signals& signals, ProcessName name) noexcept {
   try {
+    const auto trouble = arguments.report.empty() ? std::string{} : trouble_with_report(arguments.report);
+    if (!trouble.empty()) throw std::invalid_argument{"--report: " + trouble};
     LeasePage page;
     const auto asked_at = BootClock::now();
     const int status = [&] {

@@ -8,8 +8,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto moment = 20ms;      // from the first to the last process of a sender's list
-constexpr auto answer_limit = 1s;  // a witness that does not answer stands still, and knows nothing
+constexpr auto moment = 20ms;       // from the first to the last process of a sender's list
+constexpr auto witness_limit = 1s;  // a witness that does not answer stands still, and knows nothing
 
 /// The kernel makes one of two equal signals that come one soon after the other, but for these.
 bool queues(int signal) { return signal >= SIGRTMIN; }
@@ -32,7 +32,7 @@ bool SignalSieve::has_question(BootClock::time_point now) {
   for (auto& entry : entries_) {
     if (entry.question != 0 || entry.due > now) continue;
     entry.question = question_ + 1;
-    entry.due = now + answer_limit;
+    entry.due = now + witness_limit;
     found = true;
   }
   if (found) ++question_;

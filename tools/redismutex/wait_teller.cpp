@@ -97,7 +97,7 @@ void WaitTeller::show() {
 /// Once for each.
 void WaitTeller::say_absence() {
   const auto absence = news_.absence();
-  if (!absence) absence_said_ = false;
+  if (!absence && news_.is_settled()) absence_said_ = false;
   if (!absence || absence_said_ || BootClock::now() - absence->since < short_absence) return;
   absence_said_ = true;
   say(present());

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <string_view>
+
 #include "descriptor.hpp"
 
 namespace redismutex::cli {
@@ -18,6 +20,9 @@ class WatchedProcess {
   bool has_ended() const noexcept;
 
   void send(int signal) const noexcept;
+
+  /// One line to its standard error, if we may reach that.
+  void tell(std::string_view text) const noexcept;
 
  private:
   Descriptor descriptor_;

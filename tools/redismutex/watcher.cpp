@@ -16,8 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kill_again_every = 5ms;      // what is started between two looks at the processes is caught by the next
-constexpr auto kill_limit = 10s;            // what has not ended by then hangs in the kernel, or is not ours to kill
 constexpr auto end_limit = 1s;              // for one of ours that was killed to be gone
 constexpr auto witness_starts_after = 5ms;  // a COMMAND that ends sooner hardly gets a signal, and is spared a process
 constexpr auto release_limit = 5s;          // for a keeper that has nothing to do any more but to give the lock back

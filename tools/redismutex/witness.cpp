@@ -12,11 +12,6 @@
 namespace redismutex::cli {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto kill_again_every = 5;  // ms
-constexpr auto kill_limit = 10s;
-
 /// Of all pending signals the kernel hands out the one with the highest number last.
 int question_signal() { return SIGRTMAX; }
 
@@ -93,7 +88,7 @@ void Witness::kill_what_is_left() {
   // Twice in a row: one look can miss a process that is just being started.
   for (int looks_without = 0; looks_without < 2 && BootClock::now() < deadline; ++looks_without) {
     if (signal_all_with(mark, SIGKILL) > 0) looks_without = -1;
-    if (looks_without < 0) ::poll(nullptr, 0, kill_again_every);
+    if (looks_without < 0) ::poll(nullptr, 0, static_cast<int>(kill_again_every.count()));
   }
 }
 

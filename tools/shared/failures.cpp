@@ -17,9 +17,17 @@ std::string advice_on_server(std::string_view url_source) {
 }
 
 std::string advice_on_login(std::string_view url_source) {
+  const auto advice =
+      std::string{"the login is that of the URL in "}.append(url_source).append(": redis://USER:PASSWORD@HOST");
   // What stands on a command line is seen by everybody.
-  const std::string_view place = url_source == url_option ? "$REDIS_URL" : url_source;
-  return std::string{"put the login into the URL in "}.append(place).append(": redis://USER:PASSWORD@HOST");
+  return url_source == url_option ? advice + "; better put it into $REDISMUTEX_URL, or into a file for --url-file"
+                                  : advice;
+}
+
+std::string advice_on_rights(const ServerError& refusal) {
+  if (refusal.reason() != ServerError::Reason::no_permission) return {};
+  return "the server's user lacks a right; 'redismutex doctor' names those that are missing, and what to say to the "
+         "server";
 }
 
 }  // namespace redismutex::cli

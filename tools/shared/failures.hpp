@@ -1,6 +1,7 @@
 #pragma once
 
 #include <exception>
+#include <redismutex/errors.hpp>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,8 @@ std::string advice_on_server(std::string_view url_source);
 
 /// What helps against a login that is refused.
 std::string advice_on_login(std::string_view url_source);
+
+/// What helps against a right that is missing; empty: something else was refused.
+std::string advice_on_rights(const ServerError& refusal);
 
 }  // namespace redismutex::cli

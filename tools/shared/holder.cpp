@@ -95,14 +95,4 @@ std::string ordinal(std::size_t number) {
   return std::to_string(number).append(teens || last > 3 ? endings[0] : endings.at(last));
 }
 
-std::string shell_word(std::string_view text) {
-  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
-  if (!text.empty() && text.find_first_not_of(plain) == std::string_view::npos && text.front() != '-') {
-    return std::string{text};
-  }
-  std::string quoted{"'"};
-  for (const char c : text) quoted.append(c == '\'' ? std::string_view{"'\\''"} : std::string_view{&c, 1});
-  return (text.starts_with('-') ? "-- " : "") + quoted + "'";
-}
-
 }  // namespace redismutex::cli

@@ -27,7 +27,4 @@ std::string wall_clock(WallTime time);
 /// "1st", "2nd", "11th".
 std::string ordinal(std::size_t number);
 
-/// As a shell has to be given it.
-std::string shell_word(std::string_view text);
-
 }  // namespace redismutex::cli

@@ -23,15 +23,6 @@ void set_help(CLI::App& app, std::string usage, std::string details = {});
 /// throws NoUrl.
 std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kinds);
 
-struct SecondsRange {
-  std::chrono::milliseconds least;
-  std::chrono::milliseconds most;
-};
-
-/// Reads seconds with or without a fraction. Rounds up: a limit must not become none at all. Throws CLI::ValidationError, which names
-/// `option`.
-std::chrono::milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range);
-
 /// Reads a whole number from `least` to `most`. Throws CLI::ValidationError, which names `option`.
 int parse_number(const std::string& option, const std::string& text, int least, int most);
 

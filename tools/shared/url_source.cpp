@@ -7,7 +7,11 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string_view>
 #include <utility>
+
+#include "shared/embedded_place.hpp"
+#include "shared/shell_word.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -49,11 +53,28 @@ std::optional<NamedUrls> urls_in_file_if_any(const std::string& path) {
   return checked({std::move(urls), path, path});
 }
 
+/// What the library says of a malformed URL ends with the syntax of all kinds, for programmers.
+std::string explain(const std::string& url, std::string_view what) {
+  constexpr std::string_view schemes =
+      "redis:// rediss:// valkey:// valkeys:// redis+sentinel:// redis+cluster:// unix:// embedded:";
+  if (url.starts_with(embedded_url)) return std::string{embedded_url}.append(" takes nothing behind it");
+  const bool has_scheme = url.find("://") != std::string::npos;
+  const bool may_be_shown = url.find('@') == std::string::npos;  // else there may be a password
+  if (!has_scheme && may_be_shown && !url.empty() && url.front() != '/') {
+    return "'" + url + "' is no URL; did you mean redis://" + url + "?";
+  }
+  return std::string{what.substr(0, what.find("; expected "))}.append("; a URL begins with one of ").append(schemes);
+}
+
 ConnectionOptions parse(const std::string& url, const std::string& source) {
+  if (url.starts_with("memory:")) {
+    throw std::invalid_argument{source +
+                                ": memory: is for tests within a program; for this machine alone there is embedded:"};
+  }
   try {
     return parse_url(url);
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument{source + ": " + error.what()};
+    throw std::invalid_argument{source + ": " + explain(url, error.what())};
   }
 }
 
@@ -89,6 +110,20 @@ NamedUrls default_urls() {
       "no server is named: by --url, --url-file, $REDISMUTEX_URL, $REDIS_URL, $CREDENTIALS_DIRECTORY/redismutex-url "
       "or " +
       std::string{system_file} + "; for this machine alone, try --url embedded:"};
+}
+
+std::string words_for(const std::vector<std::string>& urls) {
+  std::string words;
+  for (const std::string& url : urls) {
+    std::string shown = url;
+    try {
+      shown = display_name(parse_url(url));
+    } catch (
+        const std::invalid_argument&) {  // NOLINT(bugprone-empty-catch): embedded:, or a mistake, of which others tell
+    }
+    words += " --url " + shell_word(shown);
+  }
+  return words;
 }
 
 std::vector<ConnectionOptions> connection_options(const NamedUrls& urls) {

@@ -12,6 +12,8 @@ struct NamedUrls {
   std::vector<std::string> urls;
   std::string source;
   std::string file = {};  // its path, if the place is one
+  std::string words =
+      {};  // of the command line that has said so, for advice; without passwords; empty: none of them has
 
   bool are_quorum() const noexcept { return urls.size() > 1; }
 };
@@ -31,6 +33,9 @@ NamedUrls urls_in_file(const std::string& path);
 /// $CREDENTIALS_DIRECTORY/redismutex-url (systemd's LoadCredential=), /etc/redismutex/url. Variables that are empty count
 /// as absent. There is no default beyond: a lock on the wrong server looks like a lock. Throws NoUrl.
 NamedUrls default_urls();
+
+/// What a command line has to say to name these: " --url redis://db1:6379", without passwords.
+std::string words_for(const std::vector<std::string>& urls);
 
 /// How to reach the servers that the URLs name. If they are from a file and have a login, then the login is read from the file again for
 /// each connection: a password may be changed while the program runs. Throws std::invalid_argument, which names the source, for

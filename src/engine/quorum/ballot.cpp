@@ -163,7 +163,16 @@ Ballot::Order Ballot::order(Delegate& delegate, bool link_broke, Instant now) {
   Seat& seat = seats_[delegate.server()];
   if (!seat.has_vote || closed_) return {What::end};
   if (link_broke) council_.asked(delegate.server());
-  if (kind_ == Kind::one_try) return {link_broke ? What::end : What::keep, Instant::max()};
+  if (kind_ == Kind::one_try) {
+    if (!link_broke) return {What::keep, protocol::never};
+    seat.trouble = {.server = delegate.server(),
+                    .failure = {route::Failure::Kind::unreachable, "the connection broke when it had given its vote"},
+                    .code = {}};
+    seat.has_vote = false;
+    council_.away(delegate.server());
+    conclude(now);
+    return {What::end};
+  }
   if (now >= council_.yields_at()) have_yielded();
   if (!seat.yields && !link_broke) return {What::keep, council_.yields_at()};
   seat.yields = false;

@@ -7,6 +7,7 @@
 #include "engine/giving_back.hpp"
 #include "engine/quorum/delegate.hpp"
 #include "engine/quorum/quorum_giving_back.hpp"
+#include "engine/quorum/reasons.hpp"
 #include "engine/session.hpp"
 #include "route/environment.hpp"
 
@@ -19,14 +20,17 @@ using std::chrono::milliseconds;
 using Verdict = protocol::Council::Verdict;
 
 // Between attempts to reach a majority.
-constexpr milliseconds first_pause{50};
-constexpr milliseconds longest_pause{250};
+constexpr milliseconds first_pause_of_all{50};
+constexpr milliseconds longest_pause_of_all{250};
 
 // For those that end at the time limit to say so.
 constexpr milliseconds grace{100};
 
-// Once a majority has given its votes, so long or for as long as that took the others have for the roll call.
+// Once a majority has given its votes, so long or for as long as the first answer took the others have for the roll call.
 constexpr Instant::duration shortest_call = milliseconds{100};
+
+// What is to be done once a majority stands may take so long beyond the time limit, or twice as long as the first answer took.
+constexpr milliseconds moment_beyond{100};
 
 // For so long a server has a token in mind beyond the lease that it was minted for, as after a release.
 constexpr milliseconds token_outlasts_lease{60'000};
@@ -75,8 +79,7 @@ route::Procedure::Step QuorumAcquisition::over(Outcome outcome) {
 route::Procedure::Step QuorumAcquisition::start(Instant now) {
   deadline_ = wishes_.wait_until ? *wishes_.wait_until : patience(now);
   ticket_ = panel_->first().environment().wall_clock();
-  began_ = now;
-  return begin_attempt();
+  return begin_attempt(now);
 }
 
 /// All of them have given up by then, each with its reason.
@@ -89,14 +92,15 @@ Instant QuorumAcquisition::patience(Instant now) const {
 route::Procedure::Step QuorumAcquisition::resume(Event&& event, Instant now) {
   if (std::holds_alternative<Stopped>(event)) return over(route::Failure{Kind::cancelled, "cancelled"});
   switch (phase_) {
-    case Phase::pausing: return begin_attempt();
+    case Phase::pausing: return begin_attempt(now);
     case Phase::raising: return look_at_floors(now);
     default: return look(now);
   }
 }
 
-route::Procedure::Step QuorumAcquisition::begin_attempt() {
+route::Procedure::Step QuorumAcquisition::begin_attempt(Instant now) {
   phase_ = Phase::voting;
+  attempt_began_ = now;
   Session& first = panel_->first();
   const protocol::Tag tag = first.identity().tag();
   candidacy_.emplace(Candidacy{.id = route::new_owner_id(first.environment(), tag), .ticket = ticket_});
@@ -121,6 +125,7 @@ route::Procedure::Step QuorumAcquisition::begin_attempt() {
 route::Procedure::Step QuorumAcquisition::look(Instant now) {
   if (const auto twins = panel_->roll()->twins()) return over(one_twice(*twins));
   const Ballot::State state = ballot_->state(now);
+  if (state.is_answered && first_answer_after_ == Instant::duration{}) first_answer_after_ = now - attempt_began_;
   switch (state.verdict) {
     case Verdict::won:
       was_handed_ = state.was_handed;
@@ -141,7 +146,9 @@ route::Procedure::Step QuorumAcquisition::look(Instant now) {
 /// The first time all have some time to say who they are, so that one which is named twice is found. Returns until when.
 Instant QuorumAcquisition::roll_call(const Ballot::State& state, Instant now) {
   Roll& roll = *panel_->roll();
-  if (!roll.is_called() && called_until_ == Instant{}) called_until_ = now + std::max(shortest_call, now - began_);
+  if (!roll.is_called() && called_until_ == Instant{}) {
+    called_until_ = std::min(deadline_, now + std::max(shortest_call, first_answer_after_));
+  }
   if (!roll.is_called() && state.is_silent && now < called_until_) return called_until_;
   roll.note_called();
   return now;
@@ -162,7 +169,7 @@ route::Procedure::Step QuorumAcquisition::grant(Instant now) {
   lease_->begin(std::exchange(ballot_, nullptr), token_, now);
   if (lease_->valid_until() <= now) {  // it took too long: that is no lock any more
     close();
-    return wishes_.wait_until && !time_is_up(now) ? begin_attempt() : over(Taken{});
+    return wishes_.wait_until && !time_is_up(now) ? begin_attempt(now) : over(Taken{});
   }
   return over(Granted{.lease = std::exchange(lease_, nullptr), .was_handed = was_handed_});
 }
@@ -175,7 +182,12 @@ route::Procedure::Step QuorumAcquisition::raise_floors(Instant now) {
   floors_ = std::make_shared<Answers<Raising::Outcome>>(panel_->size(), waker_);
   const protocol::RaiseFloor::Terms terms{.token = token_, .lasts = wishes_.expiry + token_outlasts_lease};
   for (std::size_t i = 0; i < panel_->size(); ++i) ask_one<Raising>(*panel_, i, floors_, key_, terms);
-  return Sleep{.until = patience(now)};
+  raised_until_ = patience(now);
+  if (wishes_.wait_until) {
+    const Instant::duration beyond = std::max<Instant::duration>(moment_beyond, 2 * first_answer_after_);
+    raised_until_ = std::min(raised_until_, std::max(deadline_, now) + beyond);
+  }
+  return Sleep{.until = raised_until_};
 }
 
 route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
@@ -202,10 +214,12 @@ route::Procedure::Step QuorumAcquisition::look_at_floors(Instant now) {
   });
   if (raised >= panel_->majority()) {
     std::exchange(floors_, nullptr)->detach();
-    return grant(now);
+    // A vote that came meanwhile may have brought a higher one, and one of those before may be gone.
+    return ballot_->token() > token_ ? won(now) : grant(now);
   }
-  const Instant until = patience(now);
-  if (is_open && troubles.size() <= panel_->size() - panel_->majority()) return Sleep{.until = until};
+  const bool may_be = is_open && troubles.size() <= panel_->size() - panel_->majority();
+  if (may_be && now < raised_until_) return Sleep{.until = raised_until_};
+  if (may_be && troubles.empty()) return over(Taken{});  // the time is up
   return over(failed(troubles));
 }
 
@@ -223,8 +237,8 @@ route::Procedure::Step QuorumAcquisition::unreachable(Instant now) {
   if (!wishes_.wait_until || time_is_up(now) || !may_help) return over(failed(troubles));
   close();
   phase_ = Phase::pausing;
-  const auto pause =
-      route::jittered_pause(pauses_++, first_pause, longest_pause, panel_->first().environment().random_bits());
+  const auto pause = route::jittered_pause(pauses_++, first_pause_of_all, longest_pause_of_all,
+                                           panel_->first().environment().random_bits());
   last_failure_ = failed(troubles);
   return Sleep{.until = std::min<Instant>(deadline_, now + pause)};
 }
@@ -244,26 +258,10 @@ QuorumAcquisition::Outcome QuorumAcquisition::one_twice(std::pair<std::size_t, s
 QuorumAcquisition::Outcome QuorumAcquisition::failed(const std::vector<Ballot::Trouble>& troubles) const {
   std::string text = "too few of the " + std::to_string(panel_->size()) + " servers answered, " +
                      std::to_string(panel_->majority()) + " are needed";
-  for (const Ballot::Trouble& trouble : troubles) {
-    text.append("; ").append(panel_->name(trouble.server)).append(": ").append(trouble.failure.text);
-  }
-  if (troubles.empty()) text += "; none gave a reason within the time limit";
-  // What so many say alike that the others are no majority is the reason.
-  const auto is_decided = [&](const auto& is) {
-    const auto count = static_cast<std::size_t>(std::count_if(troubles.begin(), troubles.end(), is));
-    return count > panel_->size() - panel_->majority();
-  };
-  for (const Ballot::Trouble& trouble : troubles) {
-    const auto is_alike = [&](const Ballot::Trouble& other) { return other.code == trouble.code; };
-    if (!trouble.code.empty() && is_decided(is_alike)) {
-      return protocol::Refusal{.code = trouble.code, .text = std::move(text)};
-    }
-  }
-  const auto is_of = [](Kind kind) { return [kind](const auto& trouble) { return trouble.failure.kind == kind; }; };
-  for (const Kind kind : {Kind::refused_login, Kind::exhausted}) {
-    if (is_decided(is_of(kind))) return route::Failure{kind, std::move(text)};
-  }
-  return route::Failure{Kind::unreachable, std::move(text)};
+  Reasons reasons{*panel_};
+  for (const Ballot::Trouble& trouble : troubles) reasons.add(trouble.server, trouble.failure, trouble.code);
+  text += "; " + (troubles.empty() ? "none gave a reason within the time limit" : reasons.text());
+  return reasons.sum<Outcome>(std::move(text));
 }
 
 }  // namespace redismutex::engine

@@ -49,6 +49,9 @@ class QuorumAcquisition final : public route::Procedure {
   /// After Done. It is the caller's then: what is not taken is given back.
   Outcome take_outcome();
 
+  /// A single vote that was noticed too late is asked for again: that is no loss of the lock.
+  static constexpr std::size_t claims_lost() noexcept { return 0; }
+
   /// The id of the present attempt.
   const protocol::OwnerId* id() const noexcept { return candidacy_ ? &candidacy_->id : nullptr; }
 
@@ -56,7 +59,7 @@ class QuorumAcquisition final : public route::Procedure {
   enum class Phase { voting, pausing, raising, over };
 
   protocol::Instant patience(protocol::Instant now) const;
-  Step begin_attempt();
+  Step begin_attempt(protocol::Instant now);
   Step look(protocol::Instant now);
   Step look_at_floors(protocol::Instant now);
   Step won(protocol::Instant now);
@@ -80,13 +83,15 @@ class QuorumAcquisition final : public route::Procedure {
 
   Phase phase_ = Phase::voting;
   protocol::Instant deadline_{};
-  protocol::Instant began_{};
+  protocol::Instant attempt_began_{};
+  protocol::Instant::duration first_answer_after_{};
   protocol::Instant called_until_{};  // the roll
   std::chrono::microseconds ticket_{0};
   std::optional<Candidacy> candidacy_;
   std::shared_ptr<QuorumLease> lease_;
   std::shared_ptr<Ballot> ballot_;
   std::shared_ptr<Answers<Raising::Outcome>> floors_;
+  protocol::Instant raised_until_{};
   std::uint64_t token_ = 0;
   bool was_handed_ = false;
   bool waits_ = false;

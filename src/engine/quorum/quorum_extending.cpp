@@ -86,7 +86,7 @@ route::Procedure::Step QuorumExtending::look(Instant now) {
   switch (tally.verdict()) {
     case Verdict::open: return Sleep{.until = Instant::max()};
     case Verdict::extended: return over(Extending::Extended{});
-    case Verdict::unanswered: return over(reasons.no_answer());
+    case Verdict::unanswered: return over(reasons.sum<Outcome>(reasons.text()));
     case Verdict::lapsed: ended = true; break;
     case Verdict::lost: break;
   }

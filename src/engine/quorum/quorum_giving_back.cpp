@@ -73,7 +73,7 @@ route::Procedure::Step QuorumGivingBack::look() {
   }
   if (still_open > 0) return Sleep{.until = Instant::max()};
   if (reasons.count() <= panel.size() - majority) return over(GivingBack::Released{});
-  return over(reasons.no_answer());
+  return over(reasons.sum<GivingBack::Outcome>(reasons.text()));
 }
 
 }  // namespace redismutex::engine

@@ -135,17 +135,23 @@ void QuorumLease::collect() noexcept try {
   const std::shared_ptr<const Panel> panel = panel_;  // its Sessions stay meanwhile
   std::shared_ptr<Ballot> ballot;
   std::vector<std::size_t> servers;
+  Instant latest_end = protocol::never;
   {
     const std::lock_guard lock{mutex_};
     if (!is_present() || !ballot_) return;
+    const Instant now = environment_.now();
     ballot = ballot_;
-    servers = lacking(environment_.now());
+    servers = lacking(now);
+    // A vote that comes later may not last longer than the lock.
+    if (terms_.max_hold.count() > 0) latest_end = began_ + terms_.max_hold;
+    if (latest_end < now + terms_.expiry) return;
   }
   const Wishes wishes{.expiry = terms_.expiry,
                       .delay = terms_.expiry,
                       .wait_until = {},
                       .renews = terms_.renews,
                       .max_hold = terms_.max_hold,
+                      .latest_end = latest_end,
                       .label = terms_.label,
                       .name = terms_.name};
   for (const std::size_t server : servers) {

@@ -1,11 +1,11 @@
 #include "engine/quorum/roll.hpp"
 
-#include <charconv>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <variant>
+
+#include "protocol/number.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -17,14 +17,6 @@ using std::chrono::seconds;
 std::string_view field(const AskInfo::Fields& fields, const std::string& name) {
   const auto found = fields.find(name);
   return found == fields.end() ? std::string_view{} : found->second;
-}
-
-/// None: that is no number.
-std::optional<seconds> seconds_of(std::string_view text) {
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return seconds{count};
 }
 
 }  // namespace
@@ -46,7 +38,8 @@ void Roll::note(std::size_t server, std::uint64_t link, const AskInfo::Outcome& 
   std::optional<seconds> runs_for;
   if (const auto* const fields = std::get_if<AskInfo::Fields>(&said)) {
     entry.run_id = field(*fields, "run_id");
-    runs_for = seconds_of(field(*fields, "uptime_in_seconds"));
+    const auto uptime = protocol::number_in<std::uint32_t>(field(*fields, "uptime_in_seconds"));
+    if (uptime) runs_for = seconds{*uptime};
     if (!runs_for) entry.refusal.text = "INFO does not tell since when it runs (uptime_in_seconds)";
   } else {
     entry.refusal = std::get<protocol::Refusal>(said);

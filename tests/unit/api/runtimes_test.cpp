@@ -18,6 +18,7 @@
 #include "engine/line.hpp"
 #include "route/sleeper.hpp"
 #include "support/channel.hpp"
+#include "support/limits.hpp"
 #include "support/process.hpp"
 #include "support/sanitizers.hpp"
 
@@ -31,7 +32,7 @@ using redismutex::testing::ChildProcess;
 using redismutex::testing::exited;
 using redismutex::testing::under_address_sanitizer;
 
-constexpr auto limit = 10s;  // for what must happen
+using testing::limit;
 
 /// Something that a Runtime's background is to do once, at that time.
 class Work final : public route::Background::Duty {

@@ -718,6 +718,24 @@ TEST_F(RestartTest, AfterTheEnd) {
   EXPECT_THAT(machine.told, ElementsAre("start", "answered taken", "woken"));
 }
 
+// What came while the last driver heard a refusal, or before it had a connection again, has woken somebody who does not wait any more.
+TEST_F(RestartTest, WithMailThatNobodyHasRead) {
+  const auto deliver_and_restart = [&] {
+    wake_ups.deliver(std::string{id.text()} + " 1000 1700000000 5 7");
+    EXPECT_TRUE(is_done(restart()));
+    EXPECT_EQ(machine.told.back(), "granted");
+  };
+  inbox.open();
+  machine.wants = {get};
+  asked();
+  EXPECT_TRUE(is_done(answer({protocol::text("refused")})));
+  deliver_and_restart();
+  machine.wants = {get};
+  start();
+  EXPECT_TRUE(is_done(resume(Procedure::Stopped{})));
+  deliver_and_restart();
+}
+
 // Pauses begin from the beginning.
 TEST_F(RestartTest, WithNewPatience) {
   machine.wants = {get};

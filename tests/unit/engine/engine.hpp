@@ -27,10 +27,14 @@ namespace redismutex::engine::testing {
 class Notes final : public Observer {
  public:
   void lease_renewed(const LeaseRenewed& event) noexcept override { renewals.emplace_back(event.key); }
-  void lock_lost(const LockLost& event) noexcept override { losses.emplace_back(event.key, event.why); }
+  void lock_lost(const LockLost& event) noexcept override {
+    losses.emplace_back(event.key, event.why);
+    if (event.claim) ++claims_lost;
+  }
 
   std::vector<std::string> renewals;
   std::vector<std::pair<std::string, Loss>> losses;
+  int claims_lost = 0;
 };
 
 /// A session at the fake server, and what its users do with it.

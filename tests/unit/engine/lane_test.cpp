@@ -184,6 +184,26 @@ TEST_F(LaneTest, WhatTheServerRefusesIsToldAtOnce) {
   expect_free();
 }
 
+// It looks at the rights to all keys of a command before it begins.
+TEST_F(LaneTest, WhatTheServerRefusesForOneIsToldToNoOther) {
+  server.round_trip = 10ms;
+  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.size() > 1 && words.at(1) == protocol::scripts::witness.sha1 &&
+        std::find(words.begin(), words.end(), "forbidden") != words.end())
+      return Reply::error("NOPERM No permissions to access a key");
+    return std::nullopt;
+  };
+  const auto first = start(wanting(1), "first");
+  std::vector<std::unique_ptr<Caller>> others;  // they ask together, behind it
+  for (const std::string key : {"one", "forbidden", "two"}) others.push_back(start(wanting(1), key));
+  EXPECT_TRUE(world.run_until_is(
+      [&] { return std::all_of(others.begin(), others.end(), [](const auto& caller) { return caller->is_over(); }); }));
+  EXPECT_TRUE(others[0]->has_it());
+  EXPECT_TRUE(others[2]->has_it());
+  ASSERT_TRUE(others[1]->is<protocol::Refusal>());
+  EXPECT_EQ(others[1]->refusal().code, "NOPERM");
+}
+
 // The server that is asked may be another one than the one that granted it, as in a failover.
 TEST_F(LaneTest, ALockThatIsNotThereDoesNotCount) {
   server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
@@ -430,6 +450,23 @@ TEST_F(LaneRenewals, ALockThatIsGoneIsLostAtOnce) {
   server.keys.erase("gone");
   world.run_until_is([&] { return gone->granted().lease->valid_until(gone->granted().turn) == Instant{}; });
   EXPECT_GT(kept->left(), 1s);
+}
+
+// A server that has refused them for a while: then they share their commands as before.
+TEST_F(LaneRenewals, ThoseThatWereRefusedGoTogetherAgain) {
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 20; ++i) callers.push_back(renewed(1, "key " + std::to_string(i)));
+  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "EVALSHA") return Reply::error("NOPERM No permissions to access a key");
+    return std::nullopt;
+  };
+  world.run_for(1500ms);
+  server.answers_instead = nullptr;
+  world.run_for(10s);
+  for (const auto& caller : callers) EXPECT_GT(caller->left(), 1s);
+  server.counts.clear();
+  world.run_for(10s);
+  EXPECT_LE(server.count("extend"), 60);
 }
 
 TEST_F(LaneRenewals, ManyShareTheirQuestions) {

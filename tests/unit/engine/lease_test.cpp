@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+#include <vector>
+
 #include "unit/engine/engine.hpp"
 
 namespace redismutex::engine {
@@ -52,6 +55,26 @@ TEST(HeldLease, ADeletedKeyIsToldAtOnce) {
   EXPECT_TRUE(is_lost(token));
   ASSERT_EQ(notes->losses.size(), 1U);
   EXPECT_EQ(notes->losses[0].second, Loss::gone);
+}
+
+// Within the short lease with which it was handed over, or later; also if that is found out by asking.
+TEST(HeldLease, TheLossOfAClaimIsToldAsOne) {
+  for (const auto& [after, claims, asks] :
+       std::vector<std::tuple<Instant::duration, int, bool>>{{10ms, 1, false}, {10ms, 1, true}, {5s, 0, false}}) {
+    const auto notes = std::make_shared<Notes>();
+    Engine engine{notes};
+    const auto lease = engine.claim("job", {.expiry = 30s});
+    engine.world.run_for(after);
+    if (asks) {
+      engine.world.server.remove("job");
+      engine.world.run_for(500ms);
+    } else {
+      lease->lose(Loss::gone);
+      engine.world.run_for(1ms);
+    }
+    EXPECT_EQ(notes->losses.size(), 1U);
+    EXPECT_EQ(notes->claims_lost, claims);
+  }
 }
 
 // One that simply ended was not taken away.
@@ -224,6 +247,20 @@ TEST(HeldLease, AShortenedLeaseEndsSooner) {
 }
 
 // ---- passing on -----------------------------------------------------------------------------------------------------
+
+// Whoever gives it back tries for as long as it may stand at the server, which may carry out yet what nobody waits for any more.
+TEST(HeldLease, WhatIsUnderWayMayStandForLonger) {
+  Engine engine;
+  const auto extended = engine.hold("extended", {.expiry = 3s});
+  ASSERT_TRUE(extended->begin_extension(first_turn, 1h, protocol::Longer::goes));
+  const auto renewed = engine.hold("renewed", {.expiry = 3s, .renews = true});
+  engine.world.run_for(2s);
+  const Instant now = engine.world.now();
+  EXPECT_GE(extended->end(first_turn, now)->stands_until, now + 1h);
+  const auto ending = renewed->end(first_turn, now);
+  EXPECT_GE(ending->stands_until, ending->terms.valid_until);
+  EXPECT_LE(ending->stands_until, now + 4s);
+}
 
 TEST(HeldLease, EachTurnHasItsOwnTokens) {
   const auto notes = std::make_shared<Notes>();

@@ -229,6 +229,26 @@ TEST(Renewer, WithoutTrackingLeasesAreRenewed) {
   EXPECT_FALSE(lease->standing().is_known);
 }
 
+// A server looks at the rights to all keys of a command before it begins: one of them without rights must not cost the others their leases.
+TEST(Renewer, ALockThatTheServerRefusesTakesNoOtherAlong) {
+  Engine engine;
+  engine.world.server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "EVALSHA" && std::find(words.begin(), words.end(), "forbidden") != words.end())
+      return Reply::error("NOPERM No permissions to access a key");
+    return std::nullopt;
+  };
+  Leases leases = hold_many(engine, 50, {.expiry = 3s, .renews = true}, 1ms);
+  const auto forbidden = engine.hold("forbidden", {.expiry = 3s, .renews = true});
+  engine.world.run_for(10s);
+  EXPECT_EQ(count_alive(leases), 50);
+  EXPECT_EQ(forbidden->valid_until(first_turn), Instant{});
+  // Those that are left go together again.
+  engine.world.server.counts.clear();
+  engine.world.run_for(60s);
+  EXPECT_EQ(count_alive(leases), 50);
+  EXPECT_LE(engine.world.server.count("extend"), 150);
+}
+
 // No lease is kept alive by what is under way for it, and the session may end at any time.
 TEST(Renewer, TheSessionMayEndWhileCommandsAreUnderWay) {
   Engine engine;

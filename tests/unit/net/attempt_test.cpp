@@ -30,9 +30,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 using Kind = Failure::Kind;
-using Step = std::variant<Awaited, LoggedIn, Failure>;
+using AttemptStep = std::variant<Awaited, LoggedIn, Failure>;
 
-constexpr auto greeting = "%2\r\n+server\r\n+redis\r\n+id\r\n:7\r\n"sv;
+constexpr auto plain_greeting = "%2\r\n+server\r\n+redis\r\n+id\r\n:7\r\n"sv;
 
 /// Where a server listens.
 class Door {
@@ -82,7 +82,7 @@ struct AttemptTest : ::testing::Test {
   const ConnectionOptions used = options();
   Dialler dialler{used, [](const Greeting& from) { return "number-" + std::to_string(from.client_id); }};
   const Deadline begun = std::chrono::steady_clock::now();
-  std::optional<Step> last;
+  std::optional<AttemptStep> last;
 };
 
 // Each step does what can be done, and says what it waits for. Nobody has to be there in between.
@@ -95,13 +95,13 @@ TEST_F(AttemptTest, GoesOnWhereItIs) {
   Peer peer = door.accept();
   EXPECT_THAT(peer.receive(), Optional(ElementsAre("HELLO", "3")));
 
-  for (const char c : greeting.substr(0, greeting.size() - 1)) {
+  for (const char c : plain_greeting.substr(0, plain_greeting.size() - 1)) {
     peer.send({&c, 1});
     const auto still = awaited(attempt, 2ms);
     ASSERT_TRUE(still);
     EXPECT_EQ(still->fd, waits->fd) << "the same socket";
   }
-  peer.send(greeting.substr(greeting.size() - 1));
+  peer.send(plain_greeting.substr(plain_greeting.size() - 1));
   EXPECT_FALSE(awaited(attempt, 3ms));
   ASSERT_TRUE(std::holds_alternative<LoggedIn>(*last));
   auto& logged_in = std::get<LoggedIn>(*last);
@@ -117,7 +117,7 @@ TEST_F(AttemptTest, HandsOverWhatCameBehind) {
   Attempt attempt = begin();
   (void)awaited(attempt);
   const Peer peer = door.accept();
-  peer.send(std::string{greeting} + ">2\r\n+news\r\n+bet");
+  peer.send(std::string{plain_greeting} + ">2\r\n+news\r\n+bet");
   EXPECT_FALSE(awaited(attempt));
   ASSERT_TRUE(std::holds_alternative<LoggedIn>(*last));
   Calls over;
@@ -150,7 +150,7 @@ TEST_F(AttemptTest, IsNotLateIfAllIsThere) {
   Attempt attempt = begin();
   EXPECT_TRUE(awaited(attempt));
   const Peer peer = door.accept();
-  peer.send(greeting);
+  peer.send(plain_greeting);
   EXPECT_FALSE(awaited(attempt, 5000ms));
   EXPECT_TRUE(std::holds_alternative<LoggedIn>(*last));
 }

@@ -17,12 +17,12 @@ namespace {
 
 using std::chrono::steady_clock;
 using testing::eventually;
-using Step = std::variant<Awaited, int>;
+using CallStep = std::variant<Awaited, int>;
 
 /// Goes on until there is a result.
 int finish(BackgroundCall<int>& call) {
   for (;;) {
-    const Step step = call.step(steady_clock::now());
+    const CallStep step = call.step(steady_clock::now());
     if (const auto* result = std::get_if<int>(&step)) return *result;
     Awaited awaited = std::get<Awaited>(step);
     awaited.until = far();
@@ -63,13 +63,13 @@ TEST(BackgroundCall, ResultsGoOutOfDate) {
     may_end.wait(false);
     return ++calls;
   }};
-  const Step step = call.step(steady_clock::now());
+  const CallStep step = call.step(steady_clock::now());
   const int ended = std::get<Awaited>(step).fd;
   may_end = true;
   may_end.notify_all();
   ASSERT_EQ(poll_until({ended, POLLIN, far()}, nullptr), Polled::ready);
   const auto later = steady_clock::now() + BackgroundCall<int>::longest_kept + std::chrono::seconds{1};
-  const Step next = call.step(later);
+  const CallStep next = call.step(later);
   const auto* result = std::get_if<int>(&next);
   EXPECT_EQ(result != nullptr ? *result : finish(call), 2);
 }

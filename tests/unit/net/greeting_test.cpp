@@ -16,12 +16,12 @@ namespace {
 
 using Version = Greeting::Version;
 
-std::string text(const std::string& value) { return "$" + std::to_string(value.size()) + "\r\n" + value + "\r\n"; }
+std::string bulk(const std::string& value) { return "$" + std::to_string(value.size()) + "\r\n" + value + "\r\n"; }
 
 /// A map of these fields; the values are bytes of the protocol.
-Greeting greeting(const std::vector<std::pair<std::string, std::string>>& fields) {
+Greeting greeting_with(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string bytes = "%" + std::to_string(fields.size()) + "\r\n";
-  for (const auto& [field, value] : fields) bytes += text(field) + value;
+  for (const auto& [field, value] : fields) bytes += bulk(field) + value;
   Resp resp;
   resp.feed(bytes);
   const auto reply = resp.next();
@@ -30,13 +30,13 @@ Greeting greeting(const std::vector<std::pair<std::string, std::string>>& fields
 }
 
 TEST(Greeting, OfRedis) {
-  const Greeting said = greeting({{"server", text("redis")},
-                                  {"version", text("7.0.15")},
-                                  {"proto", ":3\r\n"},
-                                  {"id", ":12345678901\r\n"},
-                                  {"mode", text("standalone")},
-                                  {"role", text("master")},
-                                  {"modules", "*0\r\n"}});
+  const Greeting said = greeting_with({{"server", bulk("redis")},
+                                       {"version", bulk("7.0.15")},
+                                       {"proto", ":3\r\n"},
+                                       {"id", ":12345678901\r\n"},
+                                       {"mode", bulk("standalone")},
+                                       {"role", bulk("master")},
+                                       {"modules", "*0\r\n"}});
   EXPECT_EQ(said.client_id, 12345678901);
   EXPECT_EQ(said.server, "redis");
   EXPECT_EQ(said.version, (Version{7, 0, 15}));
@@ -45,7 +45,8 @@ TEST(Greeting, OfRedis) {
 }
 
 TEST(Greeting, OfASentinelHasNoRole) {
-  const Greeting said = greeting({{"server", text("valkey")}, {"version", text("9.1.2")}, {"mode", text("sentinel")}});
+  const Greeting said =
+      greeting_with({{"server", bulk("valkey")}, {"version", bulk("9.1.2")}, {"mode", bulk("sentinel")}});
   EXPECT_EQ(said.server, "valkey");
   EXPECT_EQ(said.mode, "sentinel");
   EXPECT_EQ(said.role, "");
@@ -53,7 +54,7 @@ TEST(Greeting, OfASentinelHasNoRole) {
 }
 
 TEST(Greeting, VersionsAreReadAsFarAsTheyAreNumbers) {
-  const auto version = [](const std::string& value) { return greeting({{"version", text(value)}}).version; };
+  const auto version = [](const std::string& value) { return greeting_with({{"version", bulk(value)}}).version; };
   EXPECT_EQ(version("6.0.16"), (Version{6, 0, 16}));
   EXPECT_EQ(version("255.255.255"), (Version{255, 255, 255}));
   EXPECT_EQ(version("8.1.0-rc1"), (Version{8, 1, 0}));
@@ -67,8 +68,9 @@ TEST(Greeting, VersionsAreReadAsFarAsTheyAreNumbers) {
 
 // A proxy may answer with whatever it likes: what makes no sense is not there.
 TEST(Greeting, OfSomethingElse) {
-  for (const auto& said : {greeting({}), greeting({{"id", text("7")}, {"server", ":7\r\n"}, {"version", "_\r\n"}}),
-                           greeting({{"id", "*0\r\n"}, {"version", "%0\r\n"}, {"role", "#t\r\n"}})}) {
+  for (const auto& said :
+       {greeting_with({}), greeting_with({{"id", bulk("7")}, {"server", ":7\r\n"}, {"version", "_\r\n"}}),
+        greeting_with({{"id", "*0\r\n"}, {"version", "%0\r\n"}, {"role", "#t\r\n"}})}) {
     EXPECT_EQ(said.client_id, 0);
     EXPECT_EQ(said.server, "");
     EXPECT_EQ(said.version, Version{});

@@ -44,12 +44,12 @@ class Barrier {
 };
 
 /// Holds up a writer, and the reactor: before it reads, and when it has.
-class HeldUp final : public Stream {
+class HeldUpStream final : public Stream {
  public:
   struct Barriers {
     Barrier writing, reading, has_read;
   };
-  HeldUp(std::unique_ptr<Stream> stream, Barriers& barriers) : stream_{std::move(stream)}, barriers_{barriers} {}
+  HeldUpStream(std::unique_ptr<Stream> stream, Barriers& barriers) : stream_{std::move(stream)}, barriers_{barriers} {}
 
   Transfer read_now(std::span<char> buffer) override {
     barriers_.reading.pass();
@@ -192,7 +192,7 @@ const std::string long_word(2'000'000, 'x');
 /// As many as are woken together, and then leave what they send to the next reader.
 constexpr int crowd = 10;
 
-std::string answers(int count) {
+std::string some_answers(int count) {
   std::string all;
   for (int i = 0; i < count; ++i) all += "+OK\r\n";
   return all;
@@ -201,8 +201,8 @@ std::string answers(int count) {
 // A reader who wants to send what was left to it may meet another thread that sends already. Those who come later do not count on
 // the reader, which sleeps by then.
 TEST(LinkReactor, NothingIsLeftToAReaderWhoSleeps) {
-  HeldUp::Barriers barriers;
-  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUp>(std::move(stream), barriers); }}};
+  HeldUpStream::Barriers barriers;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUpStream>(std::move(stream), barriers); }}};
   Caller caller;
   Waiter reader{[&] { return linked.link.wait(caller, far(), {}); }};
   reader.until_asleep();
@@ -214,7 +214,7 @@ TEST(LinkReactor, NothingIsLeftToAReaderWhoSleeps) {
   barriers.writing.close();
   std::thread writer{[&] { send(linked.link, first, "FIRST"); }};
   ASSERT_TRUE(eventually(limit, [&] { return barriers.writing.holds_one(); }));
-  linked.peer.send(answers(crowd));
+  linked.peer.send(some_answers(crowd));
   for (BlockingCall& call : calls) ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
   reader.until_asleep();
   barriers.writing.open();
@@ -229,8 +229,8 @@ TEST(LinkReactor, NothingIsLeftToAReaderWhoSleeps) {
 
 // What is left to the reactor while it reads for a crowd it sends when it goes.
 TEST(LinkReactor, SendsWhatWasLeftToIt) {
-  HeldUp::Barriers barriers;
-  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUp>(std::move(stream), barriers); }}};
+  HeldUpStream::Barriers barriers;
+  Linked linked{{.wrap = [&](auto stream) { return std::make_unique<HeldUpStream>(std::move(stream), barriers); }}};
   Posted before, left;
   send(linked.link, before, "BEFORE");
   ASSERT_TRUE(linked.peer.receive());
@@ -240,7 +240,7 @@ TEST(LinkReactor, SendsWhatWasLeftToIt) {
   Burst calls{crowd};
   for (BlockingCall& call : calls) send(linked.link, call, "CROWD");
   for (int i = 0; i < crowd; ++i) ASSERT_TRUE(linked.peer.receive());
-  linked.peer.send(answers(crowd));
+  linked.peer.send(some_answers(crowd));
   barriers.has_read.close();
   barriers.reading.open();
   ASSERT_TRUE(eventually(limit, [&] { return barriers.has_read.holds_one(); }));

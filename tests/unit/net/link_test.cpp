@@ -91,9 +91,9 @@ TEST(Link, WritesLongArgumentsWhole) {
 }
 
 /// Counts what its writer sends at once.
-class Counted final : public Stream {
+class CountedStream final : public Stream {
  public:
-  Counted(std::unique_ptr<Stream> whole, std::atomic<int>& writes) : whole_{std::move(whole)}, writes_{writes} {}
+  CountedStream(std::unique_ptr<Stream> whole, std::atomic<int>& writes) : whole_{std::move(whole)}, writes_{writes} {}
 
   Transfer read_now(std::span<char> buffer) override { return whole_->read_now(buffer); }
   Transfer read_blocking(std::span<char> buffer) override { return whole_->read_blocking(buffer); }
@@ -115,7 +115,7 @@ struct Crowd : ::testing::Test {
   static constexpr int size = 10;
 
   std::atomic<int> writes{0};
-  Linked linked{{.wrap = [this](auto stream) { return std::make_unique<Counted>(std::move(stream), writes); }}};
+  Linked linked{{.wrap = [this](auto stream) { return std::make_unique<CountedStream>(std::move(stream), writes); }}};
 
   Crowd() {
     Burst calls{size};

@@ -217,14 +217,14 @@ TEST(LinkWait, AnUnreadAnswerIsNoSignOfAHungServer) {
 // ---- a peer that takes no more data for a while ----
 
 /// More than a socket pair holds.
-const std::string long_word(2'000'000, 'x');
+const std::string long_argument(2'000'000, 'x');
 
 // What the peer does not take goes out when it does. The sender's own limits end its wait.
 TEST(LinkWait, ASenderToAFullSocketKeepsItsLimits) {
   Linked linked;
   Request first, second;
   const Stopwatch watch;
-  send(linked.link, first, long_word);
+  send(linked.link, first, long_argument);
   EXPECT_EQ(linked.link.wait(first, steady_clock::now() + 5ms, {}), Waited::timed_out);
   std::stop_source stop;
   send(linked.link, second, "SECOND");
@@ -237,7 +237,7 @@ TEST(LinkWait, ASenderToAFullSocketKeepsItsLimits) {
   Request third;
   send(linked.link, third, "THIRD");
   Waiter waiter{[&] { return linked.link.wait(third, far(), {}); }};
-  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_word)));
+  EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_argument)));
   EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("SECOND")));
   EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("THIRD")));
   linked.peer.send("+1\r\n+2\r\n+3\r\n");
@@ -257,9 +257,9 @@ TEST(LinkWait, TheRestGoesOutWhateverTheReaderDoes) {
       reader->until_asleep();
       EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre("READER")));
     }
-    const std::array<std::string_view, 1> command{long_word};
+    const std::array<std::string_view, 1> command{long_argument};
     linked.link.send({{nullptr, command}});
-    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_word)));
+    EXPECT_THAT(linked.peer.receive(), Optional(ElementsAre(long_argument)));
     linked.peer.send("+1\r\n+2\r\n");
     if (reader) {
       EXPECT_EQ(reader->outcome(), Waited::done);

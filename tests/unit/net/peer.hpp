@@ -25,6 +25,7 @@
 #include "net/reactor.hpp"
 #include "net/wire.hpp"
 #include "shown.hpp"
+#include "support/limits.hpp"
 #include "support/posix.hpp"
 
 /// What the tests of net::Link stand on: a link over a socket pair whose other end is the test.
@@ -33,7 +34,7 @@ namespace redismutex::net {
 using redismutex::testing::Descriptor;
 
 /// For what must happen: long, because it is waited for only when something is broken.
-constexpr std::chrono::milliseconds limit = std::chrono::seconds{10};
+using testing::limit;
 
 inline Deadline far() { return std::chrono::steady_clock::now() + 10 * limit; }
 

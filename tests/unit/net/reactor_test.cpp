@@ -25,6 +25,7 @@
 #include "net/poll.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 #include "support/posix.hpp"
 #include "support/process.hpp"
 #include "support/sanitizers.hpp"
@@ -42,7 +43,7 @@ using redismutex::testing::thread_count;
 using redismutex::testing::under_address_sanitizer;
 using ::testing::ElementsAre;
 
-constexpr auto limit = 10s;  // for what must happen
+using testing::limit;
 
 /// A source that counts, and does what it is told to.
 class Probe final : public Reactor::Source {

@@ -23,19 +23,19 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 /// What was made of some bytes.
-struct Outcome {
+struct Parsing {
   std::vector<std::string> replies;
   std::string problem;
 
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const Parsing&) const = default;
 };
 
-void PrintTo(const Outcome& outcome, std::ostream* out) {
+void PrintTo(const Parsing& outcome, std::ostream* out) {
   for (const std::string& reply : outcome.replies) *out << reply << '\n';
   *out << "problem: " << outcome.problem;
 }
 
-void take(Resp& resp, Outcome& outcome) {
+void take(Resp& resp, Parsing& outcome) {
   while (const auto reply = resp.next()) {
     outcome.replies.push_back(shown(*reply));
     EXPECT_EQ(shown(*Reply{*reply}), outcome.replies.back());  // what is kept is the same
@@ -43,9 +43,9 @@ void take(Resp& resp, Outcome& outcome) {
   outcome.problem = resp.problem();
 }
 
-Outcome of_pieces(const std::vector<std::string_view>& pieces) {
+Parsing of_pieces(const std::vector<std::string_view>& pieces) {
   Resp resp;
-  Outcome outcome;
+  Parsing outcome;
   for (const std::string_view piece : pieces) {
     resp.feed(piece);
     take(resp, outcome);
@@ -53,18 +53,18 @@ Outcome of_pieces(const std::vector<std::string_view>& pieces) {
   return outcome;
 }
 
-Outcome byte_by_byte(std::string_view bytes) {
+Parsing byte_by_byte(std::string_view bytes) {
   std::vector<std::string_view> pieces;
   for (std::size_t i = 0; i < bytes.size(); ++i) pieces.push_back(bytes.substr(i, 1));
   return of_pieces(pieces);
 }
 
 /// The same, however the bytes are cut.
-Outcome of(std::string_view bytes) {
-  const Outcome whole = of_pieces({bytes});
+Parsing of(std::string_view bytes) {
+  const Parsing whole = of_pieces({bytes});
   EXPECT_EQ(byte_by_byte(bytes), whole) << bytes;
   for (std::size_t i = 1; i < bytes.size(); ++i) {
-    const Outcome halves = of_pieces({bytes.substr(0, i), bytes.substr(i)});
+    const Parsing halves = of_pieces({bytes.substr(0, i), bytes.substr(i)});
     EXPECT_EQ(halves, whole) << bytes << " cut at " << i;
     if (halves != whole) break;
   }
@@ -125,9 +125,9 @@ TEST(Resp, UnderstandsWhatServersSend) {
     ++servers;
     SCOPED_TRACE(file.path().filename());
     std::string stream;
-    Outcome all;
+    Parsing all;
     for (const Recording& recording : recordings(file.path())) {
-      EXPECT_EQ(of(recording.bytes), (Outcome{{recording.reply}, ""})) << recording.command;
+      EXPECT_EQ(of(recording.bytes), (Parsing{{recording.reply}, ""})) << recording.command;
       stream += recording.bytes;
       all.replies.push_back(recording.reply);
     }
@@ -176,7 +176,7 @@ TEST(Resp, ReadsEachType) {
            {"=4\r\ntxt:\r\n", "="},
            {"=8\r\nmkd:# hi\r\n", "=# hi"},
        }) {
-    EXPECT_EQ(of(bytes), (Outcome{{reply}, ""})) << bytes;
+    EXPECT_EQ(of(bytes), (Parsing{{reply}, ""})) << bytes;
   }
 }
 
@@ -213,9 +213,9 @@ TEST(Resp, DropsAttributes) {
            {"|1\r\n|1\r\n+a\r\n:1\r\n+b\r\n:2\r\n*1\r\n:3\r\n", "[3]"},
            {"|1\r\n+a\r\n:1\r\n>1\r\n+b\r\n", "push(+b)"},
        }) {
-    EXPECT_EQ(of(bytes), (Outcome{{reply}, ""})) << bytes;
+    EXPECT_EQ(of(bytes), (Parsing{{reply}, ""})) << bytes;
   }
-  EXPECT_EQ(of("|1\r\n+a\r\n:1\r\n"), Outcome{});  // the value is still to come
+  EXPECT_EQ(of("|1\r\n+a\r\n:1\r\n"), Parsing{});  // the value is still to come
 }
 
 // ---- what is no reply -----------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ TEST(Resp, SaysWhatIsWrong) {
        }) {
     EXPECT_EQ(problem_of(bytes), "not the protocol of a Redis server: " + problem) << bytes;
     // What was complete before comes first, and nothing comes after.
-    const Outcome between = of("+before\r\n" + bytes + "\r\n+after\r\n");
+    const Parsing between = of("+before\r\n" + bytes + "\r\n+after\r\n");
     EXPECT_THAT(between.replies, ElementsAre("+before")) << bytes;
     EXPECT_EQ(between.problem, "not the protocol of a Redis server: " + problem) << bytes;
   }
@@ -299,7 +299,7 @@ TEST(Resp, SaysWhatIsWrong) {
 // A beginning is no reply yet, and nothing wrong.
 TEST(Resp, WaitsForTheRest) {
   const std::string whole = "%1\r\n$3\r\nkey\r\n*3\r\n:-12\r\n,1.5\r\n#t\r\n";
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(of(whole.substr(0, size)), Outcome{}) << size;
+  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(of(whole.substr(0, size)), Parsing{}) << size;
 }
 
 // ---- limits ---------------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ TEST(Resp, WaitsForTheRest) {
 constexpr const char* too_large = "a reply of more than 1048576 bytes";
 
 /// In pieces as large as the library reads.
-Outcome of_reads(std::string_view bytes) {
+Parsing of_reads(std::string_view bytes) {
   std::vector<std::string_view> pieces;
   for (; !bytes.empty(); bytes.remove_prefix(std::min<std::size_t>(bytes.size(), 16 * 1024))) {
     pieces.push_back(bytes.substr(0, 16 * 1024));
@@ -326,12 +326,12 @@ TEST(Resp, LimitsTheSizeOfAReply) {
   ASSERT_EQ(bulk(Resp::max_size).size(), Resp::max_size);
   ASSERT_EQ(list(Resp::max_size).size(), Resp::max_size);
   for (const std::string& reply : {bulk(Resp::max_size), line(Resp::max_size), list(Resp::max_size)}) {
-    const Outcome outcome = of_reads(reply);
+    const Parsing outcome = of_reads(reply);
     EXPECT_EQ(outcome.problem, "");
     EXPECT_EQ(outcome.replies.size(), 1U);
   }
   for (const std::string& reply : {bulk(Resp::max_size + 1), line(Resp::max_size + 1), list(Resp::max_size + 1)}) {
-    EXPECT_EQ(of_reads(reply), (Outcome{{}, too_large}));
+    EXPECT_EQ(of_reads(reply), (Parsing{{}, too_large}));
   }
   // The limit is of one reply: many may follow each other.
   EXPECT_EQ(of_reads(repeated(bulk(Resp::max_size / 2), 5)).replies.size(), 5U);
@@ -361,7 +361,7 @@ TEST(Resp, LimitsTheDepthOfLists) {
   constexpr const char* too_deep = "a reply of more than 16 levels";
   for (const std::string level : {"*1\r\n", "%1\r\n+a\r\n", "~1\r\n", "|1\r\n+a\r\n"}) {
     const std::size_t values = level.front() == '|' ? 16 : 0;  // of the attributes
-    const Outcome deep = of(repeated(level, 16) + ":1\r\n" + repeated(":1\r\n", values));
+    const Parsing deep = of(repeated(level, 16) + ":1\r\n" + repeated(":1\r\n", values));
     EXPECT_EQ(deep.problem, "") << level;
     EXPECT_EQ(deep.replies.size(), 1U) << level;
     EXPECT_EQ(problem_of(repeated(level, 16) + level), too_deep) << level;

@@ -28,16 +28,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
-using Step = std::variant<Awaited, ServerAddress, Failure>;
+using SentinelsStep = std::variant<Awaited, ServerAddress, Failure>;
 
-constexpr auto greeting = "%2\r\n+mode\r\n+sentinel\r\n+version\r\n+7.0.0\r\n"sv;
+constexpr auto sentinels_greeting = "%2\r\n+mode\r\n+sentinel\r\n+version\r\n+7.0.0\r\n"sv;
 constexpr auto answers =
     "%3\r\n+ip\r\n+10.0.0.7\r\n+port\r\n+6379\r\n+config-epoch\r\n+1\r\n*2\r\n+10.0.0.7\r\n+6379\r\n*0\r\n"sv;
 
 /// A sentinel to be, to which a client may connect in any case. It speaks to one of them.
-class Door {
+class SentinelsDoor {
  public:
-  Door() : listening_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+  SentinelsDoor() : listening_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -50,7 +50,7 @@ class Door {
     port_ = ntohs(address.sin_port);
   }
 
-  ~Door() {
+  ~SentinelsDoor() {
     if (thread_.joinable()) thread_.join();
   }
 
@@ -67,7 +67,7 @@ class Door {
       Peer peer{Descriptor{fd}};
       while (const auto words = peer.receive()) {
         if (words->front() == "HELLO") {
-          peer.send(greeting);
+          peer.send(sentinels_greeting);
         } else if (words->front() != "SENTINEL") {
           peer.send("+OK\r\n");
         } else if (words->at(1) == "SENTINELS") {
@@ -88,17 +88,18 @@ class Door {
 };
 
 struct SentinelsTest : ::testing::Test {
-  static ConnectionOptions options(std::initializer_list<const Door*> doors,
+  static ConnectionOptions options(std::initializer_list<const SentinelsDoor*> doors,
                                    std::chrono::milliseconds connect_timeout) {
     ConnectionOptions options{.connect_timeout = connect_timeout, .command_timeout = 2000ms};
     options.kind = ConnectionOptions::Kind::sentinel;
-    for (const Door* door : doors) options.nodes.push_back(door->address());
+    for (const SentinelsDoor* door : doors) options.nodes.push_back(door->address());
     options.master = "mymaster";
     return options;
   }
 
   /// Steps at that time until there is an outcome, or what is awaited is so.
-  static Step step_until(SentinelSearch& search, Deadline time, const std::function<bool(const Awaited&)>& is_so) {
+  static SentinelsStep step_until(SentinelSearch& search, Deadline time,
+                                  const std::function<bool(const Awaited&)>& is_so) {
     for (;;) {
       auto step = search.step(time);
       const auto* awaited = std::get_if<Awaited>(&step);
@@ -108,7 +109,7 @@ struct SentinelsTest : ::testing::Test {
     }
   }
 
-  Door door;
+  SentinelsDoor door;
   const Deadline begun = std::chrono::steady_clock::now();
 };
 
@@ -135,7 +136,7 @@ TEST_F(SentinelsTest, OneThatTalksWithoutEndIsCutShort) {
 
 // One that does not answer is not waited for until there is no time to reach the server that others name.
 TEST_F(SentinelsTest, TimeIsLeftForTheServer) {
-  const Door silent;
+  const SentinelsDoor silent;
   door.serve([](const Peer& peer) { return peer.send(answers); });
   const ConnectionOptions used = options({&silent, &door}, 150ms);
   Sentinels sentinels{used};
@@ -156,7 +157,7 @@ TEST_F(SentinelsTest, TimeIsLeftForTheServer) {
 // Whoever has a server already leaves it by the word of most, or when there is nobody else to ask: one that answers sooner than the others may
 // know no better.
 TEST_F(SentinelsTest, AServerIsNotLeftByTheWordOfAFew) {
-  const Door slow, slower;
+  const SentinelsDoor slow, slower;
   door.serve([](const Peer& peer) { return peer.send(answers); });
   const ConnectionOptions used = options({&slow, &door, &slower}, 1500ms);
   Sentinels sentinels{used};

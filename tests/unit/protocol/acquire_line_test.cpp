@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -320,6 +321,14 @@ TEST(AcquireLine, TheFirstLooksAtTheEndOfTheLease) {
   EXPECT_EQ((Waiting{Place::first, -1}.pause), at(20ms));
 }
 
+// A stranger's lease may last for any time.
+TEST(AcquireLine, ALeaseOfManyYearsEndsAfterTheNextLook) {
+  Waiting first{Place::first, std::numeric_limits<std::int64_t>::max()};
+  EXPECT_EQ(first.pause, at(20ms));
+  first.machine.woken(at(20ms));
+  EXPECT_EQ(pause(first.machine.answered(integer(9'999'999'999'000, {.now = at(30ms)}))), at(500ms));
+}
+
 // The end of the lease that counts is the last one heard of.
 TEST(AcquireLine, AnExtendedLeaseMovesTheNextLook) {
   Waiting first{Place::first, 10};
@@ -527,6 +536,44 @@ TEST(AcquireLine, ADriftOfTheClocksMakesNoLeaseLonger) {
   EXPECT_TRUE(is_done(behind.machine.granted(grant(servers, ours + 100ms), at(ours + 100ms))));
   // 1000 ms of the server's take 990 of ours.
   EXPECT_LE(held(behind.machine)->valid_until, at(ours) + 990ms);
+}
+
+// The connection broke before the server had answered once: so nothing tells how long ago the grant was made.
+TEST(AcquireLine, AGrantBeforeAnyAnswerIsAskedAbout) {
+  Acquire machine{key, id, waiting};
+  machine.start(at(0ms));
+  machine.answered(nothing());
+  machine.unanswered();
+  EXPECT_THAT(command(machine.granted(grant(20s, 20s), at(20s))), is_line_up());
+  EXPECT_FALSE(held(machine));
+}
+
+// Handed over while it asks, it is told so twice: by the answer with a token of a clock that was set back meanwhile, perhaps.
+TEST(AcquireLine, TheHigherOfTwoTokensCounts) {
+  for (const bool was_set_back : {true, false}) {
+    Waiting behind{Place::behind, 5000, fenced(waiting)};
+    behind.machine.woken(at(500ms));
+    Grant with_token = grant(600ms, 601ms);
+    with_token.token = 1'750'000'000'600'000;
+    const std::int64_t told = was_set_back ? 1'749'999'990'000'000 : 1'750'000'000'700'000;
+    EXPECT_TRUE(is_done(behind.machine.answered(integers({0, told, told}, {.sent_at = at(500ms), .now = at(602ms)}))));
+    behind.machine.note_grant(with_token);
+    ASSERT_TRUE(held(behind.machine));
+    EXPECT_EQ(held(behind.machine)->token, was_set_back ? with_token.token : static_cast<std::uint64_t>(told));
+    EXPECT_EQ(held(behind.machine)->token_is_ahead, was_set_back);
+  }
+}
+
+// For people: when the lock was handed over, by the server's clock; and how often that was noticed too late.
+TEST(AcquireLine, AGrantTellsWhenItWasMadeAndWhetherItWasLost) {
+  Waiting behind{Place::behind};
+  EXPECT_EQ(behind.machine.take_claims_lost(), 0u);
+  EXPECT_THAT(command(behind.machine.granted(grant(200ms, 300ms), at(1201ms))), is_line_up());
+  behind.machine.answered(in_line(1300ms, Place::behind));
+  EXPECT_TRUE(is_done(behind.machine.granted(grant(1400ms, 1450ms), at(1460ms))));
+  EXPECT_EQ(held(behind.machine)->handed_at, at(1400ms));
+  EXPECT_EQ(behind.machine.take_claims_lost(), 1u);
+  EXPECT_EQ(behind.machine.take_claims_lost(), 0u) << "each is told once";
 }
 
 // A grant that lay unread while the server was asked once more, and said that somebody else has the lock, is none any more.

@@ -9,6 +9,7 @@
 
 #include "protocol/acquire.hpp"
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 /// The words in which the tests of Acquire are written.
 namespace redismutex::protocol {
@@ -17,8 +18,6 @@ using namespace std::chrono_literals;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-inline const Key key{"stock"};
-inline const OwnerId id{{}};
 inline const std::string own{id.text()};
 constexpr std::string_view mailbox = "sredismutex:wake:mine";
 
@@ -89,11 +88,6 @@ inline Grant grant(milliseconds granted_at, milliseconds arrived, milliseconds c
 inline bool wants_wake_ups(const Step& step) {
   const auto* request = std::get_if<Request>(&step);
   return request != nullptr && request->wants_wake_ups;
-}
-
-inline bool wants_invalidation(const Step& step) {
-  const auto* request = std::get_if<Request>(&step);
-  return request != nullptr && request->wants_invalidation;
 }
 
 inline bool is_taken(const Acquire& machine) { return std::holds_alternative<Acquire::Taken>(machine.outcome()); }

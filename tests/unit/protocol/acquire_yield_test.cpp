@@ -205,6 +205,21 @@ TEST(AcquireYield, AGrantFromBeforeTheAnswerToTheRepeatIsNoLock) {
   EXPECT_FALSE(held(holding.machine));
 }
 
+// So is one that lay there when the answer to the yield was lost, as long as the server has not told where it stands now.
+TEST(AcquireYield, AGrantFromBeforeALostAnswerIsNoLock) {
+  Acquire machine{key, id, with_ticket()};
+  machine.start(at(0ms));
+  machine.answered(nothing());
+  machine.answered(in_line(10ms, Place::first));
+  machine.woken(at(25ms));
+  machine.answered(has_it({.sent_at = at(25ms), .now = at(26ms)}));
+  ASSERT_TRUE(held(machine));
+  machine.yield();
+  machine.unanswered();
+  EXPECT_THAT(command(machine.granted(grant(24ms, 25ms), at(40ms))), is_line_up_with_ticket());
+  EXPECT_FALSE(held(machine));
+}
+
 // What came afterwards counts.
 TEST(AcquireYield, AGrantFromAfterTheAnswerIsTheLock) {
   Yielded yielded;

@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr auto list =
+constexpr auto client_list =
     "id=3 addr=127.0.0.1:51234 laddr=127.0.0.1:6379 fd=8 name=redismutex:00000a1234:web3:812:billing age=5 user=app\n"
     "id=44 addr=[::1]:99 fd=9 name=mine:yours:00000a1234:web4:99:x=y age=0 user=default\r\n"
     "id=5 addr=/tmp/socket:0 fd=9 name= user=default\n"
@@ -26,7 +26,7 @@ constexpr auto list =
 
 // A line for each connection; fields that are not known say nothing.
 TEST(Clients, ReadsTheList) {
-  const auto all = read_client_list(list);
+  const auto all = read_client_list(client_list);
   ASSERT_THAT(all, SizeIs(3));
   EXPECT_EQ(all[0].id, 3);
   EXPECT_EQ(all[0].name, "redismutex:00000a1234:web3:812:billing");
@@ -40,7 +40,7 @@ TEST(Clients, ReadsTheList) {
 
 // Of those with the tag in their names, the newest; whatever stands in front of it.
 TEST(Clients, FindsWhoHasATag) {
-  const auto all = read_client_list(list);
+  const auto all = read_client_list(client_list);
   const auto newest = client_with_tag(all, "00000a1234");
   ASSERT_TRUE(newest);
   EXPECT_EQ(newest->host, "web4");
@@ -80,11 +80,11 @@ TEST(Clients, AsksForSome) {
   ASSERT_THAT(first, SizeIs(3 + 128));
   EXPECT_THAT(std::vector(first.begin(), first.begin() + 4), ElementsAre("CLIENT", "LIST", "ID", "1"));
   EXPECT_EQ(command(machine.unanswered()), first);
-  ASSERT_THAT(command(machine.answered(text(list))), SizeIs(3 + 128));
-  const auto third = command(machine.answered(text(list)));
+  ASSERT_THAT(command(machine.answered(text(client_list))), SizeIs(3 + 128));
+  const auto third = command(machine.answered(text(client_list)));
   ASSERT_THAT(third, SizeIs(3 + 44));
   EXPECT_EQ(third.back(), "300");
-  EXPECT_TRUE(is_done(machine.answered(text(list))));
+  EXPECT_TRUE(is_done(machine.answered(text(client_list))));
   EXPECT_THAT(std::get<std::vector<Connected>>(machine.outcome()), SizeIs(9));
   Clients none{std::vector<std::int64_t>{}};
   EXPECT_TRUE(is_done(none.start(at(0s))));
@@ -97,7 +97,7 @@ TEST(Clients, CountsBeforeItAsksForAll) {
   EXPECT_EQ(few.right(), "+info");
   EXPECT_THAT(command(few.answered(text("# Clients\r\nconnected_clients:2000\r\n"))), ElementsAre("CLIENT", "LIST"));
   EXPECT_EQ(few.right(), "+client|list");
-  EXPECT_TRUE(is_done(few.answered(text(list))));
+  EXPECT_TRUE(is_done(few.answered(text(client_list))));
   EXPECT_THAT(std::get<std::vector<Connected>>(few.outcome()), SizeIs(3));
 
   Clients many{Clients::All{}};

@@ -171,6 +171,21 @@ TEST_F(ACouncil, SaysThatALockIsTakenAlsoWhenSomeDoNotAnswer) {
   EXPECT_EQ(council.verdict(now), Verdict::taken);
 }
 
+// One taken and two away: a majority can not give its votes any more. Whether one has answered is known when the others have.
+TEST_F(ACouncil, DoesNotSayThatServersAreAwayThatHaveNotAnsweredYet) {
+  council.taken(0);
+  council.away(1);
+  council.away(2);
+  EXPECT_EQ(council.verdict(now), Verdict::open);
+  council.taken(3);
+  EXPECT_EQ(council.verdict(now), Verdict::open);
+  council.taken(4);
+  EXPECT_EQ(council.verdict(now), Verdict::taken);
+  council.asked(4);
+  council.away(4);
+  EXPECT_EQ(council.verdict(now), Verdict::unreachable);
+}
+
 TEST_F(ACouncil, KnowsWhenOthersHaveTheLock) {
   council.waits(0);
   council.taken(1);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -15,18 +16,12 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-const Key key{"stock"}, tagged_key{"{stock}:2"};
-const OwnerId id{{}};
-const OwnerId other_id{{.random = 1}};
-
 const auto is_extend =
     ElementsAre("EVALSHA", scripts::extend.sha1, "2", "stock", "redismutex:{stock}", "0", id.text(), "2500", "1");
 
 const Extend::Extended* extended(const Extend& machine) { return std::get_if<Extend::Extended>(&machine.outcome()); }
 
 bool is_gone(const Extend& machine) { return std::holds_alternative<Extend::Gone>(machine.outcome()); }
-
-bool wants_invalidation(const Step& step) { return std::get<Request>(step).wants_invalidation; }
 
 // ---- one lease ----
 
@@ -109,11 +104,11 @@ TEST(Extend, IsNotExtendedWithoutAnAnswer) {
 // ---- many ----
 
 /// One to extend, and one to look at.
-std::vector<ExtendMany::Item> two_items() { return {{&key, &id, 2500ms}, {&tagged_key, &other_id, 0ms}}; }
+std::vector<ExtendMany::Item> two_extensions() { return {{&key, &id, 2500ms}, {&tagged_key, &other_id, 0ms}}; }
 
 // All keys come first, as a script's must, then what is to be done to each. None is shortened.
 TEST(ExtendMany, IsOneScriptForAll) {
-  ExtendMany machine{two_items(), Tracking::on};
+  ExtendMany machine{two_extensions(), Tracking::on};
   const Step step = machine.start(at(0s));
   EXPECT_THAT(command(step),
               ElementsAre("EVALSHA", scripts::extend.sha1, "4", "stock", "redismutex:{stock}", "{stock}:2",
@@ -137,7 +132,7 @@ TEST(ExtendMany, TakesHundreds) {
 // Each has its own fate.
 TEST(ExtendMany, TellsOfEachByItself) {
   const Times times{.sent_at = at(5ms), .now = at(9ms)};
-  ExtendMany all_well{two_items(), Tracking::on};
+  ExtendMany all_well{two_extensions(), Tracking::on};
   all_well.start(at(0s));
   EXPECT_TRUE(is_done(all_well.answered(integers({4, 1}, times))));
   const auto& fates = std::get<std::vector<ExtendMany::Fate>>(all_well.outcome());
@@ -147,7 +142,7 @@ TEST(ExtendMany, TellsOfEachByItself) {
   EXPECT_EQ(std::get<Extend::Extended>(fates[0]).waiting, 3);
   EXPECT_TRUE(std::holds_alternative<ExtendMany::Looked>(fates[1]));
 
-  ExtendMany all_lost{two_items(), Tracking::on};
+  ExtendMany all_lost{two_extensions(), Tracking::on};
   all_lost.start(at(0s));
   all_lost.answered(integers({0, 0}, times));
   for (const auto& fate : std::get<std::vector<ExtendMany::Fate>>(all_lost.outcome())) {
@@ -157,7 +152,7 @@ TEST(ExtendMany, TellsOfEachByItself) {
 
 // A lost answer is asked for again, with the same command.
 TEST(ExtendMany, ALostAnswerIsAskedForAgain) {
-  ExtendMany machine{two_items(), Tracking::on};
+  ExtendMany machine{two_extensions(), Tracking::on};
   const auto first = command(machine.start(at(0s)));
   EXPECT_EQ(command(machine.unanswered()), first);
 }
@@ -167,7 +162,7 @@ TEST(ExtendMany, AnyOtherAnswerIsARefusal) {
   for (const auto& [answer, code] :
        {std::pair{error("BUSY Redis is busy"), "BUSY"}, std::pair{integers({1}), "UNEXPECTED"},
         std::pair{integers({1, 1, 1}), "UNEXPECTED"}, std::pair{nothing(), "UNEXPECTED"}}) {
-    ExtendMany machine{two_items(), Tracking::off};
+    ExtendMany machine{two_extensions(), Tracking::off};
     machine.start(at(0s));
     EXPECT_TRUE(is_done(machine.answered(answer)));
     ASSERT_TRUE(std::holds_alternative<Refusal>(machine.outcome()));

@@ -10,16 +10,13 @@
 #include <vector>
 
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 namespace redismutex::protocol {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-
-const Key key{"stock"}, tagged_key{"{stock}:2"};
-const OwnerId id{{}};
-const OwnerId other_id{{.random = 1}};
 
 std::vector<Refresh::Item> two_items() { return {{&key, &id, "0sA"}, {&tagged_key, &other_id, "516000 -"}}; }
 

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -17,8 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-const Key key{"stock"};
-const OwnerId id{{}};
 constexpr Instant lease_end = at(1s);
 
 const auto is_release = ElementsAre("EVALSHA", scripts::release.sha1, "3", "stock", "redismutex:{stock}",

@@ -91,4 +91,9 @@ inline std::optional<Instant> pause(const Step& step) {
 
 inline bool is_done(const Step& step) { return std::holds_alternative<Done>(step); }
 
+inline bool wants_invalidation(const Step& step) {
+  const auto* request = std::get_if<Request>(&step);
+  return request != nullptr && request->wants_invalidation;
+}
+
 }  // namespace redismutex::protocol

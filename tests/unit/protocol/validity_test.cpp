@@ -4,6 +4,7 @@
 
 #include "protocol/lease.hpp"
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 // A lease as its server has it is compared with what the client counts on, for the orders in which extensions may be sent,
 // carried out and answered.
@@ -12,9 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
-
-const Key key{"stock"};
-const OwnerId id{{}};
 
 /// One extension under way.
 struct Extension {
@@ -100,7 +98,9 @@ TEST(Validity, ARenewalMayBeOvertakenByAShorterLease) {
 // One whose answer never came may arrive behind anything, however late: no lease of this owner's is longer from then on.
 TEST(Validity, AnUnansweredShorterLeaseIsNeverForgotten) {
   Validity validity = ten_seconds();
-  exact(validity, 1s, at(2s));  // nobody knows how it went
+  exact(validity, 1s, at(2s));
+  validity.lose_sight({.expiry = 1s, .longer = Longer::goes});
+  EXPECT_TRUE(validity.may_shorten());
   Extension next = exact(validity, 20s, at(5s));
   validity.conclude(next.answered(at(5100ms)), at(5100ms));
   EXPECT_EQ(validity.until(), valid_until(at(5s), 1s));
@@ -153,13 +153,72 @@ TEST(Validity, WhatCameMeanwhileCountsInFull) {
 TEST(Validity, TakingBackOneLeavesTheOthersInDoubt) {
   const Extend::Terms shorter{.expiry = 5s, .longer = Longer::goes};
   Validity validity = ten_seconds();
-  exact(validity, 2s, at(1s));  // nobody knows how it went
+  exact(validity, 2s, at(1s));
+  validity.lose_sight({.expiry = 2s, .longer = Longer::goes});
   validity.begin(shorter, at(2s));
   validity.take_back(shorter);
   EXPECT_EQ(validity.until(), valid_until(at(1s), 2s));
   Extension later = renewal(validity, 10s, at(2500ms));
   validity.conclude(later.answered(at(2600ms)), at(2600ms));
   EXPECT_EQ(validity.until(), valid_until(at(2500ms), 2s));
+}
+
+// Of two that are under way together the one that was answered says nothing about the other, which may be carried out last: whichever was
+// begun first.
+TEST(Validity, OfSeveralShorterLeasesTheShortestCounts) {
+  for (const bool short_one_first : {true, false}) {
+    Validity validity = ten_seconds();
+    Extension first = exact(validity, short_one_first ? 1s : 60s, at(1s));
+    Extension second = exact(validity, short_one_first ? 60s : 1s, at(1s));
+    validity.conclude(first.answered(at(1100ms)), at(1100ms));
+    EXPECT_EQ(validity.until(), valid_until(at(1s), 1s));
+    Extension between = renewal(validity, 10s, at(1200ms));
+    validity.conclude(between.answered(at(1300ms)), at(1300ms));
+    EXPECT_EQ(validity.until(), valid_until(at(1200ms), 1s));
+    validity.conclude(second.answered(at(1400ms)), at(1400ms));
+    EXPECT_EQ(validity.until(), valid_until(at(1200ms), 1s));
+    EXPECT_FALSE(validity.may_shorten());
+
+    // Both are over, and leave no doubt.
+    Extension next = exact(validity, 60s, at(1500ms));
+    validity.conclude(next.answered(at(1600ms)), at(1600ms));
+    EXPECT_EQ(validity.until(), valid_until(at(1500ms), 60s));
+  }
+}
+
+// In doubt is not under way.
+TEST(Validity, OneThatWasRepeatedAndAnsweredShortensNothingMore) {
+  Validity validity = ten_seconds();
+  Extension shorter = exact(validity, 1s, at(2s));
+  shorter.machine.unanswered();
+  validity.conclude(shorter.answered(at(2500ms)), at(2500ms));
+  EXPECT_FALSE(validity.may_shorten());
+}
+
+// The answer to the longer one comes, that to the shorter one never does: it may be carried out at any time.
+TEST(Validity, AnUnansweredOneOfSeveralIsNotForgottenEither) {
+  Validity validity = ten_seconds();
+  Extension longer = exact(validity, 60s, at(1s));
+  exact(validity, 1s, at(1s));
+  validity.conclude(longer.answered(at(1100ms)), at(1100ms));
+  validity.lose_sight({.expiry = 1s, .longer = Longer::goes});
+  EXPECT_EQ(validity.until(), valid_until(at(1s), 1s));
+  Extension later = renewal(validity, 10s, at(1500ms));
+  validity.conclude(later.answered(at(1600ms)), at(1600ms));
+  EXPECT_EQ(validity.until(), valid_until(at(1500ms), 1s));
+}
+
+// Nobody knows what the lease would be without one of them.
+TEST(Validity, TakingBackOneOfSeveralLengthensNothing) {
+  Validity validity = ten_seconds();
+  Extension longer = exact(validity, 20s, at(1s));
+  exact(validity, 1s, at(1s));
+  validity.take_back({.expiry = 1s, .longer = Longer::goes});
+  EXPECT_EQ(validity.until(), valid_until(at(1s), 1s));
+  validity.conclude(longer.answered(at(1100ms)), at(1100ms));
+  Extension later = renewal(validity, 10s, at(1500ms));
+  validity.conclude(later.answered(at(1600ms)), at(1600ms));
+  EXPECT_EQ(validity.until(), valid_until(at(1500ms), 10s));
 }
 
 // The short lease of a hand-over is one until any extension is answered.
@@ -184,7 +243,7 @@ TEST(Validity, ALostLockIsOverAtOnce) {
   Validity heard{valid_until(at(0s), 1s), true};
   heard.gone();
   EXPECT_LT(heard.until(), at(0s));
-  EXPECT_FALSE(heard.is_claim());
+  EXPECT_TRUE(heard.is_claim()) << "it never became more";
 }
 
 // A refusal leaves the lease as it was, for all that is known.

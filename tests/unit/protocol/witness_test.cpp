@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "unit/protocol/steps.hpp"
+#include "unit/protocol/stock.hpp"
 
 namespace redismutex::protocol {
 namespace {
@@ -16,11 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-const Key key{"stock"}, other_key{"{stock}:2"};
-const OwnerId id{{}};
-const OwnerId other_id{{.random = 1}};
-
-std::vector<Witness::Item> two_items() { return {{&key, &id}, {&other_key, &other_id}}; }
+std::vector<Witness::Item> two_questions() { return {{&key, &id}, {&tagged_key, &other_id}}; }
 constexpr Witness::Terms terms{.wanted = 2, .within = 250ms};
 
 std::vector<std::string> behind(const Step& step) {
@@ -43,7 +40,7 @@ const auto is_question = ElementsAre("EVALSHA", scripts::witness.sha1, "3", "sto
 
 // A WAIT stands right behind a write of the same connection, else it says nothing.
 TEST(Witness, WritesAndThenWaits) {
-  Witness machine{two_items(), terms};
+  Witness machine{two_questions(), terms};
   const Step step = machine.start(at(0s));
   EXPECT_THAT(command(step), is_question);
   EXPECT_EQ(script(step), &scripts::witness);
@@ -53,7 +50,7 @@ TEST(Witness, WritesAndThenWaits) {
 }
 
 TEST(Witness, TellsOfEachByItself) {
-  Witness machine{two_items(), terms};
+  Witness machine{two_questions(), terms};
   machine.start(at(0s));
   EXPECT_TRUE(is_done(machine.answered(answer({1, 0}, 3))));
   EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::not_theirs));
@@ -71,7 +68,7 @@ TEST(Witness, WritesInTheSlotOfACluster) {
 }
 
 TEST(Witness, ALostAnswerIsAskedForAgain) {
-  Witness machine{two_items(), terms};
+  Witness machine{two_questions(), terms};
   machine.start(at(0s));
   const Step step = machine.unanswered();
   EXPECT_THAT(command(step), is_question);
@@ -80,7 +77,7 @@ TEST(Witness, ALostAnswerIsAskedForAgain) {
 
 // While their slot moves there may be no request that names two keys. Enough have all of them if enough have each.
 TEST(Witness, AsksForOneAfterTheOther) {
-  Witness machine{two_items(), terms};
+  Witness machine{two_questions(), terms};
   machine.start(at(0s));
   const auto first = machine.split(at(0s));
   ASSERT_TRUE(first);
@@ -101,7 +98,7 @@ const Key far_key{"elsewhere"};
 std::vector<Witness::Item> of_two_slots() {
   return {{&key, &id, slot_of(key.text())},
           {&far_key, &id, slot_of(far_key.text())},
-          {&other_key, &other_id, slot_of(other_key.text())}};
+          {&tagged_key, &other_id, slot_of(tagged_key.text())}};
 }
 
 // Each slot has a script, and all of them one WAIT, in one write.
@@ -160,7 +157,7 @@ TEST(Witness, ARefusalOfTheWaitIsOneOfAll) {
 TEST(Witness, AnyOtherAnswerIsARefusal) {
   for (const auto& [answer, code] : {std::pair{error("NOPERM no right to run the 'wait' command"), "NOPERM"},
                                      std::pair{integers({1}), "UNEXPECTED"}, std::pair{integer(1), "UNEXPECTED"}}) {
-    Witness machine{two_items(), terms};
+    Witness machine{two_questions(), terms};
     machine.start(at(0s));
     EXPECT_TRUE(is_done(machine.answered(answer)));
     ASSERT_TRUE(std::holds_alternative<Refusal>(machine.outcome()));

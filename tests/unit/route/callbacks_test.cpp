@@ -22,6 +22,7 @@
 #include "net/reactor.hpp"
 #include "support/descriptors.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 #include "support/process.hpp"
 
 namespace redismutex::route {
@@ -35,7 +36,7 @@ using redismutex::testing::thread_count;
 using redismutex::testing::thread_count_at_rest;
 using ::testing::ElementsAre;
 
-constexpr auto limit = 10s;  // for what must happen
+using testing::limit;
 
 /// A user's log. It may be held up.
 class Diary {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <list>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,45 @@ TEST_F(ClusterTest, AnotherServerIsAskedForTheMap) {
   EXPECT_EQ(cluster.next_informant().server->name(), "a");
   cluster.server_of(100).note_broken(1);
   EXPECT_EQ(cluster.next_informant().server->name(), "a") << "there is a connection to it";
+}
+
+// Those that have no slots may be gone for good.
+TEST_F(ClusterTest, AServerWithoutSlotsIsTheLastToBeAskedForTheMap) {
+  take_in({{0, 16383, {"a", 1}}});
+  take_in({{0, 16383, {"b", 2}}});
+  EXPECT_EQ(cluster.next_informant().server->name(), "b");
+  EXPECT_EQ(cluster.next_informant().server->name(), "a") << "the one that has slots did not answer";
+  EXPECT_EQ(cluster.next_informant().server->name(), "b");
+  take_in({{0, 16383, {"b", 2}}});
+  EXPECT_EQ(cluster.next_informant().server->name(), "b") << "it did";
+  cluster.doubt(cluster.server_of(0));
+  EXPECT_EQ(cluster.next_informant().server->name(), "a");
+}
+
+// All that have slots may be gone, and only who had some once knows who has them now.
+TEST_F(ClusterTest, WhenThoseWithSlotsAreGoneTheOthersAreAsked) {
+  take_in({{0, 16383, {"a", 1}}});
+  take_in({{0, 99, {"c", 3}}, {100, 16383, {"d", 4}}});
+  std::set<std::string> asked;
+  for (int i = 0; i < 6; ++i) {
+    const auto informant = cluster.next_informant();
+    asked.insert(informant.server->name());
+    cluster.doubt(*informant.server);
+  }
+  EXPECT_TRUE(asked.contains("a"));
+}
+
+// Whatever servers say, what is remembered of them has a limit. Those that are known go on.
+TEST_F(ClusterTest, NotMoreServersAreRememberedThanThereAreSlots) {
+  std::vector<SlotRange> ranges;
+  for (std::uint16_t slot = 0; slot < protocol::slot_count; ++slot) ranges.push_back({slot, slot, {"c", slot}});
+  take_in(ranges);
+  EXPECT_EQ(servers.size(), protocol::slot_count);
+  EXPECT_EQ(cluster.moved(cluster.any(), "MOVED 7 one.more:1"), nullptr);
+  take_in({{0, 99, {"one.more", 1}}, {100, 16383, {"c", 5}}});
+  EXPECT_EQ(servers.size(), protocol::slot_count);
+  EXPECT_EQ(cluster.server_of(99).name(), "c") << "as before";
+  EXPECT_EQ(&cluster.server_of(100), cluster.moved(cluster.any(), "MOVED 7 c:5"));
 }
 
 // A server that knows of none is no better than none.

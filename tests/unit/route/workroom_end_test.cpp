@@ -25,6 +25,7 @@
 #include "route/server.hpp"
 #include "route/workroom.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 #include "support/posix.hpp"
 #include "support/temp_dir.hpp"
 
@@ -35,7 +36,7 @@ using namespace std::chrono_literals;
 using redismutex::testing::checked;
 using redismutex::testing::eventually;
 
-constexpr auto limit = 15s;
+using testing::limit;
 
 /// Answers each command as a sound server does, and then with OK.
 class Listener {

@@ -31,6 +31,7 @@
 #include "route/environment.hpp"
 #include "route/peer.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -44,7 +45,7 @@ using Words = std::vector<std::string>;
 using End = Background::Operation::End;
 
 // For what must happen.
-constexpr std::chrono::milliseconds limit{15'000};
+using testing::limit;
 
 std::string in_resp(const std::string& text) { return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n"; }
 

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <latch>
 #include <memory>
+#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <string>
 #include <string_view>
@@ -23,6 +25,7 @@
 #include "route/workroom.hpp"
 #include "support/allocations.hpp"
 #include "support/eventually.hpp"
+#include "support/limits.hpp"
 
 namespace redismutex::route {
 namespace {
@@ -33,7 +36,7 @@ using redismutex::testing::eventually;
 using redismutex::testing::FakeServer;
 
 // For what must happen.
-constexpr std::chrono::milliseconds limit{15'000};
+using testing::limit;
 
 /// What is known of a Sleeper from outside.
 struct Seen {
@@ -45,8 +48,8 @@ struct Seen {
 /// Reaches the server, if it listens, and sleeps until it was woken so often.
 class Resting final : public Background::Operation, private Procedure {
  public:
-  Resting(std::shared_ptr<Seen> seen, bool listens, int wakes = 1)
-      : seen_{std::move(seen)}, listens_{listens}, left_{wakes} {}
+  Resting(std::shared_ptr<Seen> seen, bool listens, int wakes = 1, Instant until = Instant::max())
+      : seen_{std::move(seen)}, listens_{listens}, left_{wakes}, until_{until} {}
 
  private:
   Procedure& procedure() noexcept override { return *this; }
@@ -69,17 +72,36 @@ class Resting final : public Background::Operation, private Procedure {
   }
   Step sleep() {
     seen_->sleeps = true;
-    return Sleep{.until = Instant::max(), .listens = listens_};
+    return Sleep{.until = until_, .listens = listens_};
   }
 
   const std::shared_ptr<Seen> seen_;
   const bool listens_;
   int left_;
+  const Instant until_;
+};
+
+/// Asks for an ECHO.
+class Asking final : public Background::Operation, private Procedure {
+ private:
+  Procedure& procedure() noexcept override { return *this; }
+  void over(End /*end*/) noexcept override {}
+  Step start(Instant now) override { return Reach{.until = now + limit}; }
+  Step resume(Event&& event, Instant now) override {
+    if (!std::holds_alternative<Reached>(event)) return Done{};
+    return Send{.commands = commands_, .until = now + limit};
+  }
+
+  const std::array<std::string_view, 2> words_{"ECHO", "hello"};
+  const std::array<Command, 1> commands_{{{.arguments = words_, .wanted = true}}};
 };
 
 class WorkroomWaking : public ::testing::Test {
  protected:
-  ~WorkroomWaking() override { workroom.finish(Instant{}); }
+  ~WorkroomWaking() override {
+    answers_echo.count_down();
+    workroom.finish(Instant{});
+  }
 
   static ConnectionOptions options(const std::string& url) {
     ConnectionOptions options = parse_url(url);
@@ -92,7 +114,13 @@ class WorkroomWaking : public ::testing::Test {
     return eventually(limit, [this] { return seen->over.load(); });
   }
 
-  FakeServer fake{FakeServer::after_login({})};
+  std::latch asked_for_echo{1}, answers_echo{1};
+  FakeServer fake{[this, login = FakeServer::after_login({})](const auto& words) -> std::optional<std::string> {
+    if (words.at(0) != "ECHO") return login(words);
+    asked_for_echo.count_down();
+    answers_echo.wait();
+    return std::nullopt;
+  }};
   net::ReactorOnDemand reactor;
   Server server{operating_system(), "redis://fake", [](std::string_view) {}};
   Workroom workroom{peer, reactor};
@@ -166,6 +194,21 @@ TEST_F(WorkroomWaking, WhatAThreadThatHelpsHasWokenDoesNotWaitForItForLong) {
   EXPECT_TRUE(eventually_over());
 }
 
+// Also what it wakes later, when the reactor has gone on for it once.
+TEST_F(WorkroomWaking, WhatAThreadThatHelpsWakesLaterDoesNotWaitForItEither) {
+  // Another one that has its time, for which the reactor makes its next round.
+  workroom.start(std::make_shared<Resting>(seen, false, 1, operating_system().now() + 10min));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  const Helps helps{workroom};
+  for (int i = 0; i < 3; ++i) {
+    const auto next = std::make_shared<Seen>();
+    workroom.start(std::make_shared<Resting>(next, false));
+    ASSERT_TRUE(eventually(limit, [&] { return next->sleeps.load(); })) << i;
+    next->waker.load()->wake();
+    ASSERT_TRUE(eventually(limit, [&] { return next->over.load(); })) << i;
+  }
+}
+
 TEST_F(WorkroomWaking, OneThatIsWokenBeforeItSleepsDoesNotSleep) {
   auto operation = std::make_shared<Resting>(seen, false);
   std::promise<void> begun, may_go_on;
@@ -205,6 +248,26 @@ TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfItsConnection) {
   workroom.start(std::make_shared<Resting>(seen, true));
   ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
   peer.present_link()->fail({Failure::Kind::unreachable, "cut"});
+  EXPECT_TRUE(eventually_over());
+  EXPECT_TRUE(seen->link_broke);
+}
+
+// It was left for another server, while something was in flight there still: so it breaks later than that.
+TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfAConnectionThatIsNotThePresentOne) {
+  workroom.start(std::make_shared<Resting>(seen, true));
+  ASSERT_TRUE(eventually(limit, [this] { return seen->sleeps.load(); }));
+  workroom.start(std::make_shared<Asking>());
+  asked_for_echo.wait();
+  const auto link = peer.present_link();
+  peer.leave(link, "READONLY");
+  ASSERT_FALSE(link->broken());
+  const auto other = std::make_shared<Seen>();
+  workroom.start(std::make_shared<Resting>(other, false));
+  ASSERT_TRUE(eventually(limit, [&] { return other->sleeps.load(); }));
+  other->waker.load()->wake();
+  ASSERT_TRUE(eventually(limit, [&] { return other->over.load(); })) << "there was a round";
+  EXPECT_FALSE(seen->over);
+  link->fail({Failure::Kind::unreachable, "cut"});
   EXPECT_TRUE(eventually_over());
   EXPECT_TRUE(seen->link_broke);
 }
