@@ -31,6 +31,7 @@ struct Label {
   WallTime since;                        ///< when it got the lock
   std::chrono::milliseconds expiry{0};   ///< the length of its lease
   std::optional<std::uint64_t> token{};  ///< its fencing token, when the label was written
+  bool left = false;                     ///< by Lock::leave(): no process is to stand behind it
 };
 
 /// One place in the line for a lock.

@@ -31,7 +31,7 @@ class Guarded;
 /// The right to be inside, until released or lost. Move-only.
 ///
 /// The destructor releases, waits for the server's answer at most as long as the Connection's timeouts say, and never
-/// throws. One thread at a time owns a Lock. Others may call valid_for(), owns_lock() and lost_token(), also beside extend(), but not
+/// throws. One thread at a time owns a Lock. Others may call valid_for(), owns_lock(), loss() and lost_token(), also beside extend(), but not
 /// while it is released, left, moved from or destroyed: who watches it for longer keeps its lost_token(). A child of fork() does not
 /// hold its parent's locks: there the Lock counts as lost and its destructor sends nothing.
 class REDISMUTEX_EXPORT [[nodiscard]] Lock {
@@ -61,8 +61,8 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// Lets go of the lock and leaves it locked: it stands until its lease ends, is not renewed any more, and outlives this process.
   /// Afterwards the Lock is empty. `inspect` and `break_lock` (redismutex/operate.hpp) find it by its key.
   ///
-  /// Options::label stays with it: where it is not known to be on the server yet, this waits until it is written, for no longer than a
-  /// release may take. If it can not be written ConnectionOptions::log is told, and the lock stands without it.
+  /// Options::label stays with it, and says that it was left: this waits until it is written, for no longer than a release may take. If it
+  /// can not be written ConnectionOptions::log is told, and the lock stands without.
   void leave() noexcept;
 
   /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again.
@@ -95,6 +95,9 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// anything, this Lock and its Connection included. Where this machine has no thread or descriptor left for that, the token has
   /// stopped already, and ConnectionOptions::log is told why.
   std::stop_token lost_token() const noexcept;
+
+  /// Why the lock was lost; none: it was not, as far as is known, or this Lock is empty. Known before lost_token() stops. Asks nobody.
+  std::optional<Loss> loss() const noexcept;
 
  private:
   friend class RedisMutex;

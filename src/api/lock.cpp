@@ -198,6 +198,12 @@ std::stop_token Lock::lost_token() const noexcept {
   }
 }
 
+std::optional<Loss> Lock::loss() const noexcept {
+  if (is_empty()) return std::nullopt;
+  if (inherited()) return Loss::gone;
+  return quorum_ ? quorum_->lease().lost() : lease_->lost();
+}
+
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 namespace {

@@ -40,14 +40,12 @@ class Renewer::Labelling final : public route::Background::Operation {
     --labels_->under_way;
     const auto* refusal = std::get_if<protocol::Refusal>(&machine_.outcome());
     const bool is_written = end == End::done && !conversation_.failure() && refusal == nullptr;
-    const auto lease = lease_.lock();
     if (is_written) {
       labels_->trouble_told = false;
-      if (lease) lease->note_label_written();
       return;
     }
     if (refusal != nullptr && !std::exchange(labels_->trouble_told, true)) tell_log(*refusal);
-    if (lease) lease->put_off_label(Instant::max());
+    if (const auto lease = lease_.lock()) lease->put_off_label(Instant::max());
   }
 
  private:

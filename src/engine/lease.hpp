@@ -171,8 +171,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   };
   std::optional<Ending> end(Turn turn, protocol::Instant now) noexcept;
 
-  /// The turn is over as by end(), and the lock stands until its lease ends. What is to be written of the label before, where it is
-  /// not known to be there for as long.
+  /// The turn is over as by end(), and the lock stands until its lease ends. Its label, if it has one, is to say so.
   struct Left {
     protocol::WriteLabel::Terms label;
     protocol::Instant until;  ///< an answer after that is of no use
@@ -234,9 +233,6 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// What is to be written of the label now, if anything. From then on it counts as written, and is due again when the lease is about
   /// to outlast it. The text is the lease's own.
   std::optional<protocol::WriteLabel::Terms> plan_label(protocol::Instant now) noexcept;
-
-  /// It was written.
-  void note_label_written() noexcept;
 
   /// It was not written after all: it is due again at that time; Instant::max(): when the lease is renewed.
   void put_off_label(protocol::Instant next) noexcept;
@@ -321,7 +317,6 @@ class Lease : public std::enable_shared_from_this<Lease> {
   protocol::Instant label_at_ = protocol::Instant::max();
   protocol::Instant label_until_ = protocol::Instant::min();  // it stands beside the key
   bool has_label_ = false;                                    // or may have, because it was to be written
-  bool label_under_way_ = false;
 
   // The loss.
   std::optional<Loss> lost_;

@@ -208,18 +208,13 @@ std::optional<protocol::WriteLabel::Terms> Lease::label_terms(Instant now) noexc
   // So it need not be written with each renewal.
   const milliseconds lasts = 2 * std::max(left, terms_.expiry);
   label_until_ = now + lasts;
-  has_label_ = label_under_way_ = true;
+  has_label_ = true;
   const auto held_for = std::chrono::floor<milliseconds>(now - granted_at_);
   return protocol::WriteLabel::Terms{.since = session_.environment().wall_clock() - held_for,
                                      .expiry = terms_.expiry,
                                      .token = token_,
                                      .text = terms_.label,
                                      .lasts = lasts};
-}
-
-void Lease::note_label_written() noexcept {
-  const std::lock_guard lock{mutex_};
-  label_under_way_ = false;
 }
 
 void Lease::put_off_label(Instant next) noexcept {
@@ -230,15 +225,16 @@ void Lease::put_off_label(Instant next) noexcept {
   reschedule();
 }
 
-/// One that is under way in the background may not get there: that ends with the process.
 std::optional<Lease::Left> Lease::leave(Turn turn) noexcept {
   const Instant now = session_.now();
   std::optional<Left> left;
   {
     const std::lock_guard lock{mutex_};
-    const bool is_missing = label_under_way_ || outlasts_label(now);
-    if (is_present(turn) && !terms_.label.empty() && is_missing) {
-      if (const auto label = label_terms(now)) left = Left{*label, validity_.until()};
+    if (is_present(turn) && !terms_.label.empty()) {
+      if (auto label = label_terms(now)) {
+        label->left = true;
+        left = Left{*label, validity_.until()};
+      }
     }
   }
   end(turn, now);

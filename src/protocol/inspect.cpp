@@ -178,13 +178,17 @@ std::string_view take_word(std::string_view& text) {
 std::optional<Label> read_label(std::string_view label, std::string_view id) {
   if (id.size() != OwnerId::size || take_word(label) != "1" || take_word(label) != id) return std::nullopt;
   const auto since = number_in<std::int64_t>(take_word(label));
-  const auto expiry = number_in<std::int64_t>(take_word(label));
+  std::string_view expiry_word = take_word(label);
+  const bool left = expiry_word.starts_with('-');
+  if (left) expiry_word.remove_prefix(1);
+  const auto expiry = number_in<std::int64_t>(expiry_word);
   const auto token = number_in<std::uint64_t>(take_word(label));
   constexpr std::int64_t most = 1'000'000'000'000'000;  // so that no clock overflows
   if (!since || !expiry || !token || *since < 0 || *since > most || *expiry < 0 || *expiry > most) return std::nullopt;
   Label read{.text = std::string{label.substr(0, longest_label_text)},
              .since = WallTime{milliseconds{*since}},
-             .expiry = milliseconds{*expiry}};
+             .expiry = milliseconds{*expiry},
+             .left = left};
   if (*token != 0) read.token = *token;
   return read;
 }

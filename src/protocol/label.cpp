@@ -9,6 +9,7 @@ std::string value_of(const OwnerId& id, const WriteLabel::Terms& terms) {
       .append(" ")
       .append(std::to_string(terms.since.count()))
       .append(" ")
+      .append(terms.left ? "-" : "")
       .append(std::to_string(terms.expiry.count()))
       .append(" ")
       .append(std::to_string(terms.token))

@@ -16,8 +16,8 @@
 
 namespace redismutex::protocol {
 
-/// The value of a label: `1 ID SINCE EXPIRY TOKEN TEXT`, with one blank between. SINCE: milliseconds since 1970. EXPIRY: milliseconds.
-/// TOKEN: 0 for none. TEXT: at most `longest_label_text` bytes, any of them.
+/// The value of a label: `1 ID SINCE EXPIRY TOKEN TEXT`, with one blank between. SINCE: milliseconds since 1970. EXPIRY: milliseconds;
+/// with a minus in front of a lock that was left. TOKEN: 0 for none. TEXT: at most `longest_label_text` bytes, any of them.
 constexpr std::size_t longest_label_text = 512;
 
 /// Writes the label of a lock beside its key, for people to read. It names its owner, so that a label that is left over speaks for
@@ -27,6 +27,7 @@ class WriteLabel final : public Machine {
   struct Terms {
     std::chrono::milliseconds since;   ///< 1970: the owner has the lock since then
     std::chrono::milliseconds expiry;  ///< the length of its lease
+    bool left = false;                 ///< the owner has let go of the lock, and it stands
     std::uint64_t token = 0;           ///< its fencing token; 0: none
     std::string_view text;
     std::chrono::milliseconds lasts;  ///< the server removes the label after this time

@@ -158,5 +158,19 @@ TEST_F(BreakTest, SaysThatTheHolderIsGone) {
   EXPECT_FALSE(server.exists("k"));
 }
 
+// One that nobody is to give back is not shown like that of a process that has died.
+TEST_F(BreakTest, OfALockThatWasLeftIsSaid) {
+  ASSERT_EQ(run({"hold", "--lease", "1h", "--label", "new disks, ask Ann", "k"}).status, exited(0));
+  EXPECT_THAT(run({"status", "k"}).out, HasSubstr("held by someone who left it locked (new disks, ask Ann)"));
+  EXPECT_THAT(run({"status", "--deep", "k"}).out, HasSubstr("held by someone who left it locked"));
+  EXPECT_THAT(run({"status", "--json", "k"}).out, HasSubstr("\"left\":true"));
+  EXPECT_THAT(run({"ls"}).out, HasSubstr("(left) new disks, ask Ann"));
+  const auto result = run({"break", "--yes", "k"});
+  EXPECT_EQ(result.status, exited(0)) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("from someone who left it locked (new disks, ask Ann)"));
+  EXPECT_THAT(result.out, HasSubstr("it was left locked: there was nobody to tell"));
+  EXPECT_FALSE(server.exists("redismutex:about:{k}"));
+}
+
 }  // namespace
 }  // namespace redismutex::testing

@@ -141,6 +141,7 @@ TEST_F(LettingGo, ALockThatIsLeftKeepsItsLabel) {
     const auto seen = inspect(connection, "key");
     ASSERT_TRUE(seen.label) << pause.count();
     EXPECT_EQ(seen.label->text, "new disks");
+    EXPECT_TRUE(seen.label->left);
     EXPECT_GT(server.pttl("redismutex:about:{key}"), server.pttl("key"));
     server.command({"DEL", "key", "redismutex:about:{key}"});
   }

@@ -41,6 +41,23 @@ TEST_F(LossTest, OfADeletedKeyIsToldAtOnce) {
   server.command({"DEL", "key"});
 }
 
+// Whoever is told can tell others why.
+TEST_F(LossTest, HasItsReasonBeforeItIsTold) {
+  const auto reason_when_told = [&](std::chrono::milliseconds expiry) {
+    const auto lock = RedisMutex{connection, {.blocking = false, .expiry = expiry}}.acquire_lock("key");
+    EXPECT_EQ(lock.loss(), std::nullopt);
+    std::promise<std::optional<Loss>> reason;
+    const std::stop_callback told{lock.lost_token(), [&] { reason.set_value(lock.loss()); }};
+    if (expiry > limit) server.command({"DEL", "key"});
+    return reason.get_future().get();
+  };
+  EXPECT_EQ(reason_when_told(2 * limit), Loss::gone);
+  EXPECT_EQ(reason_when_told(100ms), Loss::expired);
+  auto released = RedisMutex{connection, patient}.acquire_lock("key");
+  released.release();
+  EXPECT_EQ(released.loss(), std::nullopt);
+}
+
 TEST_F(LossTest, OfAReplacedKeyIsToldAtOnce) {
   const RedisMutex mutex{connection, {.blocking = false, .expiry = 2 * limit, .auto_renew = true}};
   EXPECT_LE(best_ms(50, [&] { return told_after_ms(server, mutex, {"SET", "key", "other"}); }), 50);

@@ -439,6 +439,7 @@ TEST_F(Quorum, ALeaseThatIsNotRenewedEndsAndThatIsTold) {
   const std::stop_token lost = lock.lost_token();
   EXPECT_FALSE(lost.stop_requested());
   EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_EQ(lock.loss(), Loss::expired);
   EXPECT_FALSE(lock.owns_lock());
   EXPECT_THROW(lock.extend(), MutexUnlockError);
   EXPECT_TRUE(eventually(limit, [] { return servers().keys().empty(); }));  // the servers' leases last a little longer
@@ -454,8 +455,10 @@ TEST_F(Quorum, ItIsLostWhenAMajorityHasLostIt) {
   std::this_thread::sleep_for(100ms);
   EXPECT_FALSE(lost.stop_requested());
   EXPECT_TRUE(lock.owns_lock());
+  EXPECT_EQ(lock.loss(), std::nullopt);
   servers()[2].command({"DEL", "job"});
   EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_EQ(lock.loss(), Loss::gone);
   EXPECT_FALSE(lock.owns_lock());
 }
 

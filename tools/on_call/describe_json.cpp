@@ -38,6 +38,7 @@ Json holder(const Inspection& seen, const NamedServer& server) {
   json["since"] = since ? Json(utc_text(since->moment)) : Json();
   json["since_exact"] = since && since->exact;
   json["label"] = seen.label ? Json(json_text(seen.label->text)) : Json();
+  json["left"] = seen.label && seen.label->left;
   json["expiry_seconds"] = seen.label ? Json(seconds(seen.label->expiry)) : Json();
   return json;
 }

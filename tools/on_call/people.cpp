@@ -13,6 +13,8 @@ bool lacks_right_to_clients(const Inspection& seen) {
   return std::find(missing.begin(), missing.end(), "+client|list") != missing.end();
 }
 
+bool was_left(const Inspection& seen) { return seen.label && seen.label->left; }
+
 std::string with_purpose(const std::string& who, const std::string& purpose) {
   return purpose.empty() ? who : who + " (" + purpose + ")";
 }
@@ -37,7 +39,11 @@ std::optional<bool> is_connected(std::optional<bool> there, const NamedServer& s
 }
 
 std::string holder_text(const Inspection& seen, const NamedServer& server) {
-  if (seen.client) return with_purpose(process_text(seen.client), purpose_of(seen));
+  if (seen.client) {
+    const std::string process = with_purpose(process_text(seen.client), purpose_of(seen));
+    return was_left(seen) ? process + ", which left it locked" : process;
+  }
+  if (was_left(seen)) return with_purpose("someone who left it locked", purpose_of(seen));
   if (server.is_replica()) return with_purpose("a process that only the primary knows", purpose_of(seen));
   if (seen.connected == false) return with_purpose("a process that is gone", purpose_of(seen));
   if (lacks_right_to_clients(seen)) {
@@ -56,6 +62,7 @@ std::string short_holder_text(const Inspection& seen, const NamedServer& server)
   const std::string purpose = purpose_of(seen);
   const auto with = [&](const std::string& who) { return purpose.empty() ? who : who + " " + purpose; };
   if (seen.client) return with(printable(seen.client->host) + ":" + std::to_string(seen.client->pid));
+  if (was_left(seen)) return with("(left)");
   if (server.is_replica()) return with(see_primary);
   if (seen.connected == false) return with("(gone)");
   return with(lacks_right_to_clients(seen) ? "(hidden)" : "(not found)");

@@ -6,6 +6,7 @@ namespace redismutex::cli {
 
 std::string told_text(const Inspection& was) {
   constexpr auto meanwhile = " Until it stops, two may be inside; a fencing token lets the resource refuse it.";
+  if (was.label && was.label->left) return "it was left locked: there was nobody to tell";
   if (was.connected == true) return std::string{"it is connected, and was told in the same moment."} + meanwhile;
   if (was.connected == false) return "it is gone: there was nobody to tell";
   const std::string at_latest =

@@ -148,8 +148,8 @@ void Guard::begin_to_stop() {
   means_.child.signal_all(SIGTERM);
   // A command that stands still could not obey. But it must not go on when someone else may be inside.
   if (time_left > 0ms) means_.child.signal_all(SIGCONT);
-  say("the lock '" + means_.lock.key() + "' " + means_.news.why_stopping(loss_seen_, timing_.expiry - time_left) +
-          "; stopping the command",
+  say("the lock '" + means_.lock.key() + "' " +
+          means_.news.why_stopping(means_.lock, loss_seen_, timing_.expiry - time_left) + "; stopping the command",
       0ms);
 }
 

@@ -75,7 +75,7 @@ bool keep_until_ended(const Lock& lock, EndingSignal& signal) {
 int hold_until_told(Lock& lock, const LockNews& news, const HoldArguments& arguments, EndingSignal& signal) {
   if (!print(announcement(lock, arguments))) return exit_status::ended_by_signal(SIGPIPE);
   if (keep_until_ended(lock, signal)) return give_back(lock);
-  say("the lock '" + lock.key() + "' " + news.why_stopping(true, {}));
+  say("the lock '" + lock.key() + "' " + news.why_stopping(lock, true, {}));
   return exit_status::lock_lost;
 }
 

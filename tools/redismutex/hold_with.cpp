@@ -130,7 +130,7 @@ class Watch {
       if (left > timing_.stop_margin()) return now + left - timing_.stop_margin();
       kill_at_ = now + (left > 0ms ? std::max(left - timing_.kill_margin(), 0ms) : timing_.kill_margin());
       ask_to_end();
-      process_.tell("the lock '" + lock_.key() + "' " + news_.why_stopping(is_lost_, timing_.expiry - left) +
+      process_.tell("the lock '" + lock_.key() + "' " + news_.why_stopping(lock_, is_lost_, timing_.expiry - left) +
                     "; stopping this process");
     }
     if (now < *kill_at_) return *kill_at_;

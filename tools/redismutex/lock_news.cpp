@@ -25,15 +25,16 @@ std::string in_tenths_of_seconds(std::chrono::milliseconds duration) {
 
 }  // namespace
 
-std::string LockNews::why_stopping(bool is_lost, std::chrono::milliseconds unrenewed) const {
-  const std::lock_guard guard{mutex_};
+std::string LockNews::why_stopping(const Lock& lock, bool is_lost, std::chrono::milliseconds unrenewed) const {
   if (!is_lost) {
+    const std::lock_guard guard{mutex_};
     return "could not be renewed for " + in_tenths_of_seconds(unrenewed) + " (" + whom_ + ": " +
            (renewal_trouble_.empty() ? "no answer yet" : renewal_trouble_) + ")";
   }
-  if (!why_lost_) return "was lost";
-  return *why_lost_ == Loss::gone ? "was lost (it was deleted, broken, or taken by another owner)"
-                                  : "was lost (its lease has ended)";
+  const auto why = lock.loss();
+  if (!why) return "was lost";
+  return *why == Loss::gone ? "was lost (it was deleted, broken, or taken by another owner)"
+                            : "was lost (its lease has ended)";
 }
 
 std::string LockNews::waiters_id() const {
@@ -55,11 +56,6 @@ void LockNews::wait_began(const WaitBegan& event) noexcept try {
   const std::lock_guard guard{mutex_};
   waiters_id_ = event.value;
 } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then the place in line is not told
-}
-
-void LockNews::lock_lost(const LockLost& event) noexcept {
-  const std::lock_guard guard{mutex_};
-  why_lost_ = event.why;
 }
 
 void LockNews::lease_renewed(const LeaseRenewed& /*event*/) noexcept {

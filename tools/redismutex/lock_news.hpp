@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <redismutex/connection_options.hpp>
+#include <redismutex/lock.hpp>
 #include <redismutex/observer.hpp>
 #include <set>
 #include <string>
@@ -33,9 +34,9 @@ class LockNews final : public Observer {
   /// "the server redis://db1:6379"; of a quorum "a majority of the servers".
   const std::string& whom() const noexcept { return whom_; }
 
-  /// For people: "was lost (it was deleted, broken, or taken by another owner)"; or, if it is not lost yet, "could not be renewed for 5.1 s (the
-  /// server redis://db1:6379: Connection refused)".
-  std::string why_stopping(bool is_lost, std::chrono::milliseconds unrenewed) const;
+  /// For people: "was lost (it was deleted, broken, or taken by another owner)"; or, if it is not lost yet, "could not be renewed for
+  /// 5.1 s (the server redis://db1:6379: Connection refused)".
+  std::string why_stopping(const Lock& lock, bool is_lost, std::chrono::milliseconds unrenewed) const;
 
   /// The id under which the lock is waited for; empty: none yet.
   std::string waiters_id() const;
@@ -49,7 +50,6 @@ class LockNews final : public Observer {
 
   // Of Observer.
   void wait_began(const WaitBegan& event) noexcept override;
-  void lock_lost(const LockLost& event) noexcept override;
   void lease_renewed(const LeaseRenewed& event) noexcept override;
   void renewal_failed(const RenewalFailed& event) noexcept override;
   void connected(const Connected& event) noexcept override;
@@ -67,7 +67,6 @@ class LockNews final : public Observer {
   const std::string whom_;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::optional<Loss> why_lost_;
   std::string renewal_trouble_;
   std::string waiters_id_;
   std::set<std::string, std::less<>> present_;  // see voter()

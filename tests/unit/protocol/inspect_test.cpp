@@ -176,16 +176,20 @@ TEST(Inspect, ReadsLabels) {
   EXPECT_EQ(held.label->since, wall(1'756'800'000'123ms));
   EXPECT_EQ(held.label->expiry, 7s);
   EXPECT_EQ(held.label->token, 42u);
+  EXPECT_FALSE(held.label->left);
   const std::string another = id_of(moment);
   EXPECT_FALSE(seen(joined({"string", "6500", "36", another, std::nullopt, good}, no_line)).label);
 
+  EXPECT_TRUE(read_label("1 " + id + " 5 -6 0 ", id)->left);
+  EXPECT_EQ(read_label("1 " + id + " 5 -6 0 ", id)->expiry, 6ms);
   EXPECT_EQ(read_label("1 " + id + " 5 6 0 ", id)->text, "");
   EXPECT_EQ(read_label("1 " + id + " 5 6 0", id)->text, "");
   EXPECT_FALSE(read_label("1 " + id + " 5 6 0 x", id)->token);
   EXPECT_EQ(read_label("1 " + id + " 5 6 0 " + std::string(600, 'x'), id)->text.size(), longest_label_text);
-  for (const std::string& bad : {std::string{}, "2 " + id + " 5 6 0 x", "1 " + id, "1 " + id + " x 6 0 x",
-                                 "1 " + id + " -5 6 0 x", "1 " + id + " 5 99999999999999999999 0 x",
-                                 "1 " + id + " 9223372036854775807 6 0 x", std::string{"1  5 6 0 x"}}) {
+  for (const std::string& bad :
+       {std::string{}, "2 " + id + " 5 6 0 x", "1 " + id, "1 " + id + " x 6 0 x", "1 " + id + " -5 6 0 x",
+        "1 " + id + " 5 --6 0 x", "1 " + id + " 5 - 0 x", "1 " + id + " 5 99999999999999999999 0 x",
+        "1 " + id + " 9223372036854775807 6 0 x", std::string{"1  5 6 0 x"}}) {
     EXPECT_FALSE(read_label(bad, id)) << bad;
   }
 }

@@ -45,7 +45,16 @@ TEST(WriteLabel, CanBeRead) {
     EXPECT_EQ(read->since.time_since_epoch(), 1'756'800'000'123ms);
     EXPECT_EQ(read->expiry, 7s);
     EXPECT_FALSE(read->token);
+    EXPECT_FALSE(read->left);
   }
+  WriteLabel::Terms of_left = label_terms;
+  of_left.left = true;
+  WriteLabel leaving{key, other_id, of_left};
+  const auto read_left = read_label(command(leaving.start(at(0s))).at(2), other_id.text());
+  ASSERT_TRUE(read_left);
+  EXPECT_TRUE(read_left->left);
+  EXPECT_EQ(read_left->expiry, 7s);
+
   const std::string too_long(longest_label_text + 1, 'x');
   WriteLabel::Terms other = label_terms;
   other.text = too_long;
