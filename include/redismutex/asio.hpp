@@ -7,6 +7,7 @@
 #include <utility>  // before Asio: its coroutines need it, and old versions do not say so
 //
 #include <asio/any_io_executor.hpp>
+#include <asio/associated_allocator.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/dispatch.hpp>
@@ -31,6 +32,8 @@
 
 #define REDISMUTEX_ASIO ::asio
 #define REDISMUTEX_ASIO_NAME asio
+#include <redismutex/asio_life.ipp>  // IWYU pragma: export
+//
 #include <redismutex/asio_context.ipp>  // IWYU pragma: export
 //
 #include <redismutex/asio_mutex.ipp>  // IWYU pragma: export

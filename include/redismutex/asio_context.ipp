@@ -1,17 +1,12 @@
-// What <redismutex/asio.hpp> and <redismutex/boost_asio.hpp> know of a context, for one Asio each. Not to be included by others.
+// What <redismutex/asio.hpp> and <redismutex/boost_asio.hpp> know of a context, for one Asio each, behind asio_life.ipp. Not to be included by
+// others.
 
 #include <fcntl.h>
 
-#include <algorithm>
 #include <concepts>
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <list>
 #include <memory>
-#include <mutex>
-#include <new>
-#include <optional>
 #include <redismutex/executor.hpp>
 #include <utility>
 
@@ -21,151 +16,6 @@ namespace REDISMUTEX_ASIO_NAME {
 namespace net = REDISMUTEX_ASIO;
 
 namespace detail {
-
-class Life;
-
-/// An operation that somebody waits for in a context, as long as it is under way.
-class Waiting {
- public:
-  Waiting() = default;
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
-  // When the context ends nobody waits any more:
-
-  /// With the Life's mutex held. Whether it is still to be told how the operation ends, which is not to happen then. Else some thread is about
-  /// to tell it, and then removes it.
-  virtual bool claim() noexcept = 0;
-
-  /// Whether this thread is about to tell it, or telling it.
-  virtual bool is_told_here() const noexcept = 0;
-
-  /// What was claimed goes. `by`: of which it is no part any more.
-  virtual void abandon(const Life& by) noexcept = 0;
-
- protected:
-  ~Waiting() = default;
-};
-
-/// Something that must go before its context does.
-class Guest {
- public:
-  Guest() = default;
-  Guest(const Guest&) = delete;
-  Guest& operator=(const Guest&) = delete;
-  virtual ~Guest() = default;
-
-  virtual void note_fork(net::execution_context::fork_event /*event*/) noexcept {}
-};
-
-/// What goes on in a context, for threads that do not know whether it is still there. Thread-safe.
-class Life {
- public:
-  using Place = std::list<Waiting*>::iterator;
-
-  Place add(Waiting& waiting) {
-    const std::lock_guard lock{mutex_};
-    return waiting_.insert(waiting_.end(), &waiting);
-  }
-
-  /// Not of what was claimed.
-  void remove(Place place) noexcept {
-    std::list<Waiting*> removed;
-    const std::lock_guard lock{mutex_};
-    removed.splice(removed.end(), waiting_, place);
-    if (over_) changed_.notify_all();
-  }
-
-  /// Keeps it for as long as the context is there, or what is returned, whichever is shorter.
-  static std::shared_ptr<void> keep(const std::shared_ptr<Life>& life, std::unique_ptr<Guest> guest) {
-    return std::make_shared<Kept>(life, std::move(guest));
-  }
-
-  /// Does it, if the context is there, which stays for as long.
-  template <class Do>
-  void while_it_lasts(const Do& action) const {
-    const std::lock_guard lock{mutex_};
-    if (!over_) action();
-  }
-
-  /// Between the two calls in the parent.
-  bool is_forking() const {
-    const std::lock_guard lock{mutex_};
-    return is_forking_;
-  }
-
-  void note_fork(net::execution_context::fork_event event) noexcept {
-    // Another thread of the parent's may have had it.
-    if (event == net::execution_context::fork_child) new (&mutex_) std::recursive_mutex;
-    const std::lock_guard lock{mutex_};
-    is_forking_ = event == net::execution_context::fork_prepare;
-    is_child_ = is_child_ || event == net::execution_context::fork_child;
-    for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(event);
-  }
-
-  void end() noexcept {
-    std::unique_lock lock{mutex_};
-    over_ = true;
-    while (true) {
-      std::list<Waiting*> claimed;
-      claim_into(claimed);
-      if (claimed.empty()) {
-        if (!is_told_elsewhere()) break;
-        changed_.wait(lock);
-        continue;
-      }
-      // At once: another context that ends may wait for them, and this one for that one's.
-      lock.unlock();
-      for (Waiting* const each : claimed) each->abandon(*this);
-      lock.lock();
-    }
-    guests_.clear();
-  }
-
- private:
-  /// With the lock held: whether there is one that another thread tells. A child has none of those threads.
-  bool is_told_elsewhere() const noexcept {
-    return !is_child_ && std::any_of(waiting_.begin(), waiting_.end(),
-                                     [](const Waiting* waiting) { return !waiting->is_told_here(); });
-  }
-
-  /// With the lock held.
-  void claim_into(std::list<Waiting*>& claimed) noexcept {
-    for (Place place = waiting_.begin(); place != waiting_.end();) {
-      const Place each = place++;
-      if ((*each)->claim()) claimed.splice(claimed.end(), waiting_, each);
-    }
-  }
-
-  using Guests = std::list<std::unique_ptr<Guest>>;
-
-  class Kept {
-   public:
-    Kept(std::shared_ptr<Life> life, std::unique_ptr<Guest> guest) : life_{std::move(life)} {
-      const std::lock_guard lock{life_->mutex_};
-      if (!life_->over_) place_ = life_->guests_.insert(life_->guests_.end(), std::move(guest));
-    }
-    Kept(const Kept&) = delete;
-    Kept& operator=(const Kept&) = delete;
-    ~Kept() {
-      const std::lock_guard lock{life_->mutex_};
-      if (place_ && !life_->over_) life_->guests_.erase(*place_);
-    }
-
-   private:
-    const std::shared_ptr<Life> life_;
-    std::optional<Guests::iterator> place_;
-  };
-
-  // Recursive, so that a watch can be made and kept in one go.
-  mutable std::recursive_mutex mutex_;
-  std::condition_variable_any changed_;  // while it ends
-  Guests guests_;
-  std::list<Waiting*> waiting_;
-  bool over_ = false;
-  bool is_forking_ = false;
-  bool is_child_ = false;  // of fork()
-};
 
 /// Learns of the end of a context before its executors go.
 class Service final : public net::execution_context::service {
@@ -207,6 +57,15 @@ std::shared_ptr<Life> life_of(const Executor& executor) {
   }
 }
 
+/// Has the context go on without this, in a child of fork(), when it runs: a context whose last work goes before is stopped.
+template <class AsioExecutor>
+void end_in_child(net::executor_work_guard<AsioExecutor>& guard) noexcept {
+  try {
+    net::post(guard.get_executor(), [ended = std::move(guard)] {});
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; then it waits for nothing
+  }
+}
+
 /// Keeps a context from running out of work.
 template <class AsioExecutor>
 class Work final : public Guest {
@@ -214,7 +73,18 @@ class Work final : public Guest {
   explicit Work(const AsioExecutor& executor) : guard_{executor} {}
 
  private:
-  const net::executor_work_guard<AsioExecutor> guard_;
+  void note_fork(net::execution_context::fork_event event) noexcept override {
+    if (event == net::execution_context::fork_child) end_in_child(guard_);
+  }
+
+  net::executor_work_guard<AsioExecutor> guard_;
+};
+
+/// An executor that goes with its context.
+template <class AsioExecutor>
+struct KeptExecutor final : Guest {
+  explicit KeptExecutor(const AsioExecutor& kept) : executor{kept} {}
+  const AsioExecutor executor;
 };
 
 #if REDISMUTEX_ASIO_HAS_DESCRIPTORS
@@ -311,16 +181,23 @@ class Watch final : public redismutex::detail::Watch {
 template <class AsioExecutor>
 class Posts {
  public:
-  explicit Posts(const AsioExecutor& executor)
-      : executor_{executor}, can_watch_{get_ready(executor)}, life_{life_of(executor)} {}
+  explicit Posts(const AsioExecutor& executor) : can_watch_{get_ready(executor)}, life_{life_of(executor)} {
+    auto kept = std::make_unique<KeptExecutor<AsioExecutor>>(executor);
+    executor_ = &kept->executor;
+    kept_ = Life::keep(life_, std::move(kept));
+  }
 
   /// A Work that can not be posted ends its operations: not with the lock held.
   void operator()(Executor::Work work) const {
     const auto kept = std::make_shared<Executor::Work>(std::move(work));
-    life_->while_it_lasts([&] { net::post(executor_, [kept] { (*kept)(); }); });
+    life_->while_it_lasts([&] { net::post(*executor_, [kept] { (*kept)(); }); });
   }
 
-  std::shared_ptr<void> hold() const { return Life::keep(life_, std::make_unique<Work<AsioExecutor>>(executor_)); }
+  std::shared_ptr<void> hold() const {
+    std::shared_ptr<void> held;
+    life_->while_it_lasts([&] { held = Life::keep(life_, std::make_unique<Work<AsioExecutor>>(*executor_)); });
+    return held;
+  }
 
 #if REDISMUTEX_ASIO_HAS_DESCRIPTORS
   std::unique_ptr<redismutex::detail::Watch> watch(int fd, redismutex::detail::Watch::Readable readable) const
@@ -329,7 +206,7 @@ class Posts {
     std::unique_ptr<redismutex::detail::Watch> made;
     if (!can_watch_) return made;
     life_->while_it_lasts(
-        [&] { made = std::make_unique<Watch<AsioExecutor>>(executor_, life_, fd, std::move(readable)); });
+        [&] { made = std::make_unique<Watch<AsioExecutor>>(*executor_, life_, fd, std::move(readable)); });
     return made;
   }
 #endif
@@ -349,9 +226,10 @@ class Posts {
     return false;
   }
 
-  AsioExecutor executor_;
   bool can_watch_;
   std::shared_ptr<Life> life_;
+  const AsioExecutor* executor_;  // as long as the context is there
+  std::shared_ptr<void> kept_;
 };
 
 }  // namespace detail

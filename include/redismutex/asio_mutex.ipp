@@ -48,8 +48,12 @@ class Completes final : public redismutex::detail::Receiver<T>, private Waiting 
   /// An operation that can not begin completes with that error; where no executor is known, it throws.
   static void start(Handler handler, const std::shared_ptr<redismutex::detail::Pending<T>>& pending,
                     const Executor& works, const Default& otherwise) {
-    // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): see above
-    auto* const self = new Completes{std::move(handler), pending, works, otherwise};
+    Completes* self = nullptr;
+    try {
+      self = new Completes{handler, pending, works, otherwise};  // NOLINT(cppcoreguidelines-owning-memory): see above
+    } catch (...) {
+      return refuse(std::move(handler), otherwise, std::current_exception());
+    }
     std::exception_ptr error;
     try {
       return pending->start(*self);
@@ -66,12 +70,13 @@ class Completes final : public redismutex::detail::Receiver<T>, private Waiting 
       std::rethrow_exception(error);
     } else {
       const AssociatedExecutor executor = net::get_associated_executor(handler, otherwise);
-      net::post(executor, completion(executor, std::move(handler), error));
+      net::post(executor, Completion{executor, std::move(handler), error});
     }
   }
 
  private:
-  Completes(Handler handler, std::shared_ptr<redismutex::detail::Pending<T>> pending, const Executor& works,
+  /// Takes the handler when nothing can fail any more.
+  Completes(Handler& handler, std::shared_ptr<redismutex::detail::Pending<T>> pending, const Executor& works,
             const Default& otherwise)
       : pending_{std::move(pending)},
         hold_{works.poster() ? works.poster()->hold() : nullptr},
@@ -79,34 +84,40 @@ class Completes final : public redismutex::detail::Receiver<T>, private Waiting 
         work_{std::in_place, *executor_},
         life_{life_of(*executor_)},
         home_{life_of(otherwise)},
-        handler_{std::move(handler)},
         place_{life_->add(*this)} {
-    if (home_ == life_) return;
     try {
-      place_at_home_ = home_->add(*this);
+      if (home_ != life_) place_at_home_ = home_->add(*this);
     } catch (...) {
       life_->remove(place_);
       throw;
     }
+    handler_.emplace(std::move(handler));
   }
   ~Completes() = default;
 
-  /// What the handler throws comes out of its executor, as Asio has it.
-  static auto completion(const AssociatedExecutor& executor, Handler handler, Outcome<T> outcome) {
-    return [executor, handler = std::move(handler), outcome = std::move(outcome)]() mutable {
+  /// The handler with what it is called with, in the handler's memory. What that throws comes out of its executor, as Asio has it.
+  struct Completion {
+    using allocator_type = net::associated_allocator_t<Handler>;
+
+    AssociatedExecutor executor;
+    Handler handler;
+    Outcome<T> outcome;
+
+    allocator_type get_allocator() const noexcept { return net::get_associated_allocator(handler); }
+    void operator()() {
       try {
         tell(std::move(handler), std::move(outcome));
       } catch (...) {
         net::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
       }
-    };
-  }
+    }
+  };
 
   /// It is there until the handler has what it is to have: so that its context stays.
   void receive(Outcome<T> outcome) noexcept override {
     told_by_ = std::this_thread::get_id();
     try {
-      net::dispatch(*executor_, completion(*executor_, std::move(*handler_), std::move(outcome)));
+      net::dispatch(*executor_, Completion{*executor_, std::move(*handler_), std::move(outcome)});
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; it goes as if the context had ended
     }
     abandoned();
@@ -126,6 +137,11 @@ class Completes final : public redismutex::detail::Receiver<T>, private Waiting 
     let_go();
     leave(&by);
     delete this;
+  }
+
+  void note_child() noexcept override {
+    if (work_) end_in_child(*work_);
+    work_.reset();
   }
 
   bool is_told_here() const noexcept override { return told_by_ == std::this_thread::get_id(); }
@@ -241,6 +257,12 @@ class BasicMutex {
   using executor_type = Executor;
   using DefaultToken = net::default_completion_token_t<Executor>;
 
+  /// What a token's `as_default_on` makes of it.
+  template <class Other>
+  struct rebind_executor {
+    using other = BasicMutex<Other>;
+  };
+
   /// Throws as AsyncMutex does.
   BasicMutex(Executor executor, Connection connection, Options options = {})
       : executor_{std::move(executor)},
@@ -251,6 +273,12 @@ class BasicMutex {
     requires std::derived_from<Context, net::execution_context>
   BasicMutex(Context& context, Connection connection, Options options = {})
       : BasicMutex{Executor{context.get_executor()}, std::move(connection), std::move(options)} {}
+
+  /// The same mutex, by another kind of executor.
+  template <class Other>
+    requires(!std::same_as<Other, Executor> && std::convertible_to<const Other&, Executor>)
+  // NOLINTNEXTLINE(google-explicit-constructor): it is the same one
+  BasicMutex(const BasicMutex<Other>& other) : executor_{other.executor_}, mutex_{other.mutex_} {}
 
   executor_type get_executor() const noexcept { return executor_; }
   const Options& options() const noexcept { return mutex_.options(); }
@@ -289,6 +317,9 @@ class BasicMutex {
   }
 
  private:
+  template <class Other>
+  friend class BasicMutex;
+
   Executor executor_;
   AsyncMutex mutex_;
 };

@@ -34,7 +34,7 @@ inline namespace REDISMUTEX_ABI {
 ///
 /// No function waits. For one thread at a time. Others may call valid_for(), owns_lock() and lost_token(), but not while it is released,
 /// moved from or destroyed: who watches it for longer keeps its lost_token(). It belongs to whoever has it, not to a thread: a coroutine
-/// may go on in another one. In a child of fork() it is the parent's.
+/// may go on in another one. In a child of fork() it is the parent's: what is to be done with it throws MutexUnlockError there.
 class REDISMUTEX_EXPORT AsyncLock {
  public:
   AsyncLock() noexcept = default;

@@ -6,6 +6,7 @@
 #include <utility>  // before Asio: its coroutines need it, and old versions do not say so
 //
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
@@ -30,6 +31,8 @@
 
 #define REDISMUTEX_ASIO ::boost::asio
 #define REDISMUTEX_ASIO_NAME boost_asio
+#include <redismutex/asio_life.ipp>  // IWYU pragma: export
+//
 #include <redismutex/asio_context.ipp>  // IWYU pragma: export
 //
 #include <redismutex/asio_mutex.ipp>  // IWYU pragma: export

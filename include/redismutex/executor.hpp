@@ -2,7 +2,6 @@
 
 #include <redismutex/config.hpp>
 
-#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -53,17 +52,28 @@ class Watch {
 /// What the copies of an Executor share: the completions that wait for the next Work.
 class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
  public:
-  Poster() = default;
+  /// Those of one process. A child of fork() has its own: nothing of its parent's completes there.
+  struct Completions;
+
+  Poster();
   Poster(const Poster&) = delete;
   Poster& operator=(const Poster&) = delete;
   virtual ~Poster();
 
+  /// Takes the place of `delete`: what goes with it is users' code, for which no other operation is to wait.
+  struct Deleter {
+    REDISMUTEX_EXPORT void operator()(Poster* poster) const noexcept;
+  };
+
   /// For any thread; may be called with no lock held only. It is abandoned if no Work can be posted.
   void add(Completion& completion) noexcept;
 
-  /// `first` is run before them, and what that completes goes along.
-  void run_all(Completion* first = nullptr) noexcept;
-  void abandon_all() noexcept;
+  /// `first` is run before those that wait, and what it completes goes along.
+  void run_all(Completion& first) noexcept;
+
+  /// For a Work: what has waited for it runs, or is abandoned.
+  static void run(const std::shared_ptr<Completions>& completions) noexcept;
+  static void abandon(const std::shared_ptr<Completions>& completions) noexcept;
 
   /// What keeps the loop from ending while somebody waits for a completion, for as long as it is there; or null.
   virtual std::shared_ptr<void> hold() { return nullptr; }
@@ -73,14 +83,16 @@ class REDISMUTEX_EXPORT Poster : public std::enable_shared_from_this<Poster> {
   virtual std::unique_ptr<Watch> watch(int /*fd*/, const Watch::Readable& /*readable*/) { return nullptr; }
 
  private:
-  virtual void post() = 0;
+  /// A Work for these.
+  virtual void post(std::shared_ptr<Completions> completions) = 0;
 
   struct REDISMUTEX_LOCAL Run;
+  struct REDISMUTEX_LOCAL OfEachProcess;
 
-  template <class Each>
-  REDISMUTEX_LOCAL void take_all(const Each& each) noexcept;
+  REDISMUTEX_LOCAL Completions* present() noexcept;
+  REDISMUTEX_LOCAL void run(Completions& completions, Completion* first) noexcept;
 
-  std::atomic<Completion*> waiting_{nullptr};  // the last one first
+  const std::unique_ptr<OfEachProcess> completions_;
 };
 
 }  // namespace detail
@@ -97,28 +109,29 @@ class REDISMUTEX_EXPORT Executor {
     Work(Work&&) noexcept = default;
     Work& operator=(Work&&) = delete;
     ~Work() {
-      if (poster_) poster_->abandon_all();
+      if (completions_) detail::Poster::abandon(completions_);
     }
     void operator()() noexcept {
-      if (const auto poster = std::move(poster_)) poster->run_all();
+      if (const auto completions = std::move(completions_)) detail::Poster::run(completions);
     }
 
    private:
     friend class Executor;
-    explicit Work(std::shared_ptr<detail::Poster> poster) noexcept : poster_{std::move(poster)} {}
+    explicit Work(std::shared_ptr<detail::Poster::Completions> completions) noexcept
+        : completions_{std::move(completions)} {}
 
-    std::shared_ptr<detail::Poster> poster_;
+    std::shared_ptr<detail::Poster::Completions> completions_;
   };
 
   /// Threads of the library.
   Executor() noexcept = default;
 
-  /// `post` is called with a Work, by any thread, at any time, and is not to run it itself: it may be called by a thread that other
-  /// operations wait for. If it throws, the Work is destroyed.
+  /// `post` is called with a Work, by any thread, at any time, by several at once, and is not to run it itself: it may be called by a
+  /// thread that other operations wait for. If it throws, the Work is destroyed. It is itself destroyed in any thread.
   template <class Post>
-    requires std::invocable<const std::decay_t<Post>&, Work> && (!std::same_as<std::decay_t<Post>, Executor>)
+    requires std::invocable<std::decay_t<Post>&, Work> && (!std::same_as<std::decay_t<Post>, Executor>)
   // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload): what posts is one
-  Executor(Post&& post) : poster_{std::make_shared<Posts<std::decay_t<Post>>>(std::forward<Post>(post))} {}
+  Executor(Post&& post) : poster_{new Posts<std::decay_t<Post>>{std::forward<Post>(post)}, detail::Poster::Deleter{}} {}
 
   /// What is behind it; none: threads of the library.
   const std::shared_ptr<detail::Poster>& poster() const noexcept { return poster_; }
@@ -145,7 +158,7 @@ class REDISMUTEX_EXPORT Executor {
     static constexpr bool watches =
         requires(const Post& post) { post.watch(int{}, std::declval<detail::Watch::Readable>()); };
 
-    void post() override { std::as_const(post_)(Work{shared_from_this()}); }
+    void post(std::shared_ptr<Completions> completions) override { post_(Work{std::move(completions)}); }
 
     Post post_;
   };

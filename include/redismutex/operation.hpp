@@ -166,8 +166,8 @@ class [[nodiscard]] Operation {
     /// The coroutine stays as it is, perhaps for long. What the operation has come to does not.
     void abandoned() noexcept override {
       if (!leaves(State::waits, State::is_told)) return;
-      pending_.reset();
-      state_ = State::over;
+      const std::shared_ptr<detail::Pending<T>> ended = std::move(pending_);
+      state_ = State::over;  // from now on the coroutine may be gone
     }
 
     std::shared_ptr<detail::Pending<T>> pending_;

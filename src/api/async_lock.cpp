@@ -6,6 +6,7 @@
 #include <optional>
 #include <redismutex/async.hpp>
 #include <redismutex/errors.hpp>
+#include <redismutex/printable.hpp>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -115,7 +116,6 @@ class Releasing final : public api::DrivenTask<void> {
 
  private:
   void begin() override {
-    if (LockAccess::is_inherited(lock_)) return settle();
     passed_ = held_.pass_on();
     if (passed_) return settle();
     giving_ = held_.giving_back(*this);
@@ -126,7 +126,6 @@ class Releasing final : public api::DrivenTask<void> {
   route::Procedure& procedure() noexcept override { return *giving_; }
 
   void result() override {
-    LockAccess::check_release(lock_);
     if (giving_ && !failure()) {
       if (const auto loss = giving_->take_loss()) loss->run();
     }
@@ -141,7 +140,6 @@ class Releasing final : public api::DrivenTask<void> {
 
   /// The log and the Observer are told all the same, and who waits for the loss.
   void note_abandoned() noexcept override {
-    if (LockAccess::is_inherited(lock_)) return;
     try {
       if (giving_ && !failure()) {
         if (const auto loss = giving_->take_loss()) loss->run();
@@ -228,6 +226,22 @@ class Losing final : public api::Task<Loss> {
 
 // ---- AsyncLock ------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// Empties an AsyncLock when it goes.
+struct Empties {
+  std::optional<Lock>& lock;
+  explicit Empties(std::optional<Lock>& which) noexcept : lock{which} {}
+  Empties(const Empties&) = delete;
+  Empties& operator=(const Empties&) = delete;
+  ~Empties() {
+    LockAccess::forget(*lock);
+    lock.reset();
+  }
+};
+
+}  // namespace
+
 AsyncLock::AsyncLock(Lock lock, Executor executor) : lock_{std::move(lock)}, executor_{std::move(executor)} {}
 
 AsyncLock::AsyncLock(AsyncLock&& other) noexcept
@@ -260,6 +274,10 @@ milliseconds AsyncLock::valid_for() const noexcept { return lock_ ? LockAccess::
 
 Operation<void> AsyncLock::release() {
   if (!lock_) throw MutexUnlockError{"cannot release: this AsyncLock holds nothing"};
+  if (LockAccess::is_inherited(*lock_)) {
+    const Empties empties{lock_};
+    LockAccess::check_release(*lock_);  // throws
+  }
   auto releasing = operation<Releasing, void>(*lock_, *lock_, executor_);
   lock_.reset();
   ended_.request_stop();
@@ -280,6 +298,9 @@ Operation<milliseconds> AsyncLock::extend(milliseconds expiry) {
 
 Operation<Loss> AsyncLock::lost(std::stop_token stop) const {
   if (!lock_) throw MutexUnlockError{"cannot lose: this AsyncLock holds nothing"};
+  if (LockAccess::is_inherited(*lock_)) {
+    throw MutexUnlockError{"cannot watch lock '" + printable(lock_->key()) + "': it is held by the parent process"};
+  }
   if (!ended_.stop_possible()) ended_ = std::stop_source{};
   return operation<Losing, Loss>(*lock_, lock_->lost_token(), ended_.get_token(), std::move(stop), executor_);
 }
@@ -288,8 +309,7 @@ Operation<Loss> AsyncLock::lost(std::stop_token stop) const {
 void AsyncLock::let_go() noexcept {
   if (!lock_) return;
   if (LockAccess::is_inherited(*lock_)) {  // it is the parent's, and so are the threads that would release it
-    LockAccess::forget(*lock_);
-    lock_.reset();
+    const Empties empties{lock_};
     return;
   }
   try {
@@ -297,9 +317,8 @@ void AsyncLock::let_go() noexcept {
     release().start([](const Outcome<void>& /*outcome*/) {});
   } catch (const std::exception&) {  // no memory, or no thread
     if (!lock_) return;              // what was to release it has taken care of that
+    const Empties empties{lock_};
     LockAccess::give_back(*lock_);
-    LockAccess::forget(*lock_);
-    lock_.reset();
   }
 }
 

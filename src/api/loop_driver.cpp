@@ -87,7 +87,7 @@ std::unique_ptr<net::LoopWatch> LoopDriver::watch(const std::shared_ptr<net::Lin
     const auto completions = poster.lock();
     if (!runtime || !at || !completions) return;
     Reading reading{background_, *at, number};
-    completions->run_all(&reading);
+    completions->run_all(reading);
   };
   try {
     auto made = poster->watch(link->fd(), readable);

@@ -227,9 +227,14 @@ class Search {
 /// Whether the lock, or the place with these details, was there and was given up.
 bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std::string_view details,
              const Action& action) {
+  using protocol::Release;
   // Whatever was asked once is taken for done: that nobody knows when the lease ends must not count against that.
-  protocol::Release machine{
-      key, id, {.valid_until = protocol::Instant::max(), .details = details, .dead = protocol::Release::Dead::clear}};
+  Release machine{key,
+                  id,
+                  {.valid_until = protocol::Instant::max(),
+                   .details = details,
+                   .dead = Release::Dead::clear,
+                   .label = details.empty() ? Release::Label::may_be_there : Release::Label::none}};
   try {
     api::drive(runtime, machine, action);
   } catch (const ConnectionError& error) {
@@ -237,7 +242,7 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
     throw OutcomeUnknownError{std::string{error.what()} + "; whether it was done is unknown: inspect the lock"};
   }
   api::raise_refusal(runtime, machine, action);
-  return std::holds_alternative<protocol::Release::Released>(machine.outcome());
+  return std::holds_alternative<Release::Released>(machine.outcome());
 }
 
 // ---- asking ---------------------------------------------------------------------------------------------------------

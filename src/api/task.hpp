@@ -25,6 +25,10 @@ template <class T>
 class Task : public detail::Pending<T>, private detail::Completion, public std::enable_shared_from_this<Task<T>> {
  public:
   void start(detail::Receiver<T>& receiver) final {
+    if (runtime_->inherited()) {
+      throw LockCancelled{"cannot begin an operation on " + runtime_->server_name() +
+                          ": the parent process has made it; make one in this process"};
+    }
     get_ready();
     receiver_ = &receiver;
     try {

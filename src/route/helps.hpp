@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "route/background.hpp"
 
 namespace redismutex::route {
@@ -30,6 +32,7 @@ class HelpPause {
 
  private:
   Workroom* const helped_;
+  const std::uint64_t generation_;  // in a child of fork() it goes on with nothing
 };
 
 /// As long as it is there its thread makes a round, for which others wait: it must not run what may take its time.

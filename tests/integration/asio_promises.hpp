@@ -12,6 +12,7 @@
 
 #include "support/exclusion_witness.hpp"
 #include "support/loop.hpp"
+#include "support/process.hpp"
 #include "with_server.hpp"
 
 namespace redismutex::testing {
@@ -243,6 +244,79 @@ TEST_F(ASIO_SUITE, TheMutexMayOutliveItsContext) {
   ASSERT_TRUE(lock);
   short_lived.reset();
   lock.reset();
+  EXPECT_TRUE(becomes_free());
+}
+
+// So may a lock of a strand, and an operation that nobody waits for any more: nothing of theirs is left of the context.
+TEST_F(ASIO_SUITE, WhatIsOfAStrandMayOutliveItsContext) {
+  auto held = elsewhere.acquire_lock("key");
+  std::vector<AsyncLock> locks;
+  for (int i = 0; i < 20; ++i) {
+    net::io_context short_lived;
+    const ours::Mutex there{net::make_strand(short_lived), connection, patient};
+    there.async_acquire_lock("other " + std::to_string(i),
+                             [&](const std::exception_ptr&, AsyncLock taken) { locks.push_back(std::move(taken)); });
+    short_lived.run();
+    there.async_acquire_lock("key", [](const std::exception_ptr&, const AsyncLock&) {});
+    short_lived.restart();
+    short_lived.poll();
+  }
+  EXPECT_EQ(locks.size(), 20U);
+  locks.clear();
+  held.release();
+  EXPECT_TRUE(nobody_waits());
+  EXPECT_TRUE(becomes_free());
+}
+
+TEST_F(ASIO_SUITE, ATokenMayBecomeTheDefault) {
+  run([&]() -> net::awaitable<void> {
+    const auto defaulted = net::use_awaitable.as_default_on(ours::Mutex{mutex});
+    auto lock = co_await defaulted.async_acquire_lock("key");
+    EXPECT_TRUE(lock.owns_lock());
+    co_await async_release(std::move(lock), net::use_awaitable);
+  });
+}
+
+// ---- fork -----------------------------------------------------------------------------------------------------------
+
+// Neither waits its context for what the parent has under way there.
+TEST_F(ASIO_SUITE, AChildRunsWhatIsItsOwnAndEnds) {
+  auto held = elsewhere.acquire_lock("key");
+  bool told = false;
+  mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { told = true; });
+  ASSERT_TRUE(somebody_waits());
+  context.notify_fork(net::io_context::fork_prepare);
+  const ChildProcess child{[&] {
+    context.notify_fork(net::io_context::fork_child);
+    bool done = false;
+    mutex.async_acquire_lock(
+        "child's", [&](const std::exception_ptr& error, const AsyncLock& lock) { done = !error && lock.owns_lock(); });
+    context.run();
+    return done && !told ? 0 : 1;
+  }};
+  context.notify_fork(net::io_context::fork_parent);
+  EXPECT_EQ(child.wait(limit), exited(0));
+  held.release();
+  context.run();
+  EXPECT_TRUE(told);
+  server.command({"DEL", "child's"});
+}
+
+TEST_F(ASIO_SUITE, WhatIsDueAtAForkCompletesInTheParentAlone) {
+  int told = 0;
+  mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { ++told; });
+  ASSERT_TRUE(eventually(limit, [&] { return server.exists("key"); }));
+  std::this_thread::sleep_for(20ms);  // it is posted
+  context.notify_fork(net::io_context::fork_prepare);
+  const ChildProcess child{[&] {
+    context.notify_fork(net::io_context::fork_child);
+    context.run();
+    return told;
+  }};
+  context.notify_fork(net::io_context::fork_parent);
+  EXPECT_EQ(child.wait(limit), exited(0));
+  context.run();
+  EXPECT_EQ(told, 1);
   EXPECT_TRUE(becomes_free());
 }
 

@@ -8,10 +8,13 @@
 #include <redismutex/async.hpp>
 #include <stop_token>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/exclusion_witness.hpp"
 #include "support/loop.hpp"
+#include "support/proxy.hpp"
 #include "support/sanitizers.hpp"
 #include "thrown.hpp"
 #include "with_server.hpp"
@@ -216,6 +219,39 @@ TEST_F(Async, WhatGoesWithALoopMayTakeItsTime) {
   EXPECT_EQ(is_over.get_future().wait_for(limit / 2), std::future_status::ready);
   may_go.set_value();
   held.release();
+}
+
+// An Executor that goes with the last operation, which is answered in a round: that must not wait for it.
+TEST_F(Async, WhatGoesWithAnExecutorMayTakeItsTime) {
+  struct Slow {
+    Slow(Connection server, std::promise<bool>& end) : mutex{std::move(server), patient}, ended{end} {}
+    Slow(const Slow&) = delete;
+    ~Slow() {
+      std::promise<void> told;
+      mutex.acquire_lock("other").start([&](const Outcome<AsyncLock>&) { told.set_value(); });
+      ended.set_value(told.get_future().wait_for(limit) == std::future_status::ready);
+    }
+    const AsyncMutex mutex;  // its operations need rounds, too
+    std::promise<bool>& ended;
+  };
+  Proxy proxy{server};
+  const Connection behind_proxy{proxy.url()};
+  RedisMutex{behind_proxy, patient}.acquire_lock("key").release();
+  std::promise<bool> ended;
+  std::stop_source stop;
+  std::promise<void> is_told;
+  {
+    const AsyncMutex mutex_there{
+        behind_proxy, patient,
+        [this, slow = std::make_shared<Slow>(connection, ended)](Executor::Work work) { loop.post(std::move(work)); }};
+    proxy.freeze();
+    mutex_there.acquire_lock("key", stop.get_token()).start([&](const Outcome<AsyncLock>&) { is_told.set_value(); });
+    std::this_thread::sleep_for(20ms);  // it is sent
+    stop.request_stop();
+    is_told.get_future().wait();
+  }
+  proxy.pass();
+  EXPECT_TRUE(ended.get_future().get());
 }
 
 TEST_F(Async, AnExecutorThatThrowsGivesTheLockBack) {

@@ -156,43 +156,17 @@ TEST_F(LabelTest, OfALockThatIsLeftIsWrittenBefore) {
   EXPECT_FALSE(lease->leave(first_turn));
 }
 
-TEST_F(LabelTest, OfALockThatIsLeftIsThereAlready) {
+// Whatever was written of it before: it says so.
+TEST_F(LabelTest, OfALockThatIsLeftSaysSo) {
   const auto lease = engine.hold("job", {.expiry = 7s, .label = "import"});
   world.run_for(10ms);
   ASSERT_TRUE(label_of(*lease));
-  EXPECT_FALSE(lease->leave(first_turn));
-}
-
-// What is under way in the background may not get there, and what was refused or is too short is not there.
-TEST_F(LabelTest, OfALockThatIsLeftIsWrittenUnlessItIsKnownToBeThere) {
-  server.round_trip = 100ms;
-  const auto under_way = engine.hold("under way", {.expiry = 7s, .label = "import"});
-  world.run_for(50ms);
-  EXPECT_TRUE(under_way->leave(first_turn));
-  world.run_for(1s);
-  server.round_trip = 1ms;
-
-  server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
-    if (words.front() == "SET") return Reply::error("NOPERM");
-    return std::nullopt;
-  };
-  const auto refused = engine.hold("refused", {.expiry = 7s, .label = "import"});
-  world.run_for(50ms);
-  server.answers_instead = nullptr;
-  EXPECT_TRUE(refused->leave(first_turn));
-
-  const auto longer = engine.hold("longer", {.expiry = 3s, .label = "import"});
-  world.run_for(50ms);
-  ASSERT_TRUE(label_of(*longer));
-  server.answers_instead = [](const FakeServer::Words& words) -> std::optional<Reply> {
-    if (words.front() == "SET") return Reply::error("NOPERM");
-    return std::nullopt;
-  };
-  Extending extending{*engine.session, longer, first_turn, {.expiry = 60s}};
-  Drive drive{world, extending, [] {}};
-  drive.start();
-  ASSERT_TRUE(world.run_until_is([&] { return drive.is_over(); }));
-  EXPECT_TRUE(longer->leave(first_turn));
+  EXPECT_FALSE(label_of(*lease)->left);
+  const auto label = lease->leave(first_turn);
+  ASSERT_TRUE(label);
+  EXPECT_TRUE(label->label.left);
+  EXPECT_EQ(label->label.text, "import");
+  EXPECT_FALSE(engine.hold("other", {.expiry = 7s})->leave(first_turn)) << "it has none";
 }
 
 // There is nothing to say of it.
