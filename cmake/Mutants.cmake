@@ -2,9 +2,8 @@
 function(mutate input from to output)
   add_custom_command(
     OUTPUT "${output}"
-    COMMAND "${CMAKE_COMMAND}" "-DINPUT=${input}" "-DOUTPUT=${output}" "-DFROM=${from}" "-DTO=${to}" -P
-            "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/mutate.cmake"
-    DEPENDS "${input}" "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/mutate.cmake"
+    COMMAND "${REDISMUTEX_PYTHON}" -I -S "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/mutate.py" "${input}" "${output}" "${from}" "${to}"
+    DEPENDS "${input}" "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/mutate.py"
     VERBATIM)
 endfunction()
 

@@ -9,6 +9,7 @@
 #include "cluster/with_cluster.hpp"
 #include "integration/stopwatch.hpp"
 #include "integration/thrown.hpp"
+#include "integration/timeouts.hpp"
 #include "protocol/slot.hpp"
 
 namespace redismutex::testing {
@@ -69,7 +70,8 @@ TEST_F(ClusterReplicas, LocksOfManySlotsShareTheirQuestions) {
   constexpr int many = 20;
   const std::vector<std::string> keys = keys_of_one_master(many, "shared ");
   Server& master = cluster.master_of_key(keys.front());
-  const RedisMutex mutex{connection, wanting(1)};
+  // A replica that has stood still may need seconds on a busy machine before it follows.
+  const RedisMutex mutex{connect(cluster.url(), long_timeouts), wanting(1)};
   mutex.acquire_lock(keys.front()).release();
   Server& replica = cluster.replica_of(master);
   auto before = master.command_calls();

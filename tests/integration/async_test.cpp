@@ -1,5 +1,7 @@
 // AsyncMutex: the same locks for coroutines and callbacks. What it shares with RedisMutex is in conformance_test.cpp.
 
+#include <signal.h>
+
 #include <atomic>
 #include <chrono>
 #include <future>
@@ -14,6 +16,7 @@
 
 #include "support/exclusion_witness.hpp"
 #include "support/loop.hpp"
+#include "support/process.hpp"
 #include "support/proxy.hpp"
 #include "support/sanitizers.hpp"
 #include "thrown.hpp"
@@ -252,6 +255,19 @@ TEST_F(Async, WhatGoesWithAnExecutorMayTakeItsTime) {
   }
   proxy.pass();
   EXPECT_TRUE(ended.get_future().get());
+}
+
+// Users' code would run in a round, for which all operations of the process wait.
+TEST_F(Async, AnExecutorThatRunsAWorkAtOnceIsFoundInADebugBuild) {
+  const ChildProcess child{[&] {
+    const AsyncMutex hasty{connection, patient, [](Executor::Work work) { work(); }};
+    std::promise<void> told;
+    hasty.acquire_lock("key").start([&](const Outcome<AsyncLock>&) { told.set_value(); });
+    told.get_future().wait_for(limit);
+    return 0;
+  }};
+  EXPECT_EQ(child.wait(2 * limit), killed_by(SIGABRT));
+  server.command({"DEL", "key"});
 }
 
 TEST_F(Async, AnExecutorThatThrowsGivesTheLockBack) {

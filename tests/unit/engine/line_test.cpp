@@ -552,7 +552,7 @@ struct Still final : route::Background {
 
 // Threads that come, give up, and pass the lock on at any moment: one at a time has it, and nobody is forgotten.
 TEST(LinesWithThreads, OneAtATime) {
-  constexpr int threads = 8, rounds = 3000;
+  constexpr int threads = 8, rounds = 1000;
   route::Environment& environment = route::operating_system();
   route::Server server{environment, "none", [](std::string_view) {}};
   Still background;
