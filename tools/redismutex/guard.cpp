@@ -39,7 +39,8 @@ Guard::Outcome Guard::watch() {
   }
   const int status = means_.child.reap().value_or(exit_status::ended_by_signal(SIGKILL));
   // Said before the lock is given back: a silent server holds that up for longer than the others are patient.
-  means_.page.finish(end_ == End::lock_lost ? exit_status::lock_lost : status);
+  const bool is_lost = end_ == End::lock_lost;
+  means_.page.finish(is_lost ? exit_status::lock_lost : status, !is_lost);
   return {end_, status};
 }
 

@@ -34,13 +34,15 @@ class LeasePage {
   void set_state(State state) noexcept { data_->state.store(state); }
 
   /// From now on only the keeper's own end is missing, which may have to wait for the network.
-  void finish(int exit_status) noexcept {
+  void finish(int exit_status, bool is_commands_own = false) noexcept {
     data_->exit_status.store(exit_status);
+    data_->is_commands_own.store(is_commands_own);
     set_state(State::finished);
   }
 
   /// As given to finish().
   int exit_status() const noexcept { return data_->exit_status.load(); }
+  bool is_commands_own() const noexcept { return data_->is_commands_own.load(); }
 
   /// From when on COMMAND is to be asked to end, and from when on it is to be killed.
   BootClock::time_point stop_at() const noexcept { return at(data_->stop_at); }
@@ -63,6 +65,7 @@ class LeasePage {
   struct Data {
     std::atomic<State> state{State::waiting};
     std::atomic<int> exit_status{0};
+    std::atomic<bool> is_commands_own{false};
     std::atomic<std::int64_t> stop_at{0};
     std::atomic<std::int64_t> kill_at{0};
     std::atomic<std::int64_t> began_at{0};

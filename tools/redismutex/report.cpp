@@ -61,7 +61,8 @@ constexpr std::array<std::string_view, 5> outcomes{"ran", "skipped", "lost", "fa
 std::string_view outcome_of(const LeasePage& page, int status) {
   const bool began = page.began_at() != BootClock::time_point{};
   if (began && status == 0) return "ran";
-  if (began) return status == exit_status::lock_lost ? "lost" : "failed";
+  const bool is_commands_own = page.is_commands_own() && page.exit_status() == status;
+  if (began) return status == exit_status::lock_lost && !is_commands_own ? "lost" : "failed";
   if (page.skipped()) return "skipped";
   return status == exit_status::unreachable ? "unreachable" : "failed";
 }
