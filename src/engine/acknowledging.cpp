@@ -18,13 +18,12 @@ constexpr std::chrono::milliseconds between_looks{1};
 
 }  // namespace
 
-Acknowledging::Acknowledging(Session& session, const protocol::Key& key, const protocol::OwnerId& id,
-                             const Terms& terms, route::Waker* waker)
+Acknowledging::Acknowledging(Session& session, const Lane::Item& lock, const Terms& terms, route::Waker* waker)
     : waker_{waker},
-      lane_{session.lanes().of(key)},
-      items_{Lane::Item{.key = key, .id = id}},
+      lane_{session.lanes().of(lock.key)},
+      items_{lock},
       member_{items_,
-              {.replicas = terms.replicas, .until = terms.until, .slot = session.router().slot_of(key)},
+              {.replicas = terms.replicas, .until = terms.until, .slot = session.router().slot_of(lock.key)},
               *this,
               true} {}
 

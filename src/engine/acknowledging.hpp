@@ -8,8 +8,6 @@
 #include "engine/lane.hpp"
 #include "engine/lane_flight.hpp"
 #include "protocol/instant.hpp"
-#include "protocol/key.hpp"
-#include "protocol/owner_id.hpp"
 #include "route/procedure.hpp"
 #include "route/waker.hpp"
 
@@ -26,8 +24,7 @@ class Acknowledging final : public route::Procedure, private route::Waker {
   };
 
   /// `session` must outlive it; `waker` wakes its driver, and must outlive it, too. None: the driver can not be woken. Throws std::bad_alloc.
-  Acknowledging(Session& session, const protocol::Key& key, const protocol::OwnerId& id, const Terms& terms,
-                route::Waker* waker);
+  Acknowledging(Session& session, const Lane::Item& lock, const Terms& terms, route::Waker* waker);
   ~Acknowledging();
 
   Step start(protocol::Instant now) override;

@@ -272,9 +272,9 @@ route::Procedure::Step Acquisition::confirm(const Acquire::Held& held, Instant n
   Instant until = session_.confirmed_until(now, held.valid_until - now);
   if (wishes_.wait_until) until = std::min(until, std::max<Instant>(*wishes_.wait_until, now + moment_to_confirm));
   phase_ = Phase::confirming;
-  acknowledging_ =
-      std::make_unique<Acknowledging>(session_, key_, member_.approach->id(),
-                                      Acknowledging::Terms{.replicas = wishes_.replicas, .until = until}, &waker_);
+  const Lane::Item lock{.key = key_, .id = member_.approach->id(), .lasts_until = held.valid_until};
+  acknowledging_ = std::make_unique<Acknowledging>(
+      session_, lock, Acknowledging::Terms{.replicas = wishes_.replicas, .until = until}, &waker_);
   return confirmed(acknowledging_->start(now), now);
 }
 

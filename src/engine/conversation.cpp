@@ -70,7 +70,7 @@ route::Procedure::Step Conversation::go_on(const protocol::Request& request) {
 
 route::Procedure::Step Conversation::reach() {
   asks_once_ = false;
-  server_ = terms_.at != nullptr ? terms_.at : &router_.server_for(slot_);
+  server_ = authority_ = terms_.at != nullptr ? terms_.at : &router_.server_for(slot_);
   if (turn_ && !turn_->is_of(server_->throttle())) turn_.reset();
   return reach_server();
 }
@@ -320,6 +320,7 @@ route::Procedure::Step Conversation::redirected(const Answer& answer, Instant no
   }
   turn_.reset();
   server_ = to;
+  if (!once) authority_ = to;
   asks_once_ = once;
   return reach_server();
 }

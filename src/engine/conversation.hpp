@@ -88,6 +88,9 @@ class Conversation final : public route::Procedure {
   /// The server that the last request went to, and the connection; 0: none was reached.
   route::Server& server() const noexcept { return *server_; }
 
+  /// Whose word the answer is: that server's; or, if it was asked this once only, that of the one that has the slot and has sent the request there.
+  route::Server& authority() const noexcept { return *authority_; }
+
   /// Whether that server was asked this once, though the key is to move there only: it tells of no changes to it then.
   bool asks_once() const noexcept { return asks_once_; }
   std::uint64_t link() const noexcept { return link_; }
@@ -147,7 +150,8 @@ class Conversation final : public route::Procedure {
   Terms terms_;
 
   const std::uint16_t slot_;
-  route::Server* server_;      // that the last request went to, or the present one goes to
+  route::Server* server_;  // that the last request went to, or the present one goes to
+  route::Server* authority_ = server_;
   bool asks_once_ = false;     // there, because another server has said so of the slot that is about to move
   unsigned redirections_ = 0;  // of the present request, in a row
   std::size_t seeds_tried_ = 1;

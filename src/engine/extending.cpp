@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/session.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 
@@ -56,9 +57,11 @@ bool Extending::is_extended() const noexcept {
 /// Until replicas have received it the lease is what it was.
 route::Procedure::Step Extending::confirm(Instant now) {
   const Instant until = std::min(until_, session_.confirmed_until(now, terms_.expiry));
+  const Instant sent_at = std::get<Extend::Extended>(machine_->outcome()).sent_at;
+  const Lane::Item lock{
+      .key = lease_->key(), .id = lease_->id(), .lasts_until = protocol::valid_until(sent_at, terms_.expiry)};
   acknowledging_ = std::make_unique<Acknowledging>(
-      session_, lease_->key(), lease_->id(), Acknowledging::Terms{.replicas = lease_->terms().replicas, .until = until},
-      terms_.waker);
+      session_, lock, Acknowledging::Terms{.replicas = lease_->terms().replicas, .until = until}, terms_.waker);
   return confirmed(acknowledging_->start(now));
 }
 
@@ -90,7 +93,8 @@ void Extending::conclude() {
     outcome_ = NoAnswer{.failure = *failure, .unknown = unknown};
     loss_ = lease_->conclude_extension(*machine_, unknown ? Lease::Went::unknown : Lease::Went::never_left);
   } else {
-    loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered, conversation_->link());
+    loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered,
+                                       {.server = &conversation_->authority(), .link = conversation_->link()});
     if (const auto* refused = std::get_if<protocol::Refusal>(&machine_->outcome())) {
       outcome_ = *refused;
     } else if (std::holds_alternative<Extend::Gone>(machine_->outcome())) {

@@ -144,7 +144,7 @@ Lane::Trouble Lane::Member::why_not(std::chrono::milliseconds waited) const {
   if (wanted_ == 0) {
     text = "the server's replicas were not counted within " + std::to_string(waited.count()) + " ms";
   } else if (is_confirmed() && is_lost) {
-    text = "the server that was to confirm it does not have it";
+    text = "the server that was to confirm it does not have it, or not for as long";
   } else {
     text = std::to_string(had_) + " of the " + std::to_string(wanted_) +
            " replicas that Options::replicas wants are known to have it after " + std::to_string(waited.count()) +

@@ -49,7 +49,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   struct Item {
     protocol::Key key;
     protocol::OwnerId id;
-    bool is_there = false;  ///< afterwards: the server that was asked has it for this id
+    protocol::Instant lasts_until;  ///< by what is to be confirmed
+    bool is_there = false;          ///< afterwards: the server that was asked has it for this id, for as long
   };
 
   /// What is to be confirmed of it.

@@ -46,7 +46,7 @@ LaneFlight::~LaneFlight() {
 
 route::Procedure::Step LaneFlight::start(Instant now) {
   const bool counts = gather(now);
-  if (keys_.empty()) return land([](Member&) { return false; });
+  if (items_.empty()) return land([](Member&) { return false; });
   return counts ? count(now) : ask(now);
 }
 
@@ -61,14 +61,13 @@ std::vector<Lane::Member*> LaneFlight::choose(Member& first) {
   for (Member* one = &first; one != nullptr; one = route::List<Member>::next(*one)) {
     const std::uint16_t slot = one->terms_.slot;
     const bool is_new = std::find(slots.begin(), slots.end(), slot) == slots.end();
-    const bool has_room = one == &first || (keys_.size() + one->items_.size() <= Witness::most_items &&
+    const bool has_room = one == &first || (items_.size() + one->items_.size() <= Witness::most_items &&
                                             (!is_new || slots.size() < Witness::most_slots));
     if (!Lane::go_together(first, *one) || !has_room) continue;
     if (is_new) slots.push_back(slot);
     chosen.push_back(one);
     for (const Lane::Item& item : one->items_) {
-      keys_.push_back(item.key);
-      ids_.push_back(item.id);
+      items_.push_back(item);
       slots_.push_back(slot);
     }
   }
@@ -134,8 +133,11 @@ route::Procedure::Step LaneFlight::ask(Instant now) {
                   now);
   }
   std::vector<Witness::Item> items;
-  items.reserve(keys_.size());
-  for (std::size_t i = 0; i < keys_.size(); ++i) items.push_back({&keys_[i], &ids_[i], slots_[i]});
+  items.reserve(items_.size());
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const Lane::Item& item = items_[i];
+    items.push_back({.key = &item.key, .id = &item.id, .until = item.lasts_until, .slot = slots_[i]});
+  }
   const auto within = time_to_wait(until_ - now, setting.longest_answer() / 2);
   witness_.emplace(std::move(items), Witness::Terms{.wanted = wanted, .within = within});
   Conversation::Terms at_it = terms();
@@ -200,18 +202,19 @@ route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant 
   return land([&](Member& member) {
     const auto first = seen.locks.begin() + static_cast<std::ptrdiff_t>(member.first_);
     const auto end = first + static_cast<std::ptrdiff_t>(member.items_.size());
+    const auto is_any = [first, end](Sight sight) { return std::find(first, end, sight) != end; };
     const bool is_late = member.terms_.until <= now + least_left;
     member.refused_.reset();
-    if (std::find(first, end, Sight::not_said) != end) {
+    if (is_any(Sight::not_said)) {
       member.company_ = std::max(member.company_, Company::of_its_slot);
       return is_late;
     }
     for (std::size_t i = 0; i < member.items_.size(); ++i) {
-      member.items_[i].is_there = seen.locks[member.first_ + i] == Sight::theirs;
+      member.items_[i].is_there = seen.locks[member.first_ + i] == Sight::there;
     }
     member.had_ = seen.replicas;
-    const bool is_lost = std::find(first, end, Sight::theirs) == end;
-    return member.is_confirmed() || is_lost || is_late;
+    if (is_any(Sight::unclear)) return is_late;
+    return member.is_confirmed() || !is_any(Sight::there) || is_late;
   });
 }
 

@@ -47,10 +47,9 @@ class LaneFlight final : public route::Procedure {
   const std::shared_ptr<Lane> lane_;
   Member* const leader_;
   bool is_over_ = false;
-  std::vector<protocol::Key> keys_;
-  std::vector<protocol::OwnerId> ids_;
+  std::vector<Lane::Item> items_;
   std::vector<route::Waker::Rest> rests_;
-  std::vector<std::uint16_t> slots_;  // of each key
+  std::vector<std::uint16_t> slots_;  // of each item
   bool are_of_many_slots_ = false;
   bool are_several_ = false;  // members
   protocol::Instant until_ = protocol::Instant::max();

@@ -64,7 +64,7 @@ Lease::~Lease() { session_.renewer().dismiss(*this); }
 
 // ---- for whoever is inside ------------------------------------------------------------------------------------------
 
-Lease::Turn Lease::begin(const protocol::Acquire::Held& held, std::uint64_t link, Instant now) noexcept {
+Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& by, Instant now) noexcept {
   if (held.claimed) session_.renewer().get_ready_if_possible();
   const std::lock_guard lock{mutex_};
   validity_ = {held.valid_until, held.claimed};
@@ -75,7 +75,7 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, std::uint64_t link
   details_size_ = std::min(held.details.size(), details_.size());
   std::copy_n(held.details.begin(), details_size_, details_.begin());
   turn_ = 1;
-  note_confirmed(link);
+  note_confirmed(by);
   if (held.claimed) {
     stands_until_ = held.valid_until + protocol::drift(terms_.expiry);
   } else {
@@ -132,10 +132,10 @@ bool Lease::is_confirmed_here() const noexcept {
   return confirmed_by_ == &server && (router.cluster() != nullptr || confirmed_link_ >= server.first_link());
 }
 
-/// With the lock held.
-void Lease::note_confirmed(std::uint64_t link) noexcept {
-  confirmed_by_ = &session_.router().server_of(key_);
-  confirmed_link_ = std::max(confirmed_link_.load(), link);
+/// With the lock held. Another server may have the key by now, which has not said so.
+void Lease::note_confirmed(const Authority& by) noexcept {
+  confirmed_by_ = by.server;
+  confirmed_link_ = std::max(confirmed_link_.load(), by.link);
 }
 
 /// With the lock held: a lease of `expiry`, which the server counts from now on at the latest.
@@ -168,7 +168,7 @@ std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds e
   return Extension{.terms = terms, .until = until};
 }
 
-std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how, std::uint64_t link) noexcept {
+std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how, const Authority& by) noexcept {
   const Instant now = session_.now();
   const bool gone = how == Went::answered && std::holds_alternative<Extend::Gone>(machine.outcome());
   const std::lock_guard lock{mutex_};
@@ -194,7 +194,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
     validity_.conclude(machine, now);
     if (gone) return note_loss(ended ? Loss::expired : Loss::gone);
     if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-      note_confirmed(link);
+      note_confirmed(by);
       note_answer(extended->sent_at, extended->waiting, extension_doubts_);
       if (!terms_.renews && !validity_.is_claim()) extend_at_ = never;
       keep_label(now);

@@ -82,10 +82,15 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   // ---- for whoever is inside
 
+  /// Whose word it is that it is ours: see Conversation::authority().
+  struct Authority {
+    const route::Server* server;
+    std::uint64_t link;  ///< the connection on which that was said
+  };
+
   /// It was granted: the first turn begins. From now on it is looked after: the short lease of a hand-over becomes the full one,
   /// and it is renewed if it is to be. Once.
-  /// `link`: the connection on which that was said.
-  Turn begin(const protocol::Acquire::Held& held, std::uint64_t link, protocol::Instant now) noexcept;
+  Turn begin(const protocol::Acquire::Held& held, const Authority& by, protocol::Instant now) noexcept;
 
   /// When the present turn began.
   protocol::Instant began() const noexcept;
@@ -128,7 +133,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
     unconfirmed,  ///< the server has carried it out, and too few replicas are known to have received that
   };
   [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how,
-                                                               std::uint64_t link = 0) noexcept;
+                                                               const Authority& by = {}) noexcept;
 
   /// The same in place of both, if its time is over.
   [[nodiscard]] std::unique_ptr<route::Job> note_end(Turn turn) noexcept;
@@ -206,8 +211,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
 
   /// How a visit went.
   struct Circumstances {
-    std::uint64_t link = 0;  ///< the connection
-    bool tracks = false;     ///< the server tells there of changes
+    Authority by = {};
+    bool tracks = false;     ///< the server tells of changes on that connection
     bool may_track = false;  ///< or may do so the next time
     double share = 0.3;      ///< after so much of a lease it is renewed the next time
   };
@@ -247,7 +252,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool is_present(Turn turn) const noexcept { return turn == turn_ && turn != 0 && !ended_ && !lost_; }
   bool listens() const noexcept { return terms_.renews || job_ != nullptr || successor_ != nullptr; }
   bool is_tracked() const noexcept;
-  void note_confirmed(std::uint64_t link) noexcept;
+  void note_confirmed(const Authority& by) noexcept;
   void note_sent(std::chrono::milliseconds expiry, protocol::Instant now) noexcept;
   void note_answer(protocol::Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept;
   protocol::Instant limit() const noexcept;

@@ -145,7 +145,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
     validity_.renewed(visit.renew_to, extended->sent_at);
     note_sent(visit.renew_to, now);
-    note_confirmed(how.link);
+    note_confirmed(how.by);
     keep_label(now);
     note_answer(extended->sent_at, extended->waiting, visit.doubts);
     const Instant next = std::max(now, extended->sent_at + times(visit.renew_to, how.share));
@@ -158,7 +158,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   }
   hurry(now);
   if (how.tracks) {
-    tracked_link_ = how.link;
+    tracked_link_ = how.by.link;
     tracked_doubts_ = visit.doubts;
   } else if (watched_ && how.may_track) {
     look_at_ = now + before_next_try_to_track;

@@ -14,6 +14,7 @@
 #include "engine/renewer.hpp"
 #include "engine/renewer_flight.hpp"
 #include "engine/session.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 using protocol::Extend;
 using protocol::Instant;
 
-// Until the next visit of a lock that the server did not have which was to confirm it.
+// Until the next visit of a lock that the server did not have which was to confirm it, or not for as long.
 constexpr std::chrono::milliseconds moment{20};
 
 std::string text_of(const Lane::Trouble& trouble) {
@@ -54,7 +55,12 @@ class Renewer::Confirming final : public route::Waker {
   static std::vector<Lane::Item> items_of(const Batch& batch) {
     std::vector<Lane::Item> items;
     items.reserve(batch.parts.size());
-    for (std::size_t i = 0; i < batch.parts.size(); ++i) items.push_back({.key = batch.keys[i], .id = batch.ids[i]});
+    for (std::size_t i = 0; i < batch.parts.size(); ++i) {
+      const Instant sent_at = std::get<Extend::Extended>(batch.fates[i]).sent_at;
+      items.push_back({.key = batch.keys[i],
+                       .id = batch.ids[i],
+                       .lasts_until = protocol::valid_until(sent_at, batch.parts[i].visit.renew_to)});
+    }
     return items;
   }
 

@@ -82,7 +82,8 @@ class Renewer::Flight final : public Conversing<protocol::ExtendMany> {
     route::Pushes& pushes = conversation_.server().pushes();
     const bool may_track = pushes.may_track();
     const bool tracks = may_track && !conversation_.asks_once() && pushes.tracks(link);
-    batch_->how = {.link = link, .tracks = tracks, .may_track = may_track};
+    batch_->how = {
+        .by = {.server = &conversation_.authority(), .link = link}, .tracks = tracks, .may_track = may_track};
   }
 
   const std::shared_ptr<Landing> landing_;

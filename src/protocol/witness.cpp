@@ -1,9 +1,11 @@
 #include "protocol/witness.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
+#include "protocol/lease.hpp"
 #include "protocol/verdict.hpp"
 
 namespace redismutex::protocol {
@@ -21,6 +23,16 @@ bool concerns_slot(const Answer& answer) {
   if (answer.type != Answer::Type::error) return false;
   const Verdict verdict = protocol::verdict(answer.text);
   return verdict == Verdict::moved || verdict == Verdict::ask || verdict == Verdict::split;
+}
+
+/// Of a lock whose lease has so many milliseconds left, as is said by what was asked and answered then. The server counted them at some time
+/// in between. What a lease counts less for the drift covers half of that for the way, too.
+Witness::Sight sight(const Witness::Item& item, std::int64_t left_ms, const Answer& when) {
+  using Sight = Witness::Sight;
+  if (left_ms == 0) return Sight::not_there;
+  const auto left = std::min(std::chrono::milliseconds{left_ms}, longest_duration);
+  if (left_ms < 0 || when.sent_at + left - drift(left) / 2 >= item.until) return Sight::there;
+  return when.now + left < item.until ? Sight::not_there : Sight::unclear;
 }
 
 }  // namespace
@@ -71,11 +83,12 @@ Step Witness::start(Instant /*now*/) { return request(); }
 
 Step Witness::unanswered() { return one_by_one_ ? request_one() : request(); }
 
-/// Whether it could be read.
-bool Witness::take_in(const Part& part, const Answer& answer) {
+/// Whether it could be read. `first`: that in front of all, which tells the time.
+bool Witness::take_in(const Part& part, const Answer& answer, const Answer& first) {
   if (answer.type != Answer::Type::integers || answer.integers.size() != part.items.size()) return false;
   for (std::size_t i = 0; i < part.items.size(); ++i) {
-    seen_.locks[part.items[i]] = answer.integers[i] == 1 ? Sight::theirs : Sight::not_theirs;
+    const std::size_t item = part.items[i];
+    seen_.locks[item] = sight(items_[item], answer.integers[i], first);
   }
   return true;
 }
@@ -85,11 +98,11 @@ Step Witness::answered(const Answer& answer) {
   if (one_by_one_) return answered_one(answer);
   const bool is_complete = answer.more.size() + 1 == parts_.size();
   const bool goes_by = parts_.size() > 1 && concerns_slot(answer);
-  if (!is_complete || (!take_in(parts_.front(), answer) && !goes_by)) {
+  if (!is_complete || (!take_in(parts_.front(), answer, answer) && !goes_by)) {
     outcome_ = refusal(answer, scripts::witness.name);
     return Done{};
   }
-  for (std::size_t i = 1; i < parts_.size(); ++i) take_in(parts_[i], answer.more[i - 1]);
+  for (std::size_t i = 1; i < parts_.size(); ++i) take_in(parts_[i], answer.more[i - 1], answer);
   seen_.replicas = answer.next;
   outcome_ = std::move(seen_);
   return Done{};
@@ -118,7 +131,8 @@ Step Witness::answered_one(const Answer& answer) {
     return Done{};
   }
   seen_.replicas = next_ == 0 ? answer.next : std::min(seen_.replicas, answer.next);
-  seen_.locks[next_++] = answer.integers.front() == 1 ? Sight::theirs : Sight::not_theirs;
+  seen_.locks[next_] = sight(items_[next_], answer.integers.front(), answer);
+  ++next_;
   if (next_ < items_.size()) return request_one();
   outcome_ = std::move(seen_);
   return Done{};

@@ -19,7 +19,8 @@
 
 namespace redismutex::protocol {
 
-/// Asks how many replicas have received what was written of some locks, and whether these are still their owners'.
+/// Asks how many replicas have received what was written of some locks, and whether these are still their owners', for long enough: the server that
+/// is asked may be another one than the one that was written to, or may have come back without what was written last.
 ///
 /// Replication is in order, so whoever wrote to a lock: what is written after it covers it. A WAIT means something only behind a write of its own
 /// connection; so a script looks at the locks and then writes to a key of ours, and WAIT stands right behind it. In a cluster each slot has a
@@ -34,6 +35,7 @@ class Witness final : public Machine {
   struct Item {
     const Key* key;
     const OwnerId* id;
+    Instant until = {};  ///< its lease is to last until then at least
     std::uint16_t slot = no_slot;
   };
   struct Terms {
@@ -50,9 +52,13 @@ class Witness final : public Machine {
   std::optional<Step> split(Instant now) override;
   const Key* key() const noexcept override { return items_.front().key; }
 
-  /// Of a lock. The server that was asked does not say while the slot is on the way to another one, or is there: it is to be asked for alone,
-  /// where it is then. That happens only to one of several slots.
-  enum class Sight : std::uint8_t { not_theirs, theirs, not_said };
+  /// Of a lock.
+  enum class Sight : std::uint8_t {
+    not_there,  ///< it is not the owner's, or its lease ends before
+    there,
+    unclear,   ///< its lease may end before: the answer was long on its way
+    not_said,  ///< its slot is on the way to another server, or is there: it is to be asked for alone, where it is then. Only of several slots
+  };
   struct Seen {
     std::vector<Sight> locks;  ///< of the item with the same index
     std::int64_t replicas;     ///< that have received it; may be more than were wanted
@@ -75,7 +81,7 @@ class Witness final : public Machine {
   Request request();
   Request request_one();
   Step answered_one(const Answer& answer);
-  bool take_in(const Part& part, const Answer& answer);
+  bool take_in(const Part& part, const Answer& answer, const Answer& first);
 
   const std::vector<Item> items_;
   const std::string wanted_;

@@ -188,6 +188,28 @@ TEST_F(ReplicasTest, AnExtensionThatTooFewHaveChangesNothing) {
   lock.release();
 }
 
+// The server that confirms it may be another one by then, which has the lock as it was before.
+TEST_F(ReplicasTest, AnExtensionThatIsNotThereAnyMoreDoesNotCount) {
+  const RedisMutex mutex{connection, with_replicas(1)};
+  auto lock = mutex.acquire_lock("key");
+  freeze();
+  auto error = std::async(std::launch::async, [&] {
+    return thrown<ServerError>([&] {
+      lock.extend(10 * limit);
+      return 0;
+    });
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return master.pttl("key") > 9 * limit.count(); }));
+  master.command({"PEXPIRE", "key", std::to_string(limit.count())});
+  const auto looked = master.command_calls()["evalsha"];
+  EXPECT_TRUE(eventually(limit, [&] { return master.command_calls()["evalsha"] > looked; }));
+  thaw();
+  EXPECT_EQ(error.get().reason(), ServerError::Reason::no_replicas);
+  EXPECT_LE(lock.valid_for(), patient.expiry.value());
+  lock.extend(10 * limit);
+  lock.release();
+}
+
 // The server renews it; what the replicas have of it ends all the same.
 TEST_F(ReplicasTest, ARenewalThatTooFewHaveProlongsNothing) {
   const RedisMutex mutex{connection, {.block_time = limit, .expiry = 3s, .auto_renew = true, .replicas = 1}};

@@ -174,31 +174,53 @@ TEST(Replaceable, OthersAreNotWatched) {
   EXPECT_EQ(engine.world.background.verified, 0);
 }
 
-// In a cluster the word of the server holds that has the key's slot, and of no other one.
-TEST(Replaceable, ASlotThatMovesTakesNoWordAlong) {
+/// A cluster, and a lease that its server a has granted.
+struct InACluster : ::testing::Test {
+  InACluster() {
+    all_at("a");
+    world.connect();
+    lease = std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = 10s});
+    lease->begin({.valid_until = world.now() + 10s, .since = world.now()}, {&servers.front(), 1}, world.now());
+  }
+  ~InACluster() override { session.close(); }
+
+  void all_at(const std::string& host) {
+    const std::vector<protocol::SlotRange> ranges{{0, 16383, {host, 1}}};
+    cluster.take_in(ranges);
+  }
+  bool is_valid() { return lease->valid_here_until(first_turn) > world.now(); }
+
   World world;
   std::list<route::Server> servers;
   route::Cluster cluster{{{"a", 1}}, [&](const ServerAddress& address) -> route::Server& {
                            return servers.emplace_back(world.environment, address.host, [](std::string_view) {});
                          }};
-  const auto all_at = [&](const std::string& host) {
-    const std::vector<protocol::SlotRange> ranges{{0, 16383, {host, 1}}};
-    cluster.take_in(ranges);
-  };
   Session session{Session::Outside{world.environment, cluster, world.background, *world.callbacks},
                   Session::Limits{.connect_timeout = 2s, .command_timeout = 2s}};
-  all_at("a");
-  world.connect();
-  const auto lease =
-      std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = 10s});
-  lease->begin({.valid_until = world.now() + 10s, .since = world.now()}, 1, world.now());
-  EXPECT_GT(lease->valid_here_until(first_turn), world.now());
+  std::shared_ptr<Lease> lease;
+};
+
+// The word of the server holds that has the key's slot, and of no other one.
+TEST_F(InACluster, ASlotThatMovesTakesNoWordAlong) {
+  EXPECT_TRUE(is_valid());
   all_at("b");
   EXPECT_EQ(lease->valid_here_until(first_turn), Instant{});
   EXPECT_GT(lease->valid_until(first_turn), world.now());
   all_at("a");
-  EXPECT_GT(lease->valid_here_until(first_turn), world.now());
-  session.close();
+  EXPECT_TRUE(is_valid());
+}
+
+// Whoever has the slot by the time in which an answer is taken in has not given it.
+TEST_F(InACluster, AnAnswerIsTheWordOfWhoeverGaveIt) {
+  const auto extension = lease->begin_extension(first_turn, 60s, protocol::Longer::goes);
+  ASSERT_TRUE(extension);
+  protocol::Extend machine{lease->key(), lease->id(), extension->terms};
+  machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = world.now(), .now = world.now()});
+  all_at("b");
+  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, {&servers.front(), 1}), nullptr);
+  EXPECT_FALSE(is_valid());
+  all_at("a");
+  EXPECT_TRUE(is_valid());
 }
 
 }  // namespace

@@ -65,7 +65,8 @@ class Engine {
     const auto expiry = terms.expiry;
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), expiry);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, 1, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), expiry), .since = world.now()}, said(),
+                 world.now());
     return lease;
   }
 
@@ -73,9 +74,12 @@ class Engine {
   std::shared_ptr<Lease> claim(std::string_view key, Lease::Terms terms, std::chrono::milliseconds claimed = 1s) {
     auto lease = make_lease(key, std::move(terms));
     world.server.store(std::string{key}, lease->value(), claimed);
-    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, 1, world.now());
+    lease->begin({.valid_until = protocol::valid_until(world.now(), claimed), .claimed = true}, said(), world.now());
     return lease;
   }
+
+  /// By whom it is said here that it was granted.
+  Lease::Authority said() noexcept { return {.server = &world.known, .link = 1}; }
 
   /// How much longer the server keeps it.
   std::chrono::milliseconds left(const Lease& lease) {

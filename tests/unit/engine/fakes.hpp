@@ -289,7 +289,7 @@ class FakeServer {
 
   Reply witness(const Words& names, const Words& ids) {
     std::vector<std::int64_t> replies;
-    for (std::size_t i = 0; i < ids.size(); ++i) replies.push_back(has(names.at(i), ids[i]) ? 1 : 0);
+    for (std::size_t i = 0; i < ids.size(); ++i) replies.push_back(has(names.at(i), ids[i]) ? pttl(names[i]) : 0);
     return Reply::list(std::move(replies));
   }
 

@@ -58,6 +58,13 @@ class LaneTest : public ::testing::Test {
     return extending.outcome();
   }
 
+  /// One that has received the lock, and none of what was written of it since: it lasts for so long.
+  void another_takes_over(std::chrono::milliseconds left) {
+    server.keys.at("key").until = process.now() + left;
+    server.replicas = 2;
+    world.break_link();
+  }
+
   void expect_free(const std::string& key = "key") {
     EXPECT_TRUE(world.run_until_is([&] { return !server.keys.contains(key); }, 1s));
   }
@@ -214,6 +221,32 @@ TEST_F(LaneTest, ALockThatIsNotThereDoesNotCount) {
   ASSERT_TRUE(caller->is<protocol::Refusal>());
   EXPECT_THAT(caller->refusal().text, HasSubstr("does not have it"));
   expect_free();
+}
+
+// Nor does it count where it has the lock by an older request, for less time.
+TEST_F(LaneTest, ALockThatEndsBeforeDoesNotCount) {
+  finish(wanting(0), "another");
+  server.replicas = 0;
+  const auto caller = start(wanting(1));
+  world.run_until_is([&] { return server.count("WAIT") > 0; });
+  another_takes_over(2s);
+  world.run_for(300ms);
+  ASSERT_TRUE(caller->is<protocol::Refusal>());
+  EXPECT_THAT(caller->refusal().text, HasSubstr("not for as long"));
+  expect_free();
+}
+
+// An answer that is long on its way says little of a short lease: one that comes sooner says more.
+TEST_F(LaneTest, AnAnswerThatTellsTooLittleIsAskedForAgain) {
+  finish(wanting(0), "another");
+  const auto caller = start(wanting(1));
+  world.run_until_is([&] { return server.count("SET") == 2; });
+  server.round_trip = 200ms;
+  world.run_until_is([&] { return server.count("WAIT") == 1; });
+  server.round_trip = 1ms;
+  world.run_for(110ms);
+  EXPECT_TRUE(caller->has_it());
+  EXPECT_EQ(server.count("WAIT"), 2);
 }
 
 TEST_F(LaneTest, TheConnectionMayBreakMeanwhile) {
@@ -380,6 +413,25 @@ TEST_F(LaneTest, AnExtensionCountsWhenTheyHaveIt) {
   EXPECT_GT(caller->left(), 290s);
 }
 
+// The server that is asked may be another one than the one that was written to.
+TEST_F(LaneTest, AnExtensionThatAnotherServerLacksDoesNotCount) {
+  const auto caller = finish(wanting(1));
+  const auto lease = caller->granted().lease;
+  const Instant until = lease->valid_until(caller->granted().turn);
+  server.replicas = 0;
+  Extending extending{process.session, lease, caller->granted().turn, {.expiry = 60s}};
+  bool over = false;
+  Drive drive{world, extending, [&over] { over = true; }};
+  drive.start();
+  world.run_for(10ms);
+  ASSERT_GT(server.keys.at("key").until, process.now() + 59s);
+  another_takes_over(6s);
+  EXPECT_TRUE(world.run_until_is([&over] { return over; }, 300ms)) << "it is known at once";
+  ASSERT_TRUE(std::holds_alternative<protocol::Refusal>(extending.outcome()));
+  EXPECT_THAT(std::get<protocol::Refusal>(extending.outcome()).text, HasSubstr("not for as long"));
+  EXPECT_EQ(lease->valid_until(caller->granted().turn), until);
+}
+
 // The server has the shorter lease, whoever has received it.
 TEST_F(LaneTest, AShorterLeaseIsShorterAtOnce) {
   const auto caller = finish(wanting(1));
@@ -428,6 +480,21 @@ TEST_F(LaneRenewals, ARenewalIsTriedAgain) {
   server.replicas = 1;
   world.run_for(400ms);
   EXPECT_GT(caller->left(), 2s);
+}
+
+// It does not count then, and is sent again at once.
+TEST_F(LaneRenewals, ARenewalThatAnotherServerLacksIsSentAgain) {
+  const auto caller = renewed(1);
+  world.on_reconnected = nullptr;  // as in a cluster: nobody looks for that reason
+  world.run_for(5s);
+  server.replicas = 0;
+  const int sent = server.count("extend");
+  world.run_until_is([&] { return server.count("extend") > sent; });
+  world.run_for(10ms);
+  another_takes_over(1500ms);
+  world.run_for(280ms);
+  EXPECT_GT(caller->left(), 2s);
+  EXPECT_GT(server.keys.at("key").until - process.now(), caller->left());
 }
 
 // Nor do they hold up those that want nothing of the kind.

@@ -184,7 +184,7 @@ TEST(HeldLease, AClaimThatTheOwnerShortensStaysShort) {
   ASSERT_TRUE(extension);
   protocol::Extend machine{lease->key(), lease->id(), extension->terms};
   EXPECT_FALSE(engine.run(machine));
-  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered), nullptr);
+  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, engine.said()), nullptr);
   engine.world.run_for(500ms);
   EXPECT_LT(engine.left(*lease), 2s);
   EXPECT_EQ(engine.world.server.count("extend"), 1);
@@ -209,7 +209,7 @@ TEST(HeldLease, AnExtensionThatNeverLeftChangesNothing) {
   protocol::Extend machine{lease->key(), lease->id(), extension->terms};
   const Instant sent_at = engine.world.now();
   EXPECT_FALSE(engine.run(machine));
-  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered), nullptr);
+  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, engine.said()), nullptr);
   EXPECT_GE(lease->valid_until(first_turn), protocol::valid_until(sent_at, 60s));
 }
 
@@ -267,8 +267,8 @@ TEST(HeldLease, EachTurnHasItsOwnTokens) {
   Engine engine{notes};
   const auto lease = engine.make_lease("job", {.expiry = 2s});
   engine.world.server.store("job", lease->value(), 2s);
-  const Lease::Turn first =
-      lease->begin({.valid_until = protocol::valid_until(engine.world.now(), 2s), .token = 7}, 1, engine.world.now());
+  const Lease::Turn first = lease->begin({.valid_until = protocol::valid_until(engine.world.now(), 2s), .token = 7},
+                                         engine.said(), engine.world.now());
   const std::stop_token token = lease->lost_token(first);
   engine.world.run_for(100ms);
   const Lease::Turn second = lease->pass();

@@ -596,7 +596,7 @@ TEST(LinesWithThreads, OneAtATime) {
     const protocol::OwnerId id = route::new_owner_id(environment, {});
     const auto lease = std::make_shared<Lease>(session, key, id, Lease::Terms{.expiry = 7s});
     const Instant now = session.now();
-    const Lease::Turn turn = lease->begin({.valid_until = now + 6s, .since = now}, 1, now);
+    const Lease::Turn turn = lease->begin({.valid_until = now + 6s, .since = now}, {&server, 1}, now);
     lines.granted(member, lease, now);
     use(lease, turn, member.ticket);
   };

@@ -105,6 +105,7 @@ TEST_F(RedirectionTest, MovedIsLearnt) {
   EXPECT_THAT(sent(reached(servers.back())), ElementsAre("EVALSHA"));
   EXPECT_TRUE(std::holds_alternative<Procedure::Done>(answer({protocol::integers({1})})));
   EXPECT_TRUE(is_extended());
+  EXPECT_EQ(&conversation->authority(), &servers.back());
   EXPECT_GT(doubts, 0) << "where one has moved others have";
   EXPECT_EQ(name_of(start()), "three 3");
 }
@@ -161,6 +162,7 @@ TEST_F(RedirectionTest, AskIsForOnce) {
   EXPECT_TRUE(std::holds_alternative<Procedure::Done>(answer({protocol::text("sha"), protocol::integers({1})})));
   EXPECT_TRUE(is_extended());
   EXPECT_TRUE(conversation->asks_once());
+  EXPECT_EQ(&conversation->authority(), &servers.front()) << "the slot is its still";
   EXPECT_EQ(name_of(start()), "one 1");
 }
 

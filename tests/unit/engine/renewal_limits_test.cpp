@@ -20,7 +20,7 @@ void extend(Engine& engine, Lease& lease, Lease::Turn turn, std::chrono::millise
   ASSERT_TRUE(extension);
   protocol::Extend machine{lease.key(), lease.id(), extension->terms};
   EXPECT_FALSE(engine.run(machine));
-  EXPECT_FALSE(lease.conclude_extension(machine, Lease::Went::answered));
+  EXPECT_FALSE(lease.conclude_extension(machine, Lease::Went::answered, engine.said()));
 }
 
 // The holder starts it anew for longer than renewals do: they go on when so much is left as usual.

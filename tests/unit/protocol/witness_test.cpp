@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "protocol/lease.hpp"
 #include "unit/protocol/steps.hpp"
 #include "unit/protocol/stock.hpp"
 
@@ -53,14 +54,30 @@ TEST(Witness, TellsOfEachByItself) {
   Witness machine{two_questions(), terms};
   machine.start(at(0s));
   EXPECT_TRUE(is_done(machine.answered(answer({1, 0}, 3))));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::not_theirs));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::not_there));
   EXPECT_EQ(seen(machine).replicas, 3);
+}
+
+// A server that lacks what was written last has the lock for less time. When it counted is known only as far as the answer tells.
+TEST(Witness, TellsOfNoneThatEndsBefore) {
+  constexpr auto most = 10s;
+  const std::vector<std::pair<std::chrono::milliseconds, Sight>> cases{
+      {10s, Sight::there},      {9960ms, Sight::there},     {9900ms, Sight::unclear},
+      {9700ms, Sight::unclear}, {9597ms, Sight::not_there}, {1ms, Sight::not_there},
+      {0ms, Sight::not_there},  {-1ms, Sight::there},       {std::chrono::hours{24 * 365 * 100}, Sight::there}};
+  for (const auto& [left, sight] : cases) {
+    Witness machine{{{&key, &id, at(0s) + most - drift(most)}}, terms};
+    machine.start(at(0s));
+    Answer said = integers({left.count()}, {.sent_at = at(0s), .now = at(300ms)});
+    EXPECT_TRUE(is_done(machine.answered(said)));
+    EXPECT_THAT(seen(machine).locks, ElementsAre(sight)) << left.count();
+  }
 }
 
 // What is written must be in the slot of the locks.
 TEST(Witness, WritesInTheSlotOfACluster) {
   const std::uint16_t slot = slot_of(key.text());
-  Witness machine{{{&key, &id, slot}}, {.wanted = 1, .within = 1ms}};
+  Witness machine{{{.key = &key, .id = &id, .slot = slot}}, {.wanted = 1, .within = 1ms}};
   const auto words = command(machine.start(at(0s)));
   ASSERT_EQ(words.size(), 6U);
   EXPECT_EQ(words[4], "redismutex:{" + std::string{word_of(slot)} + "}:witness");
@@ -87,7 +104,7 @@ TEST(Witness, AsksForOneAfterTheOther) {
   EXPECT_THAT(command(second), ElementsAre("EVALSHA", scripts::witness.sha1, "1", "{stock}:2", other_id.text()));
   EXPECT_FALSE(machine.split(at(0s)));
   EXPECT_TRUE(is_done(machine.answered(answer({1}, 2))));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::theirs));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::there));
   EXPECT_EQ(seen(machine).replicas, 1);
 }
 
@@ -96,9 +113,9 @@ TEST(Witness, AsksForOneAfterTheOther) {
 const Key far_key{"elsewhere"};
 
 std::vector<Witness::Item> of_two_slots() {
-  return {{&key, &id, slot_of(key.text())},
-          {&far_key, &id, slot_of(far_key.text())},
-          {&tagged_key, &other_id, slot_of(tagged_key.text())}};
+  return {{.key = &key, .id = &id, .slot = slot_of(key.text())},
+          {.key = &far_key, .id = &id, .slot = slot_of(far_key.text())},
+          {.key = &tagged_key, .id = &other_id, .slot = slot_of(tagged_key.text())}};
 }
 
 // Each slot has a script, and all of them one WAIT, in one write.
@@ -119,7 +136,7 @@ TEST(Witness, OneWaitIsForAllSlots) {
   Answer first = answer({1, 0}, 2);
   first.more = more;
   EXPECT_TRUE(is_done(machine.answered(first)));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::theirs, Sight::not_theirs, Sight::not_theirs));
+  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::not_there, Sight::not_there));
   EXPECT_EQ(seen(machine).replicas, 2);
 }
 
@@ -135,12 +152,12 @@ TEST(Witness, ASlotThatMovesHoldsUpNoOther) {
     refused.next = 2;
     refused.more = is_there;
     EXPECT_TRUE(is_done(first_moves.answered(refused)));
-    EXPECT_THAT(seen(first_moves).locks, ElementsAre(Sight::not_said, Sight::theirs, Sight::not_said));
+    EXPECT_THAT(seen(first_moves).locks, ElementsAre(Sight::not_said, Sight::there, Sight::not_said));
     EXPECT_EQ(seen(first_moves).replicas, 2);
     Answer granted = answer({1, 1}, 2);
     granted.more = is_refused;
     EXPECT_TRUE(is_done(second_moves.answered(granted)));
-    EXPECT_THAT(seen(second_moves).locks, ElementsAre(Sight::theirs, Sight::not_said, Sight::theirs));
+    EXPECT_THAT(seen(second_moves).locks, ElementsAre(Sight::there, Sight::not_said, Sight::there));
   }
 }
 
