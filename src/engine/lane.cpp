@@ -74,7 +74,7 @@ bool Lane::go_together(const Member& one, const Member& other) noexcept {
   using Company = Member::Company;
   if (one.company_ == Company::none || other.company_ == Company::none) return &one == &other;
   if (one.company_ != other.company_) return false;
-  return one.company_ == Company::any || one.terms_.slot == other.terms_.slot;
+  return one.company_ != Company::of_its_slot || one.terms_.slot == other.terms_.slot;
 }
 
 /// With the lock held, by the one who led: the next leads, one of those that go along with the first.

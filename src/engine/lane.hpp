@@ -84,6 +84,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     /// Those with whom it is asked for.
     enum class Company : std::uint8_t {
       any,
+      of_numbers,   ///< that want a number of replicas, as it does: the server has not told how many it has
       of_its_slot,  ///< which is on the way to another server
       none,         ///< the server has refused a command that was of several
     };

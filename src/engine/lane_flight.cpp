@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -37,6 +38,14 @@ std::chrono::milliseconds time_to_wait(Instant::duration left, std::chrono::mill
 std::shared_ptr<const Lane::Trouble> shared(Lane::Trouble trouble) {
   return std::make_shared<const Lane::Trouble>(std::move(trouble));
 }
+
+std::shared_ptr<const Lane::Trouble> part_of_none() {
+  return shared(protocol::Refusal{.code = "NOREPLICAS",
+                                  .text = "Options::replicas wants a part of the server's replicas, and it has none, "
+                                          "as far as is known"});
+}
+
+bool wants_number(const Lane::Terms& terms) { return terms.replicas.kind() == Replicas::Kind::number; }
 
 }  // namespace
 
@@ -94,7 +103,7 @@ bool LaneFlight::gather(Instant now) {
     member->state_ = State::asked;
     member->first_ = std::exchange(items, items + member->items_.size());
     until_ = std::min(until_, member->terms_.until);
-    counts = counts || member->terms_.replicas.kind() != Replicas::Kind::number;
+    counts = counts || !wants_number(member->terms_);
   }
   return counts && (!lane_->replicas_ || lane_->counted_at_ + between_counts <= now);
 }
@@ -117,21 +126,16 @@ route::Procedure::Step LaneFlight::count(Instant now) {
 
 route::Procedure::Step LaneFlight::ask(Instant now) {
   const Setting& setting = lane_->setting();
-  std::int64_t wanted = 0;
+  std::int64_t wanted = std::numeric_limits<std::int64_t>::max();
   {
     const std::lock_guard lock{lane_->mutex_};
     using Members = route::List<Member>;
     for (Member* member = lane_->asked_.first(); member != nullptr; member = Members::next(*member)) {
       member->wanted_ = lane_->wanted_by(*member);
-      if (member->wanted_ > 0) wanted = wanted == 0 ? member->wanted_ : std::min(wanted, member->wanted_);
+      wanted = std::min(wanted, member->wanted_);
     }
   }
-  if (wanted == 0) {
-    return settle(shared(protocol::Refusal{.code = "NOREPLICAS",
-                                           .text = "Options::replicas wants a part of the server's replicas, and it "
-                                                   "has none, as far as is known"}),
-                  now);
-  }
+  if (wanted == 0) return settle(part_of_none(), now);
   std::vector<Witness::Item> items;
   items.reserve(items_.size());
   for (std::size_t i = 0; i < items_.size(); ++i) {
@@ -173,8 +177,8 @@ route::Procedure::Step LaneFlight::answered(Instant now) {
   return concluded(std::get<Witness::Seen>(witness_->outcome()), now);
 }
 
-/// Something went wrong. That one driver has no more time, or was stopped, is no matter of the others. No answer in time means that too few
-/// are known to have it.
+/// Something went wrong. That one driver has no more time, or was stopped, is no matter of the others; and how many replicas there are is no
+/// matter of those that want a number. No answer in time means that too few are known to have it.
 route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trouble>& trouble, Instant now) {
   const auto* const failure = std::get_if<route::Failure>(&*trouble);
   const bool is_cancelled = failure != nullptr && failure->kind == Kind::cancelled;
@@ -185,12 +189,16 @@ route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trou
   const bool may_be_of_one =
       are_several_ && witness_ && refusal != nullptr && may_concern_one_key(protocol::verdict(refusal->text));
   return land([&](Member& member) {
+    const bool has_time = member.terms_.until > now + least_left;
+    if (!witness_ && !is_cancelled && wants_number(member.terms_) && has_time) {
+      member.company_ = std::max(member.company_, Company::of_numbers);
+      return false;
+    }
     if (is_away) member.company_ = std::max(member.company_, Company::of_its_slot);
     if (may_be_of_one) {
       member.company_ = Company::none;
       member.refused_ = trouble;
     }
-    const bool has_time = member.terms_.until > now + least_left;
     const bool goes_on = is_cancelled || ((is_late || is_away || may_be_of_one) && has_time);
     if (!goes_on && !is_late) member.trouble_ = trouble;
     return !goes_on;

@@ -211,6 +211,44 @@ TEST_F(LaneTest, WhatTheServerRefusesForOneIsToldToNoOther) {
   EXPECT_EQ(others[1]->refusal().code, "NOPERM");
 }
 
+// How many replicas there are is no matter of those that want a number of them.
+TEST_F(LaneTest, WhatIsCountedInVainConcernsNobodyElse) {
+  server.round_trip = 10ms;
+  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+    if (words.front() == "INFO") return Reply::error("NOPERM this user has no permissions to run the 'info' command");
+    return std::nullopt;
+  };
+  const auto first = start(wanting(1), "first");
+  const auto one = start(wanting(1), "one");
+  const auto part = start(wanting(Replicas::majority), "part");
+  const auto two = start(wanting(2), "two");
+  // There is always another one that asks in vain.
+  std::vector<std::unique_ptr<Caller>> more;
+  for (int i = 0; i < 100; ++i) {
+    more.push_back(start(wanting(Replicas::all), "more " + std::to_string(i)));
+    world.run_for(2ms);
+  }
+  EXPECT_TRUE(one->has_it());
+  EXPECT_TRUE(two->has_it());
+  ASSERT_TRUE(part->is<protocol::Refusal>());
+  EXPECT_EQ(part->refusal().code, "NOPERM");
+}
+
+// It is told at once, and not when others are over that were asked for with it.
+TEST_F(LaneTest, APartOfNoneWaitsForNobody) {
+  server.connected = server.replicas = 0;
+  const auto first = start(wanting(1), "first");
+  const auto part = start(wanting(Replicas::majority), "part");
+  const auto number = start(wanting(2), "number");
+  world.run_for(300ms);
+  ASSERT_TRUE(part->is<protocol::Refusal>());
+  EXPECT_THAT(part->refusal().text, HasSubstr("it has none"));
+  EXPECT_FALSE(number->is_over());
+  server.replicas = 2;
+  world.run_for(300ms);
+  EXPECT_TRUE(number->has_it());
+}
+
 // The server that is asked may be another one than the one that granted it, as in a failover.
 TEST_F(LaneTest, ALockThatIsNotThereDoesNotCount) {
   server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
