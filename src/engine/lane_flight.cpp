@@ -23,6 +23,9 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds longest_wait = 250ms;
 constexpr std::chrono::milliseconds shortest_wait = 1ms;  // 0 would be without end
 
+// Until the next attempt to reach the server that the other connection leads to.
+constexpr std::chrono::milliseconds between_attempts{50};
+
 // With less left nobody asks again.
 constexpr std::chrono::milliseconds least_left = 2ms;
 
@@ -60,7 +63,19 @@ route::Procedure::Step LaneFlight::start(Instant now) {
 }
 
 route::Procedure::Step LaneFlight::resume(Event&& event, Instant now) {
+  if (std::holds_alternative<Reached>(event)) {
+    route::Server& server = conversation_->server();
+    if (server.has_parted_from(server.lane())) return leave(now);
+  }
   return go_on(conversation_->resume(std::move(event), now), now);
+}
+
+/// It has reached another server than requests do, because sentinels do not all hear at once who is the master: so that is looked up anew until
+/// both agree.
+route::Procedure::Step LaneFlight::leave(Instant now) {
+  constexpr std::string_view why = "it is not the server that requests are sent to";
+  if (now + least_left >= until_) return settle(shared(route::Failure{Kind::timed_out, std::string{why}}), now);
+  return Leave{.refusal = why, .then = {.until = std::min<Instant>(until_ - least_left, now + between_attempts)}};
 }
 
 /// With the lock held: those that it asks for, as far as there is room. Throws std::bad_alloc.

@@ -35,6 +35,7 @@ class LaneFlight final : public route::Procedure {
   std::vector<Member*> choose(Member& first);
   Step count(protocol::Instant now);
   Step ask(protocol::Instant now);
+  Step leave(protocol::Instant now);
   Step go_on(Step step, protocol::Instant now);
   Step counted(protocol::Instant now);
   Step answered(protocol::Instant now);

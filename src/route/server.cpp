@@ -25,15 +25,32 @@ Server::Server(Environment& environment, std::string name, Log log, bool may_be_
     : name_{std::move(name)}, log_{std::move(log)}, pushes_{environment}, may_be_replaced_{may_be_replaced} {}
 
 void Server::begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer) {
-  if (peer != peer_) {
-    peer_ = peer;
-    first_link_ = link;
+  {
+    const std::lock_guard lock{peer_mutex_};
+    last_link_ = link;
+    if (peer != peer_) {
+      peer_ = peer;
+      first_link_ = link;
+    }
   }
   seems_away_ = false;
   pushes_.begin(link, greeting);
   deletion_ = deletion_of(greeting);
   client_id_ = greeting.client_id;
   live_link_ = link;
+}
+
+void Server::note_replaced(std::uint64_t link) noexcept {
+  first_link_ = link + 1;
+  const std::lock_guard lock{peer_mutex_};
+  if (last_link_ == link) peer_.clear();
+}
+
+bool Server::has_parted_from(const Server& lane) const {
+  if (!may_be_replaced_ || &lane == this) return false;
+  const std::scoped_lock lock{peer_mutex_, lane.peer_mutex_};
+  const bool is_replaced = peer_.empty();
+  return (is_replaced || live_link_ != 0) && peer_ != lane.peer_;
 }
 
 /// The next one may be there already.

@@ -42,9 +42,13 @@ class Server {
   std::uint64_t first_link() const noexcept { return first_link_; }
 
   /// Another server has taken the place of the one that this connection leads to. It may not be known yet where that is.
-  void note_replaced(std::uint64_t link) noexcept { first_link_ = link + 1; }
+  void note_replaced(std::uint64_t link) noexcept;
 
   bool may_be_replaced() const noexcept { return may_be_replaced_; }
+
+  /// Of one that may be replaced: whether its lane has been connected to another server than it is itself; or another server has taken its place,
+  /// wherever that is. While it is not connected nobody knows.
+  bool has_parted_from(const Server& lane) const;
 
   /// The server's own number of the last connection; 0: there was none.
   std::int64_t client_id() const noexcept { return client_id_; }
@@ -116,7 +120,9 @@ class Server {
   Pushes pushes_;
   Throttle throttle_;
   const bool may_be_replaced_;
-  std::string peer_;  // of the last connection. Belongs to the one who dials
+  mutable std::mutex peer_mutex_;  // guards these two
+  std::string peer_;               // of the last connection; empty: that was replaced, or it can not be said
+  std::uint64_t last_link_ = 0;
   std::atomic<std::uint64_t> first_link_{0};
   std::atomic<std::uint64_t> live_link_{0};
   std::atomic<std::int64_t> client_id_{0};

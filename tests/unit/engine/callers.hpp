@@ -74,11 +74,11 @@ class Reader final : public route::Background {
 };
 
 struct Process {
-  explicit Process(std::chrono::milliseconds command_timeout = 1s) : Process{std::nullopt, command_timeout} {}
+  /// In a cluster the fake server is all of its servers.
+  enum class Kind { single, named_by_sentinels, cluster };
 
-  /// The fake server is all servers of a cluster.
-  struct InCluster {};
-  explicit Process(InCluster in) : Process{std::optional{in}, 1s} {}
+  explicit Process(std::chrono::milliseconds command_timeout = 1s) : Process{Kind::single, command_timeout} {}
+  explicit Process(Kind kind) : Process{kind, 1s} {}
 
   World world;
   Reader reader{world};
@@ -94,8 +94,9 @@ struct Process {
   }
 
  private:
-  Process(std::optional<InCluster> in, std::chrono::milliseconds command_timeout)
-      : session{{world.environment, router(in), reader, *world.callbacks}, {1s, command_timeout}} {
+  Process(Kind kind, std::chrono::milliseconds command_timeout)
+      : world{nullptr, kind == Kind::named_by_sentinels},
+        session{{world.environment, router(kind), reader, *world.callbacks}, {1s, command_timeout}} {
     world.server.on_message = [this](std::string_view text) { session.take_message(text); };
     world.server.on_change = [this](std::string_view key) {
       reader.arrives([this, key = std::string{key}] { session.key_changed(key); });
@@ -103,8 +104,8 @@ struct Process {
     world.on_reconnected = [this] { session.all_changed(); };
   }
 
-  route::Router router(std::optional<InCluster> in) {
-    if (!in) return world.known;
+  route::Router router(Kind kind) {
+    if (kind != Kind::cluster) return world.known;
     const ServerAddress address{"fake", 1};
     cluster.emplace(std::vector{address}, [this](const ServerAddress&) -> route::Server& { return world.known; });
     cluster->take_in(std::vector<protocol::SlotRange>{{0, protocol::slot_count - 1, address}});

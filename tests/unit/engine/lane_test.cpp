@@ -30,7 +30,9 @@ using protocol::Instant;
 
 class LaneTest : public ::testing::Test {
  protected:
-  LaneTest() { server.replicas = server.connected = 2; }
+  explicit LaneTest(Process::Kind kind = Process::Kind::single) : process{kind} {
+    server.replicas = server.connected = 2;
+  }
 
   Wishes wanting(Replicas replicas, std::chrono::milliseconds limit = 30s) {
     Wishes wants = wishes(process.now() + limit);
@@ -316,6 +318,74 @@ TEST_F(LaneTest, OneThatIsStoppedHoldsNothing) {
   caller->stop();
   world.run_for(1ms);
   EXPECT_EQ(caller->failure().kind, Kind::cancelled);
+  expect_free();
+}
+
+// ---- two masters ----------------------------------------------------------------------------------------------------
+
+/// Sentinels name the server. They do not all hear at once of a new one.
+class LaneAtAnother : public LaneTest {
+ protected:
+  LaneAtAnother() : LaneTest{Process::Kind::named_by_sentinels} {
+    world.known.on_lane([this]() -> route::Server& { return lane; });
+    world.peer = "new";
+    world.connect();
+  }
+  void lane_leads_to(const std::string& peer) { lane.begin(++link, {}, peer); }
+
+  route::Server lane{world.environment, "lane", [](std::string_view) {}, true};
+  std::uint64_t link = 1000;
+};
+
+// What another server has to say of it is waited out until both connections lead to the same one.
+TEST_F(LaneAtAnother, NobodyIsAskedThere) {
+  lane_leads_to("old");
+  const auto caller = start(wanting(1));
+  const auto part = start(wanting(Replicas::majority), "part");
+  world.run_for(300ms);
+  EXPECT_FALSE(caller->is_over());
+  EXPECT_EQ(server.count("witness") + server.count("INFO"), 0);
+  lane_leads_to("new");
+  world.run_for(100ms);
+  EXPECT_TRUE(caller->has_it());
+  EXPECT_TRUE(part->has_it());
+}
+
+TEST_F(LaneAtAnother, ItIsLeftWhenTheServerWasReplaced) {
+  lane_leads_to("new");
+  EXPECT_TRUE(finish(wanting(1))->has_it());
+  world.known.note_replaced(server.link);
+  const auto caller = start(wanting(1));
+  world.run_for(1ms);
+  EXPECT_FALSE(caller->is_over());
+  EXPECT_EQ(server.count("witness"), 1);
+  EXPECT_TRUE(world.run_until_is([&] { return caller->is_over(); }, 200ms));
+}
+
+// While nobody is connected for requests the lane may be where they will go next: then what it has is judged alone.
+TEST_F(LaneAtAnother, OnlyAConnectionThatIsThereTells) {
+  route::Server& known = world.known;
+  lane_leads_to("old");
+  EXPECT_TRUE(known.has_parted_from(lane));
+  known.note_broken(known.live_link());
+  EXPECT_FALSE(known.has_parted_from(lane));
+  lane_leads_to("new");
+  known.begin(++link, {}, "new");
+  EXPECT_FALSE(known.has_parted_from(lane));
+  known.note_replaced(link);
+  known.note_broken(link);
+  EXPECT_TRUE(known.has_parted_from(lane));
+  known.begin(++link, {}, "new");
+  known.note_replaced(link - 1);
+  EXPECT_FALSE(known.has_parted_from(lane)) << "it was the one before";
+  EXPECT_FALSE(lane.has_parted_from(lane));
+}
+
+TEST_F(LaneAtAnother, TheTimeOfTheCallerIsKept) {
+  lane_leads_to("old");
+  const Instant began = process.now();
+  EXPECT_TRUE(finish(wanting(1, 200ms))->is<protocol::Refusal>());
+  EXPECT_LE(process.now(), began + 201ms);
   expect_free();
 }
 
@@ -630,7 +700,7 @@ class LaneInCluster : public ::testing::Test {
     };
   }
 
-  Process process{Process::InCluster{}};
+  Process process{Process::Kind::cluster};
   testing::World& world = process.world;
   testing::FakeServer& server = process.server();
   int refused = 0;
