@@ -33,6 +33,16 @@ void tell_later(engine::Callbacks& callbacks, Tell tell) {
   callbacks.tell_observer(std::move(tell));
 }
 
+/// Several connections may be dialled at the same time, to one server or to many: the user is asked for credentials by one of them at a time.
+ConnectionOptions asking_once_at_a_time(ConnectionOptions options) {
+  if (!options.credentials) return options;
+  options.credentials = [supply = std::move(options.credentials), mutex = std::make_shared<std::mutex>()] {
+    const std::lock_guard lock{*mutex};
+    return supply();
+  };
+  return options;
+}
+
 }  // namespace
 
 /// The peer goes before the rest of the Runtime does: its links tell the Session of pushes.
@@ -48,7 +58,7 @@ struct Runtime::Station {
 
 Runtime::Runtime(ConnectionOptions options)
     : callbacks_{std::make_shared<engine::Callbacks>(options.log, options.observer)},
-      options_{std::move(options)},
+      options_{asking_once_at_a_time(std::move(options))},
       name_{display_name(options_)},
       workroom_{reactor_},
       loop_driver_{workroom_},
@@ -64,25 +74,10 @@ Runtime::~Runtime() {
   for (Station& station : stations_) station.peer.reset();
 }
 
-namespace {
-
-/// For several servers of one Connection, which may dial at the same time: never called twice at a time.
-std::function<Credentials()> one_at_a_time(std::function<Credentials()> supply) {
-  if (!supply) return {};
-  return [supply = std::move(supply), mutex = std::make_shared<std::mutex>()] {
-    const std::lock_guard lock{*mutex};
-    return supply();
-  };
-}
-
-}  // namespace
-
 route::Router Runtime::make_router() {
   if (options_.kind != ConnectionOptions::Kind::cluster) return make_station(options_);
-  const auto make = [this, credentials =
-                               one_at_a_time(options_.credentials)](const ServerAddress& address) -> route::Server& {
+  const auto make = [this](const ServerAddress& address) -> route::Server& {
     ConnectionOptions options = options_;
-    options.credentials = credentials;
     options.kind = ConnectionOptions::Kind::single;
     options.nodes.clear();
     options.host = address.host;

@@ -114,6 +114,34 @@ TEST_F(SuppliedCredentials, AreAskedForOnceAConnection) {
   EXPECT_EQ(vault->asked, 2);
 }
 
+// There may be two connections to one server, and both may be dialled at a time.
+TEST_F(SuppliedCredentials, AreAskedForByOneConnectionAtATime) {
+  struct Calls {
+    std::atomic<int> asked{0}, inside{0};
+    std::atomic<bool> overlapped{false};
+  };
+  const auto calls = std::make_shared<Calls>();
+  const Connection connection = connection_asking([calls] {
+    if (++calls->inside > 1) calls->overlapped = true;
+    // The second time another one has the time to come.
+    if (++calls->asked == 2) eventually(500ms, [&] { return calls->inside > 1; });
+    --calls->inside;
+    return Credentials{"alice", "first"};
+  });
+  connection.ping();
+  // The replicas are asked about on a connection of its own. There are none.
+  const auto refused = std::async(std::launch::async, [&] {
+    const RedisMutex mutex{connection, {.block_time = 200ms, .expiry = limit, .replicas = 1}};
+    EXPECT_THROW(mutex.acquire_lock("key"), Error);
+  });
+  EXPECT_TRUE(eventually(limit, [&] { return calls->asked == 2; }));
+  kill_clients();
+  connection.ping();
+  refused.wait();
+  EXPECT_GE(calls->asked, 3);
+  EXPECT_FALSE(calls->overlapped);
+}
+
 // The server's passwords change, one user's and the default user's, and all connections are cut. A process that is at work does
 // not notice: no operation fails, and what is held is kept.
 TEST_F(SuppliedCredentials, MayChangeWhileAProcessGoesOn) {
