@@ -154,7 +154,9 @@ std::size_t Conversation::note_opened(std::span<const Answer> answers) {
   }
   if (!wanted.subscribe.empty()) {
     const std::string_view error = error_of(answers[seen++]);
-    server_->note_means(server_->pushes().subscribed(link_, wanted, error), route::Server::channels, error);
+    const Pushes::Next next = server_->pushes().subscribed(link_, wanted, error);
+    if (next == Pushes::Next::ended && terms_.inbox != nullptr) terms_.inbox->note_channel_ended(wanted.slot);
+    server_->note_means(next, route::Server::channels, error);
   }
   if (wanted.tracking) {
     const std::string_view error = error_of(answers[seen++]);

@@ -40,8 +40,8 @@ std::string Pushes::name_of_channel(std::uint16_t slot) const {
   return name.append(name_);
 }
 
-Pushes::State& Pushes::state_of(std::uint16_t slot) {
-  return slot == protocol::no_slot ? channel_ : channels_[slot].state;
+Pushes::Channel& Pushes::channel_of(std::uint16_t slot) {
+  return slot == protocol::no_slot ? channel_ : channels_[slot];
 }
 
 void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
@@ -49,7 +49,7 @@ void Pushes::begin(std::uint64_t link_id, const net::Greeting& greeting) {
   if (name_.empty() || link_id_ != 0) name_channel();
   link_id_ = link_id;
   sharded_ = has_sharded_channels(greeting);
-  channel_ = tracking_ = State::unasked;
+  channel_.state = tracking_ = State::unasked;
   std::erase_if(channels_, [](const auto& each) { return each.second.users == 0; });
   for (auto& [slot, channel] : channels_) channel.state = State::unasked;
   unused_.clear();
@@ -66,7 +66,7 @@ std::string Pushes::mailbox(std::uint16_t slot) {
 std::string_view Pushes::mailbox(std::uint16_t slot, MailboxText& text) {
   const std::lock_guard lock{mutex_};
   const auto known = slot != protocol::no_slot ? channels_.find(slot) : channels_.end();
-  const State state = known != channels_.end() ? known->second.state : channel_;
+  const State state = known != channels_.end() ? known->second.state : channel_.state;
   if (state == State::refused) return "-";
   if (name_.empty()) name_channel();
   std::size_t size = 0;
@@ -95,7 +95,8 @@ Pushes::Wanted Pushes::wanted(std::uint64_t link_id, std::uint16_t slot, News ne
   if (link_id != link_id_) return {};
   Wanted wanted{.tracking = tracking_ == State::unasked, .slot = slot};
   const bool needs_channel = slot == protocol::no_slot || news == News::messages;
-  if (needs_channel && state_of(slot) == State::unasked) {
+  if (needs_channel && channel_of(slot).state == State::unasked) {
+    wanted.number = ++asked_;
     wanted.subscribe = sharded_ ? subscribe_to_sharded : subscribe_to_plain;
     wanted.channel = name_of_channel(slot);
     if (slot != protocol::no_slot && !wanted.tracking) wanted.unused = take_unused();
@@ -108,9 +109,11 @@ Pushes::Next Pushes::subscribed(std::uint64_t link_id, const Wanted& wanted, std
   if (link_id != link_id_) return Next::go_on;
   const bool asked_for_sharded = wanted.subscribe == subscribe_to_sharded;
   if (asked_for_sharded != sharded_) return Next::ask_again;  // another thread was faster
-  State& state = state_of(wanted.slot);
+  Channel& channel = channel_of(wanted.slot);
   if (error.empty()) {
-    state = State::open;
+    // Answers and messages are told in any order.
+    if (wanted.number <= channel.ended_after) return Next::ended;
+    channel.state = State::open;
     note_completion();
     return Next::go_on;
   }
@@ -119,7 +122,7 @@ Pushes::Next Pushes::subscribed(std::uint64_t link_id, const Wanted& wanted, std
   const bool elsewhere = sharded_ && wanted.slot == protocol::no_slot && error.starts_with("MOVED ");
   if (!elsewhere && protocol::verdict(error) != protocol::Verdict::forbidden) return Next::go_on;
   if (std::exchange(sharded_, false)) return Next::ask_again;
-  state = State::refused;
+  channel.state = State::refused;
   note_completion();
   return Next::do_without;
 }
@@ -139,25 +142,22 @@ Pushes::Next Pushes::tracked(std::uint64_t link_id, std::string_view error) {
 std::optional<std::uint16_t> Pushes::ended(std::string_view channel) {
   const std::lock_guard lock{mutex_};
   if (!sharded_ || !channel.ends_with(name_)) return std::nullopt;
-  if (channel == name_of_channel(protocol::no_slot)) {
-    if (channel_ != State::open) return std::nullopt;
-    channel_ = State::unasked;
-    complete_link_ = 0;
-    return protocol::no_slot;
-  }
-  const std::uint16_t slot = protocol::slot_of(channel);
+  const bool has_slot = channel != name_of_channel(protocol::no_slot);
+  const std::uint16_t slot = has_slot ? protocol::slot_of(channel) : protocol::no_slot;
   const auto known = channels_.find(slot);
-  if (known == channels_.end() || known->second.state != State::open || channel != name_of_channel(slot)) {
-    return std::nullopt;
-  }
-  Channel& moved = known->second;
+  if (has_slot && (known == channels_.end() || channel != name_of_channel(slot))) return std::nullopt;
+  Channel& moved = has_slot ? known->second : channel_;
+  if (moved.state == State::refused) return std::nullopt;
+  const bool was_open = moved.state == State::open;
   moved.state = State::unasked;
-  if (moved.users == 0) channels_.erase(known);
-  return slot;
+  moved.ended_after = asked_;
+  if (!has_slot) complete_link_ = 0;
+  if (has_slot && moved.users == 0) channels_.erase(known);
+  return was_open ? std::optional{slot} : std::nullopt;
 }
 
 void Pushes::note_completion() {
-  if (channel_ != State::unasked && tracking_ != State::unasked) complete_link_ = link_id_;
+  if (channel_.state != State::unasked && tracking_ != State::unasked) complete_link_ = link_id_;
 }
 
 // ---- channels that nobody uses --------------------------------------------------------------------------------------
@@ -220,6 +220,7 @@ bool Pushes::given_up(std::uint64_t link_id, std::string_view channel, std::stri
   const auto known = channels_.find(protocol::slot_of(channel));
   if (known == channels_.end()) return false;
   known->second.state = State::unasked;
+  known->second.ended_after = asked_;
   return true;
 }
 

@@ -61,6 +61,7 @@ class Pushes final {
     bool tracking = false;
     std::uint16_t slot = protocol::no_slot;  ///< of the channel
     std::string unused;                      ///< another slot's channel, to be given up; empty: none. Not with tracking
+    std::uint64_t number = 0;                ///< of the question
   };
   Wanted wanted(std::uint64_t link_id, std::uint16_t slot = protocol::no_slot, News news = News::messages);
 
@@ -85,6 +86,7 @@ class Pushes final {
   /// What that came to.
   enum class Next {
     go_on,      ///< it was granted, or may be next time
+    ended,      ///< it was granted, and may have ended since: it is to be asked for again
     ask_again,  ///< there is no sharded channel to be had: see wanted() for the plain one
     do_without  ///< it is not to be had on this connection
   };
@@ -102,8 +104,8 @@ class Pushes final {
   /// Whether keys of ours may be tracked, as far as is known.
   bool may_track() const noexcept { return !tracking_refused_; }
 
-  /// The server has ended a sharded subscription by itself, as when its part of a cluster moves. If it was ours it is to be asked for
-  /// again: in this slot, or protocol::no_slot.
+  /// The server has ended a sharded subscription by itself, as when its part of a cluster moves. If it was ours, and was known to be there, it is to
+  /// be asked for again: in this slot, or protocol::no_slot. Else whoever has asked for it hears that from subscribed().
   std::optional<std::uint16_t> ended(std::string_view channel);
 
  private:
@@ -111,12 +113,14 @@ class Pushes final {
 
   struct Channel {
     State state = State::unasked;
+    std::uint64_t ended_after =
+        0;  // this question, for the last time: it, or one before, may have been answered before that
     std::size_t users = 0;
     protocol::Instant unused_since{};
   };
 
   std::string name_of_channel(std::uint16_t slot) const;
-  State& state_of(std::uint16_t slot);
+  Channel& channel_of(std::uint16_t slot);
   void name_channel();
   bool lacks_slot(std::uint64_t link_id, std::uint16_t slot, News news);
   void note_completion();
@@ -136,7 +140,8 @@ class Pushes final {
   std::string name_;  // of all channels, behind what they have in common
   bool sharded_ = true;
   bool keeps_unused_ = false;  // the server does not let us give them up
-  State channel_ = State::unasked;
+  std::uint64_t asked_ = 0;    // questions
+  Channel channel_;
   std::unordered_map<std::uint16_t, Channel> channels_;  // of slots
   std::vector<std::uint16_t> unused_;                    // of these, when that was looked for
   protocol::Instant next_look_{};                        // for those

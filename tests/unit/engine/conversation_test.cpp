@@ -297,6 +297,20 @@ TEST_F(ConversationTest, TheChannelAndTheTrackingGoRightInFrontOfTheRequest) {
   EXPECT_THAT(log, IsEmpty());
 }
 
+// Whoever waits by it looks, and so asks for it once more.
+TEST_F(ConversationTest, AChannelThatHadEndedBeforeItWasToldIsAskedForAgain) {
+  machine.waits = true;
+  machine.wants = {woken_get(), protocol::Pause{.until = deadline()}, woken_get()};
+  EXPECT_THAT(sent(asked()), ElementsAre("SSUBSCRIBE*", "CLIENT*", "GET*"));
+  EXPECT_FALSE(server.pushes().ended(server.pushes().mailbox().substr(1)));
+  const Step rests = answer({protocol::other(), protocol::text("OK"), protocol::text("it")});
+  EXPECT_TRUE(std::holds_alternative<Procedure::Sleep>(rests));
+  ASSERT_FALSE(inbox.empty());
+  EXPECT_TRUE(reaches(resume(Procedure::Woken{})));
+  EXPECT_EQ(machine.told.back(), "woken");
+  EXPECT_THAT(sent(reached()), ElementsAre("SSUBSCRIBE*", "GET*"));
+}
+
 TEST_F(ConversationTest, TrackingIsAskedForBeforeItIsUsed) {
   machine.wants = {watched_get()};
   EXPECT_THAT(sent(asked()), ElementsAre("SSUBSCRIBE*", "CLIENT*", "CLIENT", "GET*"));

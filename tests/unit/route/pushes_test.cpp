@@ -192,6 +192,20 @@ TEST(Pushes, ASubscriptionThatTheServerEndedIsAskedForAgain) {
   expect_wanted(pushes, 7, "", false);
 }
 
+// What the server sends of itself is told before the answers that came with it.
+TEST(Pushes, ASubscriptionThatHadEndedBeforeItWasToldIsAskedForAgain) {
+  Pushes pushes{operating_system()};
+  pushes.begin(7, redis_7);
+  EXPECT_EQ(pushes.tracked(7, ""), Next::go_on);
+  const Pushes::Wanted first = pushes.wanted(7), second = pushes.wanted(7);
+  EXPECT_FALSE(pushes.ended(pushes.mailbox().substr(1))) << "those who have asked hear of it themselves";
+  EXPECT_EQ(pushes.subscribed(7, first, ""), Next::ended);
+  EXPECT_EQ(pushes.subscribed(7, second, ""), Next::ended) << "it may have been answered before, too";
+  expect_wanted(pushes, 7, "SSUBSCRIBE", false);
+  EXPECT_EQ(subscribed(pushes, 7, ""), Next::go_on);
+  expect_wanted(pushes, 7, "", false);
+}
+
 // ---- in a cluster ---------------------------------------------------------------------------------------------------
 
 constexpr std::uint16_t slot = 5061;
@@ -229,6 +243,20 @@ TEST(Pushes, AChannelThatMovesIsAskedForAgain) {
   EXPECT_FALSE(pushes.ended("redismutex:wake:{0}:somebody's"));
   EXPECT_EQ(pushes.ended(pushes.mailbox(slot).substr(1)), slot);
   EXPECT_TRUE(pushes.incomplete(1, slot));
+}
+
+TEST(Pushes, AChannelThatMovedBeforeItWasToldIsAskedForAgain) {
+  Pushes pushes{operating_system()};
+  pushes.begin(1, valkey);
+  EXPECT_EQ(pushes.tracked(1, ""), Next::go_on);
+  const Pushes::Use use{pushes, slot}, other_use{pushes, slot + 1};
+  const Pushes::Wanted wanted = pushes.wanted(1, slot), other = pushes.wanted(1, slot + 1);
+  EXPECT_FALSE(pushes.ended(wanted.channel));
+  EXPECT_EQ(pushes.subscribed(1, wanted, ""), Next::ended);
+  EXPECT_EQ(pushes.subscribed(1, other, ""), Next::go_on) << "that one has not moved";
+  EXPECT_TRUE(pushes.incomplete(1, slot));
+  EXPECT_EQ(pushes.subscribed(1, pushes.wanted(1, slot), ""), Next::go_on);
+  EXPECT_FALSE(pushes.incomplete(1, slot));
 }
 
 // A change of a key is told without one.
@@ -311,6 +339,19 @@ TEST_F(UnusedChannels, OneThatIsUsedInTheSameMomentIsAskedForOnceMore) {
   use(1);
   EXPECT_FALSE(pushes.incomplete(1, 1));
   EXPECT_TRUE(pushes.given_up(1, unused, ""));
+  EXPECT_TRUE(pushes.incomplete(1, 1));
+}
+
+// The same where the answers are told the other way round.
+TEST_F(UnusedChannels, OneThatIsUsedInTheSameMomentIsAskedForOnceMoreWhoeverIsToldFirst) {
+  use(1);
+  uses.clear();
+  pass(70s);
+  const std::string unused = use(2);
+  uses.emplace_back(std::make_unique<Pushes::Use>(pushes, 1));
+  const Pushes::Wanted wanted = pushes.wanted(1, 1);
+  EXPECT_TRUE(pushes.given_up(1, unused, ""));
+  EXPECT_EQ(pushes.subscribed(1, wanted, ""), Next::ended);
   EXPECT_TRUE(pushes.incomplete(1, 1));
 }
 
