@@ -95,24 +95,26 @@ Cluster::Informant Cluster::next_informant() {
   if (servers_.size() < seeds_.size()) {
     for (const ServerAddress& seed : seeds_) server_at(seed);
   }
-  const std::size_t count = servers_.size();
+  // Those that have slots have their turn first; then all, for the others may know what has become of those.
   const auto is_in_use = [](const Known& known) { return !known.server->is_retired(); };
   const auto in_use = static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), is_in_use));
-  // Those that have slots have their turn first; then all, for the others may know what has become of those.
   const bool is_any = asked_in_vain_ >= in_use;
-  for (const bool linked : {true, false}) {
-    for (std::size_t i = 1; i <= count; ++i) {
-      const std::size_t index = (asked_ + i) % count;
-      const Known& known = servers_[index];
-      const bool fits = linked ? known.server->live_link() != 0 : is_any || is_in_use(known);
-      if (known.server == doubtful_ || !fits) continue;
-      if (!linked) ++asked_in_vain_;
-      asked_ = index;
-      doubtful_ = nullptr;  // the next time it may be asked, too
-      return {servers_[index].server, servers_[index].address};
-    }
+  enum class Merit { doubtful, without_slots, fair, linked };
+  const auto merit_of = [&](const Known& known) {
+    if (known.server == doubtful_) return Merit::doubtful;
+    if (known.server->live_link() != 0) return Merit::linked;
+    return is_any || is_in_use(known) ? Merit::fair : Merit::without_slots;
+  };
+  const std::size_t count = servers_.size();
+  std::size_t best = (asked_ + 1) % count;
+  for (std::size_t i = 2; i <= count; ++i) {
+    const std::size_t index = (asked_ + i) % count;
+    if (merit_of(servers_[index]) > merit_of(servers_[best])) best = index;
   }
-  return {servers_.front().server, servers_.front().address};
+  if (servers_[best].server->live_link() == 0) ++asked_in_vain_;
+  asked_ = best;
+  doubtful_ = nullptr;  // the next time it may be asked, too
+  return {servers_[best].server, servers_[best].address};
 }
 
 Cluster::Informant Cluster::present() const {

@@ -69,8 +69,8 @@ class Cluster {
   /// Whether there was any since the last call.
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
-  /// A server to ask, another one each time: with a connection if there is one, else first those that have slots as far as is known;
-  /// and not the one that gave rise to the last doubt, if there are others.
+  /// A server to ask, another one each time: with a connection if there is one, else first those that have slots as far as is known,
+  /// and then the others; the one that gave rise to the last doubt only if there is no other.
   struct Informant {
     Server* server;
     ServerAddress address;

@@ -85,7 +85,12 @@ add_unit_mutant(
   learns_to_ask_elsewhere route/cluster.cpp
   "redirected(from, refusal, false)" "redirected(from, refusal, true)")
 add_unit_mutant(doubts_no_map route/cluster.cpp "if (server != nullptr) doubt(from);" "")
-add_unit_mutant(asks_the_doubtful route/cluster.cpp "known.server == doubtful_ || " "")
+add_unit_mutant(
+  asks_the_doubtful route/cluster.cpp
+  "if (known.server == doubtful_) return Merit::doubtful;" "")
+add_unit_mutant(
+  asks_none_but_those_with_slots route/cluster.cpp
+  "doubtful, without_slots, fair" "without_slots, doubtful, fair")
 add_unit_mutant(retires_nobody route/cluster.cpp "known.server->note_retired(std::find" "(void)(std::find")
 add_unit_mutant(forgets_asking engine/conversation.cpp "if (asks_once_) add(asking);" "")
 add_unit_mutant(

@@ -93,6 +93,28 @@ TEST_F(ClusterTest, AServerWithoutSlotsIsTheLastToBeAskedForTheMap) {
   EXPECT_EQ(cluster.next_informant().server->name(), "a");
 }
 
+// The only one that has slots may be gone, whatever its place among the known ones.
+TEST_F(ClusterTest, InPlaceOfTheOnlyServerWithSlotsAnotherIsAsked) {
+  take_in({{0, 16383, {"b", 2}}});
+  take_in({{0, 16383, {"a", 1}}});
+  for (int i = 0; i < 3; ++i) {
+    cluster.doubt(cluster.server_of(0));
+    EXPECT_EQ(cluster.next_informant().server->name(), "b");
+  }
+  EXPECT_EQ(cluster.next_informant().server->name(), "a") << "without doubt it has its turn again";
+}
+
+TEST(LoneServer, IsAskedForTheMapInSpiteOfDoubt) {
+  std::list<Server> servers;
+  Cluster cluster{{{"a", 1}}, [&](const ServerAddress& address) -> Server& {
+                    return servers.emplace_back(operating_system(), address.host, [](std::string_view) {});
+                  }};
+  for (int i = 0; i < 2; ++i) {
+    cluster.doubt(cluster.any());
+    EXPECT_EQ(cluster.next_informant().server->name(), "a");
+  }
+}
+
 // All that have slots may be gone, and only who had some once knows who has them now.
 TEST_F(ClusterTest, WhenThoseWithSlotsAreGoneTheOthersAreAsked) {
   take_in({{0, 16383, {"a", 1}}});
