@@ -42,7 +42,7 @@ Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, T
       confirmed_by_{&session.router().server_of(key_)} {
   const bool observed = session_.callbacks().observer() != nullptr && terms_.part == Part::whole;
   if (observed) job_ = make_loss_job();
-  const bool may_move = session_.router().server_of(key_).may_be_replaced();
+  const bool may_move = session_.router().may_move();
   const bool is_visited = terms_.renews || !terms_.label.empty() || may_move;
   if (!observed && !is_visited) return;
   try {

@@ -23,6 +23,10 @@ constexpr auto pause = 200ms;
 // One that takes longer than that is not waited for: another is asked. What was dialled by then is there the next time.
 constexpr auto patience = 500ms;
 
+// What is read without doubt costs the server and the network not more than that, for each of its ranges of slots: as often as it is
+// looked for a map of a thousand.
+constexpr auto between_looks_per_range = 1ms;
+
 // Then nobody is asked before a request meets trouble again.
 constexpr unsigned most_failures = 20;
 
@@ -56,15 +60,21 @@ class MapReader::Flight final : public Conversing<protocol::AskSlots> {
 
 MapReader::MapReader(Session& session) : Rounds{session, 1}, session_{session} {
   route::Cluster* const cluster = session_.router().cluster();
-  if (cluster != nullptr) cluster->on_doubt([this] { note_doubt(); });
+  if (cluster != nullptr) cluster->on_doubt([this] { have_round(); });
 }
 
 MapReader::~MapReader() { close(); }
 
 /// Where there is no thread for it, requests find their way from server to server.
-void MapReader::note_doubt() noexcept try {
+void MapReader::have_round() noexcept try {
   if (enlist()) session_.background().call(*this, session_.now());
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): see above
+}
+
+void MapReader::look(Instant now) noexcept {
+  if (!session_.router().cluster()->is_read() || !has_room() || now < no_look_before_) return;
+  wanted_ = true;
+  have_round();
 }
 
 Instant MapReader::run(Instant now) noexcept {
@@ -89,6 +99,8 @@ void MapReader::ask() noexcept try {
 
 void MapReader::take_in(const ReadMap& read) noexcept try {
   if (read) {
+    failures_ = 0;
+    no_look_before_ = session_.now() + between_looks_per_range * read->size();
     session_.router().cluster()->take_in(*read);
   } else {
     wanted_ = ++failures_ < most_failures;

@@ -14,9 +14,9 @@ class Session;
 /// What one of a cluster's servers said of its slots; none: nothing.
 using ReadMap = std::optional<std::vector<protocol::SlotRange>>;
 
-/// Reads which server of a cluster has which slot, whenever there is doubt: of one server after the other, until one tells. Only one is
-/// asked at a time, and not more often than every 200 ms, however many requests have met a server that is not the right one. Runs in the
-/// Background. Without a cluster it does nothing. Thread-safe.
+/// Reads which server of a cluster has which slot, whenever there is doubt, or somebody wants to be sure: of one server after the other, until
+/// one tells. Only one is asked at a time, and not more often than every 200 ms, however many requests have met a server that is not the right
+/// one. Runs in the Background. Without a cluster it does nothing. Thread-safe.
 class MapReader final : private Rounds<ReadMap> {
  public:
   /// `session` must outlive it.
@@ -25,12 +25,16 @@ class MapReader final : private Rounds<ReadMap> {
 
   using Rounds::close;
 
+  /// Has the map read once more, of another server than the last time, though there is no doubt: not before the first request has had it read,
+  /// and seldom if it is long. In the Background only.
+  void look(protocol::Instant now) noexcept;
+
  private:
   class Flight;
   using Instant = protocol::Instant;
 
   Instant run(Instant now) noexcept override;
-  void note_doubt() noexcept;
+  void have_round() noexcept;
   void take_in(const ReadMap& read) noexcept;
   void ask() noexcept;
 
@@ -40,6 +44,7 @@ class MapReader final : private Rounds<ReadMap> {
   bool wanted_ = false;
   unsigned failures_ = 0;  // in a row, since there was doubt
   Instant not_before_{};
+  Instant no_look_before_{};
 };
 
 }  // namespace redismutex::engine

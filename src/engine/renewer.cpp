@@ -136,13 +136,22 @@ void Renewer::key_changed(std::string_view key) noexcept {
   }
 }
 
-void Renewer::all_changed() noexcept {
+template <class Which>
+void Renewer::visit_soon(const Which& which) noexcept {
   const std::lock_guard lock{mutex_};
   for (const auto& [key, seat] : by_key_) {
-    if (!seat->watched_ && seat->lease_.is_confirmed_here()) continue;
+    if (!which(*seat)) continue;
     seat->lease_.doubt();
     set_due(*seat, Instant{}, {});
   }
+}
+
+void Renewer::all_changed() noexcept {
+  visit_soon([](const Seat& seat) { return seat.watched_ || !seat.lease_.is_confirmed_here(); });
+}
+
+void Renewer::keys_moved() noexcept {
+  visit_soon([](const Seat& seat) { return !seat.lease_.is_confirmed_here(); });
 }
 
 bool Renewer::is_idle() noexcept {

@@ -83,6 +83,9 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   /// All keys may have been changed, or the server: visits those leases that are watched, and those that another server has confirmed.
   void all_changed() noexcept;
 
+  /// Keys are at other servers than before: visits the leases of these.
+  void keys_moved() noexcept;
+
  private:
   using Batch = RenewerBatch;
   struct Ready;
@@ -110,6 +113,8 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   void retry(Batch& batch, std::string_view trouble, Instant now) noexcept;
   void call_off(Lease& lease) noexcept;
   void listen();
+  template <class Which>
+  void visit_soon(const Which& which) noexcept;
   void set_due(Seat& seat, Instant due, Instant::duration slack) noexcept;
   double random_share() noexcept;
 

@@ -1,5 +1,7 @@
 #include "engine/session.hpp"
 
+#include "route/cluster.hpp"
+
 namespace redismutex::engine {
 
 Session::Session(const Outside& outside, const Limits& limits)
@@ -11,7 +13,10 @@ Session::Session(const Outside& outside, const Limits& limits)
       renewer_{*this},
       places_{*this},
       lines_{*this},
-      vigil_{*this} {}
+      vigil_{*this} {
+  route::Cluster* const cluster = router().cluster();
+  if (cluster != nullptr) cluster->on_moved([this] { renewer_.keys_moved(); });
+}
 
 Session::~Session() = default;
 

@@ -37,6 +37,7 @@ class Session : public Setting {
   Renewer& renewer() noexcept { return renewer_; }
   Places& places() noexcept { return places_; }
   CleanUps& clean_ups() noexcept { return clean_ups_; }
+  MapReader& map_reader() noexcept { return map_reader_; }
   Vigil& vigil() noexcept { return vigil_; }
   Lanes& lanes() noexcept { return lanes_; }
 

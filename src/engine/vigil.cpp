@@ -31,8 +31,16 @@ protocol::Instant Vigil::run(protocol::Instant now) noexcept {
   keeping_ = false;
   const bool is_idle = session_.renewer().is_idle();
   if (!is_idle) keeping_ = true;
-  session_.background().verify_server();
+  verify(now);
   return is_idle ? protocol::never : next;
+}
+
+void Vigil::verify(protocol::Instant now) noexcept {
+  if (session_.router().cluster() != nullptr) {
+    session_.map_reader().look(now);
+  } else {
+    session_.background().verify_server();
+  }
 }
 
 }  // namespace redismutex::engine

@@ -11,7 +11,8 @@ namespace redismutex::engine {
 class Session;
 
 /// Has it verified when a lock is taken, and once a second as long as one is held or waited for, that the server is still the one to be at,
-/// where another may take its place. A server that was replaced goes on answering for many seconds, and nobody says a word. Thread-safe.
+/// where another may take its place: sentinels are asked for the master, or a cluster's servers for the map. A server that was replaced goes on
+/// answering for many seconds, or is silent, and a holder that has nothing to send hears of neither. Thread-safe.
 class Vigil final : private route::Background::Duty {
  public:
   /// `session` must outlive it.
@@ -25,6 +26,7 @@ class Vigil final : private route::Background::Duty {
 
  private:
   protocol::Instant run(protocol::Instant now) noexcept override;
+  void verify(protocol::Instant now) noexcept;
 
   Session& session_;
   Enlistment enlistment_;

@@ -46,7 +46,7 @@ Server* Cluster::redirected(const Server& from, std::string_view refusal, bool l
   if (!redirection) return nullptr;
   Server* const server = server_at(redirection->to);
   if (server != nullptr && learns) {
-    map_[redirection->slot] = server;
+    learn(redirection->slot, *server);
     server->note_retired(false);
     known_ = true;
   }
@@ -56,6 +56,7 @@ Server* Cluster::redirected(const Server& from, std::string_view refusal, bool l
 Server* Cluster::moved(const Server& from, std::string_view refusal) {
   Server* const server = redirected(from, refusal, true);
   if (server != nullptr) doubt(from);  // where one slot has moved, others have
+  tell_moved();
   return server;
 }
 
@@ -77,6 +78,16 @@ void Cluster::have_map_read() noexcept {
   if (note_doubt_) note_doubt_();
 }
 
+/// With the lock held.
+void Cluster::learn(std::size_t slot, Server& server) noexcept {
+  if (map_[slot].exchange(&server) != &server) moved_ = true;
+}
+
+/// Without the lock.
+void Cluster::tell_moved() noexcept {
+  if (moved_.exchange(false) && note_moved_) note_moved_();
+}
+
 bool Cluster::try_next_seed(const Server& server) {
   if (known_ || seeds_.size() < 2) return false;
   const std::lock_guard lock{mutex_};
@@ -90,26 +101,31 @@ bool Cluster::try_next_seed(const Server& server) {
 
 // ---- the map --------------------------------------------------------------------------------------------------------
 
+/// With the lock held. Those that have slots have their turn first; then all, for the others may know what has become of those. One with a
+/// connection is asked before its equals. The same one twice in a row would not do: a server that is cut off from the others goes on
+/// telling what was, and it may be the only one with a connection.
+Cluster::Merit Cluster::merit_of(std::size_t index) const {
+  const Server& server = *servers_[index].server;
+  const bool is_linked = server.live_link() != 0;
+  if (&server == doubtful_) return {Rank::doubtful, is_linked};
+  if (asked_ == index) return {server.is_retired() ? Rank::without_slots : Rank::asked_last, is_linked};
+  const bool has_turn = !server.is_retired() || asked_in_vain_ >= in_use_;
+  return {has_turn ? Rank::has_turn : Rank::without_slots, is_linked};
+}
+
 Cluster::Informant Cluster::next_informant() {
   const std::lock_guard lock{mutex_};
   if (servers_.size() < seeds_.size()) {
     for (const ServerAddress& seed : seeds_) server_at(seed);
   }
-  // Those that have slots have their turn first; then all, for the others may know what has become of those.
   const auto is_in_use = [](const Known& known) { return !known.server->is_retired(); };
-  const auto in_use = static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), is_in_use));
-  const bool is_any = asked_in_vain_ >= in_use;
-  enum class Merit { doubtful, without_slots, fair, linked };
-  const auto merit_of = [&](const Known& known) {
-    if (known.server == doubtful_) return Merit::doubtful;
-    if (known.server->live_link() != 0) return Merit::linked;
-    return is_any || is_in_use(known) ? Merit::fair : Merit::without_slots;
-  };
+  in_use_ = static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), is_in_use));
   const std::size_t count = servers_.size();
-  std::size_t best = (asked_ + 1) % count;
-  for (std::size_t i = 2; i <= count; ++i) {
-    const std::size_t index = (asked_ + i) % count;
-    if (merit_of(servers_[index]) > merit_of(servers_[best])) best = index;
+  const std::size_t first = asked_ ? *asked_ + 1 : 0;
+  std::size_t best = first % count;
+  for (std::size_t i = 1; i < count; ++i) {
+    const std::size_t index = (first + i) % count;
+    if (merit_of(index) > merit_of(best)) best = index;
   }
   if (servers_[best].server->live_link() == 0) ++asked_in_vain_;
   asked_ = best;
@@ -124,6 +140,11 @@ Cluster::Informant Cluster::present() const {
 }
 
 void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
+  learn(ranges);
+  tell_moved();
+}
+
+void Cluster::learn(std::span<const protocol::SlotRange> ranges) {
   const std::lock_guard lock{mutex_};
   std::vector<Server*> masters;
   masters.reserve(ranges.size());
@@ -133,7 +154,7 @@ void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
   if (first == masters.end()) return;  // it knows nothing either
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (masters[i] == nullptr) continue;
-    for (std::size_t slot = ranges[i].first; slot <= ranges[i].last; ++slot) map_[slot] = masters[i];
+    for (std::size_t slot = ranges[i].first; slot <= ranges[i].last; ++slot) learn(slot, *masters[i]);
   }
   for (const Known& known : servers_) {
     known.server->note_retired(std::find(masters.begin(), masters.end(), known.server) == masters.end());

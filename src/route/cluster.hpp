@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "protocol/slot.hpp"
@@ -61,6 +63,10 @@ class Cluster {
   bool is_known() const noexcept { return known_; }
   bool is_read() const noexcept { return read_; }
 
+  /// Called when slots are known to be at other servers than before, by whichever thread has learnt it, with no lock held; must not throw. Set
+  /// before the first request.
+  void on_moved(std::function<void()> note) { note_moved_ = std::move(note); }
+
   // ---- for the reader of the map
 
   /// Called when there is doubt, by whichever thread has it, with no lock held; must not throw. Set before the first request.
@@ -69,8 +75,8 @@ class Cluster {
   /// Whether there was any since the last call.
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
-  /// A server to ask, another one each time: with a connection if there is one, else first those that have slots as far as is known,
-  /// and then the others; the one that gave rise to the last doubt only if there is no other.
+  /// A server to ask, another one each time: first those that have slots as far as is known, and then the others; of equals one with a
+  /// connection. The one that gave rise to the last doubt only if there is no other.
   struct Informant {
     Server* server;
     ServerAddress address;
@@ -92,25 +98,34 @@ class Cluster {
     Server* server;
   };
 
+  enum class Rank { doubtful, without_slots, asked_last, has_turn };
+  using Merit = std::pair<Rank, bool>;
+
   void have_map_read() noexcept;
+  void learn(std::size_t slot, Server& server) noexcept;
+  void learn(std::span<const protocol::SlotRange> ranges);
+  void tell_moved() noexcept;
+  Merit merit_of(std::size_t index) const;
   Server* server_at(const ServerAddress& address);
   ServerAddress address_of(const Server& server) const;
   Server* redirected(const Server& from, std::string_view refusal, bool learns);
 
   const std::vector<ServerAddress> seeds_;
   const Make make_;
-  std::function<void()> note_doubt_;
+  std::function<void()> note_doubt_, note_moved_;
   std::array<std::atomic<Server*>, protocol::slot_count> map_{};
   std::atomic<Server*> home_{nullptr};
   std::atomic<bool> known_{false};
   std::atomic<bool> read_{false};
   std::atomic<bool> doubted_{false};
+  std::atomic<bool> moved_{false};                // and nobody was told
   std::atomic<const Server*> doubtful_{nullptr};  // the last one that gave rise to doubt
 
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Known> servers_;
-  std::size_t asked_ = 0;          // of the servers, for the map
-  std::size_t asked_in_vain_ = 0;  // since it was read, those without a connection
+  std::optional<std::size_t> asked_;  // which of the servers, for the map
+  std::size_t asked_in_vain_ = 0;     // since it was read, those without a connection
+  std::size_t in_use_ = 0;            // so many have slots
 };
 
 }  // namespace redismutex::route

@@ -20,6 +20,9 @@ class Router {
   /// None: there is one server.
   Cluster* cluster() const noexcept { return cluster_; }
 
+  /// Whether another server may take the place of the one that has a key, and nobody says a word.
+  bool may_move() const noexcept { return only_ == nullptr || only_->may_be_replaced(); }
+
   Server& server_of(const protocol::Key& key) const noexcept {
     return only_ != nullptr ? *only_ : cluster_->server_of(slot_of(key));
   }

@@ -111,5 +111,47 @@ TEST_F(ClusterFailover, OfAMasterThatStandsStill) {
   cluster.wait_until_well();
 }
 
+// A holder that has nothing to send hears of it all the same: a link that breaks says nothing of where the slot is then.
+TEST_F(ClusterFailover, IsHeardOfByAHolderThatSendsNothing) {
+  const std::string key = keys_of_many_slots(1, "silent ").front();
+  const std::string kept_key = "kept {" + key + "}";
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 2 * limit}};
+  auto lock = mutex.acquire_lock(key);
+  auto kept = mutex.acquire_lock(kept_key);
+  const auto lost = lock.lost_token();
+  Server& master = cluster.master_of_key(key);
+  wait_until_replicated(master, key);
+  wait_until_replicated(master, kept_key);
+  // It has been looked at, and there is nothing to ask any more.
+  ASSERT_TRUE(eventually(limit, [&] { return master.info("stats").at("tracking_total_keys") != "0"; }));
+  Server& next = cluster.replica_of(master);
+  master.kill();
+  ASSERT_TRUE(eventually(limit, [&] { return next.info("replication").at("role") == "master"; }));
+  next.command({"SET", key, "somebody else's", "PX", "60000"});
+  EXPECT_TRUE(eventually(5s, [&] { return lost.stop_requested(); }));
+  EXPECT_EQ(lock.valid_for(), 0ms);
+  // It was asked to confirm what is left of this one, by its own clock.
+  EXPECT_TRUE(eventually(5s, [&] { return kept.valid_for() > 0ms; }));
+  EXPECT_NO_THROW(kept.release());
+  next.command({"DEL", key});
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+
+  master.start();
+  cluster.wait_until_well();
+}
+
+// The same where nobody is killed: the connection to the one that was the master is well.
+TEST_F(ClusterFailover, ThatIsPlannedIsHeardOfByAHolderThatSendsNothing) {
+  const std::string key = keys_of_many_slots(1, "planned silent ").front();
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 2 * limit}};
+  auto lock = mutex.acquire_lock(key);
+  Server& before = cluster.master_of_key(key);
+  cluster.fail_over(before);
+  cluster.master_of_key(key).command({"SET", key, "somebody else's", "PX", "60000"});
+  EXPECT_TRUE(eventually(5s, [&] { return lock.valid_for() == 0ms; }));
+  cluster.master_of_key(key).command({"DEL", key});
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+}
+
 }  // namespace
 }  // namespace redismutex::testing

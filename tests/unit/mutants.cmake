@@ -63,7 +63,7 @@ add_unit_mutant(
   "(heard_lately || is_tracked()) && is_confirmed_here()" "(heard_lately || is_tracked())")
 add_unit_mutant(
   confirms_when_asked_only engine/renewer.cpp
-  "if (!seat->watched_ && seat->lease_.is_confirmed_here()) continue;" "if (!seat->watched_) continue;")
+  "seat.watched_ || !seat.lease_.is_confirmed_here()" "seat.watched_")
 
 # Sentinels.
 add_unit_mutant(never_verifies engine/vigil.cpp "session_.background().verify_server();" "")
@@ -87,10 +87,16 @@ add_unit_mutant(
 add_unit_mutant(doubts_no_map route/cluster.cpp "if (server != nullptr) doubt(from);" "")
 add_unit_mutant(
   asks_the_doubtful route/cluster.cpp
-  "if (known.server == doubtful_) return Merit::doubtful;" "")
+  "if (&server == doubtful_) return {Rank::doubtful, is_linked};" "")
 add_unit_mutant(
   asks_none_but_those_with_slots route/cluster.cpp
-  "doubtful, without_slots, fair" "without_slots, doubtful, fair")
+  "has_turn ? Rank::has_turn : Rank::without_slots" "has_turn ? Rank::has_turn : Rank::doubtful")
+add_unit_mutant(
+  asks_one_server_again_and_again route/cluster.cpp
+  "if (asked_ == index) return {server.is_retired() ? Rank::without_slots : Rank::asked_last, is_linked};" "")
+add_unit_mutant(tells_of_no_move route/cluster.cpp "!= &server) moved_ = true;" "!= &server) moved_ = false;")
+add_unit_mutant(looks_at_no_map engine/vigil.cpp "session_.map_reader().look(now);" "")
+add_unit_mutant(stays_with_who_has_moved engine/renewer.cpp "return !seat.lease_.is_confirmed_here(); });" "return false; });")
 add_unit_mutant(retires_nobody route/cluster.cpp "known.server->note_retired(std::find" "(void)(std::find")
 add_unit_mutant(forgets_asking engine/conversation.cpp "if (asks_once_) add(asking);" "")
 add_unit_mutant(

@@ -174,53 +174,154 @@ TEST(Replaceable, OthersAreNotWatched) {
   EXPECT_EQ(engine.world.background.verified, 0);
 }
 
-/// A cluster, and a lease that its server a has granted.
-struct InACluster : ::testing::Test {
-  InACluster() {
-    all_at("a");
-    world.connect();
-    lease = std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = 10s});
-    lease->begin({.valid_until = world.now() + 10s, .since = world.now()}, {&servers.front(), 1}, world.now());
-  }
-  ~InACluster() override { session.close(); }
+/// A cluster of two servers, which keep the same; one of them has all slots.
+struct AnotherServerOfACluster : ::testing::Test {
+  ~AnotherServerOfACluster() override { session.close(); }
 
-  void all_at(const std::string& host) {
-    const std::vector<protocol::SlotRange> ranges{{0, 16383, {host, 1}}};
-    cluster.take_in(ranges);
+  void SetUp() override {
+    take_over("b");
+    take_in();  // so both are known
+    take_over("a");
+    take_in();
+    world.connect();
+    for (route::Server& server : servers) {
+      server.begin(world.server.link, {.server = "valkey", .version = {9, 0, 0}, .mode = "cluster"});
+    }
+    world.server.answers_instead = [this](const FakeServer::Words& words) -> std::optional<Reply> {
+      if (words.front() != "CLUSTER") return std::nullopt;
+      return Reply{.type = Answer::Type::values, .values = slots};
+    };
   }
-  bool is_valid() { return lease->valid_here_until(first_turn) > world.now(); }
+
+  /// What is asked for the map says so from now on.
+  void take_over(std::string_view host) {
+    using Type = protocol::Value::Type;
+    slots = {{.type = Type::list, .integer = 3},        {.type = Type::integer, .integer = 0},
+             {.type = Type::integer, .integer = 16383}, {.type = Type::list, .integer = 2},
+             {.type = Type::text, .text = host},        {.type = Type::integer, .integer = 1}};
+  }
+  void take_in() { cluster.take_in(*protocol::read_slots(slots, {})); }
+
+  std::shared_ptr<Lease> hold(std::chrono::milliseconds expiry) {
+    auto lease =
+        std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = expiry});
+    world.server.store("job", lease->value(), expiry);
+    lease->begin({.valid_until = world.now() + expiry, .since = world.now()}, word_of_present(), world.now());
+    return lease;
+  }
+  Lease::Authority word_of_present() { return {&cluster.server_of(protocol::Key{"job"}), 1}; }
+  bool is_valid(Lease& lease) { return lease.valid_here_until(first_turn) > world.now(); }
+  int looks() const { return world.server.count("CLUSTER"); }
 
   World world;
   std::list<route::Server> servers;
-  route::Cluster cluster{{{"a", 1}}, [&](const ServerAddress& address) -> route::Server& {
+  route::Cluster cluster{{{"a", 1}, {"b", 1}}, [this](const ServerAddress& address) -> route::Server& {
                            return servers.emplace_back(world.environment, address.host, [](std::string_view) {});
                          }};
   Session session{Session::Outside{world.environment, cluster, world.background, *world.callbacks},
                   Session::Limits{.connect_timeout = 2s, .command_timeout = 2s}};
-  std::shared_ptr<Lease> lease;
+  std::vector<protocol::Value> slots;
 };
 
 // The word of the server holds that has the key's slot, and of no other one.
-TEST_F(InACluster, ASlotThatMovesTakesNoWordAlong) {
-  EXPECT_TRUE(is_valid());
-  all_at("b");
-  EXPECT_EQ(lease->valid_here_until(first_turn), Instant{});
+TEST_F(AnotherServerOfACluster, TakesNoWordAlong) {
+  const auto lease = hold(10s);
+  EXPECT_TRUE(is_valid(*lease));
+  take_over("b");
+  take_in();
+  EXPECT_FALSE(is_valid(*lease));
   EXPECT_GT(lease->valid_until(first_turn), world.now());
-  all_at("a");
-  EXPECT_TRUE(is_valid());
+  take_over("a");
+  take_in();
+  EXPECT_TRUE(is_valid(*lease));
 }
 
 // Whoever has the slot by the time in which an answer is taken in has not given it.
-TEST_F(InACluster, AnAnswerIsTheWordOfWhoeverGaveIt) {
+TEST_F(AnotherServerOfACluster, HasNotSaidWhatTheFormerOneSaid) {
+  const auto lease = hold(10s);
+  const auto whose = word_of_present();
   const auto extension = lease->begin_extension(first_turn, 60s, protocol::Longer::goes);
   ASSERT_TRUE(extension);
   protocol::Extend machine{lease->key(), lease->id(), extension->terms};
   machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = world.now(), .now = world.now()});
-  all_at("b");
-  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, {&servers.front(), 1}), nullptr);
-  EXPECT_FALSE(is_valid());
-  all_at("a");
-  EXPECT_TRUE(is_valid());
+  take_over("b");
+  take_in();
+  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, whose), nullptr);
+  EXPECT_FALSE(is_valid(*lease));
+  take_over("a");
+  take_in();
+  EXPECT_TRUE(is_valid(*lease));
+}
+
+// A holder that has nothing to send hears of it all the same, and each lease is confirmed, whether anybody asks or not.
+TEST_F(AnotherServerOfACluster, IsHeardOfByThoseWhoSendNothing) {
+  const auto lease = hold(60s);
+  world.run_for(5s);
+  EXPECT_EQ(world.server.count("extend"), 0);
+  take_over("b");
+  ASSERT_TRUE(world.run_until_is([&] { return !lease->is_confirmed_here(); }, 2s));
+  world.run_for(100ms);
+  EXPECT_TRUE(lease->is_confirmed_here());
+  EXPECT_TRUE(is_valid(*lease));
+  EXPECT_EQ(world.server.count("extend"), 1);
+}
+
+TEST_F(AnotherServerOfACluster, IsHeardOfByThoseWhoListenForALoss) {
+  const auto lease = hold(60s);
+  const auto lost = lease->lost_token(first_turn);
+  world.run_for(1s);
+  const int visits = world.server.count("extend");
+  world.run_for(4s);
+  ASSERT_EQ(world.server.count("extend"), visits) << "the server would tell of changes";
+  world.server.store("job", "somebody else's", 60s);
+  take_over("b");
+  EXPECT_TRUE(world.run_until_is([&] { return lost.stop_requested(); }, 2s));
+}
+
+// The same where a request finds it out. It may be one of another lock.
+TEST_F(AnotherServerOfACluster, IsHeardOfFromARefusal) {
+  const auto lease = hold(60s);
+  take_over("b");
+  cluster.moved(servers.front(), "MOVED " + std::to_string(protocol::slot_of("job")) + " b:1");
+  EXPECT_FALSE(lease->is_confirmed_here());
+  world.run_for(100ms);
+  EXPECT_TRUE(lease->is_confirmed_here());
+}
+
+// Only while there is a lock to lose.
+TEST_F(AnotherServerOfACluster, IsLookedForOnceASecondWhileThereAreLocks) {
+  world.run_for(10s);
+  EXPECT_EQ(looks(), 0);
+  for (int round = 1; round <= 2; ++round) {
+    {
+      const auto lease = hold(60s);
+      world.run_for(5500ms);
+    }
+    EXPECT_EQ(looks(), 7 * round - 1);
+    world.run_for(10s);
+    EXPECT_EQ(looks(), 7 * round) << "the last one finds nobody who wants it";
+  }
+}
+
+// A long map is much to ask for.
+TEST_F(AnotherServerOfACluster, IsLookedForLessOftenWhereTheMapIsLong) {
+  const std::vector<protocol::Value> range = slots;
+  for (int i = 1; i < 4000; ++i) slots.insert(slots.end(), range.begin(), range.end());
+  const auto lease = hold(60s);
+  world.run_for(41s);
+  EXPECT_GE(looks(), 9);
+  EXPECT_LE(looks(), 11);
+  take_over("b");
+  EXPECT_TRUE(world.run_until_is([&] { return !lease->is_confirmed_here(); }, 5s));
+}
+
+// Where nobody tells they are asked one after the other for some seconds, and then once a second.
+TEST_F(AnotherServerOfACluster, IsAskedForOnceASecondWhereNobodyTells) {
+  slots.clear();
+  const auto lease = hold(600s);
+  world.run_for(60s);
+  EXPECT_GE(looks(), 60);
+  EXPECT_LE(looks(), 85);
 }
 
 }  // namespace

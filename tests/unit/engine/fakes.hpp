@@ -91,6 +91,7 @@ struct Reply {
   std::int64_t integer = 0;
   std::vector<std::int64_t> integers = {};
   std::vector<std::optional<std::string>> texts = {};
+  std::vector<protocol::Value> values = {};  ///< of texts that stay
 
   static Reply of(std::int64_t value) { return {.type = Answer::Type::integer, .integer = value}; }
   static Reply list(std::vector<std::int64_t> values) {
@@ -100,7 +101,7 @@ struct Reply {
   static Reply error(std::string text) { return {.type = Answer::Type::error, .text = std::move(text)}; }
 
   Answer view() const {
-    Answer answer{.type = type, .text = text, .integer = integer, .integers = integers};
+    Answer answer{.type = type, .text = text, .integer = integer, .integers = integers, .values = values};
     for (const auto& element : texts) {
       answer.texts.push_back(element ? std::optional<std::string_view>{*element} : std::nullopt);
     }

@@ -76,8 +76,46 @@ TEST_F(ClusterTest, AnotherServerIsAskedForTheMap) {
   EXPECT_FALSE(cluster.take_doubt());
   EXPECT_EQ(cluster.next_informant().server->name(), "b");
   EXPECT_EQ(cluster.next_informant().server->name(), "a");
-  cluster.server_of(100).note_broken(1);
+}
+
+// A server that is cut off from the others goes on telling what was, and it may be the only one with a connection.
+TEST_F(ClusterTest, NoServerIsAskedForTheMapTwiceInARow) {
+  take_in({{0, 99, {"a", 1}}, {100, 199, {"b", 2}}, {200, 16383, {"c", 3}}});
+  cluster.server_of(0).begin(1, {});
+  EXPECT_EQ(cluster.next_informant().server->name(), "a");
+  EXPECT_EQ(cluster.next_informant().server->name(), "b");
   EXPECT_EQ(cluster.next_informant().server->name(), "a") << "there is a connection to it";
+  cluster.server_of(200).begin(2, {});
+  EXPECT_EQ(cluster.next_informant().server->name(), "c");
+  EXPECT_EQ(cluster.next_informant().server->name(), "a");
+}
+
+// It may tell what was before it was cut off from the others.
+TEST_F(ClusterTest, AServerWithoutSlotsIsAskedAfterTheOthersInSpiteOfItsConnection) {
+  take_in({{0, 16383, {"a", 1}}});
+  cluster.server_of(0).begin(1, {});
+  take_in({{0, 99, {"b", 2}}, {100, 16383, {"c", 3}}});
+  for (const char* name : {"b", "c"}) {
+    EXPECT_EQ(cluster.next_informant().server->name(), name);
+    take_in({{0, 99, {"b", 2}}, {100, 16383, {"c", 3}}});
+  }
+}
+
+// Whoever holds locks there is to know.
+TEST_F(ClusterTest, ThatASlotHasMovedIsTold) {
+  int told = 0;
+  cluster.on_moved([&] { ++told; });
+  take_in({{0, 16383, {"a", 1}}});
+  EXPECT_EQ(told, 1);
+  take_in({{0, 99, {"a", 1}}, {100, 16383, {"a", 1}}});
+  EXPECT_EQ(told, 1) << "as before";
+  take_in({{0, 99, {"a", 1}}, {100, 16383, {"b", 2}}});
+  EXPECT_EQ(told, 2);
+  cluster.moved(cluster.server_of(7), "MOVED 7 b:2");
+  EXPECT_EQ(told, 3);
+  cluster.moved(cluster.server_of(7), "MOVED 7 b:2");
+  cluster.asked_elsewhere(cluster.server_of(8), "ASK 8 b:2");
+  EXPECT_EQ(told, 3);
 }
 
 // Those that have no slots may be gone for good.
