@@ -15,13 +15,19 @@ namespace redismutex::engine {
 namespace {
 
 using protocol::Instant;
+using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
 // Between two questions.
 constexpr auto pause = 200ms;
 
-// One that takes longer than that is not waited for: another is asked. What was dialled by then is there the next time.
+// One that takes longer than that is not waited for: another is asked, and has so much more time, up to some times as much. What was dialled by
+// then is there the next time.
 constexpr auto patience = 500ms;
+constexpr unsigned most_patience = 4;
+
+// After an answer with which the link broke, and all that was under way there.
+constexpr auto pause_after_harm = 5s;
 
 // What is read without doubt costs the server and the network not more than that, for each of its ranges of slots: as often as it is
 // looked for a map of a thousand.
@@ -34,23 +40,26 @@ constexpr unsigned most_failures = 20;
 
 class MapReader::Flight final : public Conversing<protocol::AskSlots> {
  public:
-  Flight(std::shared_ptr<Landing> landing, const route::Cluster::Informant& informant)
-      : Conversing{landing->setting, terms(landing->setting, informant), informant.address},
+  Flight(std::shared_ptr<Landing> landing, const route::Cluster::Informant& informant, milliseconds time)
+      : Conversing{landing->setting, terms(landing->setting, informant, time), informant.address},
         landing_{std::move(landing)} {}
 
   void over(End end) noexcept override {
+    const std::optional<route::Failure>& failure = conversation_.failure();
     ReadMap read;
+    read.broke_the_link = failure && failure->kind == route::Failure::Kind::unusable && conversation_.link() != 0;
     const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine_.outcome());
     try {
-      if (end == End::done && !conversation_.failure() && ranges != nullptr) read = *ranges;
+      if (end == End::done && !failure && ranges != nullptr) read.ranges = *ranges;
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then another is asked
     }
     landing_->leave(read);
   }
 
  private:
-  static Conversation::Terms terms(const Setting& setting, const route::Cluster::Informant& informant) {
-    return {.deadline = std::min<Instant>(setting.patience(), setting.now() + patience),
+  static Conversation::Terms terms(const Setting& setting, const route::Cluster::Informant& informant,
+                                   milliseconds time) {
+    return {.deadline = std::min<Instant>(setting.patience(), setting.now() + time),
             .patience = 0ms,
             .at = informant.server};
   }
@@ -78,7 +87,8 @@ void MapReader::look(Instant now) noexcept {
 }
 
 Instant MapReader::run(Instant now) noexcept {
-  take_results([this](const ReadMap& read) { take_in(read); });
+  take_results([&](const ReadMap& read) { take_in(read, now); });
+  if (has_room() && !session_.router().cluster()->is_read() && failures_ < most_failures) wanted_ = true;
   if (session_.router().cluster()->take_doubt()) {
     wanted_ = true;
     failures_ = 0;
@@ -91,20 +101,25 @@ Instant MapReader::run(Instant now) noexcept {
 }
 
 void MapReader::ask() noexcept try {
-  session_.background().start(std::make_shared<Flight>(landing_, session_.router().cluster()->next_informant()));
+  const auto informant = session_.router().cluster()->next_informant();
+  session_.background().start(
+      std::make_shared<Flight>(landing_, informant, patience * std::min(1 + failures_, most_patience)));
   note_begun();
   wanted_ = false;
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory, no thread; later, then
 }
 
-void MapReader::take_in(const ReadMap& read) noexcept try {
-  if (read) {
+void MapReader::take_in(const ReadMap& read, Instant now) noexcept try {
+  route::Cluster& cluster = *session_.router().cluster();
+  if (read.ranges) {
     failures_ = 0;
-    no_look_before_ = session_.now() + between_looks_per_range * read->size();
-    session_.router().cluster()->take_in(*read);
-  } else {
-    wanted_ = ++failures_ < most_failures;
+    no_look_before_ = now + between_looks_per_range * read.ranges->size();
+    cluster.take_in(*read.ranges);
+    return;
   }
+  cluster.take_doubt();  // that is its own
+  wanted_ = ++failures_ < most_failures;
+  if (read.broke_the_link) not_before_ = now + pause_after_harm;
 } catch (const std::bad_alloc&) {
   wanted_ = true;
 }

@@ -11,8 +11,11 @@ namespace redismutex::engine {
 
 class Session;
 
-/// What one of a cluster's servers said of its slots; none: nothing.
-using ReadMap = std::optional<std::vector<protocol::SlotRange>>;
+/// What came of asking one of a cluster's servers.
+struct ReadMap {
+  std::optional<std::vector<protocol::SlotRange>> ranges;  ///< none: it did not tell
+  bool broke_the_link = false;                             ///< because what it said was no reply, or too large
+};
 
 /// Reads which server of a cluster has which slot, whenever there is doubt, or somebody wants to be sure: of one server after the other, until
 /// one tells. Only one is asked at a time, and not more often than every 200 ms, however many requests have met a server that is not the right
@@ -35,7 +38,7 @@ class MapReader final : private Rounds<ReadMap> {
 
   Instant run(Instant now) noexcept override;
   void have_round() noexcept;
-  void take_in(const ReadMap& read) noexcept;
+  void take_in(const ReadMap& read, Instant now) noexcept;
   void ask() noexcept;
 
   Session& session_;

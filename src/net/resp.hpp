@@ -23,7 +23,9 @@ inline constexpr std::string_view line_end = "\r\n";
 /// Pure: no socket, lock or clock. Allocates no memory for small replies, once it has seen one.
 class Resp {
  public:
-  static constexpr std::size_t max_size = 1024 * 1024;     ///< of one reply, in bytes as they come
+  /// Of one reply, in bytes as they come. The largest are CLUSTER SLOTS of a cluster in which each slot is alone, 10 MB with two replicas of
+  /// each master, and CLIENT LIST.
+  static constexpr std::size_t max_size = std::size_t{16} * 1024 * 1024;
   static constexpr std::size_t max_depth = 16;             ///< lists within lists
   static constexpr std::int64_t max_elements = 16 * 1024;  ///< of one list; of a map, pairs
 

@@ -66,16 +66,12 @@ Server* Cluster::asked_elsewhere(const Server& from, std::string_view refusal) {
 
 void Cluster::doubt(const Server& server) noexcept {
   doubtful_ = &server;
-  have_map_read();
+  doubted_ = true;
+  if (note_doubt_) note_doubt_();
 }
 
 void Cluster::note_linked() noexcept {
-  if (!read_) have_map_read();
-}
-
-void Cluster::have_map_read() noexcept {
-  doubted_ = true;
-  if (note_doubt_) note_doubt_();
+  if (!read_ && note_doubt_) note_doubt_();
 }
 
 /// With the lock held.

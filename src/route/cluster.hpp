@@ -69,7 +69,8 @@ class Cluster {
 
   // ---- for the reader of the map
 
-  /// Called when there is doubt, by whichever thread has it, with no lock held; must not throw. Set before the first request.
+  /// Called when there is doubt, or a new connection and no map, by whichever thread has it, with no lock held; must not throw. Set before the
+  /// first request.
   void on_doubt(std::function<void()> note) { note_doubt_ = std::move(note); }
 
   /// Whether there was any since the last call.
@@ -101,7 +102,6 @@ class Cluster {
   enum class Rank { doubtful, without_slots, asked_last, has_turn };
   using Merit = std::pair<Rank, bool>;
 
-  void have_map_read() noexcept;
   void learn(std::size_t slot, Server& server) noexcept;
   void learn(std::span<const protocol::SlotRange> ranges);
   void tell_moved() noexcept;

@@ -1,6 +1,8 @@
 // Locks in a cluster: each key at the server that has its slot, over one Connection.
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <redismutex/inspection.hpp>
@@ -224,6 +226,55 @@ TEST_F(ClusterTest, Operates) {
   EXPECT_THROW(locks[0].release(), MutexUnlockError);
   EXPECT_EQ(server_info(connection, "cluster").at("cluster_enabled"), "1");
   EXPECT_NO_THROW(connection.ping());
+}
+
+// ---- a map of 1.5 MB --------------------------------------------------------------------------------------------------
+
+/// How often a connection broke.
+struct Breaks final : Observer {
+  std::atomic<int> count{0};
+  void disconnected(const Disconnected& /*event*/) noexcept override { ++count; }
+};
+
+/// Two masters, of which each has every second slot.
+struct Fragmented : ::testing::Test {
+  void SetUp() override {
+    for (std::size_t i = 0; i < 2; ++i) {
+      nodes[i]->command({"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
+      std::vector<std::string> command{"CLUSTER", "ADDSLOTS"};
+      for (std::size_t slot = i; slot < protocol::slot_count; slot += 2) command.push_back(std::to_string(slot));
+      ASSERT_FALSE(nodes[i]->command(command).is_error());
+    }
+    nodes[0]->command({"CLUSTER", "MEET", "127.0.0.1", std::to_string(nodes[1]->port())});
+    const auto is_well = [](const auto& node) {
+      return node->command({"CLUSTER", "INFO"}).text.find("cluster_state:ok") != std::string::npos &&
+             node->command({"CLUSTER", "INFO"}).text.find("cluster_known_nodes:2") != std::string::npos;
+    };
+    ASSERT_TRUE(eventually(limit, [&] { return is_well(nodes[0]) && is_well(nodes[1]); }));
+  }
+
+  static std::unique_ptr<Server> make_node() {
+    return std::make_unique<Server>(ServerOptions{
+        .tcp = true, .cluster = true, .directives = {"cluster-enabled yes", "cluster-node-timeout 5000"}});
+  }
+  std::array<std::unique_ptr<Server>, 2> nodes{make_node(), make_node()};
+};
+
+TEST_F(Fragmented, ItsMapBreaksNoConnection) {
+  const auto breaks = std::make_shared<Breaks>();
+  ConnectionOptions options = parse_url("redis+cluster://127.0.0.1:" + std::to_string(nodes[0]->port()));
+  options.observer = breaks;
+  const Connection connection{options};
+  const RedisMutex mutex{connection, patient};
+  const auto reads = [&] { return nodes[0]->command_calls()["cluster|slots"] + nodes[0]->command_calls()["cluster"]; };
+  const long long before = reads();
+  {
+    const auto lock = mutex.acquire_lock("key");
+    ASSERT_TRUE(eventually(limit, [&] { return reads() > before; }));
+    for (const std::string& key : keys_of_many_slots(20, "fragment ")) mutex.acquire_lock(key).release();
+    EXPECT_THAT(cluster_masters(connection), SizeIs(2));
+  }
+  EXPECT_EQ(breaks->count, 0);
 }
 
 }  // namespace

@@ -324,5 +324,23 @@ TEST_F(AnotherServerOfACluster, IsAskedForOnceASecondWhereNobodyTells) {
   EXPECT_LE(looks(), 85);
 }
 
+// A long map may take its time, more than is waited at first.
+TEST_F(AnotherServerOfACluster, IsToldOfSlowly) {
+  world.server.round_trip = 700ms;
+  const auto lease = hold(60s);
+  world.run_for(5s);
+  take_over("b");
+  EXPECT_TRUE(world.run_until_is([&] { return !lease->is_confirmed_here(); }, 4s));
+}
+
+// With an answer that is none the link breaks, and all that is under way there.
+TEST_F(AnotherServerOfACluster, IsSeldomAskedForWhereTheAnswerBreaksTheLink) {
+  world.server.babbles_at = "CLUSTER";
+  const auto lease = hold(60s);
+  world.run_for(30s);
+  EXPECT_GE(looks(), 5);
+  EXPECT_LE(looks(), 7);
+}
+
 }  // namespace
 }  // namespace redismutex::engine::testing

@@ -122,6 +122,7 @@ class FakeServer {
   bool away = false;           ///< nobody gets a connection; call World::break_link(), too
   bool silent = false;         ///< it carries out what it is sent, and says nothing
   bool deaf = false;           ///< and does not even carry it out
+  std::string babbles_at;      ///< a command: the link breaks with its answer, which is none
   std::int64_t replicas = 0;   ///< that receive what is written
   std::int64_t connected = 0;  ///< replicas, as INFO has them
   std::function<std::optional<Reply>(const Words&)> answers_instead;  ///< asked first
@@ -655,7 +656,13 @@ inline void Drive::on(const route::Procedure::Send& send) {
     }
   });
   if (!server.silent && !server.deaf) {
-    later(sent_at + server.round_trip + held_up, [this, replies] {
+    const bool is_babble = commands->back().words.front() == server.babbles_at;
+    later(sent_at + server.round_trip + held_up, [this, replies, is_babble] {
+      if (is_babble) {
+        at_ = At::rest;
+        world_.break_link();
+        return tell(route::Procedure::Unanswered{{Kind::unusable, "got \"?\" where a reply begins"}});
+      }
       std::vector<Answer> answers;
       for (const Reply& reply : *replies) answers.push_back(reply.view());
       if (answers.empty()) return tell(route::Procedure::Unanswered{{Kind::unreachable, "it broke"}});

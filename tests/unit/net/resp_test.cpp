@@ -304,7 +304,7 @@ TEST(Resp, WaitsForTheRest) {
 
 // ---- limits ---------------------------------------------------------------------------------------------------------
 
-constexpr const char* too_large = "a reply of more than 1048576 bytes";
+constexpr const char* too_large = "a reply of more than 16777216 bytes";
 
 /// In pieces as large as the library reads.
 Parsing of_reads(std::string_view bytes) {
@@ -317,7 +317,7 @@ Parsing of_reads(std::string_view bytes) {
 
 // A reply may have as many bytes as the limit says, and not one more; whatever it consists of.
 TEST(Resp, LimitsTheSizeOfAReply) {
-  const auto bulk = [](std::size_t size) { return text(std::string(size - 12, 'x')); };
+  const auto bulk = [](std::size_t size) { return text(std::string(size - 13, 'x')); };
   const auto line = [](std::size_t size) { return "+" + std::string(size - 3, 'x') + "\r\n"; };
   const auto list = [&](std::size_t size) {
     const std::string head = "*3\r\n" + bulk(size / 2) + ":1\r\n";
@@ -337,13 +337,23 @@ TEST(Resp, LimitsTheSizeOfAReply) {
   EXPECT_EQ(of_reads(repeated(bulk(Resp::max_size / 2), 5)).replies.size(), 5U);
 }
 
+// The longest that we ask for: the map of a cluster in which each slot is alone.
+TEST(Resp, LetsALongMapOfAClusterPass) {
+  const std::string server = "*4\r\n$15\r\n100.100.100.100\r\n:16379\r\n" + text(std::string(40, 'f')) +
+                             "*2\r\n$8\r\nhostname\r\n" + text(std::string(60, 'h'));
+  const std::string map = "*16384\r\n" + repeated("*5\r\n:16383\r\n:16383\r\n" + repeated(server, 3), 16384);
+  const Parsing outcome = of_reads(map);
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_EQ(outcome.replies.size(), 1U);
+}
+
 // What would be too large is refused when it is announced, and a line without an end when it can not end in time.
 TEST(Resp, RefusesLargeRepliesEarly) {
-  EXPECT_EQ(problem_of("$1048576\r\n"), too_large);
+  EXPECT_EQ(problem_of("$16777216\r\n"), too_large);
   EXPECT_EQ(problem_of("$9223372036854775807\r\n"), too_large);
-  EXPECT_EQ(problem_of("=2000000\r\n"), too_large);
+  EXPECT_EQ(problem_of("=20000000\r\n"), too_large);
   EXPECT_EQ(of_reads("+" + std::string(Resp::max_size - 1, 'x')).problem, too_large);
-  EXPECT_EQ(of_reads("*2\r\n$1048550\r\n" + std::string(1048550, 'x') + "\r\n:123456789").problem, too_large);
+  EXPECT_EQ(of_reads("*2\r\n$16777190\r\n" + std::string(16777190, 'x') + "\r\n:123456789").problem, too_large);
 }
 
 TEST(Resp, LimitsTheElementsOfAList) {
