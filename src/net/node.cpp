@@ -129,7 +129,7 @@ std::shared_ptr<Link> Node::present_link() {
 void Node::verify(const std::stop_token& stop) {
   const std::shared_ptr<Link> link = present_link();
   if (!link || options_.kind != ConnectionOptions::Kind::sentinel) return;
-  if (!sentinels_) sentinels_ = std::make_unique<Sentinels>(options_);
+  if (!sentinels_) sentinels_ = std::make_unique<Sentinels>(options_, *dialler_.sentinels());
   auto named = named_by(*sentinels_->ask_next(steady_clock::now()), moment, stop);
   if (named && *named == link->address()) return;
   // It may be one that knows no better, or none that is there. They may be far away, too: that takes as long as it may when dialling.

@@ -89,7 +89,7 @@ Answer read(std::span<const ReplyView, question_count> replies) {
   return answer;
 }
 
-std::optional<ServerAddress> choose(std::span<const Answer> answers) {
+const Answer* choose(std::span<const Answer> answers) {
   const auto votes = [&](const Answer& answer) {
     return std::count_if(answers.begin(), answers.end(), [&](const Answer& other) {
       return other.epoch == answer.epoch && other.master == answer.master;
@@ -102,7 +102,7 @@ std::optional<ServerAddress> choose(std::span<const Answer> answers) {
         best == nullptr || answer.epoch > best->epoch || (answer.epoch == best->epoch && votes(answer) > votes(*best));
     if (is_better) best = &answer;
   }
-  return best != nullptr ? best->master : std::nullopt;
+  return best;
 }
 
 }  // namespace redismutex::net::sentinel

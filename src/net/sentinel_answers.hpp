@@ -40,7 +40,7 @@ struct Answer {
 Answer read(std::span<const ReplyView, question_count> replies);
 
 /// Whom to believe: the highest epoch, because one sentinel learns of a failover up to two seconds after another, and one that was
-/// restarted may tell what is long past. Among equals, what most say. None: nobody names a master.
-std::optional<ServerAddress> choose(std::span<const Answer> answers);
+/// restarted may tell what is long past. Among equals, what most say. Null: nobody names a master.
+const Answer* choose(std::span<const Answer> answers);
 
 }  // namespace redismutex::net::sentinel

@@ -32,6 +32,33 @@ ConnectionOptions towards_sentinels(const ConnectionOptions& options) {
 
 }  // namespace
 
+// ---- whom to follow ------------------------------------------------------------------------------------------------
+
+/// With the lock held.
+bool FollowedEpoch::allows_now(std::int64_t epoch, Deadline now) noexcept {
+  if (epoch >= epoch_) return true;
+  if (!allows_any_at_) allows_any_at_ = now + patience_;
+  return now >= *allows_any_at_;
+}
+
+bool FollowedEpoch::allows(std::int64_t epoch, Deadline now) {
+  const std::lock_guard lock{mutex_};
+  return allows_now(epoch, now);
+}
+
+bool FollowedEpoch::follow(std::int64_t epoch, Deadline now) {
+  const std::lock_guard lock{mutex_};
+  if (!allows_now(epoch, now)) return false;
+  epoch_ = epoch;
+  allows_any_at_.reset();
+  return true;
+}
+
+Deadline FollowedEpoch::allows_any_at() const {
+  const std::lock_guard lock{mutex_};
+  return allows_any_at_.value_or(Deadline::max());
+}
+
 // ---- one sentinel ---------------------------------------------------------------------------------------------------
 
 class SentinelSearch::Question {
@@ -130,23 +157,31 @@ std::variant<Awaited, ServerAddress, Failure> SentinelSearch::step(Deadline now)
   for (const auto& question : questions_) {
     if (auto waits = question->step(now)) awaited.push_back(*waits);
   }
-  if (is_settled(now)) return outcome();
+  if (is_settled(now)) return outcome(now);
   Awaited any = any_of_.await(awaited);
-  if (now < settles_at_) any.until = std::min(any.until, settles_at_);
+  any.until = std::min(any.until, next_look(now));
   return any;
+}
+
+/// When it may be settled although nobody has said anything more.
+Deadline SentinelSearch::next_look(Deadline now) const {
+  if (now < settles_at_) return settles_at_;
+  const Deadline at = sentinels_.followed_->allows_any_at();
+  return at > now ? at : Deadline::max();
 }
 
 bool SentinelSearch::is_settled(Deadline now) const {
   const auto is_over = [](const auto& question) { return question->is_over(); };
-  const auto names_one = [](const auto& question) {
-    return question->answer() != nullptr && question->answer()->master.has_value();
+  const auto names_one = [&](const auto& question) {
+    const sentinel::Answer* const answer = question->answer();
+    return answer != nullptr && answer->master && sentinels_.followed_->allows(answer->epoch, now);
   };
   if (std::all_of(questions_.begin(), questions_.end(), is_over)) return true;
-  const auto naming = static_cast<std::size_t>(std::count_if(questions_.begin(), questions_.end(), names_one));
-  return now >= settles_at_ && naming >= enough_;
+  if (now < settles_at_) return false;
+  return static_cast<std::size_t>(std::count_if(questions_.begin(), questions_.end(), names_one)) >= enough_;
 }
 
-std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome() const {
+std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome(Deadline now) const {
   std::vector<sentinel::Answer> answers;
   std::vector<ServerAddress>& others = sentinels_.others_;
   others.clear();
@@ -157,14 +192,19 @@ std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome() const {
     others.push_back(question->address());  // it names the others only
     others.insert(others.end(), answer->others.begin(), answer->others.end());
   }
-  auto chosen = sentinel::choose(answers);
-  if (!chosen) return failure();
+  const sentinel::Answer* const chosen = sentinel::choose(answers);
+  if (chosen == nullptr) return failure();
+  if (!sentinels_.followed_->follow(chosen->epoch, now)) {
+    return Failure{Failure::Kind::unreachable,
+                   "others have told of a later failover than the sentinels that answer, which name " +
+                       display_name(*chosen->master)};
+  }
   for (const sentinel::Answer& answer : answers) {
-    if (answer.master == chosen && answer.replicas) {
+    if (answer.master == chosen->master && answer.replicas) {
       sentinels_.replicas_ = std::max(sentinels_.replicas_.value_or(0), *answer.replicas);
     }
   }
-  return std::move(*chosen);
+  return *chosen->master;
 }
 
 /// Permanent if that of each of them is.
@@ -181,8 +221,23 @@ Failure SentinelSearch::failure() const {
 
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
-Sentinels::Sentinels(const ConnectionOptions& options)
-    : options_{towards_sentinels(options)}, master_{options.master}, named_by_user_{options.nodes.size()} {
+namespace {
+
+std::shared_ptr<FollowedEpoch> no_epoch_yet(const ConnectionOptions& options) {
+  return std::make_shared<FollowedEpoch>(options.connect_timeout);
+}
+
+}  // namespace
+
+Sentinels::Sentinels(const ConnectionOptions& options) : Sentinels{options, no_epoch_yet(options)} {}
+
+Sentinels::Sentinels(const ConnectionOptions& options, const Sentinels& other) : Sentinels{options, other.followed_} {}
+
+Sentinels::Sentinels(const ConnectionOptions& options, std::shared_ptr<FollowedEpoch> followed)
+    : options_{towards_sentinels(options)},
+      master_{options.master},
+      named_by_user_{options.nodes.size()},
+      followed_{std::move(followed)} {
   if (options.tls) tls_ = make_tls(*options.tls);
   for (const ServerAddress& node : options.nodes) add(node);
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <redismutex/connection_options.hpp>
 #include <span>
@@ -22,11 +23,39 @@ namespace redismutex::net {
 
 class SentinelSearch;
 
+/// The epoch of the answer that was followed last. A lower one is not, before others have had time to tell of a higher one: a sentinel that is cut
+/// off goes on naming what was, and a server that is cut off with it goes on being the master. Thread-safe.
+class FollowedEpoch {
+ public:
+  /// `patience`: the time that others have.
+  explicit FollowedEpoch(std::chrono::milliseconds patience) : patience_{patience} {}
+
+  /// Whether an answer of this epoch is to be followed. From the first one on that is not, others have their time.
+  bool allows(std::int64_t epoch, Deadline now);
+
+  /// The same, and it is.
+  bool follow(std::int64_t epoch, Deadline now);
+
+  /// When it allows lower ones; Deadline::max(): there was none.
+  Deadline allows_any_at() const;
+
+ private:
+  bool allows_now(std::int64_t epoch, Deadline now) noexcept;
+
+  const std::chrono::milliseconds patience_;
+  mutable std::mutex mutex_;  // guards the rest
+  std::int64_t epoch_ = -1;
+  std::optional<Deadline> allows_any_at_;
+};
+
 /// The sentinels of one server, as far as they are known: those that the user names, and those that these name. For one thread at a
 /// time.
 class Sentinels {
  public:
   explicit Sentinels(const ConnectionOptions& options);
+
+  /// They are asked by another thread, too, in this way.
+  Sentinels(const ConnectionOptions& options, const Sentinels& other);
   ~Sentinels();
   Sentinels(const Sentinels&) = delete;
   Sentinels& operator=(const Sentinels&) = delete;
@@ -51,11 +80,14 @@ class Sentinels {
   friend class SentinelSearch;
 
   void add(const ServerAddress& address);
+  Sentinels(const ConnectionOptions& options, std::shared_ptr<FollowedEpoch> followed);
+
   void take_up_others();
 
   const ConnectionOptions options_;  // towards a sentinel
   const std::string master_;
   const std::size_t named_by_user_;
+  const std::shared_ptr<FollowedEpoch> followed_;
   std::shared_ptr<Tls> tls_;
   std::vector<std::unique_ptr<Dialler>> known_;  // those that the user names come first
   std::vector<ServerAddress> others_;            // that have answered the last time, or were named
@@ -77,7 +109,8 @@ class SentinelSearch {
  private:
   class Question;
   bool is_settled(Deadline now) const;
-  std::variant<Awaited, ServerAddress, Failure> outcome() const;
+  Deadline next_look(Deadline now) const;
+  std::variant<Awaited, ServerAddress, Failure> outcome(Deadline now) const;
   Failure failure() const;
 
   Sentinels& sentinels_;

@@ -33,6 +33,8 @@ using SentinelsStep = std::variant<Awaited, ServerAddress, Failure>;
 constexpr auto sentinels_greeting = "%2\r\n+mode\r\n+sentinel\r\n+version\r\n+7.0.0\r\n"sv;
 constexpr auto answers =
     "%3\r\n+ip\r\n+10.0.0.7\r\n+port\r\n+6379\r\n+config-epoch\r\n+1\r\n*2\r\n+10.0.0.7\r\n+6379\r\n*0\r\n"sv;
+constexpr auto later_answers =
+    "%3\r\n+ip\r\n+10.0.0.8\r\n+port\r\n+6379\r\n+config-epoch\r\n+2\r\n*2\r\n+10.0.0.8\r\n+6379\r\n*0\r\n"sv;
 
 /// A sentinel to be, to which a client may connect in any case. It speaks to one of them.
 class SentinelsDoor {
@@ -172,6 +174,58 @@ TEST_F(SentinelsTest, AServerIsNotLeftByTheWordOfAFew) {
   const auto* failure = std::get_if<Failure>(&step);
   EXPECT_TRUE(std::holds_alternative<ServerAddress>(step))
       << "the others do not answer; " << (failure != nullptr ? failure->text : "");
+}
+
+// One that is cut off goes on naming what was. It is not believed because it happens to be the only one that answers for a moment, whoever has
+// heard of the later failover before.
+TEST_F(SentinelsTest, WhatWasIsNotBelievedAtOnce) {
+  const SentinelsDoor silent;
+  SentinelsDoor old, old_again;
+  door.serve([](const Peer& peer) { return peer.send(later_answers); });
+  for (SentinelsDoor* const each : {&old, &old_again}) {
+    each->serve([](const Peer& peer) { return peer.send(answers); });
+  }
+  // What the one says is read first.
+  const auto begin = [&](SentinelSearch& search, const SentinelsDoor& talks, Deadline time) {
+    return step_until(search, time, [&](const Awaited& awaited) {
+      pollfd polled{awaited.fd, awaited.events, 0};
+      return talks.has_said_all() && ::poll(&polled, 1, 0) == 0;
+    });
+  };
+  const ConnectionOptions all = options({&door, &old}, 150ms);
+  Sentinels sentinels{all};
+  const auto first = begin(*sentinels.ask_next(begun), old, begun);
+  EXPECT_EQ(std::get<ServerAddress>(first).host, "10.0.0.7") << "nothing else was heard";
+  const auto second = begin(*sentinels.ask_next(begun), door, begun);
+  EXPECT_EQ(std::get<ServerAddress>(second).host, "10.0.0.8");
+
+  const ConnectionOptions few = options({&silent, &old_again}, 150ms);
+  Sentinels others{few, sentinels};
+  const auto search = others.ask_all(begun);
+  begin(*search, old_again, begun + 1ms);
+  const auto waits = search->step(begun + 50ms);
+  ASSERT_TRUE(std::holds_alternative<Awaited>(waits)) << "for the other one";
+  EXPECT_EQ(std::get<Awaited>(waits).until, begun + 150ms);
+  const auto failed = search->step(begun + 150ms);
+  EXPECT_TRUE(std::holds_alternative<Failure>(failed)) << "they had from 50 ms on";
+}
+
+TEST(FollowedEpoch, ALowerOneIsFollowedAfterAWhile) {
+  FollowedEpoch followed{100ms};
+  const Deadline begun{};
+  EXPECT_TRUE(followed.follow(5, begun));
+  EXPECT_TRUE(followed.follow(5, begun));
+  EXPECT_EQ(followed.allows_any_at(), Deadline::max());
+  EXPECT_FALSE(followed.follow(4, begun + 1ms));
+  EXPECT_EQ(followed.allows_any_at(), begun + 101ms);
+  EXPECT_FALSE(followed.allows(4, begun + 100ms));
+  EXPECT_TRUE(followed.follow(6, begun + 100ms)) << "somebody knew better";
+  EXPECT_FALSE(followed.follow(5, begun + 101ms));
+  EXPECT_TRUE(followed.allows(5, begun + 201ms));
+  // As where the sentinels were set up anew.
+  EXPECT_TRUE(followed.follow(0, begun + 201ms));
+  EXPECT_TRUE(followed.follow(1, begun + 202ms));
+  EXPECT_FALSE(followed.follow(0, begun + 203ms));
 }
 
 }  // namespace
