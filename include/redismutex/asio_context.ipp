@@ -61,7 +61,8 @@ std::shared_ptr<Life> life_of(const Executor& executor) {
 template <class AsioExecutor>
 void end_in_child(net::executor_work_guard<AsioExecutor>& guard) noexcept {
   try {
-    net::post(guard.get_executor(), [ended = std::move(guard)] {});
+    const AsioExecutor executor = guard.get_executor();  // before that goes with the guard
+    net::post(executor, [ended = std::move(guard)] {});
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; then it waits for nothing
   }
 }

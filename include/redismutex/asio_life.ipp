@@ -1,6 +1,7 @@
 // What <redismutex/asio.hpp> and <redismutex/boost_asio.hpp> have going on in a context, for one Asio each. Not to be included by others.
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <list>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace redismutex {
@@ -62,14 +64,14 @@ class Life {
   using Place = std::list<Waiting*>::iterator;
 
   Place add(Waiting& waiting) {
-    const std::lock_guard lock{mutex_};
+    const auto lock = enter();
     return waiting_.insert(waiting_.end(), &waiting);
   }
 
   /// Not of what was claimed.
   void remove(Place place) noexcept {
     std::list<Waiting*> removed;
-    const std::lock_guard lock{mutex_};
+    const auto lock = enter();
     removed.splice(removed.end(), waiting_, place);
     if (over_) changed_.notify_all();
   }
@@ -82,7 +84,7 @@ class Life {
   /// Does it, if the context is there, which stays for as long.
   template <class Do>
   void while_it_lasts(const Do& action) const {
-    const std::lock_guard lock{mutex_};
+    const auto lock = enter();
     if (!over_) action();
   }
 
@@ -92,13 +94,18 @@ class Life {
     return is_forking_;
   }
 
-  /// Meanwhile other threads wait: Asio wants nobody in the context then, and what is here is copied.
+  /// Asio wants nobody in the context between the two calls, and what is here is copied: other threads wait, but not for long, because one of
+  /// them has the leases of the whole process to renew.
   void note_fork(net::execution_context::fork_event event) noexcept {
-    if (event == net::execution_context::fork_prepare) return prepare_fork();
-    if (event == net::execution_context::fork_child) return go_on_in_child();
+    if (event == net::execution_context::fork_child) begin_anew();
     const std::lock_guard lock{mutex_};
+    is_forking_ = event == net::execution_context::fork_prepare;
+    others_wait_for_ = is_forking_ ? std::this_thread::get_id() : std::thread::id{};
     for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(event);
-    if (std::exchange(is_forking_, false)) mutex_.unlock();
+    if (event == net::execution_context::fork_child) {
+      for (Waiting* const each : waiting_) each->note_child();
+    }
+    changed_.notify_all();
   }
 
   void end() noexcept {
@@ -121,19 +128,23 @@ class Life {
   }
 
  private:
-  void prepare_fork() noexcept {
-    mutex_.lock();
-    is_forking_ = true;
-    for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(net::execution_context::fork_prepare);
+  using Lock = std::unique_lock<std::recursive_mutex>;
+
+  Lock enter() const {
+    constexpr std::chrono::milliseconds patience{100};
+    Lock lock{mutex_};
+    const auto may_go_on = [this] {
+      return others_wait_for_ == std::thread::id{} || others_wait_for_ == std::this_thread::get_id();
+    };
+    if (!may_go_on() && !changed_.wait_for(lock, patience, may_go_on)) others_wait_for_ = {};
+    return lock;
   }
 
-  void go_on_in_child() noexcept {
-    new (&mutex_) std::recursive_mutex;  // a thread of the parent's has it
-    const std::lock_guard lock{mutex_};
-    is_forking_ = false;
+  /// In a child: another thread of the parent's may have had the mutex.
+  void begin_anew() noexcept {
+    new (&mutex_) std::recursive_mutex;
+    new (&changed_) std::condition_variable_any;
     is_child_ = true;
-    for (const std::unique_ptr<Guest>& guest : guests_) guest->note_fork(net::execution_context::fork_child);
-    for (Waiting* const each : waiting_) each->note_child();
   }
 
   /// With the lock held: whether there is one that another thread tells. A child has none of those threads.
@@ -155,13 +166,13 @@ class Life {
   class Kept {
    public:
     Kept(std::shared_ptr<Life> life, std::unique_ptr<Guest> guest) : life_{std::move(life)} {
-      const std::lock_guard lock{life_->mutex_};
+      const auto lock = life_->enter();
       if (!life_->over_) place_ = life_->guests_.insert(life_->guests_.end(), std::move(guest));
     }
     Kept(const Kept&) = delete;
     Kept& operator=(const Kept&) = delete;
     ~Kept() {
-      const std::lock_guard lock{life_->mutex_};
+      const auto lock = life_->enter();
       if (place_ && !life_->over_) life_->guests_.erase(*place_);
     }
 
@@ -172,12 +183,13 @@ class Life {
 
   // Recursive, so that a watch can be made and kept in one go.
   mutable std::recursive_mutex mutex_;
-  std::condition_variable_any changed_;  // while it ends
+  mutable std::condition_variable_any changed_;  // while it ends, and after a fork
   Guests guests_;
   std::list<Waiting*> waiting_;
   bool over_ = false;
-  bool is_forking_ = false;  // and this thread has the lock
-  bool is_child_ = false;    // of fork()
+  bool is_forking_ = false;
+  mutable std::thread::id others_wait_for_{};  // who forks; none: nobody, or it takes too long
+  bool is_child_ = false;                      // of fork()
 };
 
 }  // namespace detail

@@ -69,7 +69,8 @@ class Pending {
   Pending& operator=(const Pending&) = delete;
   virtual ~Pending() = default;
 
-  /// Once. Throws std::bad_alloc, and ResourceError where no thread can be had to complete it; then the receiver is told nothing.
+  /// Once. Throws std::bad_alloc, ResourceError where no thread can be had to complete it, and LockCancelled in a child of fork() whose parent has
+  /// made it; then the receiver is told nothing.
   virtual void start(Receiver<T>& receiver) = 0;
 
   /// Whether the receiver was still to be told. It is told nothing then; else it is being told, or was.
@@ -104,7 +105,7 @@ class [[nodiscard]] Operation {
   template <class OnEnd>
     requires std::invocable<OnEnd&, Outcome<T>>
   void start(OnEnd on_end) && {
-    auto callback = std::make_unique<Callback<OnEnd>>(std::move(on_end));
+    auto callback = std::make_unique<Callback<OnEnd>>(std::move(on_end), pending_);
     const std::shared_ptr<detail::Pending<T>> pending = std::move(pending_);
     pending->start(*callback);
     callback.release();  // NOLINT(bugprone-unused-return-value): it has itself now
@@ -114,7 +115,8 @@ class [[nodiscard]] Operation {
   template <class OnEnd>
   class Callback final : public detail::Receiver<T> {
    public:
-    explicit Callback(OnEnd on_end) : on_end_{std::move(on_end)} {}
+    Callback(OnEnd on_end, std::shared_ptr<detail::Pending<T>> pending)
+        : on_end_{std::move(on_end)}, pending_{std::move(pending)} {}
     void receive(Outcome<T> outcome) noexcept override {
       const std::unique_ptr<Callback> self{this};
       on_end_(std::move(outcome));
@@ -123,6 +125,7 @@ class [[nodiscard]] Operation {
 
    private:
     OnEnd on_end_;
+    const std::shared_ptr<detail::Pending<T>> pending_;  // nobody else may have it
   };
 
   class Awaiter final : private detail::Receiver<T> {

@@ -61,6 +61,7 @@ class Acquiring final : public api::DrivenTask<T> {
 
   /// Whoever waits is told at once. What comes of the request that may be under way is given back when this goes.
   void cancel() noexcept override {
+    if (this->runtime().inherited()) return;
     cancelled_ = true;
     this->stop();
     this->settle();

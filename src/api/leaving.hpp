@@ -5,8 +5,7 @@
 
 namespace redismutex::api {
 
-/// Writes what is still to be written of a label, for a lock that is left: nobody does once this process has ended. A server that is away
-/// is not waited for. What keeps it from being written is told to the log.
-void write_label(Runtime& runtime, const engine::Lease& lease, const engine::Lease::Left& left) noexcept;
+/// Writes the label of a lock that is left, behind those that are under way. A server that is away is not waited for. What keeps it from being written is told to the log.
+void write_label(Runtime& runtime, engine::Lease& lease, const engine::Lease::Left& left) noexcept;
 
 }  // namespace redismutex::api

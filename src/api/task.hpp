@@ -76,8 +76,9 @@ class Task : public detail::Pending<T>, private detail::Completion, public std::
   /// From now on, until it is over, its loop reads, if that can. To be called before anything may end it. Throws std::bad_alloc.
   void begin_loop_use() { use_ = runtime_->loop_driver().use(executor_.poster(), runtime_); }
 
-  /// It is over, and that is told. Only the first time. In any thread, with no lock held.
+  /// It is over, and that is told. Only the first time, and not in a child of fork(). In any thread, with no lock held.
   void settle() noexcept {
+    if (runtime_->inherited()) return;
     if (settled_.exchange(true)) return;
     self_ = this->weak_from_this().lock();
     if (!self_) return;  // nobody has it any more

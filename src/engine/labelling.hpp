@@ -38,6 +38,8 @@ class Renewer::Labelling final : public route::Background::Operation {
 
   void over(End end) noexcept override {
     --labels_->under_way;
+    const auto lease = lease_.lock();
+    if (lease) lease->note_label_over();
     const auto* refusal = std::get_if<protocol::Refusal>(&machine_.outcome());
     const bool is_written = end == End::done && !conversation_.failure() && refusal == nullptr;
     if (is_written) {
@@ -45,7 +47,7 @@ class Renewer::Labelling final : public route::Background::Operation {
       return;
     }
     if (refusal != nullptr && !std::exchange(labels_->trouble_told, true)) tell_log(*refusal);
-    if (const auto lease = lease_.lock()) lease->put_off_label(Instant::max());
+    if (lease) lease->put_off_label(Instant::max());
   }
 
  private:

@@ -25,6 +25,7 @@
 #include "protocol/validity.hpp"
 #include "route/callbacks.hpp"
 #include "route/server.hpp"
+#include "route/waker.hpp"
 
 namespace redismutex::engine {
 
@@ -236,8 +237,12 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void tell_successor() noexcept;
 
   /// What is to be written of the label now, if anything. From then on it counts as written, and is due again when the lease is about
-  /// to outlast it. The text is the lease's own.
+  /// to outlast it. The text is the lease's own. Once that is over, however it went, note_label_over() is to be called.
   std::optional<protocol::WriteLabel::Terms> plan_label(protocol::Instant now) noexcept;
+  void note_label_over() noexcept;
+
+  /// Whether one is under way; then `waker` is told when none is any more, until this is called with none.
+  bool await_labels(route::Waker* waker) noexcept;
 
   /// It was not written after all: it is due again at that time; Instant::max(): when the lease is renewed.
   void put_off_label(protocol::Instant next) noexcept;
@@ -322,6 +327,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
   protocol::Instant label_at_ = protocol::Instant::max();
   protocol::Instant label_until_ = protocol::Instant::min();  // it stands beside the key
   bool has_label_ = false;                                    // or may have, because it was to be written
+  int labels_under_way_ = 0;
+  route::Waker* labels_waker_ = nullptr;
 
   // The loss.
   std::optional<Loss> lost_;

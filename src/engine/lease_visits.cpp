@@ -197,7 +197,9 @@ std::optional<protocol::WriteLabel::Terms> Lease::plan_label(Instant now) noexce
   const std::lock_guard lock{mutex_};
   const auto early = terms_.renews ? renewal_slack(terms_.expiry) : std::chrono::nanoseconds{0};
   if (turn_ == 0 || ended_ || lost_ || label_at_ > now + early) return std::nullopt;
-  return label_terms(now);
+  const auto terms = label_terms(now);
+  if (terms) ++labels_under_way_;
+  return terms;
 }
 
 /// With the lock held.
@@ -215,6 +217,17 @@ std::optional<protocol::WriteLabel::Terms> Lease::label_terms(Instant now) noexc
                                      .token = token_,
                                      .text = terms_.label,
                                      .lasts = lasts};
+}
+
+void Lease::note_label_over() noexcept {
+  const std::lock_guard lock{mutex_};
+  if (--labels_under_way_ == 0 && labels_waker_ != nullptr) labels_waker_->wake();
+}
+
+bool Lease::await_labels(route::Waker* waker) noexcept {
+  const std::lock_guard lock{mutex_};
+  labels_waker_ = waker;
+  return labels_under_way_ > 0;
 }
 
 void Lease::put_off_label(Instant next) noexcept {

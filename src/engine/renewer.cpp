@@ -217,13 +217,18 @@ void Renewer::plan(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
 void Renewer::write_label(const std::shared_ptr<Lease>& lease, Instant now) noexcept {
   const auto label = lease->plan_label(now);
   if (!label) return;
-  if (labels_->under_way >= most_labels) return lease->put_off_label(now + until_there_is_room);
+  Instant next = now + until_there_is_room;
   try {
-    session_.background().start(std::make_shared<Labelling>(session_, labels_, lease, *label));
-    ++labels_->under_way;
+    if (labels_->under_way < most_labels) {
+      session_.background().start(std::make_shared<Labelling>(session_, labels_, lease, *label));
+      ++labels_->under_way;
+      return;
+    }
   } catch (const std::exception&) {  // no memory, no thread
-    lease->put_off_label(now + until_its_turn);
+    next = now + until_its_turn;
   }
+  lease->note_label_over();
+  lease->put_off_label(next);
 }
 
 void Renewer::call_off(Lease& lease) noexcept {

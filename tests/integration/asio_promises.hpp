@@ -302,6 +302,74 @@ TEST_F(ASIO_SUITE, AChildRunsWhatIsItsOwnAndEnds) {
   server.command({"DEL", "child's"});
 }
 
+// Whatever executors it is given, and whatever else is under way: its context is not stopped, and does not wait.
+TEST_F(ASIO_SUITE, AChildOfAStrandRunsWhatIsItsOwn) {
+  auto held = elsewhere.acquire_lock("key");
+  const ours::BasicMutex<net::strand<net::io_context::executor_type>> in_strand{net::make_strand(context), connection,
+                                                                                patient};
+  in_strand.async_acquire_lock("key", [](const std::exception_ptr&, const AsyncLock&) {});
+  mutex.async_acquire_lock(
+      "key", net::bind_executor(net::make_strand(context), [](const std::exception_ptr&, const AsyncLock&) {}));
+  std::optional<AsyncLock> other;
+  mutex.async_acquire_lock("other", [&](const std::exception_ptr&, AsyncLock taken) { other = std::move(taken); });
+  ASSERT_TRUE(eventually(limit, [&] {
+    context.poll();
+    return other.has_value();
+  }));
+  ours::async_lost(*other, [](const std::exception_ptr&, Loss) {});
+  context.notify_fork(net::io_context::fork_prepare);
+  const ChildProcess child{[&] {
+    context.notify_fork(net::io_context::fork_child);
+    bool done = false;
+    in_strand.async_acquire_lock(
+        "child's", [&](const std::exception_ptr& error, const AsyncLock& lock) { done = !error && lock.owns_lock(); });
+    context.run();
+    return done ? 0 : 1;
+  }};
+  context.notify_fork(net::io_context::fork_parent);
+  EXPECT_EQ(child.wait(limit), exited(0));
+  other.reset();
+  held.release();
+  context.run();
+  server.command({"DEL", "child's"});
+}
+
+// What the library has for a context waits for no fork that takes its time; others' leases are not lost by that.
+TEST_F(ASIO_SUITE, AForkThatTakesItsTimeHoldsUpNoRenewal) {
+  const Connection another{server.url()};
+  const auto renewed =
+      RedisMutex{another, {.blocking = false, .expiry = 500ms, .auto_renew = true}}.acquire_lock("renewed");
+  auto held = elsewhere.acquire_lock("key");
+  mutex.async_acquire_lock("key", [](const std::exception_ptr&, const AsyncLock&) {});
+  ASSERT_TRUE(somebody_waits());
+  context.notify_fork(net::io_context::fork_prepare);
+  held.release();  // to be posted
+  std::this_thread::sleep_for(1500ms);
+  context.notify_fork(net::io_context::fork_parent);
+  EXPECT_TRUE(renewed.owns_lock());
+  EXPECT_FALSE(renewed.lost_token().stop_requested());
+  context.run();
+}
+
+// It has no use for the context, and tells it nothing.
+TEST_F(ASIO_SUITE, AChildMayGoWithoutAWordToItsContext) {
+  std::optional<net::io_context> own_context{std::in_place};
+  std::optional<ours::Mutex> own{std::in_place, *own_context, connection, patient};
+  std::optional<AsyncLock> lock;
+  own->async_acquire_lock("key", [&](const std::exception_ptr&, AsyncLock taken) { lock = std::move(taken); });
+  own_context->run();
+  own_context->notify_fork(net::io_context::fork_prepare);
+  const ChildProcess child{[&] {
+    lock.reset();
+    own.reset();
+    own_context.reset();
+    return 0;
+  }};
+  own_context->notify_fork(net::io_context::fork_parent);
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_TRUE(lock->owns_lock());
+}
+
 TEST_F(ASIO_SUITE, WhatIsDueAtAForkCompletesInTheParentAlone) {
   int told = 0;
   mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { ++told; });

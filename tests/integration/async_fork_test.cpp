@@ -11,6 +11,7 @@
 #include <future>
 #include <optional>
 #include <redismutex/async.hpp>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -143,6 +144,27 @@ TEST_F(AsyncFork, AnOperationOfTheParentsCanNotBeginInTheChild) {
     return 0;
   }};
   EXPECT_EQ(child.wait(limit), exited(0));
+}
+
+// Nobody in the child waits for it: also who stops it there is told nothing.
+TEST_F(AsyncFork, WhatIsStoppedInTheChildCompletesInTheParentAlone) {
+  auto held = RedisMutex{Connection{server.url()}, patient}.acquire_lock("key");
+  std::optional<AsyncLock> lock;
+  mutex.acquire_lock("other").start([&](Outcome<AsyncLock> outcome) { lock = std::move(outcome).get(); });
+  ASSERT_TRUE(runs_until([&] { return lock.has_value(); }));
+  std::stop_source stop;
+  int told = 0;
+  mutex.acquire_lock("key", stop.get_token()).start([&](const Outcome<AsyncLock>&) { ++told; });
+  lock->lost(stop.get_token()).start([&](const Outcome<Loss>&) { ++told; });
+  ASSERT_TRUE(eventually(limit, [&] { return server.exists("redismutex:{key}"); }));
+  const ChildProcess child{[&] {
+    stop.request_stop();
+    if (!makes_a_pair("child's")) return 1;
+    return told == 0 ? 0 : 2;
+  }};
+  EXPECT_EQ(child.wait(limit), exited(0));
+  stop.request_stop();
+  EXPECT_TRUE(runs_until([&] { return told == 2; }));
 }
 
 TEST_F(AsyncFork, ALockOfTheParentsIsAnErrorInTheChild) {

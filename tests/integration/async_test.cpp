@@ -257,6 +257,27 @@ TEST_F(Async, WhatGoesWithAnExecutorMayTakeItsTime) {
   EXPECT_TRUE(ended.get_future().get());
 }
 
+// Nobody else has what is started with a callback.
+TEST_F(Async, ALossIsToldToACallback) {
+  AsyncLock lock = wait_for(mutex.acquire_lock("key"));
+  std::promise<Loss> how;
+  lock.lost().start([&](Outcome<Loss> outcome) { how.set_value(std::move(outcome).get()); });
+  server.command({"DEL", "key"});
+  auto told = how.get_future();
+  ASSERT_EQ(told.wait_for(limit), std::future_status::ready);
+  EXPECT_EQ(told.get(), Loss::gone);
+}
+
+TEST_F(Async, ACallbackThatWaitsForALossGoesWithTheLock) {
+  const auto kept = std::make_shared<int>();
+  {
+    const AsyncLock lock = wait_for(mutex.acquire_lock("key"));
+    lock.lost().start([kept](const Outcome<Loss>& outcome) { EXPECT_FALSE(outcome); });
+    EXPECT_GT(kept.use_count(), 1);
+  }
+  EXPECT_TRUE(eventually(limit, [&] { return kept.use_count() == 1; }));
+}
+
 // Users' code would run in a round, for which all operations of the process wait.
 TEST_F(Async, AnExecutorThatRunsAWorkAtOnceIsFoundInADebugBuild) {
   const ChildProcess child{[&] {

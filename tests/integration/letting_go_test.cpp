@@ -147,6 +147,19 @@ TEST_F(LettingGo, ALockThatIsLeftKeepsItsLabel) {
   }
 }
 
+// One that was on its way already says something else: it does not come last.
+TEST_F(LettingGo, WhatIsSaidOfALockThatIsLeftStands) {
+  const RedisMutex mutex{connection, {.blocking = false, .expiry = 30s, .label = "new disks"}};
+  for (int i = 0; i < 300; ++i) {
+    auto lock = mutex.acquire_lock("key");
+    std::this_thread::sleep_for(4ms + 7us * i);  // it is written after 5 ms
+    lock.leave();
+    const auto seen = inspect(connection, "key");
+    ASSERT_TRUE(seen.label && seen.label->left) << i;
+    server.command({"DEL", "key", "redismutex:about:{key}"});
+  }
+}
+
 TEST_F(LettingGo, ALockThatIsLeftStandsWithoutALabelThatIsRefused) {
   server.command({"ACL", "SETUSER", "no-labels", "on", ">p", "~key", "&*", "+@all"});
   auto lock = RedisMutex{logged("unix://no-labels:p@" + server.socket_path()),

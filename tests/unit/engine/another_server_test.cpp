@@ -209,7 +209,7 @@ struct AnotherServerOfACluster : ::testing::Test {
     lease->begin({.valid_until = world.now() + expiry, .since = world.now()}, word_of_present(), world.now());
     return lease;
   }
-  Lease::Authority word_of_present() { return {&cluster.server_of(protocol::Key{"job"}), 1}; }
+  Lease::Authority word_of_present() { return {&cluster.server_of(protocol::slot_of("job")), 1}; }
   bool is_valid(Lease& lease) { return lease.valid_here_until(first_turn) > world.now(); }
   int looks() const { return world.server.count("CLUSTER"); }
 
