@@ -201,7 +201,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
     }
   }
   hurry(now);
-  if (listens() || look_at_ != never || label_at_ != never) reschedule();
+  if (listens() || look_at_ != never || label_at_ != never || !is_confirmed_here()) reschedule();
   return nullptr;
 }
 

@@ -150,8 +150,10 @@ void Renewer::all_changed() noexcept {
   visit_soon([](const Seat& seat) { return seat.watched_ || !seat.lease_.is_confirmed_here(); });
 }
 
+/// Many slots move at a time: all leases are looked at once, when there is time.
 void Renewer::keys_moved() noexcept {
-  visit_soon([](const Seat& seat) { return !seat.lease_.is_confirmed_here(); });
+  if (!is_enlisted() || moved_.exchange(true)) return;
+  session_.background().call(*this, Instant{});
 }
 
 bool Renewer::is_idle() noexcept {
@@ -163,6 +165,10 @@ bool Renewer::is_idle() noexcept {
 
 Instant Renewer::run(Instant now) noexcept {
   take_results([&](const std::shared_ptr<Batch>& batch) { take_in(*batch, now); });
+  // Where one is under way its answer tells.
+  if (moved_.exchange(false)) {
+    visit_soon([](const Seat& seat) { return !seat.under_way_ && !seat.lease_.is_confirmed_here(); });
+  }
   Instant again = never;
   try {
     gather(now);

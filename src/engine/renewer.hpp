@@ -120,6 +120,7 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
 
   Session& session_;
   const std::shared_ptr<Labels> labels_;
+  std::atomic<bool> moved_{false};  // keys have, since they were looked at
 
   std::mutex mutex_;  // guards what follows
   Schedule schedule_;

@@ -202,10 +202,10 @@ struct AnotherServerOfACluster : ::testing::Test {
   }
   void take_in() { cluster.take_in(*protocol::read_slots(slots, {})); }
 
-  std::shared_ptr<Lease> hold(std::chrono::milliseconds expiry) {
+  std::shared_ptr<Lease> hold(std::chrono::milliseconds expiry, const std::string& key = "job") {
     auto lease =
-        std::make_shared<Lease>(session, protocol::Key{"job"}, protocol::OwnerId{{}}, Lease::Terms{.expiry = expiry});
-    world.server.store("job", lease->value(), expiry);
+        std::make_shared<Lease>(session, protocol::Key{key}, protocol::OwnerId{{}}, Lease::Terms{.expiry = expiry});
+    world.server.store(key, lease->value(), expiry);
     lease->begin({.valid_until = world.now() + expiry, .since = world.now()}, word_of_present(), world.now());
     return lease;
   }
@@ -251,6 +251,38 @@ TEST_F(AnotherServerOfACluster, HasNotSaidWhatTheFormerOneSaid) {
   take_over("a");
   take_in();
   EXPECT_TRUE(is_valid(*lease));
+}
+
+// Also where the present one has said so by then: it is asked once more.
+TEST_F(AnotherServerOfACluster, IsAskedAgainWhenTheFormerOneAnswersLate) {
+  const auto lease = hold(10s);
+  const auto former = word_of_present();
+  const auto extension = lease->begin_extension(first_turn, 60s, protocol::Longer::goes);
+  ASSERT_TRUE(extension);
+  protocol::Extend machine{lease->key(), lease->id(), extension->terms};
+  machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = world.now(), .now = world.now()});
+  take_over("b");
+  take_in();
+  world.run_for(100ms);
+  ASSERT_TRUE(lease->is_confirmed_here());
+  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, former), nullptr);
+  EXPECT_FALSE(is_valid(*lease));
+  world.run_for(100ms);
+  EXPECT_TRUE(is_valid(*lease));
+}
+
+// Each is asked once, however many slots have moved.
+TEST_F(AnotherServerOfACluster, IsAskedOnceForALease) {
+  std::vector<std::shared_ptr<Lease>> leases;
+  for (int i = 0; i < 20; ++i) leases.push_back(hold(60s, "job " + std::to_string(i)));
+  take_over("b");
+  for (const auto& lease : leases) {
+    const auto slot = protocol::slot_of(lease->key().text());
+    cluster.moved(servers.front(), "MOVED " + std::to_string(slot) + " b:1");
+  }
+  world.run_for(100ms);
+  EXPECT_EQ(world.server.count("extend"), 20);
+  for (const auto& lease : leases) EXPECT_TRUE(lease->is_confirmed_here());
 }
 
 // A holder that has nothing to send hears of it all the same, and each lease is confirmed, whether anybody asks or not.
