@@ -97,16 +97,20 @@ bool Cluster::try_next_seed(const Server& server) {
 
 // ---- the map --------------------------------------------------------------------------------------------------------
 
-/// With the lock held. Those that have slots have their turn first; then all, for the others may know what has become of those. One with a
-/// connection is asked before its equals. The same one twice in a row would not do: a server that is cut off from the others goes on
-/// telling what was, and it may be the only one with a connection.
-Cluster::Merit Cluster::merit_of(std::size_t index) const {
-  const Server& server = *servers_[index].server;
-  const bool is_linked = server.live_link() != 0;
-  if (&server == doubtful_) return {Rank::doubtful, is_linked};
-  if (asked_ == index) return {server.is_retired() ? Rank::without_slots : Rank::asked_last, is_linked};
-  const bool has_turn = !server.is_retired() || asked_in_vain_ >= in_use_;
-  return {has_turn ? Rank::has_turn : Rank::without_slots, is_linked};
+/// With the lock held. Each of those that have slots was asked in vain: the others may know what has become of them.
+bool Cluster::all_have_turn() const {
+  return std::all_of(servers_.begin(), servers_.end(), [this](const Known& known) {
+    return known.server->is_retired() || known.server == doubtful_ || known.asked > answered_;
+  });
+}
+
+/// With the lock held. A connection is no reason to ask one sooner again than another: a server that is cut off from the others goes on
+/// telling what was, and all to which there are connections may be cut off together.
+Cluster::Merit Cluster::merit_of(const Known& known, Rank without_slots) const {
+  Merit merit{.rank = Rank::has_turn, .unasked = -known.asked, .is_linked = known.server->live_link() != 0};
+  if (known.server->is_retired()) merit.rank = without_slots;
+  if (known.server == doubtful_) merit.rank = Rank::doubtful;
+  return merit;
 }
 
 Cluster::Informant Cluster::next_informant() {
@@ -114,19 +118,13 @@ Cluster::Informant Cluster::next_informant() {
   if (servers_.size() < seeds_.size()) {
     for (const ServerAddress& seed : seeds_) server_at(seed);
   }
-  const auto is_in_use = [](const Known& known) { return !known.server->is_retired(); };
-  in_use_ = static_cast<std::size_t>(std::count_if(servers_.begin(), servers_.end(), is_in_use));
-  const std::size_t count = servers_.size();
-  const std::size_t first = asked_ ? *asked_ + 1 : 0;
-  std::size_t best = first % count;
-  for (std::size_t i = 1; i < count; ++i) {
-    const std::size_t index = (first + i) % count;
-    if (merit_of(index) > merit_of(best)) best = index;
-  }
-  if (servers_[best].server->live_link() == 0) ++asked_in_vain_;
-  asked_ = best;
+  const Rank without_slots = all_have_turn() ? Rank::has_turn : Rank::without_slots;
+  const auto next = std::max_element(servers_.begin(), servers_.end(), [&](const Known& one, const Known& other) {
+    return merit_of(one, without_slots) < merit_of(other, without_slots);
+  });
+  next->asked = ++questions_;
   doubtful_ = nullptr;  // the next time it may be asked, too
-  return {servers_[best].server, servers_[best].address};
+  return {next->server, next->address};
 }
 
 Cluster::Informant Cluster::present() const {
@@ -155,7 +153,7 @@ void Cluster::learn(std::span<const protocol::SlotRange> ranges) {
   for (const Known& known : servers_) {
     known.server->note_retired(std::find(masters.begin(), masters.end(), known.server) == masters.end());
   }
-  asked_in_vain_ = 0;
+  answered_ = questions_;
   home_ = *first;
   known_ = read_ = true;
 }

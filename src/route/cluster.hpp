@@ -2,15 +2,14 @@
 
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <redismutex/connection_options.hpp>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "protocol/slot.hpp"
@@ -76,8 +75,8 @@ class Cluster {
   /// Whether there was any since the last call.
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
-  /// A server to ask, another one each time: first those that have slots as far as is known, and then the others; of equals one with a
-  /// connection. The one that gave rise to the last doubt only if there is no other.
+  /// A server to ask: the one that was asked longest ago of those that have slots as far as is known, and when each of these was asked in
+  /// vain, of all. Of those that were never asked one with a connection. The one that gave rise to the last doubt only if there is no other.
   struct Informant {
     Server* server;
     ServerAddress address;
@@ -97,15 +96,22 @@ class Cluster {
   struct Known {
     ServerAddress address;
     Server* server;
+    std::int64_t asked = 0;  // the number of the last question to it; 0: there was none
   };
 
-  enum class Rank { doubtful, without_slots, asked_last, has_turn };
-  using Merit = std::pair<Rank, bool>;
+  enum class Rank { doubtful, without_slots, has_turn };
+  struct Merit {
+    Rank rank;
+    std::int64_t unasked;  // the more, the longer ago
+    bool is_linked;
+    auto operator<=>(const Merit&) const = default;
+  };
 
   void learn(std::size_t slot, Server& server) noexcept;
   void learn(std::span<const protocol::SlotRange> ranges);
   void tell_moved() noexcept;
-  Merit merit_of(std::size_t index) const;
+  bool all_have_turn() const;
+  Merit merit_of(const Known& known, Rank without_slots) const;  // the rank of those without slots
   Server* server_at(const ServerAddress& address);
   ServerAddress address_of(const Server& server) const;
   Server* redirected(const Server& from, std::string_view refusal, bool learns);
@@ -123,9 +129,8 @@ class Cluster {
 
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Known> servers_;
-  std::optional<std::size_t> asked_;  // which of the servers, for the map
-  std::size_t asked_in_vain_ = 0;     // since it was read, those without a connection
-  std::size_t in_use_ = 0;            // so many have slots
+  std::int64_t questions_ = 0;  // for the map; the number of the last one
+  std::int64_t answered_ = 0;   // and of the last one before the map was read
 };
 
 }  // namespace redismutex::route

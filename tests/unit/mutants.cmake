@@ -88,13 +88,11 @@ add_unit_mutant(
 add_unit_mutant(doubts_no_map route/cluster.cpp "if (server != nullptr) doubt(from);" "")
 add_unit_mutant(
   asks_the_doubtful route/cluster.cpp
-  "if (&server == doubtful_) return {Rank::doubtful, is_linked};" "")
+  "if (known.server == doubtful_) merit.rank = Rank::doubtful;" "")
 add_unit_mutant(
   asks_none_but_those_with_slots route/cluster.cpp
-  "has_turn ? Rank::has_turn : Rank::without_slots" "has_turn ? Rank::has_turn : Rank::doubtful")
-add_unit_mutant(
-  asks_one_server_again_and_again route/cluster.cpp
-  "if (asked_ == index) return {server.is_retired() ? Rank::without_slots : Rank::asked_last, is_linked};" "")
+  "all_have_turn() ? Rank::has_turn : Rank::without_slots" "Rank::without_slots")
+add_unit_mutant(asks_one_server_again_and_again route/cluster.cpp ".unasked = -known.asked" ".unasked = 0")
 add_unit_mutant(tells_of_no_move route/cluster.cpp "!= &server) moved_ = true;" "!= &server) moved_ = false;")
 add_unit_mutant(loses_patience_with_long_maps engine/map_reader.cpp "patience * std::min(1 + failures_, most_patience)" "patience")
 add_unit_mutant(breaks_links_for_a_map engine/map_reader.cpp "if (read.broke_the_link)" "if (false)")

@@ -82,11 +82,38 @@ TEST_F(ClusterTest, AnotherServerIsAskedForTheMap) {
 TEST_F(ClusterTest, NoServerIsAskedForTheMapTwiceInARow) {
   take_in({{0, 99, {"a", 1}}, {100, 199, {"b", 2}}, {200, 16383, {"c", 3}}});
   cluster.server_of(0).begin(1, {});
-  EXPECT_EQ(cluster.next_informant().server->name(), "a");
-  EXPECT_EQ(cluster.next_informant().server->name(), "b");
   EXPECT_EQ(cluster.next_informant().server->name(), "a") << "there is a connection to it";
   cluster.server_of(200).begin(2, {});
+  EXPECT_EQ(cluster.next_informant().server->name(), "c") << "there is one to this, too";
+  EXPECT_EQ(cluster.next_informant().server->name(), "b") << "it was not asked yet";
+  EXPECT_EQ(cluster.next_informant().server->name(), "a");
+}
+
+// All to which there are connections may be cut off together. What they tell does not change that.
+TEST_F(ClusterTest, EachServerWithSlotsIsAskedForTheMapBeforeAnyIsAskedAgain) {
+  const std::vector<SlotRange> map{
+      {0, 99, {"a", 1}}, {100, 199, {"b", 2}}, {200, 299, {"c", 3}}, {300, 399, {"d", 4}}, {400, 16383, {"e", 5}}};
+  take_in(map);
+  cluster.server_of(0).begin(1, {});
+  cluster.server_of(100).begin(2, {});
+  for (int round = 0; round < 3; ++round) {
+    std::set<std::string> asked;
+    for (std::size_t i = 0; i < map.size(); ++i) {
+      asked.insert(cluster.next_informant().server->name());
+      take_in(map);
+    }
+    EXPECT_EQ(asked.size(), map.size());
+  }
+}
+
+// One that hangs has a connection for as long as command_timeout.
+TEST_F(ClusterTest, TheOthersAreAskedThoughThoseWithSlotsHaveConnections) {
+  take_in({{0, 16383, {"a", 1}}});
+  take_in({{0, 99, {"c", 3}}, {100, 16383, {"d", 4}}});
+  cluster.server_of(0).begin(1, {});
+  cluster.server_of(100).begin(2, {});
   EXPECT_EQ(cluster.next_informant().server->name(), "c");
+  EXPECT_EQ(cluster.next_informant().server->name(), "d");
   EXPECT_EQ(cluster.next_informant().server->name(), "a");
 }
 
