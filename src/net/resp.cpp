@@ -217,6 +217,10 @@ bool Resp::add(ReplyNode node, std::size_t size) {
 
 bool Resp::append(ReplyNode node, std::size_t size) {
   if (at_ + size > limits_.size) return refuse_size();
+  if (nodes_.size() == limits_.values) {
+    problem_ = "a reply of more than " + std::to_string(limits_.values) + " values";
+    return false;
+  }
   nodes_.push_back(node);
   at_ += size;
   searched_ = 0;

@@ -29,15 +29,25 @@ class Resp {
   static constexpr std::size_t max_depth = 16;             ///< lists within lists
   static constexpr std::int64_t max_elements = 16 * 1024;  ///< of one list; of a map, pairs
 
+  /// Of one reply, those in its lists and the lists themselves: a value of three bytes takes a hundred in the memory of those who read it.
+  /// CLUSTER SLOTS has 400,000 there.
+  static constexpr std::size_t max_values = std::size_t{512} * 1024;
+
   struct Limits {
-    std::size_t size;
-    std::int64_t elements;
+    std::size_t size;       // not more than 2^30
+    std::int64_t elements;  // the same
+    std::size_t values;
   };
+  static constexpr Limits of_server{.size = max_size, .elements = max_elements, .values = max_values};
 
-  Resp() : Resp{{max_size, max_elements}} {}
+  /// For those who may not be what they are taken for, and for sentinels, of whom there are many.
+  static constexpr Limits of_stranger{.size = max_size / 16, .elements = max_elements, .values = max_values / 16};
 
-  /// With other limits, for servers that are asked for more. Neither is to be more than 2^30.
+  Resp() : Resp{of_server} {}
   explicit Resp(Limits limits) : limits_{limits} {}
+
+  /// These are wider than those before, and hold from now on.
+  void widen(Limits limits) noexcept { limits_ = limits; }
 
   /// Adds what has come.
   void feed(std::string_view bytes);

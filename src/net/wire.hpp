@@ -22,7 +22,8 @@ namespace redismutex::net {
 /// confirms a SUBSCRIBE, or a SUNSUBSCRIBE, is its answer, because in version 3 of the protocol nothing else answers it.
 class Wire {
  public:
-  Wire() : slots_(few) {}
+  /// With the limits of Resp::of_stranger.
+  Wire() : slots_(few), resp_{Resp::of_stranger} {}
 
   /// What is in flight goes along. The other is not to be used any more.
   Wire(Wire&&) noexcept = default;
@@ -47,6 +48,9 @@ class Wire {
 
   /// What the server sent that is not the protocol, or that nobody asked for; empty as long as all is well.
   std::string_view problem() const noexcept { return resp_.problem().empty() ? problem_ : resp_.problem(); }
+
+  /// The login is over: from now on replies may be as large as those of a server.
+  void expect_large_replies() noexcept { resp_.widen(Resp::of_server); }
 
   /// The answer of a call will be dropped. False: it is over, or was never in flight.
   bool withdraw(Call& call) noexcept;

@@ -40,7 +40,7 @@ class RespSocket {
   void read();
 
   Descriptor socket_;
-  net::Resp resp_{{.size = std::size_t{1} << 28U, .elements = std::int64_t{1} << 24U}};
+  net::Resp resp_{{.size = std::size_t{1} << 28U, .elements = std::int64_t{1} << 24U, .values = std::size_t{1} << 26U}};
   std::string outgoing_;
 };
 

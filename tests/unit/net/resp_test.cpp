@@ -367,6 +367,16 @@ TEST(Resp, LimitsTheElementsOfAList) {
   EXPECT_EQ(problem_of("*2\r\n*0\r\n*16385\r\n"), too_many);
 }
 
+// Small values in lists of lists take many times as much memory as they have bytes.
+TEST(Resp, LimitsTheValuesOfAReply) {
+  const auto nulls = [](std::size_t lists) {
+    return "*" + std::to_string(lists) + "\r\n" + repeated("*16384\r\n" + repeated("_\r\n", 16384), lists);
+  };
+  EXPECT_EQ(of_reads(nulls(31)).problem, "");
+  EXPECT_EQ(of_reads(nulls(31) + nulls(31)).replies.size(), 2U) << "the limit is of one reply";
+  EXPECT_EQ(of_reads(nulls(32)), (Parsing{{}, "a reply of more than 524288 values"}));
+}
+
 TEST(Resp, LimitsTheDepthOfLists) {
   constexpr const char* too_deep = "a reply of more than 16 levels";
   for (const std::string level : {"*1\r\n", "%1\r\n+a\r\n", "~1\r\n", "|1\r\n+a\r\n"}) {

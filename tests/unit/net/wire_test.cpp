@@ -329,6 +329,23 @@ TEST_F(WireTest, ACommandWithoutMemoryLeavesNoTrace) {
   }
 }
 
+// Who has not logged in yet, and a sentinel, says nothing long.
+TEST_F(WireTest, ExpectsLargeRepliesAfterTheLoginOnly) {
+  const std::string large = "$2000000\r\n" + std::string(2'000'000, 'x') + "\r\n";
+  Call call;
+  submit(&call);
+  receive(large);
+  EXPECT_EQ(wire.problem(), "a reply of more than 1048576 bytes");
+
+  Wire after;
+  Calls over;
+  after.submit(&call, std::array{ping}, start);
+  after.expect_large_replies();
+  after.received(large, over, pushes);
+  EXPECT_EQ(after.problem(), "");
+  EXPECT_EQ(over.take(), &call);
+}
+
 // A login hands its wire on: with what is to be sent, and half an answer.
 TEST_F(WireTest, MovesWithAllThatIsUnderWay) {
   Call call;
