@@ -324,10 +324,10 @@ std::vector<ServerAddress> REDISMUTEX_ABI::cluster_masters(const Connection& con
   const route::Cluster::Informant informant = cluster->present();
   protocol::AskSlots machine{informant.address};
   api::request(*runtime, machine, action, informant.server);
-  const auto& ranges = std::get<std::vector<protocol::SlotRange>>(machine.outcome());
-  cluster->take_in(ranges);
+  const auto& map = std::get<protocol::SlotMap>(machine.outcome());
+  cluster->take_in(map);
   std::vector<ServerAddress> masters;
-  for (const protocol::SlotRange& range : ranges) {
+  for (const protocol::SlotRange& range : map.ranges) {
     if (std::find(masters.begin(), masters.end(), range.master) == masters.end()) masters.push_back(range.master);
   }
   return masters;

@@ -152,8 +152,7 @@ void Runtime::learn_map() {
   const route::Cluster::Informant informant = cluster_->present();
   protocol::AskSlots machine{informant.address};
   run(machine, informant.server);
-  if (const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine.outcome()))
-    cluster_->take_in(*ranges);
+  if (const auto* map = std::get_if<protocol::SlotMap>(&machine.outcome())) cluster_->take_in(*map);
 }
 
 std::optional<Failure> Runtime::run(protocol::Machine& machine, route::Server* at) {

@@ -48,9 +48,9 @@ class MapReader::Flight final : public Conversing<protocol::AskSlots> {
     const std::optional<route::Failure>& failure = conversation_.failure();
     ReadMap read;
     read.broke_the_link = failure && failure->kind == route::Failure::Kind::unusable && conversation_.link() != 0;
-    const auto* ranges = std::get_if<std::vector<protocol::SlotRange>>(&machine_.outcome());
+    const auto* map = std::get_if<protocol::SlotMap>(&machine_.outcome());
     try {
-      if (end == End::done && !failure && ranges != nullptr) read.ranges = *ranges;
+      if (end == End::done && !failure && map != nullptr) read.map = *map;
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then another is asked
     }
     landing_->leave(read);
@@ -111,10 +111,10 @@ void MapReader::ask() noexcept try {
 
 void MapReader::take_in(const ReadMap& read, Instant now) noexcept try {
   route::Cluster& cluster = *session_.router().cluster();
-  if (read.ranges) {
+  if (read.map) {
     failures_ = 0;
-    no_look_before_ = now + between_looks_per_range * read.ranges->size();
-    cluster.take_in(*read.ranges);
+    no_look_before_ = now + between_looks_per_range * read.map->ranges.size();
+    cluster.take_in(*read.map);
     return;
   }
   cluster.take_doubt();  // that is its own

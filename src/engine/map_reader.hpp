@@ -1,7 +1,6 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
 #include "engine/rounds.hpp"
 #include "protocol/instant.hpp"
@@ -13,8 +12,8 @@ class Session;
 
 /// What came of asking one of a cluster's servers.
 struct ReadMap {
-  std::optional<std::vector<protocol::SlotRange>> ranges;  ///< none: it did not tell
-  bool broke_the_link = false;                             ///< because what it said was no reply, or too large
+  std::optional<protocol::SlotMap> map;  ///< none: it did not tell
+  bool broke_the_link = false;           ///< because what it said was no reply, or too large
 };
 
 /// Reads which server of a cluster has which slot, whenever there is doubt, or somebody wants to be sure: of one server after the other, until

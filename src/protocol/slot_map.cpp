@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "protocol/number.hpp"
@@ -65,20 +66,40 @@ class Walk {
   std::span<const Value> values_;
 };
 
-std::optional<SlotRange> read_range(Walk& walk, const ServerAddress& asked) {
+/// A host, a port, and more.
+std::optional<ServerAddress> read_server(Walk& walk, const ServerAddress& asked) {
+  const auto size = walk.list();
+  const auto host = walk.text();
+  const auto port = walk.integer();
+  if (!size || *size < 2 || !host || !port || *port < 1 || *port > 65535) return std::nullopt;
+  walk.skip(*size - 2);
+  return ServerAddress{.host = host_of(*host, asked), .port = static_cast<std::uint16_t>(*port)};
+}
+
+/// Whether there is one; adds it to the map.
+bool read_range(Walk& walk, const ServerAddress& asked, SlotMap& map) {
   const auto size = walk.list();
   const auto first = walk.integer();
   const auto last = walk.integer();
-  const auto server_size = walk.list();
-  const auto host = walk.text();
-  const auto port = walk.integer();
-  if (!size || *size < 3 || !first || !last || !server_size || *server_size < 2 || !host || !port) return std::nullopt;
-  if (*first < 0 || *last < *first || *last >= slot_count || *port < 1 || *port > 65535) return std::nullopt;
-  walk.skip(*server_size - 2);
-  walk.skip(*size - 3);
-  return SlotRange{.first = static_cast<std::uint16_t>(*first),
-                   .last = static_cast<std::uint16_t>(*last),
-                   .master = {.host = host_of(*host, asked), .port = static_cast<std::uint16_t>(*port)}};
+  auto master = read_server(walk, asked);
+  if (!size || *size < 3 || !first || !last || !master) return false;
+  if (*first < 0 || *last < *first || *last >= slot_count) return false;
+  map.ranges.push_back({.first = static_cast<std::uint16_t>(*first),
+                        .last = static_cast<std::uint16_t>(*last),
+                        .master = *std::move(master)});
+  for (std::size_t i = 3; i < *size && !walk.at_end(); ++i) {
+    Walk at_replica = walk;
+    walk.skip(1);
+    if (auto replica = read_server(at_replica, asked)) map.replicas.push_back(*std::move(replica));
+  }
+  return true;
+}
+
+void leave_each_once(std::vector<ServerAddress>& servers) {
+  std::sort(servers.begin(), servers.end(), [](const ServerAddress& one, const ServerAddress& other) {
+    return std::tie(one.host, one.port) < std::tie(other.host, other.port);
+  });
+  servers.erase(std::unique(servers.begin(), servers.end()), servers.end());
 }
 
 }  // namespace
@@ -99,22 +120,21 @@ std::optional<Redirection> read_redirection(std::string_view error, const Server
   return Redirection{.slot = *slot, .to = {.host = host_of(endpoint.substr(0, colon), asked), .port = *port}};
 }
 
-std::optional<std::vector<SlotRange>> read_slots(std::span<const Value> values, const ServerAddress& asked) {
-  std::vector<SlotRange> ranges;
+std::optional<SlotMap> read_slots(std::span<const Value> values, const ServerAddress& asked) {
+  SlotMap map;
   for (Walk walk{values}; !walk.at_end();) {
-    auto range = read_range(walk, asked);
-    if (!range) return std::nullopt;
-    ranges.push_back(*std::move(range));
+    if (!read_range(walk, asked, map)) return std::nullopt;
   }
-  return ranges;
+  leave_each_once(map.replicas);
+  return map;
 }
 
 Step AskSlots::start(Instant /*now*/) { return Request{.arguments = arguments_}; }
 
 Step AskSlots::answered(const Answer& answer) {
-  auto ranges = answer.type == Answer::Type::values ? read_slots(answer.values, asked_) : std::nullopt;
-  if (ranges) {
-    outcome_ = *std::move(ranges);
+  auto map = answer.type == Answer::Type::values ? read_slots(answer.values, asked_) : std::nullopt;
+  if (map) {
+    outcome_ = *std::move(map);
   } else {
     outcome_ = refusal(answer, "CLUSTER SLOTS");
   }

@@ -22,6 +22,12 @@ struct SlotRange {
   ServerAddress master;
 };
 
+/// What one server knows of all slots, in no order. Those that no server has at present are left out.
+struct SlotMap {
+  std::vector<SlotRange> ranges;
+  std::vector<ServerAddress> replicas;  ///< of any of these masters, each once
+};
+
 /// Where a server of a cluster says that a slot is: in a refusal that begins with MOVED or ASK.
 struct Redirection {
   std::uint16_t slot;
@@ -43,8 +49,7 @@ class AskSlots final : public Machine {
   Step answered(const Answer& answer) override;
   Step unanswered() override;
 
-  /// In no order. Slots that no server has at present are left out.
-  using Outcome = std::variant<std::vector<SlotRange>, Refusal>;
+  using Outcome = std::variant<SlotMap, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
  private:
@@ -54,7 +59,7 @@ class AskSlots final : public Machine {
 };
 
 /// What CLUSTER SLOTS answers: lists of the first slot, the last one, the master and its replicas, each of which is a list of a host,
-/// a port and more. None if it is something else.
-std::optional<std::vector<SlotRange>> read_slots(std::span<const Value> values, const ServerAddress& asked);
+/// a port and more. None if it is something else; a replica that can not be read is left out.
+std::optional<SlotMap> read_slots(std::span<const Value> values, const ServerAddress& asked);
 
 }  // namespace redismutex::protocol

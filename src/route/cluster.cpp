@@ -113,12 +113,28 @@ Cluster::Merit Cluster::merit_of(const Known& known, Rank without_slots) const {
   return merit;
 }
 
+/// With the lock held. Whether it was not known before. It has no slots as far as is known.
+bool Cluster::add_informant(const ServerAddress& address) {
+  const auto is_this = [&address](const Known& known) { return known.address == address; };
+  if (std::any_of(servers_.begin(), servers_.end(), is_this)) return false;
+  Server* const server = server_at(address);
+  if (server != nullptr) server->note_retired(read_);
+  return server != nullptr;
+}
+
+/// With the lock held. A replica that the map named has its turn every other time: it may be gone, as those may that are known from earlier.
+void Cluster::add_replica() {
+  takes_replica_ = !takes_replica_;
+  bool is_added = !takes_replica_;
+  for (; !is_added && !replicas_.empty(); replicas_.pop_back()) is_added = add_informant(replicas_.back());
+}
+
 Cluster::Informant Cluster::next_informant() {
   const std::lock_guard lock{mutex_};
-  if (servers_.size() < seeds_.size()) {
-    for (const ServerAddress& seed : seeds_) server_at(seed);
-  }
-  const Rank without_slots = all_have_turn() ? Rank::has_turn : Rank::without_slots;
+  for (const ServerAddress& seed : seeds_) add_informant(seed);
+  const bool all = all_have_turn();
+  if (all) add_replica();
+  const Rank without_slots = all ? Rank::has_turn : Rank::without_slots;
   const auto next = std::max_element(servers_.begin(), servers_.end(), [&](const Known& one, const Known& other) {
     return merit_of(one, without_slots) < merit_of(other, without_slots);
   });
@@ -133,19 +149,21 @@ Cluster::Informant Cluster::present() const {
   return {&server, address_of(server)};
 }
 
-void Cluster::take_in(std::span<const protocol::SlotRange> ranges) {
-  learn(ranges);
+void Cluster::take_in(const protocol::SlotMap& map) {
+  learn(map);
   tell_moved();
 }
 
-void Cluster::learn(std::span<const protocol::SlotRange> ranges) {
+void Cluster::learn(const protocol::SlotMap& map) {
   const std::lock_guard lock{mutex_};
+  const std::vector<protocol::SlotRange>& ranges = map.ranges;
   std::vector<Server*> masters;
   masters.reserve(ranges.size());
   for (const protocol::SlotRange& range : ranges) masters.push_back(server_at(range.master));
   const auto first =
       std::find_if(masters.begin(), masters.end(), [](const Server* server) { return server != nullptr; });
   if (first == masters.end()) return;  // it knows nothing either
+  replicas_ = map.replicas;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     if (masters[i] == nullptr) continue;
     for (std::size_t slot = ranges[i].first; slot <= ranges[i].last; ++slot) learn(slot, *masters[i]);

@@ -8,7 +8,6 @@
 #include <functional>
 #include <mutex>
 #include <redismutex/connection_options.hpp>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -76,7 +75,7 @@ class Cluster {
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
   /// A server to ask: the one that was asked longest ago of those that have slots as far as is known, and when each of these was asked in
-  /// vain, of all. Of those that were never asked one with a connection. The one that gave rise to the last doubt only if there is no other.
+  /// vain, of all, and of the replicas that the map names. Of those that were never asked one with a connection. The one that gave rise to the last doubt only if there is no other.
   struct Informant {
     Server* server;
     ServerAddress address;
@@ -87,7 +86,7 @@ class Cluster {
   Informant present() const;
 
   /// What it has said. Throws std::bad_alloc.
-  void take_in(std::span<const protocol::SlotRange> ranges);
+  void take_in(const protocol::SlotMap& map);
 
   /// Those that have slots; one that is reached at first if none is known to.
   std::vector<Server*> masters() const;
@@ -108,9 +107,11 @@ class Cluster {
   };
 
   void learn(std::size_t slot, Server& server) noexcept;
-  void learn(std::span<const protocol::SlotRange> ranges);
+  void learn(const protocol::SlotMap& map);
   void tell_moved() noexcept;
   bool all_have_turn() const;
+  bool add_informant(const ServerAddress& address);
+  void add_replica();
   Merit merit_of(const Known& known, Rank without_slots) const;  // the rank of those without slots
   Server* server_at(const ServerAddress& address);
   ServerAddress address_of(const Server& server) const;
@@ -129,6 +130,8 @@ class Cluster {
 
   mutable std::mutex mutex_;  // guards the rest
   std::vector<Known> servers_;
+  std::vector<ServerAddress> replicas_;  // of the last map, without those that are known by now
+  bool takes_replica_ = false;
   std::int64_t questions_ = 0;  // for the map; the number of the last one
   std::int64_t answered_ = 0;   // and of the last one before the map was read
 };

@@ -91,7 +91,8 @@ add_unit_mutant(
   "if (known.server == doubtful_) merit.rank = Rank::doubtful;" "")
 add_unit_mutant(
   asks_none_but_those_with_slots route/cluster.cpp
-  "all_have_turn() ? Rank::has_turn : Rank::without_slots" "Rank::without_slots")
+  "all ? Rank::has_turn : Rank::without_slots" "Rank::without_slots")
+add_unit_mutant(asks_no_replicas route/cluster.cpp "if (all) add_replica();" "")
 add_unit_mutant(asks_one_server_again_and_again route/cluster.cpp ".unasked = -known.asked" ".unasked = 0")
 add_unit_mutant(tells_of_no_move route/cluster.cpp "!= &server) moved_ = true;" "!= &server) moved_ = false;")
 add_unit_mutant(loses_patience_with_long_maps engine/map_reader.cpp "patience * std::min(1 + failures_, most_patience)" "patience")

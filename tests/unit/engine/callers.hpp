@@ -108,7 +108,7 @@ struct Process {
     if (kind != Kind::cluster) return world.known;
     const ServerAddress address{"fake", 1};
     cluster.emplace(std::vector{address}, [this](const ServerAddress&) -> route::Server& { return world.known; });
-    cluster->take_in(std::vector<protocol::SlotRange>{{0, protocol::slot_count - 1, address}});
+    cluster->take_in({.ranges = {{0, protocol::slot_count - 1, address}}, .replicas = {}});
     return *cluster;
   }
 };

@@ -57,10 +57,7 @@ class RedirectionTest : public ::testing::Test {
   std::string refusal(const std::string& kind, const std::string& to) const {
     return kind + " " + std::to_string(slot) + " " + to;
   }
-  void know(const ServerAddress& master) {
-    const std::vector<protocol::SlotRange> ranges{{0, 16383, master}};
-    cluster.take_in(ranges);
-  }
+  void know(const ServerAddress& master) { cluster.take_in({.ranges = {{0, 16383, master}}, .replicas = {}}); }
 
   Step start(protocol::Tracking tracking = protocol::Tracking::off) {
     machine.emplace(key, id, Extend::Terms{.expiry = 7s, .tracking = tracking});

@@ -45,16 +45,34 @@ TEST(SlotMap, IsRead) {
       word("id"),   list(2),      word("hostname"), word("x"),    list(3),          word("10.0.0.5"),
       number(7004), word("id"),   list(3),          number(5461), number(16383),    list(3),
       {},           number(7002), word("id")};
-  const auto ranges = read_slots(values, asked);
-  ASSERT_TRUE(ranges);
-  ASSERT_EQ(ranges->size(), 2U);
-  EXPECT_EQ(ranges->at(0).first, 0);
-  EXPECT_EQ(ranges->at(0).last, 5460);
-  EXPECT_EQ(ranges->at(0).master.host, "10.0.0.2");
-  EXPECT_EQ(ranges->at(0).master.port, 7001);
-  EXPECT_EQ(ranges->at(1).first, 5461);
-  EXPECT_EQ(ranges->at(1).master.host, "10.0.0.1") << "that of the server which was asked";
-  EXPECT_EQ(ranges->at(1).master.port, 7002);
+  const auto map = read_slots(values, asked);
+  ASSERT_TRUE(map);
+  const std::vector<SlotRange>& ranges = map->ranges;
+  ASSERT_EQ(ranges.size(), 2U);
+  EXPECT_EQ(ranges.at(0).first, 0);
+  EXPECT_EQ(ranges.at(0).last, 5460);
+  EXPECT_EQ(ranges.at(0).master.host, "10.0.0.2");
+  EXPECT_EQ(ranges.at(0).master.port, 7001);
+  EXPECT_EQ(ranges.at(1).first, 5461);
+  EXPECT_EQ(ranges.at(1).master.host, "10.0.0.1") << "that of the server which was asked";
+  EXPECT_EQ(ranges.at(1).master.port, 7002);
+  EXPECT_EQ(map->replicas, (std::vector<ServerAddress>{{"10.0.0.5", 7004}}));
+}
+
+// A replica has many ranges, and one whose address is not what it should be is no reason to refuse the map.
+TEST(SlotMap, NamesEachReplicaOnce) {
+  std::vector<Value> values;
+  for (const std::int64_t slot : {0, 1, 2}) {
+    for (const Value& value : {list(6), number(slot), number(slot), list(2), word("m"), number(1)})
+      values.push_back(value);
+    for (const Value& value : {list(3), word("s"), number(2), list(0)}) values.push_back(value);
+    for (const Value& value : {list(2), word("r"), number(70000), list(2), word("r"), number(1)})
+      values.push_back(value);
+  }
+  const auto map = read_slots(values, asked);
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->ranges.size(), 3U);
+  EXPECT_EQ(map->replicas, (std::vector<ServerAddress>{{"r", 1}, {"s", 2}}));
 }
 
 TEST(SlotMap, ThatIsSomethingElse) {

@@ -24,7 +24,9 @@ struct ClusterTest : ::testing::Test {
                     return servers.emplace_back(operating_system(), address.host, [](std::string_view) {});
                   }};
 
-  void take_in(const std::vector<SlotRange>& ranges) { cluster.take_in(ranges); }
+  void take_in(const std::vector<SlotRange>& ranges, const std::vector<ServerAddress>& replicas = {}) {
+    cluster.take_in({.ranges = ranges, .replicas = replicas});
+  }
 };
 
 TEST_F(ClusterTest, BeforeTheMapIsKnownASeedIsAsked) {
@@ -191,6 +193,37 @@ TEST_F(ClusterTest, WhenThoseWithSlotsAreGoneTheOthersAreAsked) {
     cluster.doubt(*informant.server);
   }
   EXPECT_TRUE(asked.contains("a"));
+}
+
+// Those of the only master know who has taken its place, and the URL may name none of them.
+TEST_F(ClusterTest, ReplicasAreAskedWhenThoseWithSlotsDoNotTell) {
+  const std::vector<SlotRange> map{{0, 16383, {"a", 1}}};
+  const std::vector<ServerAddress> replicas{{"r", 1}, {"s", 1}};
+  take_in(map, replicas);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(cluster.next_informant().server->name(), "a");
+    take_in(map, replicas);
+  }
+  EXPECT_EQ(servers.size(), 2U) << "nobody knows replicas that are not needed";
+  std::set<std::string> asked;
+  for (int i = 0; i < 4; ++i) {
+    const auto informant = cluster.next_informant();
+    asked.insert(informant.server->name());
+    EXPECT_EQ(informant.server->is_retired(), informant.server->name() != "a");
+    cluster.doubt(cluster.server_of(0));
+  }
+  EXPECT_THAT(asked, ElementsAre("a", "b", "r", "s"));
+  take_in({{0, 16383, {"r", 1}}}, {{"s", 1}});
+  EXPECT_FALSE(cluster.server_of(0).is_retired());
+  EXPECT_EQ(cluster.server_of(0).name(), "r");
+}
+
+// A seed that has no slots is known in spite of others that were learnt before.
+TEST_F(ClusterTest, AllSeedsAreKnown) {
+  take_in({{0, 99, {"c", 3}}, {100, 16383, {"d", 4}}});
+  std::set<std::string> asked;
+  for (int i = 0; i < 4; ++i) asked.insert(cluster.next_informant().server->name());
+  EXPECT_THAT(asked, ElementsAre("a", "b", "c", "d"));
 }
 
 // Whatever servers say, what is remembered of them has a limit. Those that are known go on.
