@@ -54,6 +54,11 @@ bool FollowedEpoch::follow(std::int64_t epoch, Deadline now) {
   return true;
 }
 
+bool FollowedEpoch::is_past(std::int64_t epoch) const {
+  const std::lock_guard lock{mutex_};
+  return epoch < epoch_;
+}
+
 Deadline FollowedEpoch::allows_any_at() const {
   const std::lock_guard lock{mutex_};
   return allows_any_at_.value_or(Deadline::max());
@@ -194,7 +199,11 @@ std::variant<Awaited, ServerAddress, Failure> SentinelSearch::outcome(Deadline n
   }
   const sentinel::Answer* const chosen = sentinel::choose(answers);
   if (chosen == nullptr) return failure();
-  if (!sentinels_.followed_->follow(chosen->epoch, now)) {
+  const auto votes = std::count_if(answers.begin(), answers.end(), [chosen](const sentinel::Answer& answer) {
+    return answer.master == chosen->master;
+  });
+  const bool are_too_few = sentinels_.followed_->is_past(chosen->epoch) && static_cast<std::size_t>(votes) < enough_;
+  if (are_too_few || !sentinels_.followed_->follow(chosen->epoch, now)) {
     return Failure{Failure::Kind::unreachable,
                    "others have told of a later failover than the sentinels that answer, which name " +
                        display_name(*chosen->master)};
@@ -272,8 +281,9 @@ std::unique_ptr<SentinelSearch> Sentinels::ask_most(Deadline now) {
 }
 
 std::unique_ptr<SentinelSearch> Sentinels::ask_next(Deadline now) {
+  constexpr std::size_t more_than_it = 2;
   next_ = (next_ + 1) % known_.size();
-  return std::make_unique<SentinelSearch>(*this, std::span{known_}.subspan(next_, 1), 1, now);
+  return std::make_unique<SentinelSearch>(*this, std::span{known_}.subspan(next_, 1), more_than_it, now);
 }
 
 }  // namespace redismutex::net

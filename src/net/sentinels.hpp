@@ -36,6 +36,9 @@ class FollowedEpoch {
   /// The same, and it is.
   bool follow(std::int64_t epoch, Deadline now);
 
+  /// Whether one that is higher was followed.
+  bool is_past(std::int64_t epoch) const;
+
   /// When it allows lower ones; Deadline::max(): there was none.
   Deadline allows_any_at() const;
 
@@ -70,10 +73,10 @@ class Sentinels {
   std::unique_ptr<SentinelSearch> ask_all(Deadline now);
 
   /// The same, for one who has a server already: a few that answer sooner than the rest are not enough to leave it. Their word counts when
-  /// most have answered, or nobody else will.
+  /// most have answered, or nobody else will. A lower epoch counts only if most of those that are known say the same.
   std::unique_ptr<SentinelSearch> ask_most(Deadline now);
 
-  /// Asks one, each time another one.
+  /// Asks one, each time another one, for one who has a server already. Its word on a lower epoch does not count.
   std::unique_ptr<SentinelSearch> ask_next(Deadline now);
 
  private:
@@ -99,7 +102,7 @@ class Sentinels {
 /// Finds out which server is the master now, as steps that never wait. For one thread at a time.
 class SentinelSearch {
  public:
-  /// `enough`: answers, for not to wait for those who take their time.
+  /// `enough`: answers, for not to wait for those who take their time, and to follow a lower epoch.
   SentinelSearch(Sentinels& sentinels, std::span<const std::unique_ptr<Dialler>> whom, std::size_t enough,
                  Deadline now);
   ~SentinelSearch();

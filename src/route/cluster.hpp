@@ -75,7 +75,8 @@ class Cluster {
   bool take_doubt() noexcept { return doubted_.exchange(false); }
 
   /// A server to ask: the one that was asked longest ago of those that have slots as far as is known, and when each of these was asked in
-  /// vain, of all, and of the replicas that the map names. Of those that were never asked one with a connection. The one that gave rise to the last doubt only if there is no other.
+  /// vain, of all, and of the replicas that the map names. Of those that were never asked one with a connection. The one that gave rise to
+  /// the last doubt only if there is no other.
   struct Informant {
     Server* server;
     ServerAddress address;

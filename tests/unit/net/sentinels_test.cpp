@@ -210,6 +210,42 @@ TEST_F(SentinelsTest, WhatWasIsNotBelievedAtOnce) {
   EXPECT_TRUE(std::holds_alternative<Failure>(failed)) << "they had from 50 ms on";
 }
 
+// The one that can be reached may be cut off together with a master that was replaced, and that one goes on being a master.
+TEST_F(SentinelsTest, AServerIsNotLeftForALowerEpochByTheWordOfAFew) {
+  const ServerAddress gone = SentinelsDoor{}.address();
+  SentinelsDoor zeroth_old, first_old, second_old, third_old, fourth_old;
+  door.serve([](const Peer& peer) { return peer.send(later_answers); });
+  for (SentinelsDoor* const old : {&zeroth_old, &first_old, &second_old, &third_old, &fourth_old}) {
+    old->serve([](const Peer& peer) { return peer.send(answers); });
+  }
+  const auto outcome = [](SentinelSearch& search, Deadline time) {
+    return step_until(search, time, [](const Awaited&) { return false; });
+  };
+  const ConnectionOptions all = options({&door}, 150ms);
+  Sentinels sentinels{all};
+  EXPECT_EQ(std::get<ServerAddress>(outcome(*sentinels.ask_next(begun), begun)).host, "10.0.0.8");
+
+  ConnectionOptions three = options({&first_old}, 150ms);
+  three.nodes.insert(three.nodes.end(), 2, gone);
+  Sentinels few{three, sentinels};
+  // The others have had their time by then.
+  const Deadline later = begun + 151ms;
+  const ConnectionOptions before = options({&zeroth_old}, 150ms);
+  Sentinels refused{before, sentinels};
+  EXPECT_TRUE(std::holds_alternative<Failure>(outcome(*refused.ask_all(begun), begun)));
+  EXPECT_TRUE(std::holds_alternative<Failure>(outcome(*few.ask_most(later), later))) << "one of three";
+
+  const ConnectionOptions one = options({&second_old}, 150ms);
+  Sentinels alone{one, sentinels};
+  EXPECT_TRUE(std::holds_alternative<Failure>(outcome(*alone.ask_next(later), later))) << "the others were not asked";
+
+  three.nodes = {third_old.address(), gone, fourth_old.address()};
+  Sentinels most{three, sentinels};
+  const auto step = outcome(*most.ask_most(later), later);
+  ASSERT_TRUE(std::holds_alternative<ServerAddress>(step)) << "as where the sentinels were set up anew";
+  EXPECT_EQ(std::get<ServerAddress>(step).host, "10.0.0.7");
+}
+
 TEST(FollowedEpoch, ALowerOneIsFollowedAfterAWhile) {
   FollowedEpoch followed{100ms};
   const Deadline begun{};
