@@ -16,6 +16,9 @@ std::chrono::milliseconds time_to_answer_of(const ConnectionOptions& options) {
   return std::min<std::chrono::milliseconds>(usual, options.connect_timeout / 3);
 }
 
+// Whoever looks for a server, or makes sure of the one that is there, asks again sooner than that after the end of a search.
+constexpr auto between_searches = 2s;
+
 // What sentinels say of each other must not make us dial the world.
 constexpr std::size_t most_sentinels = 16;
 
@@ -37,7 +40,10 @@ ConnectionOptions towards_sentinels(const ConnectionOptions& options) {
 /// With the lock held.
 bool FollowedEpoch::allows_now(std::int64_t epoch, Deadline now) noexcept {
   if (epoch >= epoch_) return true;
-  if (!allows_any_at_) allows_any_at_ = now + patience_;
+  // While nobody has asked, nobody could tell of a higher one.
+  const bool was_asked = allows_any_at_ && now <= last_lower_at_ + patience_ + between_searches;
+  if (!was_asked) allows_any_at_ = now + patience_;
+  last_lower_at_ = now;
   return now >= *allows_any_at_;
 }
 

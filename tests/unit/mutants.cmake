@@ -74,6 +74,7 @@ add_unit_mutant(believes_any_epoch net/sentinel_answers.cpp "answer.epoch > best
 add_unit_mutant(forgets_the_epoch net/sentinels.cpp "if (epoch >= epoch_) return true;" "if (epoch >= -1) return true;")
 add_unit_mutant(counts_no_votes net/sentinel_answers.cpp "votes(answer) > votes(*best)" "false")
 add_unit_mutant(leaves_by_the_word_of_one net/sentinels.cpp "known_.size() / 2 + 1" "1")
+add_unit_mutant(counts_time_without_questions net/sentinels.cpp "if (!was_asked)" "if (!allows_any_at_)")
 add_unit_mutant(leaves_for_what_few_say net/sentinels.cpp "if (are_too_few || " "if (")
 add_unit_mutant(reads_without_end net/sentinels.cpp "reads == most_reads" "false")
 add_unit_mutant(takes_a_refusal_for_an_unknown_name net/sentinel_answers.cpp "address.type() == ReplyType::null" "true")

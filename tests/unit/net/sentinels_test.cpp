@@ -264,5 +264,25 @@ TEST(FollowedEpoch, ALowerOneIsFollowedAfterAWhile) {
   EXPECT_FALSE(followed.follow(0, begun + 203ms));
 }
 
+// What was refused long ago gives those who are asked now no time.
+TEST(FollowedEpoch, ALowerOneIsRefusedAnewWhenNobodyHasAskedForAWhile) {
+  FollowedEpoch followed{2000ms};
+  const Deadline begun{};
+  EXPECT_TRUE(followed.follow(5, begun));
+  EXPECT_FALSE(followed.allows(4, begun + 1s));
+  EXPECT_FALSE(followed.follow(4, begun + 1h));
+  EXPECT_EQ(followed.allows_any_at(), begun + 1h + 2s);
+  EXPECT_TRUE(followed.follow(4, begun + 1h + 2s));
+}
+
+// Who verifies a server does that once a second, however short the time is that others have.
+TEST(FollowedEpoch, ALowerOneThatIsToldOfEachSecondIsFollowed) {
+  FollowedEpoch followed{100ms};
+  const Deadline begun{};
+  EXPECT_TRUE(followed.follow(5, begun));
+  EXPECT_FALSE(followed.follow(4, begun + 1s));
+  EXPECT_TRUE(followed.follow(4, begun + 2s));
+}
+
 }  // namespace
 }  // namespace redismutex::net
