@@ -465,6 +465,18 @@ TEST(Link, AReplyBeyondTheLimitBreaksIt) {
   }
 }
 
+// A login's replies have a lower limit. A server's may be large.
+TEST(Link, ALargeReplyPasses) {
+  Linked linked;
+  const std::string large(2'000'000, 'x');
+  Request call;
+  send(linked.link, call, "PING");
+  std::thread peer{[&] { linked.peer.send("$2000000\r\n" + large + "\r\n"); }};
+  EXPECT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  peer.join();
+  EXPECT_EQ(call.reply().text().size(), large.size());
+}
+
 // A list that promises more elements than any of our replies has breaks the link at once.
 TEST(Link, AnEndlessListBreaksIt) {
   for (const std::string_view header : {"*16385\r\n"sv, "*2147483648\r\n"sv, ">100000\r\n"sv, "%1000000\r\n"sv}) {
