@@ -116,6 +116,7 @@ add_unit_mutant(
 add_unit_mutant(tries_one_seed engine/conversation.cpp "cluster.try_next_seed(*server_)" "false")
 add_unit_mutant(guesses_once engine/conversation.cpp "if (answered_link_ == 0) guesses_mailbox_ = true;" "")
 add_unit_mutant(knows_no_host protocol/slot_map.cpp "told.empty() || told == \"?\"" "told == \"?\"")
+add_unit_mutant(reads_no_replicas protocol/slot_map.cpp "if (auto replica = read_server(at_replica, asked))" "if (const auto replica = std::optional<ServerAddress>{})")
 add_unit_mutant(splits_at_the_first_colon protocol/slot_map.cpp "endpoint.rfind(':')" "endpoint.find(':')")
 add_unit_mutant(
   channels_in_no_slot route/pushes.cpp
