@@ -1,6 +1,7 @@
 #include "engine/lane.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <string>
@@ -12,6 +13,13 @@ namespace redismutex::engine {
 
 using protocol::Instant;
 using State = Lane::Member::State;
+
+namespace {
+
+// How many replicas there are is counted again after this time, because somebody may add one.
+constexpr std::chrono::seconds between_counts{1};
+
+}  // namespace
 
 /// Leads where no caller does.
 class Lane::Errand final : public route::Background::Operation {
@@ -69,26 +77,45 @@ void Lane::leave(Member& member) noexcept {
   carry_out(next);
 }
 
-/// With the lock held. All that one server has can be asked for at once.
-bool Lane::go_together(const Member& one, const Member& other) noexcept {
+/// With the lock held: whether it wants a part of the replicas, and how many there are is not known, or not any more.
+bool Lane::has_to_count(const Member& member, Instant now) const noexcept {
+  if (member.terms_.replicas.kind() == Replicas::Kind::number) return false;
+  return replicas_.value_or(0) == 0 || counted_at_ + between_counts <= now;
+}
+
+/// With the lock held. All that one server has can be asked for at once. But counting may be in vain, or take long: that is no matter of those
+/// that want a number.
+bool Lane::go_together(const Member& one, const Member& other, Instant now) const noexcept {
   using Company = Member::Company;
   if (one.company_ == Company::none || other.company_ == Company::none) return &one == &other;
-  if (one.company_ != other.company_) return false;
+  if (one.company_ != other.company_ || has_to_count(one, now) != has_to_count(other, now)) return false;
   return one.company_ != Company::of_its_slot || one.terms_.slot == other.terms_.slot;
 }
 
-/// With the lock held, by the one who led: the next leads, one of those that go along with the first.
-Lane::Next Lane::hand_on() noexcept {
+/// With the lock held: the first that does not go together with this one, if there is one, which has come back from a question; else the first of
+/// all. So those that ask again and again hold up the others for one question at the most.
+Lane::Member* Lane::next_of_others(const Member* back, Instant now) const noexcept {
+  Member* member = back != nullptr ? waiting_.first() : nullptr;
+  while (member != nullptr && go_together(*back, *member, now)) member = route::List<Member>::next(*member);
+  return member != nullptr ? member : waiting_.first();
+}
+
+/// With the lock held, by the one who led: the next leads, one of those that go along with the first. `back`: has come back from a question.
+Lane::Next Lane::hand_on(const Member* back) noexcept {
   leader_ = nullptr;
-  const Member* const first = waiting_.first();
+  const Instant now = setting_.now();
+  Member* const first = next_of_others(back, now);
   is_led_ = first != nullptr;
   if (first == nullptr) return {};
   for (Member* member = waiting_.first(); member != nullptr; member = route::List<Member>::next(*member)) {
-    if (!member->may_lead_ || !go_together(*first, *member)) continue;
+    if (!member->may_lead_ || !go_together(*first, *member, now)) continue;
     leader_ = member;
     member->state_ = State::leads;
     return {.rest = member->waker_.begin_wake()};
   }
+  // The Background begins with whoever stands first.
+  waiting_.remove(*first);
+  waiting_.prepend(*first);
   return {.rest = {}, .in_background = true};
 }
 

@@ -84,7 +84,6 @@ class Lane : public std::enable_shared_from_this<Lane> {
     /// Those with whom it is asked for.
     enum class Company : std::uint8_t {
       any,
-      of_numbers,   ///< that want a number of replicas, as it does: the server has not told how many it has
       of_its_slot,  ///< which is on the way to another server
       none,         ///< the server has refused a command that was of several
     };
@@ -112,7 +111,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::size_t first_ = 0;  // of its items, among all that are asked for
     Company company_ = Company::any;
     std::int64_t had_ = 0;
-    std::int64_t wanted_ = 0;  // 0: it is not known how many that are
+    // 0: it is not known how many that are.
+    std::int64_t wanted_ = terms_.replicas.kind() == Replicas::Kind::number ? terms_.replicas.count() : 0;
     std::shared_ptr<const Trouble> trouble_;
     // What the server said to a command of several, of which this was one.
     std::shared_ptr<const Trouble> refused_;
@@ -136,8 +136,10 @@ class Lane : public std::enable_shared_from_this<Lane> {
     bool in_background = false;  // there a LaneFlight is to be started
   };
 
-  static bool go_together(const Member& one, const Member& other) noexcept;
-  Next hand_on() noexcept;
+  bool has_to_count(const Member& member, protocol::Instant now) const noexcept;
+  bool go_together(const Member& one, const Member& other, protocol::Instant now) const noexcept;
+  Member* next_of_others(const Member* back, protocol::Instant now) const noexcept;
+  Next hand_on(const Member* back = nullptr) noexcept;
   void carry_out(const Next& next) noexcept;
   void give_up(std::string_view why) noexcept;
   route::Waker::Rest settle(Member& member, const std::shared_ptr<const Trouble>& trouble) noexcept;

@@ -29,9 +29,6 @@ constexpr std::chrono::milliseconds between_attempts{50};
 // With less left nobody asks again.
 constexpr std::chrono::milliseconds least_left = 2ms;
 
-// How many replicas there are is counted again after this time, because somebody may add one.
-constexpr std::chrono::seconds between_counts{1};
-
 /// So that the answer comes in time.
 std::chrono::milliseconds time_to_wait(Instant::duration left, std::chrono::milliseconds most) {
   return std::clamp(std::chrono::floor<std::chrono::milliseconds>(left * 7 / 8), shortest_wait,
@@ -47,8 +44,6 @@ std::shared_ptr<const Lane::Trouble> part_of_none() {
                                   .text = "Options::replicas wants a part of the server's replicas, and it has none, "
                                           "as far as is known"});
 }
-
-bool wants_number(const Lane::Terms& terms) { return terms.replicas.kind() == Replicas::Kind::number; }
 
 }  // namespace
 
@@ -79,7 +74,7 @@ route::Procedure::Step LaneFlight::leave(Instant now) {
 }
 
 /// With the lock held: those that it asks for, as far as there is room. Throws std::bad_alloc.
-std::vector<Lane::Member*> LaneFlight::choose(Member& first) {
+std::vector<Lane::Member*> LaneFlight::choose(Member& first, Instant now) {
   std::vector<Member*> chosen;
   std::vector<std::uint16_t> slots;
   for (Member* one = &first; one != nullptr; one = route::List<Member>::next(*one)) {
@@ -87,7 +82,7 @@ std::vector<Lane::Member*> LaneFlight::choose(Member& first) {
     const bool is_new = std::find(slots.begin(), slots.end(), slot) == slots.end();
     const bool has_room = one == &first || (items_.size() + one->items_.size() <= Witness::most_items &&
                                             (!is_new || slots.size() < Witness::most_slots));
-    if (!Lane::go_together(first, *one) || !has_room) continue;
+    if (!lane_->go_together(first, *one, now) || !has_room) continue;
     if (is_new) slots.push_back(slot);
     chosen.push_back(one);
     for (const Lane::Item& item : one->items_) {
@@ -108,19 +103,17 @@ bool LaneFlight::gather(Instant now) {
   lane_->waiting_.remove(*first);
   lane_->waiting_.prepend(*first);
   // First what may throw.
-  const std::vector<Member*> taken = choose(*first);
+  const std::vector<Member*> taken = choose(*first, now);
   rests_.reserve(taken.size());
   std::size_t items = 0;
-  bool counts = false;
   for (Member* const member : taken) {
     lane_->waiting_.remove(*member);
     lane_->asked_.append(*member);
     member->state_ = State::asked;
     member->first_ = std::exchange(items, items + member->items_.size());
     until_ = std::min(until_, member->terms_.until);
-    counts = counts || !wants_number(member->terms_);
   }
-  return counts && (!lane_->replicas_ || lane_->counted_at_ + between_counts <= now);
+  return lane_->has_to_count(*first, now);
 }
 
 Conversation::Terms LaneFlight::terms() const noexcept {
@@ -192,8 +185,8 @@ route::Procedure::Step LaneFlight::answered(Instant now) {
   return concluded(std::get<Witness::Seen>(witness_->outcome()), now);
 }
 
-/// Something went wrong. That one driver has no more time, or was stopped, is no matter of the others; and how many replicas there are is no
-/// matter of those that want a number. No answer in time means that too few are known to have it.
+/// Something went wrong. That one driver has no more time, or was stopped, is no matter of the others. No answer in time means that too few are
+/// known to have it.
 route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trouble>& trouble, Instant now) {
   const auto* const failure = std::get_if<route::Failure>(&*trouble);
   const bool is_cancelled = failure != nullptr && failure->kind == Kind::cancelled;
@@ -205,10 +198,6 @@ route::Procedure::Step LaneFlight::settle(const std::shared_ptr<const Lane::Trou
       are_several_ && witness_ && refusal != nullptr && may_concern_one_key(protocol::verdict(refusal->text));
   return land([&](Member& member) {
     const bool has_time = member.terms_.until > now + least_left;
-    if (!witness_ && !is_cancelled && wants_number(member.terms_) && has_time) {
-      member.company_ = std::max(member.company_, Company::of_numbers);
-      return false;
-    }
     if (is_away) member.company_ = std::max(member.company_, Company::of_its_slot);
     if (may_be_of_one) {
       member.company_ = Company::none;
@@ -241,23 +230,25 @@ route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant 
   });
 }
 
-/// `judge`: whether a member is over; else it goes back. Nothing may fail here.
+/// `judge`: whether a member is over; else it goes back, behind all who came meanwhile: they may not go together with it. Nothing may fail here.
 template <class Judge>
 route::Procedure::Step LaneFlight::land(const Judge& judge) {
   is_over_ = true;
   Lane::Next next;
+  const Member* back = nullptr;
   {
     const std::lock_guard lock{lane_->mutex_};
-    while (Member* const member = lane_->asked_.last()) {
+    while (Member* const member = lane_->asked_.first()) {
       lane_->asked_.remove(*member);
       if (judge(*member)) {
         rests_.push_back(lane_->settle(*member, member->trouble_));
       } else {
-        lane_->waiting_.prepend(*member);
+        lane_->waiting_.append(*member);
         member->state_ = State::waiting;
+        if (back == nullptr) back = member;
       }
     }
-    next = lane_->hand_on();
+    next = lane_->hand_on(back);
   }
   for (const route::Waker::Rest& rest : rests_) rest.finish();
   lane_->carry_out(next);

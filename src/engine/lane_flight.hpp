@@ -32,7 +32,7 @@ class LaneFlight final : public route::Procedure {
   using Member = Lane::Member;
 
   bool gather(protocol::Instant now);
-  std::vector<Member*> choose(Member& first);
+  std::vector<Member*> choose(Member& first, protocol::Instant now);
   Step count(protocol::Instant now);
   Step ask(protocol::Instant now);
   Step leave(protocol::Instant now);

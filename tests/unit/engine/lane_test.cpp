@@ -67,6 +67,13 @@ class LaneTest : public ::testing::Test {
     world.break_link();
   }
 
+  void refuse_to_count() {
+    server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
+      if (words.front() == "INFO") return Reply::error("NOPERM this user has no permissions to run the 'info' command");
+      return std::nullopt;
+    };
+  }
+
   void expect_free(const std::string& key = "key") {
     EXPECT_TRUE(world.run_until_is([&] { return !server.keys.contains(key); }, 1s));
   }
@@ -216,10 +223,7 @@ TEST_F(LaneTest, WhatTheServerRefusesForOneIsToldToNoOther) {
 // How many replicas there are is no matter of those that want a number of them.
 TEST_F(LaneTest, WhatIsCountedInVainConcernsNobodyElse) {
   server.round_trip = 10ms;
-  server.answers_instead = [](const testing::FakeServer::Words& words) -> std::optional<Reply> {
-    if (words.front() == "INFO") return Reply::error("NOPERM this user has no permissions to run the 'info' command");
-    return std::nullopt;
-  };
+  refuse_to_count();
   const auto first = start(wanting(1), "first");
   const auto one = start(wanting(1), "one");
   const auto part = start(wanting(Replicas::majority), "part");
@@ -234,6 +238,44 @@ TEST_F(LaneTest, WhatIsCountedInVainConcernsNobodyElse) {
   EXPECT_TRUE(two->has_it());
   ASSERT_TRUE(part->is<protocol::Refusal>());
   EXPECT_EQ(part->refusal().code, "NOPERM");
+}
+
+// Nor do those hold up anybody that were with one that asks for a part, and want more than there are.
+TEST_F(LaneTest, AfterAVainCountAllGoTogether) {
+  server.replicas = server.connected = 1;
+  refuse_to_count();
+  const auto first = start(wanting(2), "first");
+  const auto more = start(wanting(2), "more");
+  const auto part = start(wanting(Replicas::majority), "part");
+  world.run_for(300ms);
+  ASSERT_TRUE(part->is<protocol::Refusal>());
+  for (int i = 0; i < 2; ++i) {
+    Wishes hasty = wanting(1);
+    hasty.expiry = 1200ms;
+    EXPECT_TRUE(finish(hasty, "hasty " + std::to_string(i))->has_it());
+  }
+  EXPECT_FALSE(first->is_over());
+  EXPECT_FALSE(more->is_over());
+}
+
+// There may be more of them than are asked for at once.
+TEST_F(LaneTest, ThoseThatAskInVainHoldUpNobody) {
+  server.replicas = 1;
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 300; ++i) callers.push_back(start(wanting(2), "key " + std::to_string(i)));
+  const auto one = start(wanting(1), "one");
+  world.run_for(600ms);
+  EXPECT_TRUE(one->has_it());
+  EXPECT_FALSE(callers.front()->is_over());
+}
+
+// What was not asked in time is known of none.
+TEST_F(LaneTest, OneThatWasNotAskedInTimeSaysSo) {
+  server.replicas = 0;
+  const auto first = start(wanting(2), "first");
+  const auto one = finish(wanting(1, 100ms), "one");
+  ASSERT_TRUE(one->is<protocol::Refusal>());
+  EXPECT_THAT(one->refusal().text, HasSubstr("0 of the 1 replicas"));
 }
 
 // It is told at once, and not when others are over that were asked for with it.
