@@ -62,7 +62,7 @@ route::Procedure::Step Acknowledging::fly(Step step, Instant now) {
 route::Procedure::Step Acknowledging::look(bool stopped, Instant now) {
   const State state = lane_->look(member_);
   if (state == State::over) {
-    const bool is_confirmed = member_.is_confirmed() && items_.front().is_there;
+    const bool is_confirmed = member_.is_confirmed() && items_.front().there_until;
     if (is_confirmed) return over(std::nullopt);
     return over(member_.why_not(std::chrono::floor<std::chrono::milliseconds>(now - began_)));
   }

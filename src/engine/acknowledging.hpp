@@ -33,6 +33,9 @@ class Acknowledging final : public route::Procedure, private route::Waker {
   /// After Done. None: they have received it.
   const std::optional<Lane::Trouble>& trouble() const noexcept { return trouble_; }
 
+  /// Then: until when they have it for sure. That is not later than was asked.
+  protocol::Instant confirmed_until() const { return items_.front().there_until.value(); }
+
  private:
   void wake() noexcept override;
   Rest begin_wake() noexcept override;

@@ -252,9 +252,9 @@ route::Procedure::Step Acquisition::conclude(Instant now) {
   return over(Taken{});
 }
 
-route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Instant now) {
+route::Procedure::Step Acquisition::begin_lease(const Acquire::Held& held, Instant now, Instant confirmed_until) {
   const auto how = held.claimed ? Granted::How::handed_over : Granted::How::free;
-  auto [lease, turn] = member_.approach->begin(held, now);
+  auto [lease, turn] = member_.approach->begin(held, now, confirmed_until);
   if (is_in_line()) session_.lines().granted(member_, lease, now);
   // The approach is of no more use, but goes with the rest: mostly the thread that reads has not allocated it.
   phase_ = Phase::over;
@@ -283,9 +283,10 @@ route::Procedure::Step Acquisition::confirmed(const Step& step, Instant now) {
   if (const auto& trouble = acknowledging_->trouble()) {
     return over(std::visit([](const auto& why) { return Outcome{why}; }, *trouble));
   }
+  const Instant confirmed_until = acknowledging_->confirmed_until();
   acknowledging_.reset();
   phase_ = Phase::first;
-  return begin_lease(std::get<Acquire::Held>(member_.approach->machine().outcome()), now);
+  return begin_lease(std::get<Acquire::Held>(member_.approach->machine().outcome()), now, confirmed_until);
 }
 
 }  // namespace redismutex::engine

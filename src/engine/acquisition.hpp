@@ -85,7 +85,8 @@ class Acquisition final : public route::Procedure {
   Step driven(const Step& step, protocol::Instant now);
   void tell_line();
   Step conclude(protocol::Instant now);
-  Step begin_lease(const protocol::Acquire::Held& held, protocol::Instant now);
+  Step begin_lease(const protocol::Acquire::Held& held, protocol::Instant now,
+                   protocol::Instant confirmed_until = protocol::never);
   Step confirm(const protocol::Acquire::Held& held, protocol::Instant now);
   Step confirmed(const Step& step, protocol::Instant now);
   Step note_wait(const Step& step, protocol::Instant now);

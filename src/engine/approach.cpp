@@ -117,9 +117,9 @@ void Approach::change_place(const Wishes& wishes, const PlaceTerms& place) {
 
 route::Procedure::Step Approach::yield() { return conversation_.go_on_with(machine_.yield()); }
 
-Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now) noexcept {
+Approach::Begun Approach::begin(const protocol::Acquire::Held& held, Instant now, Instant confirmed_until) noexcept {
   const Lease::Turn turn =
-      lease_->begin(held, {.server = &conversation_.authority(), .link = conversation_.link()}, now);
+      lease_->begin(held, {.server = &conversation_.authority(), .link = conversation_.link()}, now, confirmed_until);
   return {.lease = std::move(lease_), .turn = turn};
 }
 

@@ -98,12 +98,13 @@ class Approach {
   /// The lock is ours, and has not become a lease yet: asks for it again, and gives it up if somebody waits whose ticket is lower.
   route::Procedure::Step yield();
 
-  /// The lock is ours: the lease begins. Afterwards the approach is of no more use.
+  /// The lock is ours: the lease begins, see Lease::begin(). Afterwards the approach is of no more use.
   struct Begun {
     std::shared_ptr<Lease> lease;
     Lease::Turn turn;
   };
-  Begun begin(const protocol::Acquire::Held& held, protocol::Instant now) noexcept;
+  Begun begin(const protocol::Acquire::Held& held, protocol::Instant now,
+              protocol::Instant confirmed_until = protocol::never) noexcept;
   bool has_begun() const noexcept { return lease_ == nullptr; }
 
   /// An exception has left the conversation. Nobody can go on with it, and what the server has of it is unknown.

@@ -94,7 +94,8 @@ void Extending::conclude() {
     loss_ = lease_->conclude_extension(*machine_, unknown ? Lease::Went::unknown : Lease::Went::never_left);
   } else {
     loss_ = lease_->conclude_extension(*machine_, Lease::Went::answered,
-                                       {.server = &conversation_->authority(), .link = conversation_->link()});
+                                       {.server = &conversation_->authority(), .link = conversation_->link()},
+                                       acknowledging_ ? acknowledging_->confirmed_until() : protocol::never);
     if (const auto* refused = std::get_if<protocol::Refusal>(&machine_->outcome())) {
       outcome_ = *refused;
     } else if (std::holds_alternative<Extend::Gone>(machine_->outcome())) {

@@ -166,7 +166,7 @@ std::int64_t Lane::wanted_by(const Member& member) const noexcept {
 
 Lane::Trouble Lane::Member::why_not(std::chrono::milliseconds waited) const {
   if (const auto& said = trouble_ ? trouble_ : refused_) return *said;
-  const bool is_lost = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return !item.is_there; });
+  const bool is_lost = std::any_of(items_.begin(), items_.end(), [](const Item& item) { return !item.there_until; });
   std::string text;
   if (wanted_ == 0) {
     text = "the server's replicas were not counted within " + std::to_string(waited.count()) + " ms";

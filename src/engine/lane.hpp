@@ -50,7 +50,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     protocol::Key key;
     protocol::OwnerId id;
     protocol::Instant lasts_until;  ///< by what is to be confirmed
-    bool is_there = false;          ///< afterwards: the server that was asked has it for this id, for as long
+    std::optional<protocol::Instant> there_until =
+        {};  ///< afterwards: the server that was asked has it for this id until then for sure
   };
 
   /// What is to be confirmed of it.

@@ -214,7 +214,9 @@ route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant 
   return land([&](Member& member) {
     const auto first = seen.locks.begin() + static_cast<std::ptrdiff_t>(member.first_);
     const auto end = first + static_cast<std::ptrdiff_t>(member.items_.size());
-    const auto is_any = [first, end](Sight sight) { return std::find(first, end, sight) != end; };
+    const auto is_any = [first, end](Sight sight) {
+      return std::any_of(first, end, [sight](const Witness::Lock& lock) { return lock.sight == sight; });
+    };
     const bool is_late = member.terms_.until <= now + least_left;
     member.refused_.reset();
     if (is_any(Sight::not_said)) {
@@ -222,10 +224,11 @@ route::Procedure::Step LaneFlight::concluded(const Witness::Seen& seen, Instant 
       return is_late;
     }
     for (std::size_t i = 0; i < member.items_.size(); ++i) {
-      member.items_[i].is_there = seen.locks[member.first_ + i] == Sight::there;
+      const Witness::Lock& lock = seen.locks[member.first_ + i];
+      const bool is_there = lock.sight == Sight::there && lock.until > now;
+      member.items_[i].there_until = is_there ? std::optional{lock.until} : std::nullopt;
     }
     member.had_ = seen.replicas;
-    if (is_any(Sight::unclear)) return is_late;
     return member.is_confirmed() || !is_any(Sight::there) || is_late;
   });
 }

@@ -64,10 +64,12 @@ Lease::~Lease() { session_.renewer().dismiss(*this); }
 
 // ---- for whoever is inside ------------------------------------------------------------------------------------------
 
-Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& by, Instant now) noexcept {
+Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& by, Instant now,
+                         Instant confirmed_until) noexcept {
   if (held.claimed) session_.renewer().get_ready_if_possible();
   const std::lock_guard lock{mutex_};
-  validity_ = {held.valid_until, held.claimed};
+  const Instant until = std::min(held.valid_until, confirmed_until);
+  validity_ = {until, held.claimed};
   granted_at_ = began_ = now;
   token_ = held.token;
   token_is_ahead_ = held.token_is_ahead;
@@ -82,7 +84,7 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& b
     note_sent(terms_.expiry, now);
   }
   if (held.claimed) {
-    extend_at_ = now + protocol::confirm_after(held.valid_until - now);
+    extend_at_ = now + protocol::confirm_after(until - now);
   } else {
     // It was free, so nobody waits.
     note_answer(held.since, 0, doubts_);
@@ -168,7 +170,8 @@ std::optional<Lease::Extension> Lease::begin_extension(Turn turn, milliseconds e
   return Extension{.terms = terms, .until = until};
 }
 
-std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how, const Authority& by) noexcept {
+std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Went how, const Authority& by,
+                                                      Instant confirmed_until) noexcept {
   const Instant now = session_.now();
   const bool gone = how == Went::answered && std::holds_alternative<Extend::Gone>(machine.outcome());
   const std::lock_guard lock{mutex_};
@@ -191,7 +194,7 @@ std::unique_ptr<route::Job> Lease::conclude_extension(const Extend& machine, Wen
   if (how == Went::unconfirmed) validity_.settle(machine, now);
   if (how == Went::answered) {
     const bool ended = validity_.until() <= now;
-    validity_.conclude(machine, now);
+    validity_.conclude(machine, now, confirmed_until);
     if (gone) return note_loss(ended ? Loss::expired : Loss::gone);
     if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
       note_confirmed(by);

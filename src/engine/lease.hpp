@@ -90,8 +90,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
   };
 
   /// It was granted: the first turn begins. From now on it is looked after: the short lease of a hand-over becomes the full one,
-  /// and it is renewed if it is to be. Once.
-  Turn begin(const protocol::Acquire::Held& held, const Authority& by, protocol::Instant now) noexcept;
+  /// and it is renewed if it is to be. Once. `confirmed_until`: the lease counts no longer.
+  Turn begin(const protocol::Acquire::Held& held, const Authority& by, protocol::Instant now,
+             protocol::Instant confirmed_until = protocol::never) noexcept;
 
   /// When the present turn began.
   protocol::Instant began() const noexcept;
@@ -121,6 +122,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// gives the terms to ask with, and the present end; nothing if the turn is over or the lease has ended. The second takes in how
   /// it went. An extension that never left changes nothing. If the server says that the lock is gone, the lease is lost: what the
   /// second half returns tells whoever listens, and is to be run by the holder's own thread, or by Callbacks; none: nobody does.
+  /// `confirmed_until`: the new lease counts no longer.
   struct Extension {
     protocol::Extend::Terms terms;
     protocol::Instant until;
@@ -133,8 +135,9 @@ class Lease : public std::enable_shared_from_this<Lease> {
     never_left,   ///< nothing was sent
     unconfirmed,  ///< the server has carried it out, and too few replicas are known to have received that
   };
-  [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(const protocol::Extend& machine, Went how,
-                                                               const Authority& by = {}) noexcept;
+  [[nodiscard]] std::unique_ptr<route::Job> conclude_extension(
+      const protocol::Extend& machine, Went how, const Authority& by = {},
+      protocol::Instant confirmed_until = protocol::never) noexcept;
 
   /// The same in place of both, if its time is over.
   [[nodiscard]] std::unique_ptr<route::Job> note_end(Turn turn) noexcept;
@@ -204,9 +207,10 @@ class Lease : public std::enable_shared_from_this<Lease> {
     };
     What what = What::nothing;
     std::chrono::milliseconds renew_to{0};
-    bool renews = false;        ///< it is a renewal, for the Observer
-    protocol::Instant until{};  ///< an answer after that is of no use
-    std::uint64_t doubts = 0;   ///< that the answer settles
+    bool renews = false;                                  ///< it is a renewal, for the Observer
+    protocol::Instant until{};                            ///< an answer after that is of no use
+    std::uint64_t doubts = 0;                             ///< that the answer settles
+    protocol::Instant confirmed_until = protocol::never;  ///< an extension counts no longer
   };
   Visit plan(protocol::Instant now) noexcept;
 

@@ -143,7 +143,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   trouble_.reset();
   look_at_ = never;
   if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
-    validity_.renewed(visit.renew_to, extended->sent_at);
+    validity_.renewed(visit.renew_to, extended->sent_at, visit.confirmed_until);
     note_sent(visit.renew_to, now);
     note_confirmed(how.by);
     keep_label(now);
@@ -180,10 +180,10 @@ void Lease::put_off(Instant next, const std::shared_ptr<const std::string>& trou
 
 // ---- the label ------------------------------------------------------------------------------------------------------
 
-/// With the lock held. The server counts a little more of the lease than we do.
+/// With the lock held. The server counts a little more of the lease than we do, and much more of one that was confirmed late.
 bool Lease::outlasts_label(Instant now) const noexcept {
   const Instant::duration left = validity_.until() - now;
-  return now + left + left / 4 > label_until_;
+  return std::max<Instant>(now + left + left / 4, stands_until_) > label_until_;
 }
 
 /// With the lock held: it is not to go before the lease.

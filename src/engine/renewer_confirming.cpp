@@ -128,8 +128,9 @@ void Renewer::take_in_confirmed(Batch& batch, Instant now) {
     const auto lease = batch.parts[i].lease.lock();
     if (!lease) continue;
     lease->seat_.under_way_ = false;
-    if (confirming->items[i].is_there) {
+    if (confirming->items[i].there_until) {
       there.parts.push_back(batch.parts[i]);
+      there.parts.back().visit.confirmed_until = *confirming->items[i].there_until;
       there.fates.push_back(batch.fates[i]);
     } else {
       lease->put_off(now + moment, nullptr, now);

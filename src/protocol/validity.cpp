@@ -43,23 +43,26 @@ void Validity::settle(const Extend& machine, Instant now) {
   --under_way_;
 }
 
-void Validity::conclude(const Extend& machine, Instant now) {
+void Validity::conclude(const Extend& machine, Instant now, Instant confirmed_until) {
   const Extend::Terms& terms = machine.terms();
   const bool is_alone = terms.longer == Longer::goes && together_ == 1;
   settle(machine, now);
   if (const auto* extended = std::get_if<Extend::Extended>(&machine.outcome())) {
-    if (is_alone) until_ = settled_until_ = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
-    renewed(terms.expiry, extended->sent_at);
+    if (is_alone) {
+      const Instant until = valid_until(extended->sent_at, std::min(terms.expiry, doubtful_));
+      until_ = settled_until_ = std::min(until, confirmed_until);
+    }
+    renewed(terms.expiry, extended->sent_at, confirmed_until);
   } else if (std::holds_alternative<Extend::Gone>(machine.outcome())) {
     gone();
   }
 }
 
-void Validity::renewed(std::chrono::milliseconds expiry, Instant sent_at) {
+void Validity::renewed(std::chrono::milliseconds expiry, Instant sent_at, Instant confirmed_until) {
   std::chrono::milliseconds lease = std::min(expiry, doubtful_);
   if (sent_at < settled_at_) lease = std::min(lease, settled_);  // it may have come before that one
-  settled_until_ = std::max(settled_until_, valid_until(sent_at, lease));
-  until_ = std::max(until_, valid_until(sent_at, std::min(lease, under_way())));
+  settled_until_ = std::max(settled_until_, std::min(valid_until(sent_at, lease), confirmed_until));
+  until_ = std::max(until_, std::min(valid_until(sent_at, std::min(lease, under_way())), confirmed_until));
   claim_ = false;
 }
 

@@ -36,14 +36,14 @@ class Validity {
   /// It was sent, and nobody knows how it went.
   void lose_sight(const Extend::Terms& terms) noexcept;
 
-  /// It is done.
-  void conclude(const Extend& machine, Instant now);
+  /// It is done. `confirmed_until`: the new lease counts no longer.
+  void conclude(const Extend& machine, Instant now, Instant confirmed_until = never);
 
   /// It was carried out, and does not count: only what it has shortened is shorter.
   void settle(const Extend& machine, Instant now);
 
   /// One that does not shorten was answered.
-  void renewed(std::chrono::milliseconds expiry, Instant sent_at);
+  void renewed(std::chrono::milliseconds expiry, Instant sent_at, Instant confirmed_until = never);
 
   /// The lock is not ours any more.
   void gone() noexcept;

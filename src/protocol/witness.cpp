@@ -26,13 +26,17 @@ bool concerns_slot(const Answer& answer) {
 }
 
 /// Of a lock whose lease has so many milliseconds left, as is said by what was asked and answered then. The server counted them at some time
-/// in between. What a lease counts less for the drift covers half of that for the way, too.
-Witness::Sight sight(const Witness::Item& item, std::int64_t left_ms, const Answer& when) {
+/// in between. What a lease counts less for the drift covers half of that for the way, too; where that is not enough, what is known for sure
+/// counts.
+Witness::Lock sight(const Witness::Item& item, std::int64_t left_ms, const Answer& when) {
   using Sight = Witness::Sight;
-  if (left_ms == 0) return Sight::not_there;
+  if (left_ms == 0) return {.sight = Sight::not_there};
   const auto left = std::min(std::chrono::milliseconds{left_ms}, longest_duration);
-  if (left_ms < 0 || when.sent_at + left - drift(left) / 2 >= item.until) return Sight::there;
-  return when.now + left < item.until ? Sight::not_there : Sight::unclear;
+  if (left_ms < 0 || when.sent_at + left - drift(left) / 2 >= item.until) {
+    return {.sight = Sight::there, .until = item.until};
+  }
+  if (when.now + left < item.until) return {.sight = Sight::not_there};
+  return {.sight = Sight::there, .until = valid_until(when.sent_at, left)};
 }
 
 }  // namespace
@@ -42,7 +46,7 @@ Witness::Witness(std::vector<Item> items, const Terms& terms)
       wanted_{std::to_string(terms.wanted)},
       within_ms_{std::to_string(terms.within.count())},
       wait_{"WAIT", wanted_, within_ms_} {
-  seen_.locks.assign(items_.size(), Sight::not_said);
+  seen_.locks.resize(items_.size());
   divide();
 }
 

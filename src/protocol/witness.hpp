@@ -35,7 +35,7 @@ class Witness final : public Machine {
   struct Item {
     const Key* key;
     const OwnerId* id;
-    Instant until = {};  ///< its lease is to last until then at least
+    Instant until = {};  ///< its lease is to last until then
     std::uint16_t slot = no_slot;
   };
   struct Terms {
@@ -54,14 +54,18 @@ class Witness final : public Machine {
 
   /// Of a lock.
   enum class Sight : std::uint8_t {
+    not_said,  ///< its slot is on the way to another server, or is there: it is to be asked for alone, where it is then. Only of several slots
     not_there,  ///< it is not the owner's, or its lease ends before
     there,
-    unclear,   ///< its lease may end before: the answer was long on its way
-    not_said,  ///< its slot is on the way to another server, or is there: it is to be asked for alone, where it is then. Only of several slots
+  };
+  struct Lock {
+    Sight sight = Sight::not_said;
+    Instant until =
+        {};  ///< of one that is there: its lease lasts until then for sure. That may be earlier than was asked, if the answer was long on its way
   };
   struct Seen {
-    std::vector<Sight> locks;  ///< of the item with the same index
-    std::int64_t replicas;     ///< that have received it; may be more than were wanted
+    std::vector<Lock> locks;  ///< of the item with the same index
+    std::int64_t replicas;    ///< that have received it; may be more than were wanted
   };
   using Outcome = std::variant<Seen, Refusal>;
   const Outcome& outcome() const noexcept { return outcome_; }

@@ -43,7 +43,7 @@ add_engine_mutant(
 )
 add_engine_mutant(takes_no_floor protocol/acquire.cpp "answer.texts[1].value_or(\"0\")" "\"0\"")
 add_engine_mutant(
-  never_extends_claim engine/lease.cpp "extend_at_ = now + protocol::confirm_after(held.valid_until - now);" "extend_at_ = never;")
+  never_extends_claim engine/lease.cpp "extend_at_ = now + protocol::confirm_after(until - now);" "extend_at_ = never;")
 add_engine_mutant(never_cleans_up engine/clean_ups.cpp "fresh_.splice(fresh_.end(), task);" "task.clear();")
 add_engine_mutant(counts_tokens_ahead engine/lease.cpp "token_is_ahead_ = held.token_is_ahead;" "token_is_ahead_ = false;")
 

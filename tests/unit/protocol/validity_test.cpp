@@ -53,6 +53,21 @@ TEST(Validity, ARenewalCountsFromItsSending) {
   EXPECT_EQ(validity.until(), valid_until(at(3s), 10s));
 }
 
+// No extension counts for longer than was confirmed, and none shortens what others are good for.
+TEST(Validity, ItCountsAsLongAsIsConfirmed) {
+  Validity validity = ten_seconds();
+  Extension longer = renewal(validity, 10s, at(3s));
+  validity.conclude(longer.answered(at(4s)), at(4s), at(12s));
+  EXPECT_EQ(validity.until(), at(12s));
+  validity.renewed(10s, at(3500ms), at(11s));
+  EXPECT_EQ(validity.until(), at(12s));
+  Extension shorter = exact(validity, 5s, at(5s));
+  validity.conclude(shorter.answered(at(6s)), at(6s), at(9s));
+  EXPECT_EQ(validity.until(), at(9s));
+  validity.renewed(10s, at(7s), at(100s));
+  EXPECT_EQ(validity.until(), valid_until(at(7s), 10s)) << "it makes none longer";
+}
+
 // One that may shorten does so from when it is sent, because it may be carried out at any time.
 TEST(Validity, AShorterLeaseCountsBeforeItsAnswer) {
   Validity validity = ten_seconds();

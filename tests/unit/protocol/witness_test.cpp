@@ -35,6 +35,11 @@ Answer answer(std::vector<std::int64_t> theirs, std::int64_t replicas) {
 
 using Sight = Witness::Sight;
 const Witness::Seen& seen(const Witness& machine) { return std::get<Witness::Seen>(machine.outcome()); }
+std::vector<Sight> sights(const Witness& machine) {
+  std::vector<Sight> sights;
+  for (const Witness::Lock& lock : seen(machine).locks) sights.push_back(lock.sight);
+  return sights;
+}
 
 const auto is_question = ElementsAre("EVALSHA", scripts::witness.sha1, "3", "stock", "{stock}:2", "redismutex:witness",
                                      id.text(), other_id.text());
@@ -54,23 +59,34 @@ TEST(Witness, TellsOfEachByItself) {
   Witness machine{two_questions(), terms};
   machine.start(at(0s));
   EXPECT_TRUE(is_done(machine.answered(answer({1, 0}, 3))));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::not_there));
+  EXPECT_THAT(sights(machine), ElementsAre(Sight::there, Sight::not_there));
   EXPECT_EQ(seen(machine).replicas, 3);
 }
 
-// A server that lacks what was written last has the lock for less time. When it counted is known only as far as the answer tells.
-TEST(Witness, TellsOfNoneThatEndsBefore) {
+// A server that lacks what was written last has the lock for less time. When it counted is known only as far as the answer tells: then the lease
+// lasts as long as it does if that was when the question left.
+TEST(Witness, TellsOfEachHowLongItLastsForSure) {
   constexpr auto most = 10s;
-  const std::vector<std::pair<std::chrono::milliseconds, Sight>> cases{
-      {10s, Sight::there},      {9960ms, Sight::there},     {9900ms, Sight::unclear},
-      {9700ms, Sight::unclear}, {9597ms, Sight::not_there}, {1ms, Sight::not_there},
-      {0ms, Sight::not_there},  {-1ms, Sight::there},       {std::chrono::hours{24 * 365 * 100}, Sight::there}};
-  for (const auto& [left, sight] : cases) {
-    Witness machine{{{&key, &id, at(0s) + most - drift(most)}}, terms};
+  const Instant whole = at(0s) + most - drift(most);
+  constexpr auto years = std::chrono::hours{24 * 365 * 100};
+  const std::vector<std::pair<std::chrono::milliseconds, Witness::Lock>> cases{
+      {10s, {Sight::there, whole}},
+      {9960ms, {Sight::there, whole}},
+      {9900ms, {Sight::there, valid_until(at(0s), 9900ms)}},
+      {9700ms, {Sight::there, valid_until(at(0s), 9700ms)}},
+      {9597ms, {Sight::not_there}},
+      {1ms, {Sight::not_there}},
+      {0ms, {Sight::not_there}},
+      {-1ms, {Sight::there, whole}},
+      {years, {Sight::there, whole}}};
+  for (const auto& [left, expected] : cases) {
+    Witness machine{{{&key, &id, whole}}, terms};
     machine.start(at(0s));
     Answer said = integers({left.count()}, {.sent_at = at(0s), .now = at(300ms)});
     EXPECT_TRUE(is_done(machine.answered(said)));
-    EXPECT_THAT(seen(machine).locks, ElementsAre(sight)) << left.count();
+    const Witness::Lock& lock = seen(machine).locks.front();
+    EXPECT_EQ(lock.sight, expected.sight) << left.count();
+    EXPECT_EQ(lock.until, expected.until) << left.count();
   }
 }
 
@@ -104,7 +120,7 @@ TEST(Witness, AsksForOneAfterTheOther) {
   EXPECT_THAT(command(second), ElementsAre("EVALSHA", scripts::witness.sha1, "1", "{stock}:2", other_id.text()));
   EXPECT_FALSE(machine.split(at(0s)));
   EXPECT_TRUE(is_done(machine.answered(answer({1}, 2))));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::there));
+  EXPECT_THAT(sights(machine), ElementsAre(Sight::there, Sight::there));
   EXPECT_EQ(seen(machine).replicas, 1);
 }
 
@@ -136,7 +152,7 @@ TEST(Witness, OneWaitIsForAllSlots) {
   Answer first = answer({1, 0}, 2);
   first.more = more;
   EXPECT_TRUE(is_done(machine.answered(first)));
-  EXPECT_THAT(seen(machine).locks, ElementsAre(Sight::there, Sight::not_there, Sight::not_there));
+  EXPECT_THAT(sights(machine), ElementsAre(Sight::there, Sight::not_there, Sight::not_there));
   EXPECT_EQ(seen(machine).replicas, 2);
 }
 
@@ -152,12 +168,12 @@ TEST(Witness, ASlotThatMovesHoldsUpNoOther) {
     refused.next = 2;
     refused.more = is_there;
     EXPECT_TRUE(is_done(first_moves.answered(refused)));
-    EXPECT_THAT(seen(first_moves).locks, ElementsAre(Sight::not_said, Sight::there, Sight::not_said));
+    EXPECT_THAT(sights(first_moves), ElementsAre(Sight::not_said, Sight::there, Sight::not_said));
     EXPECT_EQ(seen(first_moves).replicas, 2);
     Answer granted = answer({1, 1}, 2);
     granted.more = is_refused;
     EXPECT_TRUE(is_done(second_moves.answered(granted)));
-    EXPECT_THAT(seen(second_moves).locks, ElementsAre(Sight::there, Sight::not_said, Sight::there));
+    EXPECT_THAT(sights(second_moves), ElementsAre(Sight::there, Sight::not_said, Sight::there));
   }
 }
 
