@@ -183,7 +183,7 @@ void Runtime::take_push(Station& station, net::ReplyView push) {
 
 void Runtime::note_linked(Station& station, net::Link& link, bool again) {
   loop_driver_.add(link.shared_from_this());
-  station.server.begin(link.id(), link.greeting(), link.peer());
+  station.server.begin(link.id(), link.greeting(), link.peer(), link.address());
   if (cluster_) cluster_->note_linked();
   session_.server_changed();
   tell_connected(station, again);
@@ -191,7 +191,7 @@ void Runtime::note_linked(Station& station, net::Link& link, bool again) {
 
 void Runtime::note_lane_linked(Station& station, net::Link& link, bool again) {
   loop_driver_.add(link.shared_from_this());
-  station.server.begin(link.id(), link.greeting(), link.peer());
+  station.server.begin(link.id(), link.greeting(), link.peer(), link.address());
   tell_connected(station, again);
 }
 

@@ -24,10 +24,12 @@ Deletion deletion_of(const net::Greeting& greeting) {
 Server::Server(Environment& environment, std::string name, Log log, bool may_be_replaced)
     : name_{std::move(name)}, log_{std::move(log)}, pushes_{environment}, may_be_replaced_{may_be_replaced} {}
 
-void Server::begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer) {
+void Server::begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer,
+                   const ServerAddress& named) {
   {
     const std::lock_guard lock{peer_mutex_};
     last_link_ = link;
+    named_ = named;
     if (peer != peer_) {
       peer_ = peer;
       first_link_ = link;
@@ -43,14 +45,17 @@ void Server::begin(std::uint64_t link, const net::Greeting& greeting, std::strin
 void Server::note_replaced(std::uint64_t link) noexcept {
   first_link_ = link + 1;
   const std::lock_guard lock{peer_mutex_};
-  if (last_link_ == link) peer_.clear();
+  if (last_link_ != link) return;
+  peer_.clear();
+  named_ = {};
 }
 
 bool Server::has_parted_from(const Server& lane) const {
   if (!may_be_replaced_ || &lane == this) return false;
   const std::scoped_lock lock{peer_mutex_, lane.peer_mutex_};
   const bool is_replaced = peer_.empty();
-  return (is_replaced || live_link_ != 0) && peer_ != lane.peer_;
+  const bool is_same_name = !named_.host.empty() && named_ == lane.named_;
+  return (is_replaced || live_link_ != 0) && peer_ != lane.peer_ && !is_same_name;
 }
 
 /// The next one may be there already.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <redismutex/connection_options.hpp>
 #include <string>
 #include <string_view>
 
@@ -34,8 +35,9 @@ class Server {
   /// Without credentials, for people.
   const std::string& name() const noexcept { return name_; }
 
-  /// There is a new connection. `peer`: where it leads, see net::LoggedIn.
-  void begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer = {});
+  /// There is a new connection. `peer`: where it leads; `named`: what it was looked for by; see net::LoggedIn.
+  void begin(std::uint64_t link, const net::Greeting& greeting, std::string_view peer = {},
+             const ServerAddress& named = {});
 
   /// The first connection to the present server. Those with smaller numbers led to another one, or to one that another has replaced: what it said
   /// of a lock does not hold here.
@@ -47,7 +49,7 @@ class Server {
   bool may_be_replaced() const noexcept { return may_be_replaced_; }
 
   /// Of one that may be replaced: whether its lane has been connected to another server than it is itself; or another server has taken its place,
-  /// wherever that is. While it is not connected nobody knows.
+  /// wherever that is. While it is not connected nobody knows. One server may have several addresses: what others name by the same name is the same.
   bool has_parted_from(const Server& lane) const;
 
   /// The server's own number of the last connection; 0: there was none.
@@ -120,8 +122,9 @@ class Server {
   Pushes pushes_;
   Throttle throttle_;
   const bool may_be_replaced_;
-  mutable std::mutex peer_mutex_;  // guards these two
+  mutable std::mutex peer_mutex_;  // guards these three
   std::string peer_;               // of the last connection; empty: that was replaced, or it can not be said
+  ServerAddress named_;  // that one was looked for by this; nothing: that was replaced, or nobody has named it
   std::uint64_t last_link_ = 0;
   std::atomic<std::uint64_t> first_link_{0};
   std::atomic<std::uint64_t> live_link_{0};

@@ -425,6 +425,22 @@ TEST_F(LaneAtAnother, OnlyAConnectionThatIsThereTells) {
   EXPECT_FALSE(lane.has_parted_from(lane));
 }
 
+// A name may lead to several addresses of one machine, of which the first does not always answer.
+TEST_F(LaneAtAnother, OneServerMayHaveTwoAddresses) {
+  const ServerAddress one{"one", 1};
+  world.known.begin(world.known.live_link(), {}, "10.0.0.1:1", one);
+  lane.begin(++link, {}, "10.0.0.2:1", one);
+  EXPECT_FALSE(world.known.has_parted_from(lane));
+  EXPECT_TRUE(finish(wanting(1, 1s))->has_it());
+  lane.begin(++link, {}, "10.0.0.2:1", {"two", 1});
+  EXPECT_TRUE(world.known.has_parted_from(lane));
+  lane.begin(++link, {}, "10.0.0.1:1", {"two", 1});
+  EXPECT_FALSE(world.known.has_parted_from(lane)) << "that is another name of the same";
+  lane.begin(++link, {}, "10.0.0.2:1", one);
+  world.known.note_replaced(world.known.live_link());
+  EXPECT_TRUE(world.known.has_parted_from(lane)) << "whatever it is named";
+}
+
 TEST_F(LaneAtAnother, TheTimeOfTheCallerIsKept) {
   lane_leads_to("old");
   const Instant began = process.now();
