@@ -66,11 +66,14 @@ route::Procedure::Step LaneFlight::resume(Event&& event, Instant now) {
 }
 
 /// It has reached another server than requests do, because sentinels do not all hear at once who is the master: so that is looked up anew until
-/// both agree.
+/// both agree. That is no refusal of that server's, and ends no question but by its time.
 route::Procedure::Step LaneFlight::leave(Instant now) {
   constexpr std::string_view why = "it is not the server that requests are sent to";
   if (now + least_left >= until_) return settle(shared(route::Failure{Kind::timed_out, std::string{why}}), now);
-  return Leave{.refusal = why, .then = {.until = std::min<Instant>(until_ - least_left, now + between_attempts)}};
+  const Sleep then{.until = std::min<Instant>(until_ - least_left, now + between_attempts)};
+  // Where requests will go is not known yet: that may be there.
+  if (conversation_->server().is_replaced()) return then;
+  return Leave{.refusal = why, .then = then, .kind = Kind::unreachable};
 }
 
 /// With the lock held: those that it asks for, as far as there is room. Throws std::bad_alloc.

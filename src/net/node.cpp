@@ -136,7 +136,7 @@ void Node::verify(const std::stop_token& stop) {
   named = named_by(*sentinels_->ask_most(steady_clock::now()), options_.connect_timeout, stop);
   if (!named || *named == link->address() || link->broken()) return;
   handlers_.on_replaced(*link);
-  drop(link, "the sentinels name another server as the master: " + display_name(*named));
+  drop(link, {Failure::Kind::refused, "the sentinels name another server as the master: " + display_name(*named)});
 }
 
 /// None if nobody has said so in that time.
@@ -157,15 +157,14 @@ std::optional<ServerAddress> Node::named_by(SentinelSearch& search, std::chrono:
   return std::nullopt;
 }
 
-void Node::drop(const std::shared_ptr<Link>& link, std::string_view refusal) {
-  const Failure why{Failure::Kind::refused, std::string{refusal}};
+void Node::drop(const std::shared_ptr<Link>& link, const Failure& why) {
   {
     const std::lock_guard lock{mutex_};
     if (link_ != link || link->broken()) return;
     if (steady_clock::now() >= linked_at_ + soon) failures_ = 0;
     last_failure_ = why;
     link_.reset();
-    pause_before_next_attempt();
+    if (why.kind == Failure::Kind::refused) pause_before_next_attempt();
   }
   link->retire(why);
 }

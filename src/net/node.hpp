@@ -56,11 +56,12 @@ class Node {
   /// them are asked, and if they name another server this one is left. Waits for their answers; not for two threads at a time.
   void verify(const std::stop_token& stop);
 
-  /// Leaves the server that `link` leads to, because it is the wrong one, by this refusal: the next to ask for a link
-  /// dials anew, which looks the name up again, after the pauses of dialling. Idempotent for all who hold the same link.
+  /// Leaves the server that `link` leads to, because it is the wrong one: the next to ask for a link dials anew, which looks the name up again. By a
+  /// refusal (Failure::Kind::refused) that is one more failure: it comes after the pauses of dialling, and is told to those who get no link. Of
+  /// another kind it is not: the caller sees to the pauses. Idempotent for all who hold the same link.
   /// What is in flight is still answered; then the link breaks, for the sake of those who wait
   /// for pushes.
-  void drop(const std::shared_ptr<Link>& link, std::string_view refusal);
+  void drop(const std::shared_ptr<Link>& link, const Failure& why);
 
   const ConnectionOptions& options() const noexcept { return options_; }
 

@@ -242,7 +242,7 @@ class Drive {
   }
 
   Step carry_out(const Procedure::Leave& leave) {
-    if (link_) peer_->leave(link_, leave.refusal);
+    if (link_) peer_->leave(link_, leave);
     return carry_out(leave.then);
   }
 

@@ -44,7 +44,9 @@ class Peer {
   std::variant<std::shared_ptr<net::Link>, Failure> link(protocol::Instant until, const std::stop_token& stop);
   std::shared_ptr<net::Link> present_link() { return node_.present_link(); }
   void verify(const std::stop_token& stop) { node_.verify(stop); }
-  void leave(const std::shared_ptr<net::Link>& link, std::string_view refusal) { node_.drop(link, refusal); }
+  void leave(const std::shared_ptr<net::Link>& link, const Procedure::Leave& leave) {
+    node_.drop(link, {leave.kind, std::string{leave.refusal}});
+  }
 
   /// None: nobody wants to know.
   const OnAnswered& on_answered() const noexcept { return on_answered_; }

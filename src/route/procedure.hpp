@@ -58,6 +58,7 @@ class Procedure {
   struct Leave {
     std::string_view refusal;
     Sleep then;
+    Failure::Kind kind = Failure::Kind::refused;  ///< see net::Node::drop()
   };
 
   struct Done {};

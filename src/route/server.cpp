@@ -58,6 +58,11 @@ bool Server::has_parted_from(const Server& lane) const {
   return (is_replaced || live_link_ != 0) && peer_ != lane.peer_ && !is_same_name;
 }
 
+bool Server::is_replaced() const {
+  const std::lock_guard lock{peer_mutex_};
+  return may_be_replaced_ && last_link_ != 0 && peer_.empty();
+}
+
 /// The next one may be there already.
 void Server::note_broken(std::uint64_t link) noexcept { live_link_.compare_exchange_strong(link, 0); }
 

@@ -52,6 +52,9 @@ class Server {
   /// wherever that is. While it is not connected nobody knows. One server may have several addresses: what others name by the same name is the same.
   bool has_parted_from(const Server& lane) const;
 
+  /// Another server has taken its place, and nobody has connected to that one since.
+  bool is_replaced() const;
+
   /// The server's own number of the last connection; 0: there was none.
   std::int64_t client_id() const noexcept { return client_id_; }
 

@@ -30,7 +30,7 @@ void Workroom::carry_out(Running& running, const Procedure::Step& step) {
   if (const auto* send = std::get_if<Procedure::Send>(&step)) return this->send(running, *send);
   if (const auto* sleep = std::get_if<Procedure::Sleep>(&step)) return this->sleep(running, *sleep);
   if (const auto* leave = std::get_if<Procedure::Leave>(&step)) {
-    if (running.link) running.way->peer.leave(running.link, leave->refusal);
+    if (running.link) running.way->peer.leave(running.link, *leave);
     return this->sleep(running, leave->then);
   }
   end(running, Operation::End::done);

@@ -512,9 +512,13 @@ class World {
   FakeServer server{environment, events};
   std::vector<std::string> log;
   std::string peer;  ///< where the next connection leads
+  bool stays_away =
+      false;  ///< from a server that was left for a refusal, which is what those hear who want to reach it
   route::Server known;
   const std::shared_ptr<FakeCallbacks> callbacks;
   std::function<void()> on_reconnected;  ///< as Session::all_changed()
+
+  std::string left_for = {};  ///< see above
 
  private:
   friend class Drive;
@@ -599,7 +603,9 @@ inline void Drive::on(const route::Procedure::Done&) {
 inline void Drive::on(const route::Procedure::Reach& reach) {
   const FakeServer& server = world_.server;
   using Kind = route::Failure::Kind;
-  if (server.link != 0) {
+  if (!world_.left_for.empty()) {
+    later(reach.until, [this] { tell(route::Procedure::Unreached{{Kind::refused, world_.left_for}}); });
+  } else if (server.link != 0) {
     later(world_.now(), [this] {
       if (world_.server.link == 0) return tell(route::Procedure::Unreached{{Kind::unreachable, "it broke"}});
       tell(route::Procedure::Reached{world_.server.link});
@@ -680,6 +686,7 @@ inline void Drive::on(const route::Procedure::Sleep& sleep) {
 
 inline void Drive::on(const route::Procedure::Leave& leave) {
   world_.break_link();
+  if (world_.stays_away && leave.kind == route::Failure::Kind::refused) world_.left_for = leave.refusal;
   on(leave.then);
 }
 

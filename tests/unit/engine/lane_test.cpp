@@ -395,15 +395,35 @@ TEST_F(LaneAtAnother, NobodyIsAskedThere) {
   EXPECT_TRUE(part->has_it());
 }
 
-TEST_F(LaneAtAnother, ItIsLeftWhenTheServerWasReplaced) {
+// It may be right by then, so it is not left.
+TEST_F(LaneAtAnother, NobodyIsAskedWhileTheServerIsReplaced) {
   lane_leads_to("new");
-  EXPECT_TRUE(finish(wanting(1))->has_it());
-  world.known.note_replaced(server.link);
+  EXPECT_TRUE(finish(wanting(1), "another")->has_it());
+  const std::uint64_t link_before = server.link;
+  world.known.note_replaced(link_before);
   const auto caller = start(wanting(1));
-  world.run_for(1ms);
+  world.run_for(200ms);
   EXPECT_FALSE(caller->is_over());
   EXPECT_EQ(server.count("witness"), 1);
+  EXPECT_EQ(server.link, link_before);
+  world.connect();
   EXPECT_TRUE(world.run_until_is([&] { return caller->is_over(); }, 200ms));
+  EXPECT_TRUE(caller->has_it());
+}
+
+// It is no word of a server's that it is left, so it is told as what it is; and whoever has more time goes on.
+TEST_F(LaneAtAnother, ThatItIsLeftIsNoRefusal) {
+  lane_leads_to("old");
+  world.stays_away = true;
+  const auto hasty = start(wanting(1, 200ms), "hasty");
+  const auto patient = start(wanting(1), "patient");
+  world.run_for(300ms);
+  ASSERT_TRUE(hasty->is<protocol::Refusal>());
+  EXPECT_EQ(hasty->refusal().code, "NOREPLICAS");
+  EXPECT_FALSE(patient->is_over());
+  lane_leads_to("new");
+  world.run_for(100ms);
+  EXPECT_TRUE(patient->has_it());
 }
 
 // While nobody is connected for requests the lane may be where they will go next: then what it has is judged alone.

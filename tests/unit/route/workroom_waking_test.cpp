@@ -259,7 +259,7 @@ TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfAConnectionThatIsNotThePrese
   workroom.start(std::make_shared<Asking>());
   asked_for_echo.wait();
   const auto link = peer.present_link();
-  peer.leave(link, "READONLY");
+  peer.leave(link, {.refusal = "READONLY", .then = {}});
   ASSERT_FALSE(link->broken());
   const auto other = std::make_shared<Seen>();
   workroom.start(std::make_shared<Resting>(other, false));
@@ -270,6 +270,25 @@ TEST_F(WorkroomWaking, OneThatListensHearsOfTheEndOfAConnectionThatIsNotThePrese
   link->fail({Failure::Kind::unreachable, "cut"});
   EXPECT_TRUE(eventually_over());
   EXPECT_TRUE(seen->link_broke);
+}
+
+// A server that refuses is dialled again after a pause, and what it has said is told to those who wait. One that is only not the one that is
+// looked for is no failure.
+TEST_F(WorkroomWaking, LeavingAServerThatRefusesNothingIsNoFailure) {
+  using Kind = Failure::Kind;
+  const auto link_after = [this](Kind kind, std::chrono::milliseconds left) {
+    for (int i = 0; i < 3; ++i) {
+      auto link = peer.link(now() + limit, {});
+      if (const auto* there = std::get_if<std::shared_ptr<net::Link>>(&link)) {
+        peer.leave(*there, {.refusal = "it is another one", .then = {}, .kind = kind});
+      }
+    }
+    return std::get<Failure>(peer.link(now() + left, {}));
+  };
+  const Failure elsewhere = link_after(Kind::unreachable, 0ms);
+  EXPECT_EQ(elsewhere.kind, Kind::timed_out);
+  EXPECT_EQ(elsewhere.text, "no connection within the time limit") << "nothing has failed";
+  EXPECT_EQ(link_after(Kind::refused, 0ms).kind, Kind::refused);
 }
 
 TEST_F(WorkroomWaking, IsAbandonedWithWhatSleepsThere) {
