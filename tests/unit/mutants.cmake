@@ -100,7 +100,7 @@ add_unit_mutant(tells_of_no_move route/cluster.cpp "!= &server) moved_ = true;" 
 add_unit_mutant(loses_patience_with_long_maps engine/map_reader.cpp "patience * std::min(1 + failures_, most_patience)" "patience")
 add_unit_mutant(breaks_links_for_a_map engine/map_reader.cpp "if (read.broke_the_link)" "if (false)")
 add_unit_mutant(looks_at_no_map engine/vigil.cpp "session_.map_reader().look(now);" "")
-add_unit_mutant(stays_with_who_has_moved engine/renewer.cpp "return !seat.lease_.is_confirmed_here(); });" "return false; });")
+add_unit_mutant(stays_with_who_has_moved engine/renewer.cpp "!seat.under_way_ && !seat.lease_.is_confirmed_here()" "false")
 add_unit_mutant(retires_nobody route/cluster.cpp "known.server->note_retired(std::find" "(void)(std::find")
 add_unit_mutant(forgets_asking engine/conversation.cpp "if (asks_once_) add(asking);" "")
 add_unit_mutant(
