@@ -208,7 +208,8 @@ std::optional<protocol::WriteLabel::Terms> Lease::label_terms(Instant now) noexc
   const milliseconds left = protocol::time_left(validity_.until(), now);
   if (left.count() == 0) return std::nullopt;
   // So it need not be written with each renewal.
-  const milliseconds lasts = 2 * std::max(left, terms_.expiry);
+  const auto stands = std::chrono::ceil<milliseconds>(stands_until_ - now);
+  const milliseconds lasts = std::max(2 * std::max(left, terms_.expiry), stands);
   label_until_ = now + lasts;
   has_label_ = true;
   const auto held_for = std::chrono::floor<milliseconds>(now - granted_at_);

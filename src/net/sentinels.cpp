@@ -41,10 +41,10 @@ ConnectionOptions towards_sentinels(const ConnectionOptions& options) {
 bool FollowedEpoch::allows_now(std::int64_t epoch, Deadline now) noexcept {
   if (epoch >= epoch_) return true;
   // While nobody has asked, nobody could tell of a higher one.
-  const bool was_asked = allows_any_at_ && now <= last_lower_at_ + patience_ + between_searches;
-  if (!was_asked) allows_any_at_ = now + patience_;
+  const bool was_asked = last_lower_at_ && now <= *last_lower_at_ + patience_ + between_searches;
+  if (was_asked) asked_for_ += now - *last_lower_at_;
   last_lower_at_ = now;
-  return now >= *allows_any_at_;
+  return asked_for_ >= patience_;
 }
 
 bool FollowedEpoch::allows(std::int64_t epoch, Deadline now) {
@@ -56,7 +56,8 @@ bool FollowedEpoch::follow(std::int64_t epoch, Deadline now) {
   const std::lock_guard lock{mutex_};
   if (!allows_now(epoch, now)) return false;
   epoch_ = epoch;
-  allows_any_at_.reset();
+  last_lower_at_.reset();
+  asked_for_ = {};
   return true;
 }
 
@@ -67,7 +68,7 @@ bool FollowedEpoch::is_past(std::int64_t epoch) const {
 
 Deadline FollowedEpoch::allows_any_at() const {
   const std::lock_guard lock{mutex_};
-  return allows_any_at_.value_or(Deadline::max());
+  return last_lower_at_ ? *last_lower_at_ + (patience_ - asked_for_) : Deadline::max();
 }
 
 // ---- one sentinel ---------------------------------------------------------------------------------------------------

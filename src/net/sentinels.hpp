@@ -30,8 +30,8 @@ class FollowedEpoch {
   /// `patience`: the time that others have.
   explicit FollowedEpoch(std::chrono::milliseconds patience) : patience_{patience} {}
 
-  /// Whether an answer of this epoch is to be followed. From the first one on that is not, others have their time; if for some seconds more than that
-  /// nobody has asked, they have it anew.
+  /// Whether an answer of this epoch is to be followed. From the first one on that is not, others have their time: that in which somebody
+  /// asks.
   bool allows(std::int64_t epoch, Deadline now);
 
   /// The same, and it is.
@@ -49,8 +49,8 @@ class FollowedEpoch {
   const std::chrono::milliseconds patience_;
   mutable std::mutex mutex_;  // guards the rest
   std::int64_t epoch_ = -1;
-  std::optional<Deadline> allows_any_at_;
-  Deadline last_lower_at_{};  // when one was told of last; says nothing without allows_any_at_
+  std::optional<Deadline> last_lower_at_;  // when one was told of last
+  Deadline::duration asked_for_{};         // since the first one
 };
 
 /// The sentinels of one server, as far as they are known: those that the user names, and those that these name. For one thread at a

@@ -275,6 +275,21 @@ TEST(FollowedEpoch, ALowerOneIsRefusedAnewWhenNobodyHasAskedForAWhile) {
   EXPECT_TRUE(followed.follow(4, begun + 1h + 2s));
 }
 
+// Each try of one who tries now and then ends a little before the time that others have is over; the next one goes on from there.
+TEST(FollowedEpoch, ALowerOneIsFollowedBySomebodyWhoTriesNowAndThen) {
+  FollowedEpoch followed{2000ms};
+  const Deadline begun{};
+  EXPECT_TRUE(followed.follow(5, begun));
+  const auto tries = [&](Deadline at) {
+    for (auto asked = 1ms; asked < 2000ms; asked += 250ms) {
+      if (followed.follow(4, at + asked)) return true;
+    }
+    return false;
+  };
+  EXPECT_FALSE(tries(begun + 1min));
+  EXPECT_TRUE(tries(begun + 2min));
+}
+
 // Who verifies a server does that once a second, however short the time is that others have.
 TEST(FollowedEpoch, ALowerOneThatIsToldOfEachSecondIsFollowed) {
   FollowedEpoch followed{100ms};
