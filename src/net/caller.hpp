@@ -63,7 +63,6 @@ class Caller : private Listed<Caller> {
 
   const bool is_apart_ = false;
   std::atomic<std::uint32_t> word_{0};
-  std::atomic<int> kick_{-1};  // an eventfd that wakes the thread from poll(), while it may be there
 
   // These belong to the thread.
   Link* link_ = nullptr;           // at which it is

@@ -183,11 +183,12 @@ void Link::leave(Caller& caller) noexcept {
 }
 
 void Link::interrupt(Caller& caller, std::uint32_t why) noexcept {
-  const auto thread = caller.tell(why);
-  // Its thread first tells where it polls, and then looks once more whether there is a reason not to.
-  const int kick = caller.kick_;
+  // From then on the caller may be gone.
+  if (const auto thread = caller.tell(why)) return parking_.unpark(*thread);
+  // Where it reads, its thread first tells where it polls, and then looks once more whether there is a reason not to. To others a kick is news
+  // of nothing.
+  const int kick = kick_;
   if (kick >= 0) BorrowedKick::kick(kick);
-  if (thread) parking_.unpark(*thread);
 }
 
 bool Link::withdraw(Call& call) noexcept {

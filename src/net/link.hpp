@@ -224,6 +224,7 @@ class Link final : public std::enable_shared_from_this<Link>, private Reactor::S
   ParkingLot parking_;
   std::atomic<bool> broken_{false};
   std::atomic<bool> was_silent_{false};
+  std::atomic<int> kick_{-1};        // an eventfd that wakes the caller that reads from poll(), while it may be there
   std::atomic<bool> corked_{false};  // what is submitted is left to the next reader; set and cleared with the lock held
 
   mutable std::mutex mutex_;  // guards what follows

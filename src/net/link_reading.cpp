@@ -81,14 +81,14 @@ bool Link::poll(Caller& caller, const Until& until, std::optional<BorrowedKick>&
       left = std::min(left, without_a_kick);
     }
   std::array<pollfd, 2> polled{{{stream_->fd(), POLLIN, 0}, {kick ? kick->fd() : -1, POLLIN, 0}}};
-  if (kick) caller.kick_ = kick->fd();
+  if (kick) kick_ = kick->fd();
   int ready = 0;
   if ((caller.word_ & (Caller::was_set | Caller::was_stopped | Caller::link_broken)) == 0) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
     const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
     ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
   }
-  caller.kick_ = -1;
+  kick_ = -1;
   if (ready <= 0) return false;
   if (polled[1].revents != 0) kick->clear();
   return polled[0].revents != 0;
