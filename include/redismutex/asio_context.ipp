@@ -63,7 +63,7 @@ void end_in_child(net::executor_work_guard<AsioExecutor>& guard) noexcept {
   try {
     const AsioExecutor executor = guard.get_executor();  // before that goes with the guard
     net::post(executor, [ended = std::move(guard)] {});
-  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; then it waits for nothing
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory; then it goes at once
   }
 }
 

@@ -130,6 +130,7 @@ class Life {
  private:
   using Lock = std::unique_lock<std::recursive_mutex>;
 
+  /// Waits, for a moment at the most, while another thread forks.
   Lock enter() const {
     constexpr std::chrono::milliseconds patience{100};
     Lock lock{mutex_};

@@ -50,8 +50,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     protocol::Key key;
     protocol::OwnerId id;
     protocol::Instant lasts_until;  ///< by what is to be confirmed
-    std::optional<protocol::Instant> there_until =
-        {};  ///< afterwards: the server that was asked has it for this id until then for sure
+    /// Afterwards: the server that was asked has it for this id until then for sure. None: it does not have it, or not for as long.
+    std::optional<protocol::Instant> there_until{};
   };
 
   /// What is to be confirmed of it.

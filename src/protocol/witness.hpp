@@ -54,14 +54,15 @@ class Witness final : public Machine {
 
   /// Of a lock.
   enum class Sight : std::uint8_t {
-    not_said,  ///< its slot is on the way to another server, or is there: it is to be asked for alone, where it is then. Only of several slots
+    /// Its slot is on the way to another server, or is there: it is to be asked for alone, where it is then. Only of several slots.
+    not_said,
     not_there,  ///< it is not the owner's, or its lease ends before
     there,
   };
   struct Lock {
     Sight sight = Sight::not_said;
-    Instant until =
-        {};  ///< of one that is there: its lease lasts until then for sure. That may be earlier than was asked, if the answer was long on its way
+    /// Of one that is there: its lease lasts until then for sure. That may be earlier than was asked, if the answer was long on its way.
+    Instant until{};
   };
   struct Seen {
     std::vector<Lock> locks;  ///< of the item with the same index

@@ -113,8 +113,8 @@ class Pushes final {
 
   struct Channel {
     State state = State::unasked;
-    std::uint64_t ended_after =
-        0;  // this question, for the last time: it, or one before, may have been answered before that
+    // It has ended after this question, for the last time: what was answered to that, or to one before, may be from before the end.
+    std::uint64_t ended_after = 0;
     std::size_t users = 0;
     protocol::Instant unused_since{};
   };

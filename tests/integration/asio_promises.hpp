@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
+#include "asio_fork.hpp"
 #include "support/exclusion_witness.hpp"
 #include "support/loop.hpp"
-#include "support/process.hpp"
 #include "with_server.hpp"
 
 namespace redismutex::testing {
@@ -285,16 +285,7 @@ TEST_F(ASIO_SUITE, AChildRunsWhatIsItsOwnAndEnds) {
   bool told = false;
   mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { told = true; });
   ASSERT_TRUE(somebody_waits());
-  context.notify_fork(net::io_context::fork_prepare);
-  const ChildProcess child{[&] {
-    context.notify_fork(net::io_context::fork_child);
-    bool done = false;
-    mutex.async_acquire_lock(
-        "child's", [&](const std::exception_ptr& error, const AsyncLock& lock) { done = !error && lock.owns_lock(); });
-    context.run();
-    return done && !told ? 0 : 1;
-  }};
-  context.notify_fork(net::io_context::fork_parent);
+  const ChildProcess child = forked(context, [&] { return takes_one(context, mutex, "child's") && !told ? 0 : 1; });
   EXPECT_EQ(child.wait(limit), exited(0));
   held.release();
   context.run();
@@ -317,16 +308,7 @@ TEST_F(ASIO_SUITE, AChildOfAStrandRunsWhatIsItsOwn) {
     return other.has_value();
   }));
   ours::async_lost(*other, [](const std::exception_ptr&, Loss) {});
-  context.notify_fork(net::io_context::fork_prepare);
-  const ChildProcess child{[&] {
-    context.notify_fork(net::io_context::fork_child);
-    bool done = false;
-    in_strand.async_acquire_lock(
-        "child's", [&](const std::exception_ptr& error, const AsyncLock& lock) { done = !error && lock.owns_lock(); });
-    context.run();
-    return done ? 0 : 1;
-  }};
-  context.notify_fork(net::io_context::fork_parent);
+  const ChildProcess child = forked(context, [&] { return takes_one(context, in_strand, "child's") ? 0 : 1; });
   EXPECT_EQ(child.wait(limit), exited(0));
   other.reset();
   held.release();
@@ -375,13 +357,10 @@ TEST_F(ASIO_SUITE, WhatIsDueAtAForkCompletesInTheParentAlone) {
   mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { ++told; });
   ASSERT_TRUE(eventually(limit, [&] { return server.exists("key"); }));
   std::this_thread::sleep_for(20ms);  // it is posted
-  context.notify_fork(net::io_context::fork_prepare);
-  const ChildProcess child{[&] {
-    context.notify_fork(net::io_context::fork_child);
+  const ChildProcess child = forked(context, [&] {
     context.run();
     return told;
-  }};
-  context.notify_fork(net::io_context::fork_parent);
+  });
   EXPECT_EQ(child.wait(limit), exited(0));
   context.run();
   EXPECT_EQ(told, 1);

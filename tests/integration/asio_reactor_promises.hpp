@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "asio_fork.hpp"
 #include "stopwatch.hpp"
 #include "support/certificates.hpp"
 #include "support/channel.hpp"
@@ -305,17 +306,7 @@ TEST_F(REACTOR_SUITE, AnAnswerThatNeverComesIsAnError) {
 
 TEST_F(REACTOR_SUITE, AChildHasItsOwnAndTheParentGoesOn) {
   auto taken = have_a_wait();
-  context.notify_fork(net::io_context::fork_prepare);
-  const ChildProcess child{[&] {
-    context.notify_fork(net::io_context::fork_child);
-    bool done = false;
-    mutex.async_acquire_lock(
-        "child's", [&](const std::exception_ptr& error, const AsyncLock& lock) { done = !error && lock.owns_lock(); });
-    const auto until = std::chrono::steady_clock::now() + limit;
-    while (!done && std::chrono::steady_clock::now() < until) context.run_for(10ms);
-    return done ? 0 : 1;
-  }};
-  context.notify_fork(net::io_context::fork_parent);
+  const ChildProcess child = forked(context, [&] { return takes_one(context, mutex, "child's") ? 0 : 1; });
   taken.release();
   context.run();
   context.restart();

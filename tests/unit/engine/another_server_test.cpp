@@ -236,17 +236,29 @@ TEST_F(AnotherServerOfACluster, TakesNoWordAlong) {
   EXPECT_TRUE(is_valid(*lease));
 }
 
+/// An extension that the present server has answered, and whose answer is taken in later.
+struct LateAnswer {
+  LateAnswer(AnotherServerOfACluster& test, Lease& held)
+      : lease{held},
+        by{test.word_of_present()},
+        machine{held.key(), held.id(), held.begin_extension(first_turn, 60s, protocol::Longer::goes).value().terms} {
+    const Instant now = test.world.now();
+    machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = now, .now = now});
+  }
+  void take_in() { EXPECT_EQ(lease.conclude_extension(machine, Lease::Went::answered, by), nullptr); }
+
+  Lease& lease;
+  const Lease::Authority by;
+  protocol::Extend machine;
+};
+
 // Whoever has the slot by the time in which an answer is taken in has not given it.
 TEST_F(AnotherServerOfACluster, HasNotSaidWhatTheFormerOneSaid) {
   const auto lease = hold(10s);
-  const auto whose = word_of_present();
-  const auto extension = lease->begin_extension(first_turn, 60s, protocol::Longer::goes);
-  ASSERT_TRUE(extension);
-  protocol::Extend machine{lease->key(), lease->id(), extension->terms};
-  machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = world.now(), .now = world.now()});
+  LateAnswer late{*this, *lease};
   take_over("b");
   take_in();
-  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, whose), nullptr);
+  late.take_in();
   EXPECT_FALSE(is_valid(*lease));
   take_over("a");
   take_in();
@@ -256,16 +268,12 @@ TEST_F(AnotherServerOfACluster, HasNotSaidWhatTheFormerOneSaid) {
 // Also where the present one has said so by then: it is asked once more.
 TEST_F(AnotherServerOfACluster, IsAskedAgainWhenTheFormerOneAnswersLate) {
   const auto lease = hold(10s);
-  const auto former = word_of_present();
-  const auto extension = lease->begin_extension(first_turn, 60s, protocol::Longer::goes);
-  ASSERT_TRUE(extension);
-  protocol::Extend machine{lease->key(), lease->id(), extension->terms};
-  machine.answered({.type = Answer::Type::integers, .integers = {1}, .sent_at = world.now(), .now = world.now()});
+  LateAnswer late{*this, *lease};
   take_over("b");
   take_in();
   world.run_for(100ms);
   ASSERT_TRUE(lease->is_confirmed_here());
-  EXPECT_EQ(lease->conclude_extension(machine, Lease::Went::answered, former), nullptr);
+  late.take_in();
   EXPECT_FALSE(is_valid(*lease));
   world.run_for(100ms);
   EXPECT_TRUE(is_valid(*lease));
