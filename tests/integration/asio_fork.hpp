@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <functional>
 #include <string>
 
+#include "support/limits.hpp"
 #include "support/process.hpp"
 
 namespace redismutex::testing {
@@ -20,13 +22,14 @@ ChildProcess forked(Context& context, const std::function<int()>& in_child) {
   return child;
 }
 
-/// Whether a lock can be had. Runs the context until it has nothing to do.
+/// Whether a lock can be had. Runs the context until that is known.
 template <class Context, class Mutex>
 bool takes_one(Context& context, const Mutex& mutex, const std::string& key) {
   bool owned = false;
   mutex.async_acquire_lock(
       key, [&](const std::exception_ptr& error, const auto& lock) { owned = !error && lock.owns_lock(); });
-  context.run();
+  const auto until = std::chrono::steady_clock::now() + limit;
+  while (!owned && std::chrono::steady_clock::now() < until) context.run_one_for(std::chrono::milliseconds{10});
   return owned;
 }
 

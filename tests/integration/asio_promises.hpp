@@ -285,7 +285,11 @@ TEST_F(ASIO_SUITE, AChildRunsWhatIsItsOwnAndEnds) {
   bool told = false;
   mutex.async_acquire_lock("key", [&](const std::exception_ptr&, const AsyncLock&) { told = true; });
   ASSERT_TRUE(somebody_waits());
-  const ChildProcess child = forked(context, [&] { return takes_one(context, mutex, "child's") && !told ? 0 : 1; });
+  const ChildProcess child = forked(context, [&] {
+    const bool takes = takes_one(context, mutex, "child's");
+    context.run();
+    return takes && !told ? 0 : 1;
+  });
   EXPECT_EQ(child.wait(limit), exited(0));
   held.release();
   context.run();
@@ -308,7 +312,11 @@ TEST_F(ASIO_SUITE, AChildOfAStrandRunsWhatIsItsOwn) {
     return other.has_value();
   }));
   ours::async_lost(*other, [](const std::exception_ptr&, Loss) {});
-  const ChildProcess child = forked(context, [&] { return takes_one(context, in_strand, "child's") ? 0 : 1; });
+  const ChildProcess child = forked(context, [&] {
+    const bool takes = takes_one(context, in_strand, "child's");
+    context.run();
+    return takes ? 0 : 1;
+  });
   EXPECT_EQ(child.wait(limit), exited(0));
   other.reset();
   held.release();
