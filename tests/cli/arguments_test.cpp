@@ -61,6 +61,27 @@ TEST(Help, NamesEveryExitStatus) {
   for (const auto* status : {"64", "69", "70", "75", "77", "79", "126", "127"}) EXPECT_THAT(text, HasSubstr(status));
 }
 
+// As people know it from other commands.
+TEST(Help, IsAskedForByAWordToo) {
+  EXPECT_EQ(redismutex({"help"}, nowhere).out, redismutex({"--help"}, nowhere).out);
+  for (const std::string subcommand : {"run", "hold", "ls"}) {
+    const auto result = redismutex({"help", subcommand}, nowhere);
+    EXPECT_EQ(result.status, exited(0));
+    EXPECT_EQ(result.out, redismutex({subcommand, "--help"}, nowhere).out);
+  }
+  EXPECT_EQ(redismutex({"help", "walk"}, nowhere).status, exited(64));
+  EXPECT_EQ(redismutex({"version"}, nowhere).out, redismutex({"--version"}, nowhere).out);
+}
+
+TEST(Help, IsNotTakenForWrittenWhereItCouldNotBe) {
+  for (const std::string words : {"--help", "--version", "run --help", "hold --help", "ls --help"}) {
+    const std::string command = std::string{"exec "} + REDISMUTEX_COMMAND + " " + words + " >/dev/full";
+    const auto result = result_of(ChildProcess(Program{.arguments = {"sh", "-c", command}}));
+    EXPECT_EQ(result.status, exited(70)) << words;
+    EXPECT_THAT(result.err, HasSubstr("cannot write to standard output"));
+  }
+}
+
 TEST(Version, IsThatOfTheLibrary) {
   const auto result = redismutex({"--version"}, nowhere);
   EXPECT_EQ(result.status, exited(0));
@@ -101,9 +122,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Wrong{{"run", "-n", "-w", "1", "k", "true"}, {"--nonblock", "--wait"}},                     //
                       Wrong{{"run", "-w"}, {"--wait"}},                                                           //
                       Wrong{{"run", "-w", "-1", "k", "true"}, {"--wait", "-1", "at least 0"}},                    //
-                      Wrong{{"run", "-w", "1s", "k", "true"}, {"--wait", "1s", "seconds"}},                       //
+                      Wrong{{"run", "-w", "1w", "k", "true"}, {"--wait", "1w", "seconds", "2h"}},                 //
                       Wrong{{"run", "-w", "nan", "k", "true"}, {"--wait", "nan"}},                                //
-                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "not a number of seconds"}},     //
+                      Wrong{{"run", "-w", "inf", "k", "true"}, {"--wait", "inf", "no duration"}},                 //
                       Wrong{{"run", "--wait=1e9", "k", "true"}, {"--wait", "1e9"}},                               //
                       Wrong{{"run", "--expiry", "0", "k", "true"}, {"--expiry", "0", "at least 0.1"}},            //
                       Wrong{{"run", "--expiry", "86401", "k", "true"}, {"--expiry", "86401", "86400"}},           //

@@ -44,7 +44,7 @@ std::string help_of(const std::vector<std::string>& words) {
   return result.out;
 }
 
-/// "  -w,--wait SECONDS   wait at most": the names in it.
+/// "  -w,--wait TIME   wait at most": the names in it.
 Names options_in_help(const std::string& help) {
   Names found;
   for (const auto& names : matches(part(help, "Options:", "\n\n"), "\n  (-[^ ]+)")) {

@@ -218,13 +218,9 @@ int run_bench(const BenchOptions& options, const ServerOption& server) {
 Run add_bench(CLI::App& app, const ServerOption& server) {
   set_help(app, bench_usage, std::string{where_the_url_is} + "\n\n" + bench_details);
   const auto options = std::make_shared<BenchOptions>();
-  app.add_option_function<std::string>(
-         "--seconds",
-         [options](const std::string& text) {
-           options->duration = parse_seconds("--seconds", text, {100ms, std::chrono::milliseconds{1h}});
-         },
-         "how long all of it takes; default 5")
-      ->type_name("SECONDS");
+  add_duration(
+      app, "--seconds", {100ms, 1h}, [options](std::chrono::milliseconds said) { options->duration = said; },
+      "how long all of it takes; default 5");
   app.add_option_function<std::string>(
          "--waiters",
          [options](const std::string& text) {

@@ -243,14 +243,11 @@ void add_choice(CLI::App& app, const std::shared_ptr<LsOptions>& options) {
   app.add_flag("-a,--all", options->all, "look at every key of the database");
   app.add_flag("-y,--yes", options->yes, "do not ask before --all looks at more than 100,000 keys");
   app.add_flag("-w,--waiting", options->waiting, "only those that somebody waits for");
-  app.add_option_function<std::string>(
-         "--older",
-         [options](const std::string& text) {
-           options->older = parse_duration("--older", text, {std::chrono::seconds{0}, longest_age});
-         },
-         "only those that are held for so long, and those without an end of which nobody knows since when: 90s, 5m, "
-         "1h, 2d")
-      ->type_name("TIME");
+  add_duration(
+      app, "--older", {std::chrono::seconds{0}, longest_age},
+      [options](std::chrono::milliseconds said) { options->older = said; },
+      "only those that are held for so long, and those without an end of which nobody knows since when: 90s, 5m, "
+      "1h, 2d");
   app.add_option_function<std::string>(
          "--rate", [options](const std::string& text) { options->duty = parse_number("--rate", text, 1, 100) / 100.0; },
          "how much of the time the server may work for this; default 25")

@@ -54,10 +54,7 @@ int run_subcommand(std::size_t index, std::vector<std::string> words) {
   }
   try {
     const int status = run();
-    std::cout.flush();
-    if (std::cout.good()) return status;
-    say("cannot write to standard output");
-    return failed(name, exit_status::internal_error);
+    return finish_output() ? status : failed(name, exit_status::internal_error);
   } catch (...) {
     return failed(name, say_failure(command, server));
   }

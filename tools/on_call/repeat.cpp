@@ -33,7 +33,7 @@ std::string redrawn(const std::string& screen) {
 RepeatOption::RepeatOption(CLI::App& app) {
   // A flag with a value: `--watch KEY` must not take KEY for it.
   app.add_flag("--watch", *text_,
-               "look again every second, or --watch=SECONDS: on a terminal the screen is "
+               "look again every second, or --watch=TIME: on a terminal the screen is "
                "drawn anew, else a line is printed for each change")
       ->take_last();
 }
@@ -41,7 +41,7 @@ RepeatOption::RepeatOption(CLI::App& app) {
 std::optional<std::chrono::milliseconds> RepeatOption::pause() const {
   if (text_->empty()) return std::nullopt;
   if (*text_ == "true") return 1s;
-  return parse_seconds("--watch", *text_, {100ms, 24h});
+  return parse_duration("--watch", *text_, {100ms, 24h});
 }
 
 [[noreturn]] void print_again(std::chrono::milliseconds pause, const std::function<std::string()>& look) {

@@ -11,7 +11,7 @@
 
 namespace redismutex::cli {
 
-/// --watch[=SECONDS].
+/// --watch[=TIME].
 class RepeatOption {
  public:
   explicit RepeatOption(CLI::App& app);

@@ -111,13 +111,9 @@ int run_watch(const WatchOptions& options, const ServerOption& server) {
 Run add_watch(CLI::App& app, const ServerOption& server) {
   set_help(app, watch_usage, std::string{where_the_url_is} + "\n\n" + watch_details);
   const auto options = std::make_shared<WatchOptions>();
-  app.add_option_function<std::string>(
-         "-n,--interval",
-         [options](const std::string& text) {
-           options->interval = parse_seconds("--interval", text, {100ms, 24h});
-         },
-         "how often to look at all of it; default 1")
-      ->type_name("SECONDS");
+  add_duration(
+      app, "-n,--interval", {100ms, 24h}, [options](std::chrono::milliseconds said) { options->interval = said; },
+      "how often to look at all of it: seconds, or with a unit; default 1");
   app.add_flag("--json", options->json, "for programs: a line with an object for each change");
   add_words(app, "KEY", options->words, "which mutexes; default: those that are waited for or have a label");
   return [options, &server] { return run_watch(*options, server); };

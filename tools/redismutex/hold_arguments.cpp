@@ -65,14 +65,9 @@ HoldParser::HoldParser(CLI::App& app)
                             "--with", [this](const std::string& text) { arguments_.with = parse_pid(text); },
                             "return when it is held, and keep it until this process ends")
                          ->type_name("PID");
-  app.add_option_function<std::string>(
-         "--lease",
-         [this](const std::string& text) {
-           arguments_.lease = parse_duration("--lease", text, {shortest_lease, longest_lease});
-         },
-         "lock it for so long, and return; no process stays. Seconds, or with a "
-         "unit: 30m, 2h, 1d")
-      ->type_name("TIME")
+  add_duration(
+      app, "--lease", {shortest_lease, longest_lease}, [this](milliseconds said) { arguments_.lease = said; },
+      "lock it for so long, and return; no process stays")
       ->excludes(with)
       ->excludes(app.get_option("--expiry"));
   app.add_flag("--json", arguments_.json, "print a JSON object in place of the line");

@@ -37,26 +37,20 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
                                   words.other_urls);
   declare_waiting(app);
   declare_sayings(app, words);
-  app.add_option_function<std::string>(
-         "--expiry",
-         [this](const std::string& text) {
-           arguments_.expiry = parse_seconds("--expiry", text, {shortest_expiry, longest_expiry});
-         },
-         "how long others are locked out if this machine dies; default 7")
-      ->type_name("SECONDS");
+  add_duration(
+      app, "--expiry", {shortest_expiry, longest_expiry}, [this](milliseconds said) { arguments_.expiry = said; },
+      "how long others are locked out if this machine dies: seconds, or with a unit, as all times here: 200ms, 30s, "
+      "2h; "
+      "default 7");
   app.add_option_function<std::string>(
          "--replicas", [this](const std::string& text) { arguments_.replicas = parse_replicas(text); },
          "so many replicas of the server must have received the lock, and each "
          "renewal, before it counts: a number, majority or all; default 0")
       ->type_name("N");
-  app.add_option_function<std::string>(
-         "--grace",
-         [this](const std::string& text) {
-           arguments_.grace = parse_seconds("--grace", text, {0ms, longest_grace});
-         },
-         "of a quorum: a server that was started less than so long ago has no vote "
-         "yet; the longest --expiry of anybody, and the same for all; default 0")
-      ->type_name("SECONDS");
+  add_duration(
+      app, "--grace", {0ms, longest_grace}, [this](milliseconds said) { arguments_.grace = said; },
+      "of a quorum: a server that was started less than so long ago has no vote "
+      "yet; the longest --expiry of anybody, and the same for all; default 0");
   app.add_flag("--fencing")->group("");  // in scripts of before: there always is a fencing token
   app.add_option("KEY", arguments_.key, "the name of the mutex")->required()->type_name("");
 }
@@ -64,13 +58,9 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
 void LockOptions::declare_waiting(CLI::App& app) {
   auto* const nonblock = app.add_flag_callback(
       "-n,--nonblock", [this] { arguments_.wait = 0ms; }, "do not wait for a taken mutex");
-  app.add_option_function<std::string>(
-         "-w,--wait",
-         [this](const std::string& text) {
-           arguments_.wait = parse_seconds("--wait", text, {0ms, longest_wait});
-         },
-         "wait at most so long; 0 is the same as -n; without either, for ever")
-      ->type_name("SECONDS")
+  add_duration(
+      app, "-w,--wait", {0ms, longest_wait}, [this](milliseconds said) { arguments_.wait = said; },
+      "wait at most so long; 0 is the same as -n; without either, for ever")
       ->excludes(nonblock);
   app.add_option_function<std::string>(
          "-E,--conflict-exit-code",
@@ -79,14 +69,10 @@ void LockOptions::declare_waiting(CLI::App& app) {
          },
          "the exit status for a mutex that is taken; default 75")
       ->type_name("N");
-  app.add_option_function<std::string>(
-         "--patience",
-         [this](const std::string& text) {
-           arguments_.patience = parse_seconds("--patience", text, {0ms, longest_wait});
-         },
-         "while waiting, give up (exit status 69) when the server has been away for "
-         "so long; without it, a server that is back within the wait is in time")
-      ->type_name("SECONDS");
+  add_duration(
+      app, "--patience", {0ms, longest_wait}, [this](milliseconds said) { arguments_.patience = said; },
+      "while waiting, give up (exit status 69) when the server has been away for "
+      "so long; without it, a server that is back within the wait is in time");
 }
 
 void LockOptions::declare_sayings(CLI::App& app, const Words& words) {

@@ -60,6 +60,17 @@
 namespace redismutex::cli {
 namespace {
 
+/// For those who are used to it from other commands: `help run` is `run --help`, and `version` is `--version`.
+std::vector<std::string> with_options(std::vector<std::string> words) {
+  if (words.empty()) return words;
+  if (words.front() == "version") words.front() = "--version";
+  if (words.front() != "help") return words;
+  words.erase(words.begin());
+  words.resize(std::min<std::size_t>(words.size(), 1));
+  words.emplace_back("--help");
+  return words;
+}
+
 /// Does not return for the words of another of our programs, which it runs in place of this one.
 void leave_to_another_program(char** argv, const std::vector<std::string>& words) {
   const auto is_named = [&](const SubcommandName& subcommand) { return words.front() == subcommand.name; };
@@ -86,7 +97,7 @@ int hold_it(const HoldArguments& arguments, char** argv, const std::vector<std::
 
 int carry_out(int argc, char** argv) {
   occupy_standard_descriptors();
-  std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<std::string> words = with_options({argv + 1, argv + argc});
   const std::vector<std::string> for_another_program(argv + 1, argv + argc);
   try {
     leave_to_another_program(argv, words);

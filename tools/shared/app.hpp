@@ -1,6 +1,7 @@
 #pragma once
 
-// CLI11's App, for headers that only name it.
+// CLI11's names, for headers that only name them.
 namespace CLI {  // NOLINT(readability-identifier-naming): it is theirs
 class App;
+class Option;
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 namespace redismutex::cli {
 namespace {
@@ -22,6 +23,7 @@ std::optional<double> read(const std::string& number) {
 
 /// How many seconds the unit has; 0: it is none.
 double seconds_in(const std::string& unit) {
+  if (unit == "ms") return 1e-3;
   if (unit.empty() || unit == "s") return 1;
   if (unit == "m") return 60;
   if (unit == "h") return 60 * 60;
@@ -36,7 +38,7 @@ std::string in_seconds(milliseconds duration) {
   return text.str();
 }
 
-milliseconds within(SecondsRange range, double seconds, const std::string& option, const std::string& text) {
+milliseconds within(DurationRange range, double seconds, const std::string& option, const std::string& text) {
   const std::chrono::duration<double> duration{seconds};
   if (duration > range.most) {
     throw CLI::ValidationError(option, text + " is too much: at most " + in_seconds(range.most));
@@ -49,20 +51,25 @@ milliseconds within(SecondsRange range, double seconds, const std::string& optio
 
 }  // namespace
 
-milliseconds parse_seconds(const std::string& option, const std::string& text, SecondsRange range) {
-  const auto seconds = read(text);
-  if (!seconds) throw CLI::ValidationError(option, "'" + text + "' is not a number of seconds");
-  return within(range, *seconds, option, text);
-}
-
-milliseconds parse_duration(const std::string& option, const std::string& text, SecondsRange range) {
+milliseconds parse_duration(const std::string& option, const std::string& text, DurationRange range) {
   const auto unit_at = std::min(text.find_last_of(".0123456789") + 1, text.size());  // 0 if there is no digit
   const auto count = read(text.substr(0, unit_at));
   const double unit = seconds_in(text.substr(unit_at));
   if (!count || unit == 0) {
-    throw CLI::ValidationError(option, "'" + text + "' is no duration, as 90 (seconds), 30m, 2h and 1d are");
+    throw CLI::ValidationError(option, "'" + text + "' is no duration, as 90 (seconds), 200ms, 30m, 2h and 1d are");
   }
   return within(range, *count * unit, option, text);
+}
+
+CLI::Option* add_duration(CLI::App& app, const std::string& names, DurationRange range,
+                          std::function<void(milliseconds)> set, const std::string& about) {
+  const std::string option = names.substr(names.find(',') + 1);  // the long one; all of it where it is the only one
+  return app
+      .add_option_function<std::string>(
+          names,
+          [option, range, set = std::move(set)](const std::string& text) { set(parse_duration(option, text, range)); },
+          about)
+      ->type_name("TIME");
 }
 
 }  // namespace redismutex::cli

@@ -95,6 +95,12 @@ std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kin
   };
 }
 
+bool finish_output() {
+  if (std::cout.flush()) return true;
+  say("cannot write to standard output");
+  return false;
+}
+
 int parse_number(const std::string& option, const std::string& text, int least, int most) {
   int number = 0;
   const auto* const end = text.data() + text.size();
@@ -114,11 +120,11 @@ std::optional<int> parse_words(CLI::App& app, std::vector<std::string> words, co
     done();
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help() << std::flush;
-    return 0;
+    std::cout << app.help();
+    return finish_output() ? 0 : exit_status::internal_error;
   } catch (const CLI::CallForVersion& asked) {
-    std::cout << asked.what() << std::endl;
-    return 0;
+    std::cout << asked.what() << '\n';
+    return finish_output() ? 0 : exit_status::internal_error;
   } catch (const NoUrl& error) {
     say(error.what());
     return exit_status::usage;

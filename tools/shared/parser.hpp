@@ -23,6 +23,9 @@ void set_help(CLI::App& app, std::string usage, std::string details = {});
 /// throws NoUrl.
 std::function<NamedUrls()> add_url_options(CLI::App& app, const std::string& kinds);
 
+/// Flushes std::cout. False if anything could not be written: that was said.
+bool finish_output();
+
 /// Reads a whole number from `least` to `most`. Throws CLI::ValidationError, which names `option`.
 int parse_number(const std::string& option, const std::string& text, int least, int most);
 
