@@ -39,11 +39,15 @@ Stream::Transfer PlainStream::read_now(std::span<char> buffer) { return receive(
 
 Stream::Transfer PlainStream::read_blocking(std::span<char> buffer) {
   if (!is_local_) return receive(buffer, 0);
-  // A server that reads from a unix socket wakes whoever sleeps in recv() at the other end, for nothing, and may have to wait for
-  // that thread's processor. It does not wake those who sleep in poll(): a pair is 7 to 15 % faster for one system call more.
-  pollfd polled{fd(), POLLIN, 0};
-  if (::poll(&polled, 1, -1) <= 0) return {Status::would_block, 0, {}};
-  return receive(buffer, MSG_DONTWAIT);
+  // A server that reads from a unix socket wakes whoever sleeps in recv() at the other end, for nothing; not so those who sleep in poll(). Where
+  // both are on one processor the server has to wait for that, and a pair with poll() is faster by a tenth. On two processors the thread is
+  // awake when the answer comes, and a pair without poll() is faster by a fifth.
+  return way_.choose([&](bool polls) -> Transfer {
+    if (!polls) return receive(buffer, 0);
+    pollfd polled{fd(), POLLIN, 0};
+    if (::poll(&polled, 1, -1) <= 0) return {Status::would_block, 0, {}};
+    return receive(buffer, MSG_DONTWAIT);
+  });
 }
 
 Stream::Transfer PlainStream::write_now(std::string_view bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "net/faster_way.hpp"
 #include "net/socket.hpp"
 #include "net/stream.hpp"
 
@@ -22,6 +23,7 @@ class PlainStream final : public Stream {
 
   Socket socket_;
   bool is_local_ = false;
+  FasterWay way_;  // to wait for bytes, where it is local
 };
 
 }  // namespace redismutex::net
