@@ -1,6 +1,6 @@
 # redismutex_compile_as(TARGET KIND): spares the compiler what it would do again and again for each file of the target.
 #
-# With REDISMUTEX_UNITY sixteen files, of tests eight, are one for the compiler: a third of its work. So what they name for themselves
+# With REDISMUTEX_UNITY sixteen files, of tests eight, of tools 24, are one for the compiler: a third of its work. So what they name for themselves
 # differs from file to file; and each has to include what it uses all the same, for those who switch it off: `make lint` sees to that.
 #
 # With REDISMUTEX_PRECOMPILE it reads once what all targets of the kind include; they have the same options: `library` is
@@ -25,7 +25,7 @@ set(redismutex_precompiled_library
     <utility>
     <variant>
     <vector>)
-set(redismutex_precompiled_tools ${redismutex_precompiled_library} <CLI/CLI.hpp>)
+set(redismutex_precompiled_tools ${redismutex_precompiled_library})
 set(redismutex_precompiled_support ${redismutex_precompiled_library} <filesystem> <fstream> <set> <sstream> <thread>)
 set(redismutex_precompiled_simulation ${redismutex_precompiled_library} <deque> <random> <set> <sstream>)
 set(redismutex_precompiled_tests
@@ -47,6 +47,8 @@ function(redismutex_compile_as target kind)
     redismutex_compile_together(${target} 8)
     # To optimize them takes longer than to run them; what they test is optimized.
     target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
+  elseif(kind STREQUAL "tools")
+    redismutex_compile_together(${target} 24)
   else()
     redismutex_compile_together(${target} 16)
   endif()

@@ -22,6 +22,7 @@ cached() { sed -n "s/^$2:[A-Z]*=//p" "$directory/$1/CMakeCache.txt"; }
 # Without options: optimized, and without what only we need.
 configure plain || fail "$(cat "$directory/plain.log")"
 [ "$(cached plain CMAKE_BUILD_TYPE)" = Release ] || fail "the build type is '$(cached plain CMAKE_BUILD_TYPE)', not Release"
+[ "$(cached plain CMAKE_CXX_FLAGS_RELEASE)" = "-O2 -DNDEBUG" ] || fail "plain is compiled with $(cached plain CMAKE_CXX_FLAGS_RELEASE)"
 for part in TESTS EXAMPLES BENCH; do
   [ "$(cached plain REDISMUTEX_BUILD_$part)" = OFF ] || fail "REDISMUTEX_BUILD_$part is on without being asked for"
 done
