@@ -271,7 +271,9 @@ TEST_F(HoldTest, GivesTheLockBackWhenNobodyCanBeTold) {
   const auto full = start("$HOLD k >/dev/full");
   EXPECT_EQ(full.wait(limit), exited(70));
   EXPECT_THAT(full.stderr_text(), HasSubstr("cannot write to standard output: No space left"));
-  const auto piped = start("trap '' PIPE; { $HOLD --lease 1h k; echo $? >$DIR/status; } | true");
+  const auto piped = start(
+      "trap '' PIPE; { until test -s $DIR/gone; do sleep 0.01; done; $HOLD --lease 1h k; echo $? >$DIR/status; } | "
+      "{ exec <&-; echo x >$DIR/gone; }");
   const auto closed = start("(sleep 0.3; $HOLD k </dev/null; echo $? >$DIR/status) | exec 0<&-");
   EXPECT_TRUE(notes_.appears("status"));
   EXPECT_EQ(closed.wait(limit), exited(0));

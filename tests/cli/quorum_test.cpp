@@ -46,7 +46,7 @@ class QuorumCommand : public ::testing::Test {
     auto process = start_redismutex(at("run", {key, "sh", "-c", "echo $REDISMUTEX_VALUE >$DIR/inside; exec sleep 60"}),
                                     {notes.variable()});
     EXPECT_TRUE(notes.appears("inside"));
-    EXPECT_TRUE(eventually(limit, [&] { return holding(key) == 3; }));
+    EXPECT_TRUE(eventually(limit, [&] { return holding(key) == 3 && holding("redismutex:about:{" + key + "}") == 3; }));
     return process;
   }
 
