@@ -29,11 +29,7 @@ bool is_ahead(std::uint64_t token, microseconds server_time) {
 
 // Most find the lock free: what only the others need is written when they need it.
 Acquire::Acquire(const Key& key, const OwnerId& id, Terms terms)
-    : terms_{terms},
-      key_{key},
-      id_{id.text()},
-      expiry_ms_{std::to_string(terms.expiry.count())},
-      set_{"SET", key.text(), id_, "NX", "PX", expiry_ms_} {}
+    : terms_{terms}, key_{key}, id_{id.text()}, expiry_ms_{std::to_string(terms.expiry.count())} {}
 
 /// As lua/line.lua reads it.
 void Acquire::describe_place() {
@@ -69,12 +65,19 @@ void Acquire::adopt(const Terms& terms) {
   was_ = std::move(before);
 }
 
+/// An earlier change of the place comes first: the server is told of one at a time.
+void Acquire::adopt_changes() {
+  if (next_terms_ && was_.empty()) adopt(*std::exchange(next_terms_, std::nullopt));
+}
+
 // ---- requests -------------------------------------------------------------------------------------------------------
 
 Step Acquire::start(Instant /*now*/) { return terms_.expect_line && terms_.wait_until ? line_up() : set(); }
 
 Step Acquire::set() {
   state_ = State::setting;
+  adopt_changes();
+  set_ = {"SET", key_.text(), id_, "NX", "PX", expiry_ms_};
   if (terms_.fencing == Fencing::without_token) return Request{.arguments = set_};
   get_floor_ = {"GET", key_.floor()};
   floor_and_time_ = {get_floor_, time_command};
@@ -100,8 +103,7 @@ Step Acquire::ask_to_yield() {
 
 /// The last argument says that it yields: those that do not leave it out.
 Step Acquire::send_line_up(std::size_t size) {
-  // An earlier change of the place comes first: the server is told of one at a time.
-  if (next_terms_ && was_.empty()) adopt(*std::exchange(next_terms_, std::nullopt));
+  adopt_changes();
   if (details_.empty()) {  // the first time: most never line up
     if (mailbox_.empty()) mailbox_ = terms_.mailbox;
     describe_place();

@@ -131,6 +131,7 @@ class Acquire final : public Machine {
   enum class State { setting, lining_up, waiting, looking, put_off, yielding };
 
   void adopt(const Terms& terms);
+  void adopt_changes();
   void describe_place();
   Step set();
   Step line_up();
@@ -161,7 +162,7 @@ class Acquire final : public Machine {
   std::string mailbox_;
   std::string details_;  // of our place in line
   std::string was_;      // what they were in the place that the server may still have
-  const std::array<std::string_view, 6> set_;
+  std::array<std::string_view, 6> set_;
   std::array<std::string_view, 2> get_floor_;
   std::array<Arguments, 2> floor_and_time_;
   static constexpr std::size_t most_waiters_at = 10;

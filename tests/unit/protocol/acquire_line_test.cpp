@@ -12,6 +12,8 @@
 namespace redismutex::protocol {
 namespace {
 
+using ::testing::ElementsAre;
+
 /// The terms of `waiting` with another delay, lease and mailbox, of a waiter that asks the script at once.
 Terms other_terms(milliseconds between, milliseconds lease, std::string_view reached_at) {
   return {.expiry = lease, .wait_until = at(30s), .delay = between, .mailbox = reached_at, .expect_line = true};
@@ -712,6 +714,21 @@ TEST(AcquireLine, ItsPlaceIsDescribedAnew) {
               is_line_up({.details = fenced_details, .most_waiting = "5", .was = plain_details}));
   behind.machine.answered(in_line(100ms, Place::behind));
   EXPECT_THAT(command(behind.machine.woken(at(200ms))), is_line_up({.was = fenced_details}));
+}
+
+// The short way, which is left when a slot moves, asks for the lease that counts by then.
+TEST(AcquireLine, TheShortWayAsksForTheNewLease) {
+  constexpr milliseconds before = 900ms, later = 60s;
+  Waiting behind{Place::behind, 5000, other_terms(delay, before, mailbox)};
+  behind.machine.change(other_terms(delay, later, mailbox));
+  EXPECT_EQ(command(behind.machine.woken(at(100ms)))[7], "60000");
+  behind.machine.answered(in_line(101ms, Place::behind));
+  behind.machine.woken(at(601ms));
+  ASSERT_TRUE(behind.machine.split(at(602ms)));
+  EXPECT_THAT(command(behind.machine.woken(at(650ms))), ElementsAre("SET", "stock", own, "NX", "PX", "60000"));
+  behind.machine.answered(text("OK", {.sent_at = at(650ms), .now = at(651ms)}));
+  ASSERT_TRUE(held(behind.machine));
+  EXPECT_EQ(held(behind.machine)->valid_until, valid_until(at(650ms), later));
 }
 
 // An answer is judged by the lease that its request asked for.
