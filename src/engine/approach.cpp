@@ -20,7 +20,8 @@ protocol::Terms acquire_terms(const Wishes& wishes, const PlaceTerms& place) {
           .wait_until = wishes.wait_until,
           .delay = place.delay,
           .max_waiters = wishes.max_waiters,
-          .fencing = place.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token};
+          .fencing = place.fencing ? protocol::Fencing::with_token : protocol::Fencing::without_token,
+          .needs = wishes.expiry};
 }
 
 protocol::Terms first_terms(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,

@@ -334,7 +334,7 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
     if (!terms_.wait_until || time_is_up(answer.now)) return Done{};
     return line_up();
   }
-  if (lacks_token(token)) {
+  if (lacks_token(token) || is_too_short()) {
     // The owner has no place any more that could be described.
     was_.clear();
     return line_up();
@@ -348,6 +348,9 @@ bool Acquire::lacks_token(std::uint64_t token) const {
   const Terms& terms = next_terms_ ? *next_terms_ : terms_;
   return token == 0 && terms.fencing == Fencing::with_token;
 }
+
+/// The same of the lease, which the script makes longer. One that is handed over is short for everybody, and made longer by its owner.
+bool Acquire::is_too_short() const { return next_terms_ && next_terms_->needs > terms_.expiry; }
 
 Step Acquire::refused(const Answer& answer) {
   static constexpr std::array<std::string_view, 6> commands{"SET", "acquire.lua", "", "PTTL", "", "acquire.lua"};

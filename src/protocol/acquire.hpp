@@ -27,6 +27,10 @@ struct Terms {
   std::string_view mailbox = "-";  ///< see Machine::mailbox(); must outlive the machine
   bool expect_line = false;        ///< the lock was taken the last time: do not try the short way first
 
+  /// Of `expiry`, which may be more for the sake of others, its caller needs so much: a lock that comes by an earlier request, for less, is
+  /// asked for anew.
+  std::chrono::milliseconds needs{0};
+
   /// What its place in line goes by, where several servers are to have it in the same place: the time since 1970, by their clocks. The
   /// same for as long as the id is. 0: each server's own time, when it lines up there.
   std::chrono::microseconds ticket{0};
@@ -150,6 +154,7 @@ class Acquire final : public Machine {
   Step refused(const Answer& answer);
   bool time_is_up(Instant now) const;
   bool lacks_token(std::uint64_t token) const;
+  bool is_too_short() const;
 
   Terms terms_;
   std::optional<Terms> next_terms_;  // from the next question on

@@ -337,6 +337,24 @@ TEST_F(LineTest, ARequestUnderWayWhenTheFirstGivesUp) {
   EXPECT_EQ(second->granted().lease->value(), id);
 }
 
+// What one asked for that gave up is asked again as it was: the next one, which needs a longer lease, has that all the same.
+TEST_F(LineTest, ARequestThatIsKeptMayBeForTooShortALease) {
+  server.away = true;
+  Wishes little = waiting(300ms);
+  little.expiry = 500ms;
+  auto first = start(little);
+  world.run_for(100ms);
+  Wishes much = waiting();
+  much.expiry = 60s;
+  auto second = start(much);
+  ASSERT_TRUE(world.run_until_is([&] { return first->is_over(); }));
+  server.away = false;
+  ASSERT_TRUE(world.run_until_is([&] { return second->is_over(); }));
+  ASSERT_TRUE(second->has_it());
+  EXPECT_GE(second->left(), 59s);
+  EXPECT_GE(server.keys.at("key").until - world.now(), second->left());
+}
+
 // When nobody is left the place is given up.
 TEST_F(LineTest, TheLastOneGivesThePlaceUp) {
   server.store("key", "another", 10s);

@@ -743,6 +743,30 @@ TEST(AcquireLine, AChangeWhileARequestIsUnderWay) {
   EXPECT_EQ(held(asking.machine)->since, at(0ms));
 }
 
+// It is too short for the one that goes on by now: the lock is asked for anew, and the script makes it longer.
+TEST(AcquireLine, ALeaseThatIsTooShortByNowIsMadeLonger) {
+  for (const auto needs : {expiry, 60000ms}) {
+    Acquire machine{key, id, waiting};
+    machine.start(at(0ms));
+    Terms terms = waiting;
+    terms.expiry = 60s;
+    terms.needs = needs;
+    machine.change(terms);
+    const Step step = machine.answered(text("OK", {.sent_at = at(0ms), .now = at(1ms)}));
+    if (needs == expiry) {
+      EXPECT_TRUE(is_done(step)) << "those behind need more, it does not";
+      EXPECT_EQ(held(machine)->valid_until, valid_until(at(0ms), expiry));
+      continue;
+    }
+    ASSERT_FALSE(is_done(step));
+    EXPECT_EQ(command(step)[7], "60000");
+    EXPECT_FALSE(held(machine));
+    EXPECT_TRUE(is_done(machine.answered(has_it({.sent_at = at(2ms), .now = at(3ms)}))));
+    ASSERT_TRUE(held(machine));
+    EXPECT_EQ(held(machine)->valid_until, valid_until(at(2ms), 60s));
+  }
+}
+
 // One whose time is up leaves the machine to another one, which goes on with the place.
 TEST(AcquireLine, GoesOnAfterItsTimeWasUp) {
   Terms terms = waiting;
