@@ -81,7 +81,7 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& b
   if (held.claimed) {
     stands_until_ = held.valid_until + protocol::drift(terms_.expiry);
   } else {
-    note_sent(terms_.expiry, now);
+    note_sent(std::max(terms_.expiry, held.asked), now);
   }
   if (held.claimed) {
     extend_at_ = now + protocol::confirm_after(until - now);

@@ -54,6 +54,7 @@ void Acquire::change(const Terms& terms) {
 void Acquire::adopt(const Terms& terms) {
   const std::string_view mailbox = terms_.mailbox;
   const microseconds ticket = terms_.ticket;
+  longest_ = std::max(longest_, terms_.expiry);
   terms_ = terms;
   terms_.mailbox = mailbox;
   terms_.ticket = ticket;
@@ -339,7 +340,8 @@ Step Acquire::held(const Answer& answer, std::uint64_t token) {
     was_.clear();
     return line_up();
   }
-  outcome_ = Held{.valid_until = until, .token = token, .since = answer.sent_at};
+  outcome_ =
+      Held{.valid_until = until, .token = token, .asked = std::max(longest_, terms_.expiry), .since = answer.sent_at};
   return Done{};
 }
 

@@ -92,6 +92,9 @@ class Acquire final : public Machine {
     std::uint64_t token = 0;  ///< the fencing token; 0: none was wanted
     bool claimed = false;     ///< handed over with a short lease, to be extended soon
 
+    /// The longest lease that was asked for: the server may keep it for so long. Not of one that is handed over.
+    std::chrono::milliseconds asked{0};
+
     /// The token is above the server's clock, which was set back. Those who pass the lock on among themselves must not count
     /// it up then: the server keeps this one in mind, and no higher one.
     bool token_is_ahead = false;
@@ -160,6 +163,7 @@ class Acquire final : public Machine {
   std::optional<Terms> next_terms_;  // from the next question on
   const Key& key_;
   const std::string_view id_;
+  std::chrono::milliseconds longest_{0};  // of the leases that were asked for before
   std::string expiry_ms_;
   std::string window_ms_;
   std::string max_waiters_;

@@ -262,6 +262,18 @@ TEST(HeldLease, WhatIsUnderWayMayStandForLonger) {
   EXPECT_LE(ending->stands_until, now + 4s);
 }
 
+// For the sake of others a longer lease was asked for than its holder wants, by this request or by one before.
+TEST(HeldLease, WhatThePlaceAskedForMayStandForLonger) {
+  Engine engine;
+  const auto lease = engine.make_lease("job", {.expiry = 3s});
+  const Instant now = engine.world.now();
+  lease->begin({.valid_until = protocol::valid_until(now, 20s), .asked = 30s, .since = now}, engine.said(), now);
+  const auto ending = lease->end(first_turn, now + 1s);
+  ASSERT_TRUE(ending);
+  EXPECT_EQ(ending->terms.valid_until, protocol::valid_until(now, 20s));
+  EXPECT_GE(ending->stands_until, now + 30s);
+}
+
 TEST(HeldLease, EachTurnHasItsOwnTokens) {
   const auto notes = std::make_shared<Notes>();
   Engine engine{notes};

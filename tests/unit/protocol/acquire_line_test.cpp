@@ -767,6 +767,20 @@ TEST(AcquireLine, ALeaseThatIsTooShortByNowIsMadeLonger) {
   }
 }
 
+// It may stand for as long as the longest lease that was asked for: a repeat that asks for less does not shorten it.
+TEST(AcquireLine, TellsTheLongestLeaseThatWasAskedFor) {
+  Asking asking{waiting};
+  EXPECT_THAT(command(asking.machine.unanswered()), is_line_up());
+  Terms less = waiting;
+  less.expiry = 2s;
+  asking.machine.change(less);
+  EXPECT_EQ(command(asking.machine.unanswered())[7], "2000");
+  asking.machine.answered(has_it({.sent_at = at(1ms), .now = at(2ms)}));
+  ASSERT_TRUE(held(asking.machine));
+  EXPECT_EQ(held(asking.machine)->valid_until, valid_until(at(1ms), 2s));
+  EXPECT_EQ(held(asking.machine)->asked, expiry);
+}
+
 // One whose time is up leaves the machine to another one, which goes on with the place.
 TEST(AcquireLine, GoesOnAfterItsTimeWasUp) {
   Terms terms = waiting;
