@@ -55,6 +55,8 @@ struct Options {
 
   /// The lease: after this time without release or extend() the server frees the lock, so that a dead owner blocks
   /// nobody for ever. At least 4 ms: 1 % + 2 ms of it are not relied on (Lock::valid_for).
+  /// Threads of a process that wait for the same key (local_handoffs) wait by one place in line, which asks for the longest of theirs:
+  /// whoever gets the lock by it may have it for that long, but not beyond max_hold.
   /// Left out: 7 s, or 7/5 of `block_time` if that is more. With auto_renew: 7 s.
   std::optional<std::chrono::milliseconds> expiry{};
 

@@ -65,13 +65,18 @@ std::chrono::milliseconds known_for(const PlaceTerms& place) {
 }  // namespace
 
 PlaceTerms place_terms(const Wishes& wishes) noexcept {
-  return {.expiry = wishes.expiry, .delay = wishes.delay, .fencing = wishes.fencing};
+  const bool is_limited = wishes.max_hold.count() > 0;
+  return {.expiry = wishes.expiry,
+          .delay = wishes.delay,
+          .fencing = wishes.fencing,
+          .longest_expiry = is_limited ? wishes.max_hold : protocol::longest_duration};
 }
 
 PlaceTerms merge(const PlaceTerms& terms, const Wishes& wishes) noexcept {
-  return {.expiry = std::max(terms.expiry, wishes.expiry),
+  return {.expiry = std::max(terms.expiry, std::min(wishes.expiry, terms.longest_expiry)),
           .delay = std::min(terms.delay, wishes.delay),
-          .fencing = terms.fencing || wishes.fencing};
+          .fencing = terms.fencing || wishes.fencing,
+          .longest_expiry = terms.longest_expiry};
 }
 
 Approach::Approach(Session& session, const protocol::Key& key, const Wishes& wishes, const PlaceTerms& place,

@@ -49,6 +49,7 @@ struct PlaceTerms {
   std::chrono::milliseconds expiry;
   std::chrono::milliseconds delay;
   bool fencing;
+  std::chrono::milliseconds longest_expiry;  ///< of the one that is first, which may hold the lock for so long
 
   friend bool operator==(const PlaceTerms&, const PlaceTerms&) = default;
 };
@@ -61,7 +62,7 @@ struct Candidacy {
 
 PlaceTerms place_terms(const Wishes& wishes) noexcept;
 
-/// The more demanding of each.
+/// The more demanding of each, as far as the first of them may have it.
 PlaceTerms merge(const PlaceTerms& terms, const Wishes& wishes) noexcept;
 
 /// The way to the lock at the server, with an id of its own, and the place in line there. It belongs to a line of the process, not to

@@ -68,9 +68,9 @@ Lease::Turn Lease::begin(const protocol::Acquire::Held& held, const Authority& b
                          Instant confirmed_until) noexcept {
   if (held.claimed) session_.renewer().get_ready_if_possible();
   const std::lock_guard lock{mutex_};
-  const Instant until = std::min(held.valid_until, confirmed_until);
-  validity_ = {until, held.claimed};
   granted_at_ = began_ = now;
+  const Instant until = std::min({held.valid_until, confirmed_until, limit()});
+  validity_ = {until, held.claimed};
   token_ = held.token;
   token_is_ahead_ = held.token_is_ahead;
   handed_over_ = held.claimed;

@@ -147,6 +147,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// What is known of it now.
   struct Standing {
     protocol::Instant until;
+    protocol::Instant stands_until;  ///< at the server, at the latest, by what was sent so far
     bool
         is_known;  ///< that the server has it for us: by an answer to a request that left at most 1 ms ago, or because the key is watched; and nothing else was heard since
     bool is_counted;       ///< how many wait at the server was learnt at most 20 ms ago

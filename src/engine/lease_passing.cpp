@@ -36,6 +36,7 @@ Lease::Standing Lease::standing() const noexcept {
   const bool is_ours = is_present(turn_);
   const bool heard_lately = confirmed_ + knowledge_lasts >= now && settled_doubts_ == doubts_;
   return {.until = is_ours ? validity_.until() : Instant{},
+          .stands_until = stands_until_,
           .is_known = is_ours && (heard_lately || is_tracked()) && is_confirmed_here(),
           .is_counted = counted_ + count_lasts >= now,
           .waiting = waiting_,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/session.hpp"
+#include "protocol/lease.hpp"
 
 namespace redismutex::engine {
 namespace {
@@ -24,6 +25,12 @@ constexpr Instant::duration longest_row = 20ms;
 
 // What the server has told of the lock is looked at again after this time.
 constexpr Instant::duration between_reads = 1ms;
+
+/// Whether a lease is kept in the way that the next one wants.
+bool suits(const Lease::Terms& terms, const Wishes& wishes) noexcept {
+  return terms.renews == wishes.renews && terms.replicas == wishes.replicas && terms.max_hold == wishes.max_hold &&
+         terms.label == wishes.label && terms.name == wishes.name && (!terms.renews || wishes.expiry <= terms.expiry);
+}
 
 }  // namespace
 
@@ -289,16 +296,14 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     Member& next = *line.waiting.first();
     const Wishes& wishes = next.wishes_;
     const Lease::Standing standing = lease->standing();
-    const Lease::Terms& terms = lease->terms();
-    const bool is_suited = terms.renews == wishes.renews && terms.replicas == wishes.replicas &&
-                           terms.max_hold == wishes.max_hold && terms.label == wishes.label &&
-                           terms.name == wishes.name && (!terms.renews || wishes.expiry <= terms.expiry);
     const bool token_fits = standing.counts_tokens && (standing.has_token || !wishes.fencing);
-    if (standing.until <= now || !is_suited || !token_fits) return {Pass::not_possible};
+    if (standing.until <= now || !suits(lease->terms(), wishes) || !token_fits) return {Pass::not_possible};
     const bool others_wait = standing.waiting > 0;
     const bool row_is_over = line.passes >= wishes.local_handoffs || now - line.row_began > longest_row;
     if (others_wait && row_is_over) return {Pass::not_possible};
     const std::chrono::milliseconds expiry = std::max(lease->expiry(), wishes.expiry);
+    // Its holder has made it longer, or it was asked for others.
+    if (standing.stands_until - now > expiry + 2 * protocol::drift(expiry)) return {Pass::not_possible};
     const bool lasts = standing.until - now >= expiry / 2;
     if (extended == Extended::just_now) {
       if (!lasts) return {Pass::not_possible};

@@ -206,6 +206,29 @@ TEST_F(LineTest, ALockIsNotPassedToOneThatWantsItKeptInAnotherWay) {
   EXPECT_NE(second->granted().how, How::passed);
 }
 
+// What its holder has made longer is not the next one's, which has said how soon it is free if its owner dies, and how long it may be held.
+TEST_F(LineTest, ALeaseThatWasMadeLongerIsNotPassed) {
+  for (const bool renews : {false, true}) {
+    Wishes wants = waiting();
+    wants.renews = renews;
+    if (renews) wants.max_hold = 10s;
+    auto first = holder(wants);
+    auto second = start(wants);
+    Extending asking{process.session, first->granted().lease, first->granted().turn, {.expiry = 60s}};
+    testing::Drive drive{world, asking, [] {}};
+    drive.start();
+    ASSERT_TRUE(world.run_until_is([&] { return drive.is_over(); }));
+    first->release();
+    ASSERT_TRUE(world.run_until_is([&] { return second->is_over(); }));
+    EXPECT_TRUE(first->ended_by<GivingBack::Released>());
+    ASSERT_TRUE(second->has_it());
+    EXPECT_LE(second->left(), 7s);
+    EXPECT_LE(server.keys.at("key").until - world.now(), 7s);
+    second->release();
+    world.run_until_is([&] { return second->released(); });
+  }
+}
+
 // ---- others at the server -------------------------------------------------------------------------------------------
 
 // However many of us want it: one of another process gets it after one hold and 100 ms.
@@ -384,6 +407,29 @@ TEST_F(LineTest, ThePlaceIsAsAllOfThemWantIt) {
   auto second = start(fenced);
   ASSERT_TRUE(world.run_until_is([&] { return places().back().details.front() == '1'; }, 1s));
   EXPECT_EQ(places().size(), 2u);
+}
+
+// ... but not so that a lock is there for longer than it may be held.
+TEST_F(LineTest, ThePlaceAsksForNoMoreThanMayBeHeld) {
+  server.store("key", "another", 700ms);
+  Wishes limited = waiting();
+  limited.expiry = 1s;
+  limited.delay = 100ms;
+  limited.renews = true;
+  limited.max_hold = 2s;
+  auto first = start(limited);
+  world.run_for(10ms);
+  Wishes much = waiting(60s);
+  much.expiry = 30s;
+  auto second = start(much);
+  ASSERT_TRUE(world.run_until_is([&] { return first->is_over(); }));
+  ASSERT_TRUE(first->has_it());
+  const Instant begun = world.now();
+  EXPECT_GT(first->left(), 1s) << "it asks for as much as it may";
+  ASSERT_TRUE(world.run_until_is([&] { return second->is_over(); }, 3s)) << "the first never comes back";
+  ASSERT_TRUE(second->has_it());
+  EXPECT_LE(world.now() - begun, 2s + 200ms);
+  EXPECT_GT(second->left(), 29s);
 }
 
 // Each of its own number of waiters: one that may not wait behind so many makes room for one that may.

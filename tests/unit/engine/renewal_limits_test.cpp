@@ -52,6 +52,22 @@ TEST(RenewalLimits, ALongExtensionLiftsNoLimit) {
   EXPECT_EQ(lease->valid_until(first_turn), Instant{});
 }
 
+// The same where the lease was longer from the beginning, because the place asked for more.
+TEST(RenewalLimits, ALongLeaseLiftsNoLimit) {
+  const auto notes = std::make_shared<Notes>();
+  Engine engine{notes};
+  const auto lease = engine.make_lease("job", {.expiry = 3s, .renews = true, .max_hold = 10s});
+  const Instant begun = engine.world.now();
+  engine.world.server.store("job", lease->value(), 30s);
+  lease->begin({.valid_until = protocol::valid_until(begun, 30s), .asked = 30s, .since = begun}, engine.said(), begun);
+  engine.world.run_until(begun + 9900ms);
+  EXPECT_TRUE(notes->losses.empty());
+  EXPECT_GT(lease->valid_until(first_turn), engine.world.now());
+  engine.world.run_until(begun + 10s);
+  EXPECT_EQ(lease->valid_until(first_turn), Instant{});
+  EXPECT_EQ(notes->losses.size(), 1U);
+}
+
 // It is passed on while the last renewal that the holder before was allowed is under way: the next holder has time of its own.
 TEST(RenewalLimits, ATurnThatBeginsDuringTheLastRenewalIsRenewed) {
   for (const auto pause : {5ms, 15ms, 25ms}) {
