@@ -266,6 +266,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   void note_sent(std::chrono::milliseconds expiry, protocol::Instant now) noexcept;
   void note_answer(protocol::Instant sent_at, std::int64_t waiting, std::uint64_t doubts) noexcept;
   protocol::Instant limit() const noexcept;
+  bool may_be_renewed() const noexcept;
   protocol::Instant next_renewal(double share, protocol::Instant now) const noexcept;
   void hurry(protocol::Instant now) noexcept;
   protocol::Instant work_due() const noexcept;

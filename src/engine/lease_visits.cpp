@@ -117,19 +117,24 @@ void Lease::note_answer(Instant sent_at, std::int64_t waiting, std::uint64_t dou
   waiting_ = waiting;
 }
 
+/// With the lock held: whether that would gain anything.
+bool Lease::may_be_renewed() const noexcept {
+  constexpr milliseconds rounding{1};
+  return terms_.renews && limit() > validity_.until() + protocol::drift(terms_.expiry) + rounding;
+}
+
 /// With the lock held, when it was not started anew in full: when so much of it is left that it is, as far as it may be renewed still. That
 /// is so after an extension by its holder, and in a turn that began meanwhile.
 Instant Lease::next_renewal(double share, Instant now) const noexcept {
-  constexpr milliseconds rounding{1};
-  const Instant until = validity_.until();
-  if (!terms_.renews || limit() <= until + protocol::drift(terms_.expiry) + rounding) return never;
-  return std::max(now, until - times(terms_.expiry, 1 - share));
+  if (!may_be_renewed()) return never;
+  return std::max(now, validity_.until() - times(terms_.expiry, 1 - share));
 }
 
 /// With the lock held: what an extension by the holder has left, or may have, can be over before the renewal that was planned. It comes
-/// while half of what is left is there, or half of the usual lease.
+/// while half of what is left is there, or half of the usual lease. Where none was planned any more, because the limit was reached, there
+/// may be one to come now.
 void Lease::hurry(Instant now) noexcept {
-  if (!terms_.renews || extend_at_ == never) return;
+  if (!terms_.renews || (extend_at_ == never && !may_be_renewed())) return;
   const Instant until = validity_.until();
   extend_at_ = std::min(extend_at_, std::max<Instant>(now + (until - now) / 2, until - terms_.expiry / 2));
 }

@@ -68,6 +68,30 @@ TEST(RenewalLimits, ALongLeaseLiftsNoLimit) {
   EXPECT_EQ(notes->losses.size(), 1U);
 }
 
+// After the last renewal that it was allowed its holder shortens it: it is renewed once more, to the limit.
+TEST(RenewalLimits, AShortExtensionAfterTheLastRenewalIsRenewed) {
+  for (const bool is_answered : {true, false}) {
+    const auto notes = std::make_shared<Notes>();
+    Engine engine{notes};
+    const auto lease = engine.hold("job", {.expiry = 3s, .renews = true, .max_hold = 10s});
+    const Instant begun = engine.world.now();
+    engine.world.run_until(begun + 8s);
+    if (is_answered) {
+      extend(engine, *lease, first_turn, 300ms);
+    } else {
+      const auto extension = lease->begin_extension(first_turn, 300ms, protocol::Longer::goes);
+      ASSERT_TRUE(extension);
+      const protocol::Extend machine{lease->key(), lease->id(), extension->terms};
+      EXPECT_FALSE(lease->conclude_extension(machine, Lease::Went::unconfirmed));
+    }
+    engine.world.run_until(begun + 9900ms);
+    EXPECT_TRUE(notes->losses.empty());
+    EXPECT_GT(lease->valid_until(first_turn), engine.world.now());
+    engine.world.run_until(begun + 10s);
+    EXPECT_EQ(lease->valid_until(first_turn), Instant{});
+  }
+}
+
 // It is passed on while the last renewal that the holder before was allowed is under way: the next holder has time of its own.
 TEST(RenewalLimits, ATurnThatBeginsDuringTheLastRenewalIsRenewed) {
   for (const auto pause : {5ms, 15ms, 25ms}) {
