@@ -61,6 +61,9 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// Lets go of the lock and leaves it locked: it stands until its lease ends, is not renewed any more, and outlives this process.
   /// Afterwards the Lock is empty. `inspect` and `break_lock` (redismutex/operate.hpp) find it by its key.
   ///
+  /// A lock that was waited for, and has the short lease of its first moments still, gets its full one first: that takes a round trip. To
+  /// have it stand for a whole `expiry` from now on, extend() it before: what is left may be half of one.
+  ///
   /// Options::label stays with it, and says that it was left: this waits until it is written, for no longer than a release may take. If it
   /// can not be written ConnectionOptions::log is told, and the lock stands without.
   void leave() noexcept;

@@ -325,6 +325,7 @@ void Lock::leave() noexcept {
   const Forgets forgets{left};
   if (left.quorum_) return left.quorum_->leave();
   if (left.inherited()) return left.tell_end(HoldEnded::Outcome::abandoned, {});
+  if (left.lease_->is_claim(turn_)) left.ask_for_full_lease();
   const std::chrono::nanoseconds began = left.began_at();
   const auto label = left.lease_->leave(turn_);
   if (ticket_ != 0) left.runtime_->session().lines().leave(left.lease_->key(), engine::Lines::Ticket{ticket_});

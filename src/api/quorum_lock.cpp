@@ -137,6 +137,7 @@ void QuorumLock::conclude(const engine::GivingBack::Outcome& outcome, std::chron
 
 void QuorumLock::leave() noexcept {
   if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
+  if (lease_->has_claims()) ask_for_full_lease();
   const std::chrono::nanoseconds began = began_at();
   for (const engine::QuorumLease::Part& part : lease_->end()) {
     const auto label = part.lease->leave(part.turn);

@@ -40,6 +40,18 @@ struct HandOff : WithServer {
 
 // ---- at the server --------------------------------------------------------------------------------------------------
 
+// Whoever leaves it locked at once has not had its full lease yet.
+TEST_F(HandOff, ALockThatIsLeftAtOnceStandsForItsWholeLease) {
+  auto lock = mutex.acquire_lock("key");
+  auto next = std::async(std::launch::async, [&] { other.acquire_lock("key").leave(); });
+  ASSERT_TRUE(becomes(1));
+  lock.extend();  // which tells that somebody waits
+  lock.release();
+  next.get();
+  EXPECT_GT(server.pttl("key"), 1000);
+  server.command({"DEL", "key"});
+}
+
 // When the release has returned, the next one is the owner already, with a short lease until it shows that it is alive.
 TEST_F(HandOff, ThereIsANewOwnerBeforeTheOldOneKnowsThatItIsNone) {
   Contenders contenders(server, "key");

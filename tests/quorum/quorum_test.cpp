@@ -96,6 +96,20 @@ TEST_F(Quorum, ALockThatIsLeftStands) {
   EXPECT_TRUE(mutex.acquire_lock("job"));
 }
 
+// Also one that was handed over in this moment, with the short leases that come with that.
+TEST_F(Quorum, ALockThatIsLeftAtOnceStandsForItsWholeLease) {
+  Lock lock = mutex.acquire_lock("job");
+  const RedisMutex other{servers().connection(), patient};
+  std::jthread next{[&] { other.acquire_lock("job").leave(); }};
+  ASSERT_TRUE(eventually(limit, [&] { return servers().waiting("job") == 5; }));
+  lock.release();
+  next.join();
+  std::size_t long_ones = 0;
+  for (testing::Server& server : servers()) long_ones += server.pttl("job") > 25'000 ? 1U : 0U;
+  EXPECT_GE(long_ones, 3U);
+  for (testing::Server& server : servers()) server.command({"DEL", "job"});
+}
+
 TEST_F(Quorum, SeveralKeysAreHeldSideBySide) {
   std::vector<Lock> locks;
   for (int i = 0; i < 50; ++i) locks.push_back(mutex.acquire_lock("job" + std::to_string(i)));
