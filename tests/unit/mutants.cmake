@@ -26,6 +26,12 @@ add_mutant_tests(
   protocol/verdict_test.cpp
   route/cluster_test.cpp
   route/pushes_test.cpp)
+add_mutant_tests(
+  redismutex_unit_lease_tests
+  engine/lease_test.cpp
+  engine/line_test.cpp
+  engine/renewal_limits_test.cpp
+  protocol/acquire_line_test.cpp)
 add_mutant_tests(redismutex_unit_quorum_tests engine/extension_tally_test.cpp engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp)
 
 # add_mutant_of(TESTS NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
@@ -159,3 +165,16 @@ add_quorum_mutant(takes_the_silent_for_one engine/quorum/roll.cpp "!id.empty() &
 add_quorum_mutant(trusts_seconds engine/quorum/roll.cpp "(*runs_for - inexactness)" "*runs_for")
 add_quorum_mutant(extends_for_ever engine/quorum/quorum_extending.cpp "still_open > 0 && " "")
 add_quorum_mutant(grows_older_by_old_news engine/quorum/roll.cpp "if (link >= entries_[server].link) " "")
+
+# Which lease is asked for, believed in and passed on, where those in a line want different ones, or their holders extend them.
+function(add_lease_mutant name file from to)
+  add_mutant_of(redismutex_unit_lease_tests ${name} ${file} "${from}" "${to}")
+endfunction()
+
+add_lease_mutant(asks_for_the_lease_of_before protocol/acquire.cpp "set_ = {\"SET\", key_.text()" "if (set_[0].empty()) set_ = {\"SET\", key_.text()")
+add_lease_mutant(takes_a_lease_that_is_too_short protocol/acquire.cpp "lacks_token(token) || is_too_short()" "lacks_token(token)")
+add_lease_mutant(forgets_what_was_asked_for engine/lease.cpp "std::max(terms_.expiry, held.asked)" "terms_.expiry")
+add_lease_mutant(passes_what_was_made_longer engine/line.cpp "standing.stands_until - now > expiry + 2 * protocol::drift(expiry)" "false")
+add_lease_mutant(asks_for_more_than_may_be_held engine/approach.cpp "std::min(wishes.expiry, terms.longest_expiry)" "wishes.expiry")
+add_lease_mutant(holds_beyond_its_limit engine/lease.cpp "std::min({held.valid_until, confirmed_until, limit()})" "std::min(held.valid_until, confirmed_until)")
+add_lease_mutant(never_renews_what_was_shortened_late engine/lease_visits.cpp " || (extend_at_ == never && !may_be_renewed())" " || extend_at_ == never")

@@ -719,7 +719,9 @@ TEST(AcquireLine, ItsPlaceIsDescribedAnew) {
 // The short way, which is left when a slot moves, asks for the lease that counts by then.
 TEST(AcquireLine, TheShortWayAsksForTheNewLease) {
   constexpr milliseconds before = 900ms, later = 60s;
-  Waiting behind{Place::behind, 5000, other_terms(delay, before, mailbox)};
+  Terms terms = waiting;
+  terms.expiry = before;
+  Waiting behind{Place::behind, 5000, terms};
   behind.machine.change(other_terms(delay, later, mailbox));
   EXPECT_EQ(command(behind.machine.woken(at(100ms)))[7], "60000");
   behind.machine.answered(in_line(101ms, Place::behind));
