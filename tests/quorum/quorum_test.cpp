@@ -487,6 +487,22 @@ TEST_F(Quorum, AnExtensionTellsThatAMajorityHasLostIt) {
   EXPECT_EQ(lock.valid_for(), 0ms);
 }
 
+// Else the servers that are left would keep all others out, for as long as the Lock object is there.
+TEST_F(Quorum, WhatIsLeftOfALockThatIsLostIsGivenBack) {
+  const Connection own = servers().connection(3);
+  Lock lock = RedisMutex{own, {.block_time = 1s, .expiry = 1s, .auto_renew = true}}.acquire_lock("job");
+  const std::stop_token lost = lock.lost_token();
+  ASSERT_TRUE(eventually(limit, [&] { return servers()[2].exists("job"); }));
+  servers()[0].kill();
+  servers()[1].kill();
+  ASSERT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_TRUE(eventually(limit, [&] { return !servers()[2].exists("job"); }));
+  EXPECT_EQ(lock.loss(), Loss::expired);
+  servers()[0].start();
+  EXPECT_TRUE(RedisMutex(servers().connection(3), patient).acquire_lock("job"));
+  EXPECT_THROW(lock.release(), MutexUnlockError);
+}
+
 // What so many refuse for one reason that the others are no majority was refused for that reason.
 TEST_F(Quorum, ARefusalOfAMajorityIsARefusal) {
   Lock lock = RedisMutex{connection, {.block_time = 1s, .expiry = 5s}}.acquire_lock("job");

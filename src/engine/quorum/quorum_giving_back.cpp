@@ -41,7 +41,7 @@ route::Procedure::Step QuorumGivingBack::over(Outcome outcome) {
   return Done{};
 }
 
-/// A lock of which a majority of the servers knew nothing any more was lost. Else it is free when a majority has it no more: those
+/// A lock of which a majority of the servers knew nothing any more was lost; one that was found lost before has nothing left. Else it is free when a majority has it no more: those
 /// that never had it, or have lost it, are among them.
 route::Procedure::Step QuorumGivingBack::look() {
   const Panel& panel = lease_->panel();
@@ -67,9 +67,9 @@ route::Procedure::Step QuorumGivingBack::look() {
   const std::size_t majority = panel.majority();
   if (released >= majority) return over(GivingBack::Released{});
   if (parts_ - gone < majority) {
-    const Loss why = expired ? Loss::expired : Loss::gone;
+    const Loss why = lease_->lost().value_or(expired ? Loss::expired : Loss::gone);
     loss_ = lease_->note_loss(why);
-    return over(expired ? Outcome{GivingBack::Expired{}} : Outcome{GivingBack::Gone{}});
+    return over(why == Loss::expired ? Outcome{GivingBack::Expired{}} : Outcome{GivingBack::Gone{}});
   }
   if (still_open > 0) return Sleep{.until = Instant::max()};
   if (reasons.count() <= panel.size() - majority) return over(GivingBack::Released{});

@@ -11,6 +11,7 @@
 #include "engine/quorum/bell.hpp"
 #include "engine/quorum/collecting.hpp"
 #include "engine/quorum/delegate.hpp"
+#include "engine/quorum/quorum_giving_back.hpp"
 #include "engine/session.hpp"
 #include "protocol/lease.hpp"
 
@@ -280,12 +281,18 @@ std::unique_ptr<LossJob> QuorumLease::lose(Loss why) noexcept {
 }
 
 std::unique_ptr<route::Job> QuorumLease::note_loss(Loss why) noexcept {
-  const std::lock_guard lock{mutex_};
-  if (lost_) return nullptr;
-  return lose(why);
+  std::unique_ptr<LossJob> job;
+  {
+    const std::lock_guard lock{mutex_};
+    if (lost_) return nullptr;
+    job = lose(why);
+  }
+  give_back(*this);
+  return job;
 }
 
-/// At one server, in the Background of that server's Session.
+/// At one server, in the Background of that server's Session. The votes that are left would be renewed, and keep others out, for as long as
+/// this is there.
 void QuorumLease::lease_is_over(Lease& lease, Lease::Turn /*turn*/) noexcept {
   const Loss why = lease.lost().value_or(Loss::expired);
   std::unique_ptr<LossJob> job;
@@ -296,6 +303,7 @@ void QuorumLease::lease_is_over(Lease& lease, Lease::Turn /*turn*/) noexcept {
     job = lose(why);
   }
   if (job) callbacks_->run(std::move(job));
+  give_back(*this);
 }
 
 }  // namespace redismutex::engine

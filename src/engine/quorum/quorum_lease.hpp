@@ -87,10 +87,11 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   /// Of one that is renewed, now and then: the same, and tells the Observer if it was renewed since.
   void attend() noexcept;
 
-  /// It was found lost: what tells of that, if nobody did yet; to be run by the holder's own thread, or by Callbacks.
+  /// It was found lost, and what is left of it is given back in the background: what tells of that, if nobody did yet; to be run by the
+  /// holder's own thread, or by Callbacks. Not to be called with a lock held.
   [[nodiscard]] std::unique_ptr<route::Job> note_loss(Loss why) noexcept;
 
-  /// It is over, and no vote is added any more. Once: what is to be given back.
+  /// It is over, and no vote is added any more. Once: what is to be given back; nothing where it was lost before.
   std::vector<Part> end() noexcept;
 
  private:
