@@ -111,6 +111,12 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// Whether the present server has confirmed it, and not only one that was there before. Needs no lock.
   bool is_confirmed_here() const noexcept;
 
+  /// When the last request was sent to which the server said that it is ours: it has been so since the grant. Also of one that was lost since.
+  protocol::Instant confirmed() const noexcept;
+
+  /// The server is asked soon whether it is ours still. Where there is no thread for it, it is not.
+  void look_soon() noexcept;
+
   /// Whether it still has the short lease of a hand-over.
   bool is_claim(Turn turn) const noexcept;
 

@@ -62,6 +62,19 @@ void Lease::reschedule() noexcept {
   }
 }
 
+Instant Lease::confirmed() const noexcept {
+  const std::lock_guard lock{mutex_};
+  return confirmed_;
+}
+
+void Lease::look_soon() noexcept {
+  if (!session_.renewer().get_ready_if_possible()) return;
+  const Instant now = session_.now();
+  const std::lock_guard lock{mutex_};
+  look_at_ = now;
+  reschedule();
+}
+
 /// With the lock held: whether an extension would not cross the owner's own wishes.
 bool Lease::may_extend(Instant now) noexcept {
   if (terms_.renews || !validity_.is_claim() || !validity_.may_shorten()) return true;

@@ -32,7 +32,7 @@ add_mutant_tests(
   engine/line_test.cpp
   engine/renewal_limits_test.cpp
   protocol/acquire_line_test.cpp)
-add_mutant_tests(redismutex_unit_quorum_tests engine/extension_tally_test.cpp engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp)
+add_mutant_tests(redismutex_unit_quorum_tests engine/extension_tally_test.cpp engine/roll_test.cpp protocol/acquire_yield_test.cpp protocol/council_test.cpp protocol/probation_test.cpp)
 
 # add_mutant_of(TESTS NAME FILE FROM TO): FILE, a source file of the library, says TO where it should say FROM.
 function(add_mutant_of tests name file from to)
@@ -43,6 +43,22 @@ function(add_mutant_of tests name file from to)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(${target} PRIVATE ${tests})
+  redismutex_link_mutant(${target})
+  redismutex_compile_as(${target} support)
+  add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
+  set_tests_properties(mutants.${name} PROPERTIES LABELS mutants WILL_FAIL TRUE TIMEOUT 60)
+endfunction()
+
+# add_header_mutant(TEST NAME FILE FROM TO): the same of a header whose rule is compiled into its test.
+function(add_header_mutant test name file from to)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.headers")
+  mutate("${PROJECT_SOURCE_DIR}/src/${file}" "${from}" "${to}" "${folder}/${file}")
+  set(target redismutex_unit_${name})
+  add_executable(${target} ${test} "${folder}/${file}")
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/mutants" OUTPUT_NAME ${name})
+  target_include_directories(${target} BEFORE PRIVATE "${folder}")
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} PRIVATE redismutex::redismutex GTest::gmock GTest::gtest_main)
   redismutex_link_mutant(${target})
   redismutex_compile_as(${target} support)
   add_test(NAME mutants.${name} COMMAND ${target} --gtest_brief=1)
@@ -165,6 +181,15 @@ add_quorum_mutant(takes_the_silent_for_one engine/quorum/roll.cpp "!id.empty() &
 add_quorum_mutant(trusts_seconds engine/quorum/roll.cpp "(*runs_for - inexactness)" "*runs_for")
 add_quorum_mutant(extends_for_ever engine/quorum/quorum_extending.cpp "still_open > 0 && " "")
 add_quorum_mutant(grows_older_by_old_news engine/quorum/roll.cpp "if (link >= entries_[server].link) " "")
+function(add_probation_mutant name from to)
+  add_header_mutant(protocol/probation_test.cpp ${name} protocol/probation.hpp "${from}" "${to}")
+endfunction()
+add_probation_mutant(believes_what_was_asked_before "older.confirmed() >= vote->added" "older.confirmed() > decltype(older.confirmed()){}")
+add_probation_mutant(lets_those_on_probation_vouch "older.counts && " "")
+add_probation_mutant(needs_no_majority_to_vouch "static_cast<std::size_t>(stood) >= majority" "static_cast<std::size_t>(stood) + 1 >= majority")
+add_probation_mutant(ends_no_probation "vote->counts = static_cast<std::size_t>(stood) >= majority" "static_cast<void>(stood), static_cast<void>(majority)")
+add_quorum_mutant(counts_extensions_that_were_lost engine/quorum/quorum_extending.cpp "extended >= majority && lasts)" "extended >= majority)")
+add_quorum_mutant(hopes_for_a_lost_majority engine/quorum/quorum_extending.cpp "if (asked - gone < majority) return Verdict::lost;" "")
 
 # Which lease is asked for, believed in and passed on, where those in a line want different ones, or their holders extend them.
 function(add_lease_mutant name file from to)

@@ -2,11 +2,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <redismutex/observer.hpp>
 #include <variant>
 #include <vector>
 
 #include "engine/extending.hpp"
-#include "engine/quorum/bell.hpp"
 #include "engine/quorum/everywhere.hpp"
 #include "engine/quorum/quorum_lease.hpp"
 #include "protocol/instant.hpp"
@@ -15,12 +15,11 @@
 
 namespace redismutex::engine {
 
-/// What is known so far of an extension that all servers of a quorum were asked for.
+/// What is known so far of an extension that all servers of a quorum were asked for; of the votes that count.
 struct ExtensionTally {
   std::size_t majority;
   std::size_t asked;
   std::size_t extended = 0;
-  std::size_t collected = 0;   ///< votes that came meanwhile
   std::size_t gone = 0;        ///< at so many it was lost before
   std::size_t still_open = 0;  ///< have not answered
   bool lasts = false;          ///< the lock is valid
@@ -51,7 +50,8 @@ class QuorumExtending final : public route::Procedure {
 
  private:
   Step look(protocol::Instant now);
-  std::size_t count_collected() const;
+  std::vector<bool> counting() const;
+  Step lost(Loss why);
   Step over(Outcome outcome);
 
   const std::shared_ptr<QuorumLease> lease_;
@@ -59,7 +59,6 @@ class QuorumExtending final : public route::Procedure {
   route::Waker& waker_;
   std::shared_ptr<Answers<Extending::Outcome>> answers_;
   std::vector<QuorumLease::Part> asked_;
-  std::shared_ptr<Bell> votes_;  // that are collected meanwhile
   protocol::Instant goal_;
   Outcome outcome_{Extending::Ended{}};
   std::unique_ptr<route::Job> loss_;

@@ -1,5 +1,6 @@
 #include "engine/quorum/quorum_giving_back.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
@@ -27,8 +28,9 @@ route::Procedure::Step QuorumGivingBack::start(Instant /*now*/) {
   const Panel& panel = lease_->panel();
   answers_ = std::make_shared<Answers<GivingBack::Outcome>>(panel.size(), waker_);
   const std::vector<QuorumLease::Part> parts = lease_->end();
-  parts_ = parts.size();
+  counts_.resize(panel.size());
   for (const QuorumLease::Part& part : parts) {
+    counts_[part.server] = part.counts;
     ask_one<GivingBack>(panel, part.server, answers_, part.lease, part.turn, Lines::Ticket{});
   }
   return look();
@@ -41,12 +43,13 @@ route::Procedure::Step QuorumGivingBack::over(Outcome outcome) {
   return Done{};
 }
 
-/// A lock of which a majority of the servers knew nothing any more was lost; one that was found lost before has nothing left. Else it is free when a majority has it no more: those
+/// Votes on probation do not help. A lock of which a majority of the servers knew nothing any more was lost; one that was found lost before has nothing left. Else it is free when a majority has it no more: those
 /// that never had it, or have lost it, are among them.
 route::Procedure::Step QuorumGivingBack::look() {
   const Panel& panel = lease_->panel();
   std::size_t released = 0;
   std::size_t gone = 0;
+  const auto asked = static_cast<std::size_t>(std::count(counts_.begin(), counts_.end(), true));
   std::size_t still_open = 0;
   bool expired = false;
   Reasons reasons{panel};
@@ -54,19 +57,21 @@ route::Procedure::Step QuorumGivingBack::look() {
     still_open = open;
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       if (!outcomes[i]) continue;
+      const bool is_reason = reasons.add(i, *outcomes[i]);
+      if (!counts_[i]) continue;
       const GivingBack::Outcome& outcome = *outcomes[i];
       const bool is_expired = std::holds_alternative<GivingBack::Expired>(outcome);
       expired = expired || is_expired;
       if (is_expired || std::holds_alternative<GivingBack::Gone>(outcome)) {
         ++gone;
-      } else if (!reasons.add(i, outcome)) {
+      } else if (!is_reason) {
         ++released;
       }
     }
   });
   const std::size_t majority = panel.majority();
   if (released >= majority) return over(GivingBack::Released{});
-  if (parts_ - gone < majority) {
+  if (asked - gone < majority) {
     const Loss why = lease_->lost().value_or(expired ? Loss::expired : Loss::gone);
     loss_ = lease_->note_loss(why);
     return over(why == Loss::expired ? Outcome{GivingBack::Expired{}} : Outcome{GivingBack::Gone{}});

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "engine/giving_back.hpp"
 #include "engine/quorum/everywhere.hpp"
@@ -37,7 +38,7 @@ class QuorumGivingBack final : public route::Procedure {
   const std::shared_ptr<QuorumLease> lease_;
   route::Waker& waker_;
   std::shared_ptr<Answers<GivingBack::Outcome>> answers_;
-  std::size_t parts_ = 0;
+  std::vector<bool> counts_;  // of each server, whether it has a vote that counts
   Outcome outcome_{GivingBack::Gone{}};
   std::unique_ptr<route::Job> loss_;
 };

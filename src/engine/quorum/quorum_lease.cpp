@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include "engine/approach.hpp"
@@ -14,12 +15,18 @@
 #include "engine/quorum/quorum_giving_back.hpp"
 #include "engine/session.hpp"
 #include "protocol/lease.hpp"
+#include "protocol/probation.hpp"
 
 namespace redismutex::engine {
 
 using protocol::Instant;
 
 namespace {
+
+constexpr std::size_t no_server = static_cast<std::size_t>(-1);
+
+// The votes of one ballot come apart in time by as much as the servers are apart from each other.
+constexpr std::chrono::milliseconds longest_spread{100};
 
 /// Its server is to tell when the key is changed. As Renewer::watch().
 void watch(const Panel& panel, const QuorumLease::Part& part) {
@@ -59,18 +66,25 @@ std::unique_ptr<LossJob> QuorumLease::make_loss_job() const {
 
 // ---- votes ----------------------------------------------------------------------------------------------------------
 
+/// One that comes so soon after the grant that clocks may differ by as much counts as the others do.
 bool QuorumLease::add(Part part) noexcept {
+  const Instant now = environment_.now();
   const std::lock_guard lock{mutex_};
   if (ended_ || lost_) return false;
   const bool has_begun = began_ != Instant{};
-  if (has_begun && count_valid(environment_.now()) < panel_->majority()) return false;
   // A server that has given its vote a second time has lost the first one.
+  if (has_begun && !stands_without(part.server, now)) return false;
+  part.added = now;
+  part.counts =
+      !has_begun || now <= began_ + std::min<Instant::duration>(protocol::drift(terms_.expiry), longest_spread);
+  if (!part.counts) {
+    for (const Part& older : parts_) older.lease->look_soon();
+  }
   std::erase_if(parts_, [&part](const Part& one) { return one.server == part.server; });
   if (token_ != 0) part.lease->raise_token(token_);
   if (is_told_) part.lease->set_successor(shared_from_this());
   const bool is_watched = loss_.stop_possible();
   parts_.push_back(std::move(part));
-  if (votes_) votes_->wake();
   if (!is_watched) return true;
   try {
     watch(*panel_, parts_.back());
@@ -79,10 +93,8 @@ bool QuorumLease::add(Part part) noexcept {
   return true;
 }
 
-void QuorumLease::on_vote(std::shared_ptr<Bell> bell) noexcept {
-  const std::lock_guard lock{mutex_};
-  votes_.swap(bell);
-}
+/// With the lock held.
+void QuorumLease::end_probation() const noexcept { protocol::end_probation(std::span{parts_}, panel_->majority()); }
 
 /// With the lock held. `end`: until when a part lasts.
 template <class End>
@@ -90,7 +102,10 @@ Instant QuorumLease::majority_end(const End& end) const noexcept {
   if (!is_present()) return {};
   std::vector<Instant> ends;
   try {
-    for (const Part& part : parts_) ends.push_back(end(part));
+    end_probation();
+    for (const Part& part : parts_) {
+      if (part.counts) ends.push_back(end(part));
+    }
     return protocol::lasts_until(ends, panel_->majority());
   } catch (const std::bad_alloc&) {  // then it can not be said
     return {};
@@ -191,6 +206,7 @@ std::uint64_t QuorumLease::token() const noexcept {
 
 std::vector<QuorumLease::Part> QuorumLease::parts() const {
   const std::lock_guard lock{mutex_};
+  end_probation();
   return parts_;
 }
 
@@ -201,6 +217,7 @@ std::vector<QuorumLease::Part> QuorumLease::end() noexcept {
   {
     const std::lock_guard lock{mutex_};
     ended_ = true;
+    end_probation();
     parts.swap(parts_);
     ballot.swap(ballot_);
     collecting.swap(collecting_);
@@ -228,16 +245,13 @@ bool QuorumLease::has_claims() const noexcept {
          std::any_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.lease->is_claim(part.turn); });
 }
 
-/// With the lock held.
-std::size_t QuorumLease::count_valid(Instant now) const noexcept {
-  return static_cast<std::size_t>(std::count_if(
-      parts_.begin(), parts_.end(), [now](const Part& part) { return part.lease->valid_until(part.turn) > now; }));
-}
-
-std::size_t QuorumLease::votes() const noexcept {
-  const Instant now = environment_.now();
-  const std::lock_guard lock{mutex_};
-  return count_valid(now);
+/// With the lock held: whether a majority is valid without that server's vote.
+bool QuorumLease::stands_without(std::size_t server, Instant now) const noexcept {
+  end_probation();
+  const auto valid = std::count_if(parts_.begin(), parts_.end(), [&](const Part& part) {
+    return part.counts && part.server != server && part.lease->valid_until(part.turn) > now;
+  });
+  return static_cast<std::size_t>(valid) >= panel_->majority();
 }
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
@@ -299,7 +313,7 @@ void QuorumLease::lease_is_over(Lease& lease, Lease::Turn /*turn*/) noexcept {
   {
     const Instant now = environment_.now();
     const std::lock_guard lock{mutex_};
-    if (!is_present() || count_valid(now) >= panel_->majority()) return;
+    if (!is_present() || stands_without(no_server, now)) return;
     job = lose(why);
   }
   if (job) callbacks_->run(std::move(job));

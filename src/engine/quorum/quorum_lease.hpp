@@ -49,14 +49,15 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
     std::size_t server;
     std::shared_ptr<Lease> lease;
     Lease::Turn turn;
+    protocol::Instant added{};
+    bool counts = true;  ///< else it is on probation, see protocol::end_probation()
+
+    protocol::Instant confirmed() const noexcept { return lease->confirmed(); }
   };
 
   /// A server has given its vote. False: it is of no use any more, and the caller's. Once it has begun, votes are added as long as a majority stands
-  /// without them: a lock that was lost is never taken again.
+  /// without them, and are on probation at first: a lock that was lost is never taken again.
   bool add(Part part) noexcept;
-
-  /// Rung when a vote is added; in place of the one before.
-  void on_vote(std::shared_ptr<Bell> bell) noexcept;
 
   /// A majority has. From now on it is held; `ballot`: goes on to collect, and is closed at the end. `token`: that is used with it.
   void begin(std::shared_ptr<Ballot> ballot, std::uint64_t token, protocol::Instant now) noexcept;
@@ -69,10 +70,8 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   bool has_claims() const noexcept;
   std::stop_token lost_token();
 
+  /// With those that were found lost, and those on probation.
   std::vector<Part> parts() const;
-
-  /// How many of the votes are known to be left.
-  std::size_t votes() const noexcept;
 
   /// Why it was found lost, if it was.
   std::optional<Loss> lost() const noexcept;
@@ -96,7 +95,8 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
 
  private:
   void lease_is_over(Lease& lease, Lease::Turn turn) noexcept override;
-  std::size_t count_valid(protocol::Instant now) const noexcept;
+  void end_probation() const noexcept;
+  bool stands_without(std::size_t server, protocol::Instant now) const noexcept;
   template <class End>
   protocol::Instant majority_end(const End& end) const noexcept;
   std::unique_ptr<LossJob> lose(Loss why) noexcept;
@@ -114,9 +114,9 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   const Lease::Terms terms_;
 
   mutable std::mutex mutex_;  // guards the rest
-  std::vector<Part> parts_;   // has room for all
+  mutable std::vector<Part>
+      parts_;  // has room for all; the oldest first. Which of them count is found out when somebody wants to know
   std::shared_ptr<Ballot> ballot_;
-  std::shared_ptr<Bell> votes_;       // is rung for them
   std::shared_ptr<Bell> collecting_;  // if it collects by itself
   protocol::Instant began_{};
   protocol::Instant told_until_{};  // the Observer; belongs to who attends, from begin() on

@@ -27,16 +27,6 @@ TEST(AnExtension, IsOverWithAMajority) {
   EXPECT_EQ(tally.verdict(), Verdict::extended);
 }
 
-TEST(AnExtension, CountsVotesThatCameMeanwhile) {
-  ExtensionTally tally = five();
-  tally.extended = 2;
-  tally.collected = 1;
-  tally.still_open = 3;
-  EXPECT_EQ(tally.verdict(), Verdict::open) << "they do not last long enough";
-  tally.lasts_as_wanted = true;
-  EXPECT_EQ(tally.verdict(), Verdict::extended);
-}
-
 TEST(AnExtension, IsLostWhereAMajorityKnowsNothingOfIt) {
   ExtensionTally tally = five();
   tally.gone = 2;
