@@ -224,7 +224,8 @@ class Search {
 
 // ---- breaking -------------------------------------------------------------------------------------------------------
 
-/// Whether the lock, or the place with these details, was there and was given up.
+/// Whether the lock, or the place with these details, was there and was given up. Holders in this process are told here: the server tells nobody
+/// of what came by its own connection.
 bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std::string_view details,
              const Action& action) {
   using protocol::Release;
@@ -239,10 +240,13 @@ bool give_up(Runtime& runtime, const Key& key, const protocol::OwnerId& id, std:
     api::drive(runtime, machine, action);
   } catch (const ConnectionError& error) {
     if (!machine.in_doubt()) throw;
+    runtime.session().key_changed(key.text());
     throw OutcomeUnknownError{std::string{error.what()} + "; whether it was done is unknown: inspect the lock"};
   }
   api::raise_refusal(runtime, machine, action);
-  return std::holds_alternative<Release::Released>(machine.outcome());
+  const bool is_done = std::holds_alternative<Release::Released>(machine.outcome());
+  if (is_done) runtime.session().key_changed(key.text());
+  return is_done;
 }
 
 // ---- asking ---------------------------------------------------------------------------------------------------------
@@ -298,11 +302,7 @@ Broken REDISMUTEX_ABI::break_lock(const Connection& connection, std::string_view
   const protocol::OwnerId owner = owner_id(id);
   const auto runtime = api::ConnectionAccess::runtime(connection);
   const Action action{"break", checked};
-  if (give_up(*runtime, checked, owner, {}, action)) {
-    // The server tells nobody of what came by its own connection.
-    runtime->session().key_changed(checked.text());
-    return Broken::broken;
-  }
+  if (give_up(*runtime, checked, owner, {}, action)) return Broken::broken;
   const Inspection seen = look_at_one(*runtime, checked, {.waiters = 0, .clients = false}, action);
   return seen.state == Inspection::State::free ? Broken::free : Broken::changed_hands;
 }

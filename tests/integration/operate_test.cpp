@@ -654,6 +654,25 @@ TEST_F(Operate, TakesAPlaceOutOfTheLine) {
   EXPECT_NE(ben.process().wait(limit), exited(0)) << "its lock was lost";
 }
 
+// By the connection of the one that has got it, of which the server tells nobody.
+TEST_F(Operate, TellsAHolderThatItsOwnConnectionTakesForAWaiter) {
+  Options kept = patient;
+  kept.auto_renew = true;
+  auto first = RedisMutex{operators, patient}.acquire_lock("key");
+  std::optional<Lock> lock;
+  std::jthread waiter{[&] { lock.emplace(RedisMutex{connection, kept}.acquire_lock("key")); }};
+  ASSERT_TRUE(eventually(limit, [&] { return in_line_and_listening(server, "key") == 1; }));
+  const Waiter place = look().waiters.at(0);
+  first.release();
+  waiter.join();
+  const std::stop_token lost = lock->lost_token();
+  ASSERT_TRUE(eventually(limit, [&] { return lock->lease_ends_in() > 2s; })) << "it is watched from then on";
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(break_waiter(connection, "key", place));
+  EXPECT_TRUE(eventually(limit, [&] { return lost.stop_requested(); }));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, *kept.expiry / 6) << "before it is renewed";
+}
+
 // ---- what is refused ------------------------------------------------------------------------------------------------
 
 // Bad arguments are named before anything is sent.
