@@ -76,6 +76,7 @@ route::Procedure::Step Extending::confirmed(const Step& step) {
 }
 
 void Extending::conclude_unconfirmed(const Lane::Trouble& trouble) {
+  unconfirmed_ = true;
   if (const auto* failure = std::get_if<route::Failure>(&trouble)) {
     outcome_ = NoAnswer{.failure = *failure, .unknown = true};
   } else {

@@ -50,6 +50,9 @@ class Extending final : public route::Procedure {
   using Outcome = std::variant<Extended, Ended, Gone, protocol::Refusal, NoAnswer>;
   const Outcome& outcome() const noexcept { return outcome_; }
 
+  /// The server has carried it out, and it is not known whether enough replicas have received that: a reason that says nothing of the server.
+  bool is_unconfirmed() const noexcept { return unconfirmed_; }
+
   /// After Ended or Gone: tells of the loss, if nobody has yet; to be run by the holder's own thread. What is not taken is told in
   /// another thread.
   std::unique_ptr<route::Job> take_loss() noexcept { return std::move(loss_); }
@@ -70,6 +73,7 @@ class Extending final : public route::Procedure {
   std::optional<engine::Conversation> conversation_;
   protocol::Instant until_{};                     // of the lease before
   std::unique_ptr<Acknowledging> acknowledging_;  // while replicas are to have it
+  bool unconfirmed_ = false;
   Outcome outcome_{Ended{}};
   std::unique_ptr<route::Job> loss_;
 };

@@ -107,6 +107,7 @@ route::Procedure::Step GivingBack::ask(Step step, Instant now) {
 
 route::Procedure::Step GivingBack::asked(Instant now) {
   const Extending::Outcome said = extending_->outcome();
+  const bool is_unconfirmed = extending_->is_unconfirmed();
   loss_ = extending_->take_loss();
   extending_.reset();
   if (std::holds_alternative<Extending::Extended>(said)) return hand_on(Lines::Extended::just_now, now);
@@ -115,7 +116,7 @@ route::Procedure::Step GivingBack::asked(Instant now) {
     return over(found_gone());
   }
   const auto* unanswered = std::get_if<NoAnswer>(&said);
-  if (unanswered == nullptr) return release(now);
+  if (unanswered == nullptr || is_unconfirmed) return release(now);
   // A server that did not answer is not waited for a second time.
   ending_ = lease_->end(turn_, now);
   if (!ending_) return over(Gone{});

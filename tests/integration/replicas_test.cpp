@@ -8,12 +8,17 @@
 #include <barrier>
 #include <chrono>
 #include <future>
+#include <memory>
+#include <redismutex/observer.hpp>
 #include <redismutex/redismutex.hpp>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "stopwatch.hpp"
+#include "support/proxy.hpp"
 #include "thrown.hpp"
 #include "timeouts.hpp"
 #include "user_rights.hpp"
@@ -65,6 +70,15 @@ class ReplicasTest : public ::testing::Test {
   }
   void thaw() {
     for (Server& replica : replicas) replica.resume();
+  }
+
+  /// By its id: whose last command was WAIT.
+  std::string client_that_waits() {
+    std::istringstream lines{master.command({"CLIENT", "LIST"}).text};
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(" cmd=wait ") != std::string::npos) return line.substr(3, line.find(' ') - 3);
+    }
+    throw std::runtime_error{"nobody has sent WAIT"};
   }
 
   ServerError refused(const Options& options) {
@@ -313,6 +327,35 @@ TEST_F(ReplicasTest, TheSecondConnectionHeals) {
     EXPECT_GT(lock.valid_for(), 0ms);
     lock.release();
   }
+}
+
+// That others of the process wait has the lease extended first. If only the second connection is away the lock is given back all the same.
+TEST_F(ReplicasTest, ALockIsReleasedWithoutTheSecondConnection) {
+  struct Waiting final : Observer {
+    void wait_began(const WaitBegan& /*event*/) noexcept override { began.set_value(); }
+    std::promise<void> began;
+  };
+  const auto waiting = std::make_shared<Waiting>();
+  Proxy proxy{master};
+  ConnectionOptions options = parse_url(proxy.url());
+  options.connect_timeout = patience;
+  options.command_timeout = limit;
+  options.observer = waiting;
+  const RedisMutex mutex{Connection{options}, with_replicas(1)};
+  Lock lock = mutex.acquire_lock("key");
+  const std::string id = lock.value();
+  std::jthread waiter{[&] {
+    try {
+      const Lock next = mutex.acquire_lock("key");
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): nobody confirms that it has it
+    }
+  }};
+  ASSERT_EQ(waiting->began.get_future().wait_for(limit), std::future_status::ready);
+  proxy.refuse();
+  master.command({"CLIENT", "KILL", "ID", client_that_waits()});
+  lock.release();
+  EXPECT_NE(master.get("key"), id);
+  proxy.pass();
 }
 
 }  // namespace
