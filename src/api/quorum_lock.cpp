@@ -11,6 +11,7 @@
 #include "api/report.hpp"
 #include "engine/quorum/quorum_extending.hpp"
 #include "engine/quorum/quorum_giving_back.hpp"
+#include "engine/quorum/quorum_leaving.hpp"
 #include "protocol/lease.hpp"
 #include "route/peer.hpp"
 #include "route/sleeper.hpp"
@@ -139,9 +140,15 @@ void QuorumLock::leave() noexcept {
   if (inherited()) return tell_end(HoldEnded::Outcome::abandoned, {});
   if (lease_->has_claims()) ask_for_full_lease();
   const std::chrono::nanoseconds began = began_at();
-  for (const engine::QuorumLease::Part& part : lease_->end()) {
-    const auto label = part.lease->leave(part.turn);
-    if (label) write_label(quorum_->member(part.server), *part.lease, *label);
+  try {
+    route::Sleeper sleeper;
+    engine::QuorumLeaving leaving{lease_, sleeper};
+    route::drive(leaving, sleeper);
+    leaving.tell_troubles([this](std::size_t server, const std::string& why) {
+      tell_of_label(quorum_->member(server), lease_->key(), why);
+    });
+  } catch (const std::exception&) {  // no thread, no memory; the lock stands without it
+    for (const engine::QuorumLease::Part& part : lease_->end()) part.lease->leave(part.turn);
   }
   tell_end(HoldEnded::Outcome::left, began);
 }

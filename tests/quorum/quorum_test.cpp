@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -108,6 +109,25 @@ TEST_F(Quorum, ALockThatIsLeftAtOnceStandsForItsWholeLease) {
   for (testing::Server& server : servers()) long_ones += server.pttl("job") > 25'000 ? 1U : 0U;
   EXPECT_GE(long_ones, 3U);
   for (testing::Server& server : servers()) server.command({"DEL", "job"});
+}
+
+// Servers that do not answer are not waited for where a majority does.
+TEST_F(Quorum, TheLabelOfALockThatIsLeftIsWrittenEverywhereAtOnce) {
+  const auto is_labelled = [](testing::Server& server) { return server.exists("redismutex:about:{job}"); };
+  {
+    const Connection own = servers().connection(5, {.connect_timeout = 2s, .command_timeout = 2s});
+    Lock lock = RedisMutex{own, {.block_time = 1s, .expiry = 60s, .label = "words"}}.acquire_lock("job");
+    ASSERT_TRUE(eventually(limit, [&] { return std::all_of(servers().begin(), servers().end(), is_labelled); }));
+    for (const std::size_t frozen : {1U, 3U}) servers()[frozen].pause();
+    const Stopwatch watch;
+    lock.leave();
+    EXPECT_THAT(watch.elapsed_ms(), Lt(2'000));
+  }
+  for (const std::size_t there : {0U, 2U, 4U}) {
+    EXPECT_TRUE(inspect(Connection{servers()[there].url()}, "job").label.value().left);
+  }
+  for (const std::size_t frozen : {1U, 3U}) servers()[frozen].resume();
+  for (testing::Server& server : servers()) server.command({"FLUSHALL"});
 }
 
 TEST_F(Quorum, SeveralKeysAreHeldSideBySide) {
