@@ -236,9 +236,7 @@ std::optional<Lease::Ending> Lease::end(Turn turn, Instant now) noexcept {
                 .waiters = contended ? Release::Waiters::likely : Release::Waiters::none_known,
                 .deletion = plain ? session_.router().server_of(key_).deletion() : Release::Deletion::by_script,
                 .label = has_label_ ? Release::Label::may_be_there : Release::Label::none},
-      .stands_until = stands_until_,
-      .began = began_,
-      .lost = lost_};
+      .stands_until = stands_until_};
 }
 
 void Lease::raise_token(std::uint64_t token) noexcept {

@@ -120,7 +120,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
   /// Whether it still has the short lease of a hand-over.
   bool is_claim(Turn turn) const noexcept;
 
-  /// Stops when the lock is lost before the turn ends. Its callbacks run in threads made for them, or where conclude_extension() and found_gone() say. Has the key watched, too. The
+  /// Stops when the lock is lost before the turn ends. Its callbacks run in threads made for them, or where conclude_extension() and
+  /// found_gone() say. Has the key watched, too. The
   /// first time it throws std::bad_alloc, and std::system_error if there is no thread to be had.
   std::stop_token lost_token(Turn turn);
 
@@ -154,8 +155,11 @@ class Lease : public std::enable_shared_from_this<Lease> {
   struct Standing {
     protocol::Instant until;
     protocol::Instant stands_until;  ///< at the server, at the latest, by what was sent so far
-    bool
-        is_known;  ///< that the server has it for us: by an answer to a request that left at most 1 ms ago, or because the key is watched; and nothing else was heard since
+
+    /// That the server has it for us: by an answer to a request that left at most 1 ms ago, or because the key is watched; and nothing else was
+    /// heard since.
+    bool is_known;
+
     bool is_counted;       ///< how many wait at the server was learnt at most 20 ms ago
     std::int64_t waiting;  ///< so many wait there
     bool counts_tokens;    ///< the token may be counted up, or there is none
@@ -182,8 +186,6 @@ class Lease : public std::enable_shared_from_this<Lease> {
   struct Ending {
     protocol::Release::Terms terms;
     protocol::Instant stands_until;  ///< at the server, at the latest: by all that was sent, whatever was answered
-    protocol::Instant began;         ///< of the turn
-    std::optional<Loss> lost;        ///< it was told before
   };
   std::optional<Ending> end(Turn turn, protocol::Instant now) noexcept;
 

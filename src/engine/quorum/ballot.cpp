@@ -146,12 +146,6 @@ void Ballot::note_trouble(const Delegate& delegate, Trouble trouble, Instant now
   conclude(now);
 }
 
-void Ballot::note_asked(const Delegate& delegate, Instant now) {
-  const std::lock_guard lock{mutex_};
-  council_.asked(delegate.server());
-  conclude(now);
-}
-
 void Ballot::note_round_trip(const Delegate& delegate, Instant::duration round_trip) {
   const std::lock_guard lock{mutex_};
   council_.measured(delegate.server(), round_trip);

@@ -82,7 +82,6 @@ class Ballot {
   void note_waits(const Delegate& delegate, protocol::Instant now);
   void note_taken(const Delegate& delegate, bool full, protocol::Instant now);
   void note_trouble(const Delegate& delegate, Trouble trouble, protocol::Instant now);
-  void note_asked(const Delegate& delegate, protocol::Instant now);
   void note_round_trip(const Delegate& delegate, protocol::Instant::duration round_trip);
 
   /// What a delegate is to do with its vote.

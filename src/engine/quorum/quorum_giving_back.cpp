@@ -43,8 +43,8 @@ route::Procedure::Step QuorumGivingBack::over(Outcome outcome) {
   return Done{};
 }
 
-/// Votes on probation do not help. A lock of which a majority of the servers knew nothing any more was lost; one that was found lost before has nothing left. Else it is free when a majority has it no more: those
-/// that never had it, or have lost it, are among them.
+/// A lock of which a majority of the servers knew nothing any more was lost; votes on probation do not help, and one that was found lost
+/// before has nothing left. Else it is free when a majority has it no more: those that never had it, or have lost it, are among them.
 route::Procedure::Step QuorumGivingBack::look() {
   const Panel& panel = lease_->panel();
   std::size_t released = 0;

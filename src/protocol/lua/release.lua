@@ -1,7 +1,8 @@
 -- Gives a lock back, if it is still the caller's: to the first in line, or to nobody. Or takes the caller out of the line. A lock
 -- that nobody holds goes to the first in line, too.
 --
--- KEYS     see line.lua; the first one alone, as while a slot of a cluster moves: then nobody is looked for in line; if the owner may have written a label beside the key, KEYS[4] is the label, which goes with the lock
+-- KEYS     see line.lua; the first one alone, as while a slot of a cluster moves: then nobody is looked for in line; if the owner
+--          may have written a label beside the key, KEYS[4] is the label, which goes with the lock
 -- ARGV[1]  the owner's, or waiter's, id
 -- ARGV[2]  the highest fencing token that was used with the lock; '': none
 -- ARGV[3]  the details of a waiter's place, see line.lua; '': the caller has none

@@ -87,7 +87,7 @@ TEST(HeldLease, AnEndIsToldAsExpired) {
   EXPECT_EQ(notes->losses[0].second, Loss::expired);
   const auto ending = lease->end(first_turn, engine.world.now());
   ASSERT_TRUE(ending);
-  EXPECT_EQ(ending->lost, Loss::expired);
+  EXPECT_EQ(lease->lost(), Loss::expired);
   EXPECT_EQ(lease->found_gone().why, Loss::expired);
   EXPECT_EQ(notes->losses.size(), 1U);
 }
@@ -99,7 +99,7 @@ TEST(HeldLease, AnEndThatTheReleaseFindsIsToldAsExpired) {
   engine.world.run_for(2s);
   const auto ending = lease->end(first_turn, engine.world.now());
   ASSERT_TRUE(ending);
-  EXPECT_FALSE(ending->lost);
+  EXPECT_FALSE(lease->lost());
   EXPECT_EQ(lease->found_gone().why, Loss::expired);
 
   const auto other = engine.hold("other", {.expiry = 10s});
