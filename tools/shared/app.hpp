@@ -4,4 +4,4 @@
 namespace CLI {  // NOLINT(readability-identifier-naming): it is theirs
 class App;
 class Option;
-}
+}  // namespace CLI
