@@ -159,8 +159,11 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   renewing_to_ = {};
   not_before_ = {};
   trouble_.reset();
-  look_at_ = never;
-  if (const auto* extended = std::get_if<Extend::Extended>(&fate)) {
+  const auto* const extended = std::get_if<Extend::Extended>(&fate);
+  const auto* const looked = std::get_if<ExtendMany::Looked>(&fate);
+  const Instant sent_at = extended ? extended->sent_at : looked ? looked->sent_at : now;
+  if (look_at_ <= sent_at || look_at_ > now) look_at_ = never;  // one that is wanted since then is still to come
+  if (extended) {
     validity_.renewed(visit.renew_to, extended->sent_at, visit.confirmed_until);
     note_sent(visit.renew_to, now);
     note_confirmed(how.by);
@@ -169,7 +172,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
     const Instant next = std::max(now, extended->sent_at + times(visit.renew_to, how.share));
     const bool is_full = visit.renew_to >= terms_.expiry;
     extend_at_ = terms_.renews && is_full ? next : next_renewal(how.share, now);
-  } else if (const auto* looked = std::get_if<ExtendMany::Looked>(&fate)) {
+  } else if (looked) {
     note_answer(looked->sent_at, looked->waiting, visit.doubts);
     if (!is_confirmed_here()) not_before_ = now + little_while;
     if (extend_at_ <= now) extend_at_ = next_renewal(how.share, now);  // there was nothing to gain
@@ -179,7 +182,7 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
     tracked_link_ = how.by.link;
     tracked_doubts_ = visit.doubts;
   } else if (watched_ && how.may_track) {
-    look_at_ = now + before_next_try_to_track;
+    look_at_ = std::min(look_at_, now + before_next_try_to_track);
   }
   reschedule();
   return validity_.until();

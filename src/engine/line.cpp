@@ -49,6 +49,16 @@ struct Lines::Line {
   Instant row_began;
   int passes = 0;
 
+  std::chrono::milliseconds expiry{0};  // of the one that has the lock
+
+  /// Whether the lease stands for longer than the one that has it, the next one, and those behind it want: it was made longer. `usual`: what
+  /// leases like it last.
+  bool outlasts_all(const Lease::Standing& standing, std::chrono::milliseconds usual, const Member& next,
+                    Instant now) const noexcept {
+    const auto longest = std::max({usual, expiry, place_for(next).expiry});
+    return standing.stands_until - now > longest + 2 * protocol::drift(longest);
+  }
+
   /// What suits the member, and those behind it.
   PlaceTerms place_for(const Member& member) const noexcept {
     PlaceTerms terms = place_terms(member.wishes_);
@@ -261,6 +271,7 @@ void Lines::granted(Member& first, const std::shared_ptr<Lease>& lease, Instant 
     line.known.trouble.reset();
     line.row_began = now;
     line.passes = 0;
+    line.expiry = first.wishes_.expiry;
     first.state_.store(Member::State::outside, std::memory_order_relaxed);
     to_be_watched = line.to_be_watched();
   }
@@ -302,8 +313,7 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
     const bool row_is_over = line.passes >= wishes.local_handoffs || now - line.row_began > longest_row;
     if (others_wait && row_is_over) return {Pass::not_possible};
     const std::chrono::milliseconds expiry = std::max(lease->expiry(), wishes.expiry);
-    // Its holder has made it longer, or it was asked for others.
-    if (standing.stands_until - now > expiry + 2 * protocol::drift(expiry)) return {Pass::not_possible};
+    if (line.outlasts_all(standing, expiry, next, now)) return {Pass::not_possible};
     const bool lasts = standing.until - now >= expiry / 2;
     if (extended == Extended::just_now) {
       if (!lasts) return {Pass::not_possible};
@@ -321,6 +331,7 @@ Lines::Passing Lines::pass(const Ticket& ticket, const std::shared_ptr<Lease>& l
       line.passes = 0;
       line.row_began = now;
     }
+    line.expiry = wishes.expiry;
     next.ticket = {line.number};
     next.lease = lease;
     next.turn = turn;

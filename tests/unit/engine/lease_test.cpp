@@ -41,6 +41,19 @@ TEST(HeldLease, APlainOneNeedsNobody) {
   EXPECT_EQ(engine.world.background.started, 0);
 }
 
+// What the one under way can not tell any more, one that begins later tells.
+TEST(HeldLease, ALookThatIsWantedWhileOneIsUnderWayComesAfterIt) {
+  Engine engine;
+  engine.world.server.round_trip = 100ms;
+  const auto lease = engine.hold("job", {.expiry = 30s});
+  lease->look_soon();
+  engine.world.run_for(60ms);
+  ASSERT_EQ(engine.world.server.count("extend"), 1);
+  lease->look_soon();
+  engine.world.run_for(10s);
+  EXPECT_EQ(engine.world.server.count("extend"), 2);
+}
+
 // A key that others delete is noticed at once, once the lock was held for longer than a moment.
 TEST(HeldLease, ADeletedKeyIsToldAtOnce) {
   const auto notes = std::make_shared<Notes>();

@@ -206,6 +206,22 @@ TEST_F(LineTest, ALockIsNotPassedToOneThatWantsItKeptInAnotherWay) {
   EXPECT_NE(second->granted().how, How::passed);
 }
 
+// Members may want leases of different lengths: each is passed what the one before it had.
+TEST_F(LineTest, ALeaseOfOneThatWantsALongerOneIsPassed) {
+  Wishes longer = waiting();
+  longer.expiry = 60s;
+  auto first = holder(waiting());
+  auto second = start(longer);
+  auto third = start(waiting());
+  first->release();
+  ASSERT_TRUE(world.run_until_is([&] { return second->is_over(); }));
+  EXPECT_TRUE(first->ended_by<GivingBack::Passed>());
+  second->release();
+  ASSERT_TRUE(world.run_until_is([&] { return third->is_over(); }));
+  EXPECT_TRUE(second->ended_by<GivingBack::Passed>());
+  ASSERT_TRUE(third->has_it());
+}
+
 // What its holder has made longer is not the next one's, which has said how soon it is free if its owner dies, and how long it may be held.
 TEST_F(LineTest, ALeaseThatWasMadeLongerIsNotPassed) {
   for (const bool renews : {false, true}) {

@@ -207,10 +207,13 @@ TEST_F(WorkersTest, Withdraw) {
   second.post();
   second.withdraw();
   holds.post();
+  std::promise<void> begun;
   auto withdrawn = std::async(std::launch::async, [&] {
+    begun.set_value();
     holds.withdraw();
     return holds.runs();
   });
+  begun.get_future().wait();
   EXPECT_EQ(withdrawn.wait_for(20ms), std::future_status::timeout);
   gate.open();
   EXPECT_EQ(withdrawn.get(), 1);
