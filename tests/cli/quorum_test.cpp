@@ -198,7 +198,9 @@ TEST_F(QuorumCommand, TakesALockFromItsHolderAtAll) {
   EXPECT_EQ(run("break", {"--yes", "--owner", "another", "k"}).status, exited(75));
   const auto broken = run("break", {"--yes", "--owner", id, "k"});
   EXPECT_EQ(broken.status, exited(0)) << broken.err;
-  EXPECT_THAT(broken.out, AllOf(HasSubstr("'k' was taken from "), HasSubstr(" at 3 of 3 servers")));
+  // Once it has lost a majority its holder gives back what is left, perhaps before the third server is asked.
+  EXPECT_THAT(broken.out, AllOf(HasSubstr("'k' was taken from "), ::testing::ContainsRegex(" at [23] of 3 servers")));
+  EXPECT_TRUE(eventually(limit, [&] { return holding("k") == 0; }));
   EXPECT_EQ(inside.wait(limit), exited(79));
 }
 
