@@ -38,7 +38,7 @@ function(redismutex_compile_together target files)
     target_compile_options(
       ${target} PRIVATE -Wno-shadow
                         $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>
-                        $<$<CXX_COMPILER_ID:GNU>:--param=inline-unit-growth=200>)
+                        $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:--param=inline-unit-growth=200>)
   endif()
 endfunction()
 
