@@ -94,10 +94,10 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   std::optional<std::uint64_t> fencing_token() const noexcept;
 
   /// Stops as soon as the lock can no longer be relied on: at the end of valid_for(), or when an extension is refused.
-  /// Not stopped by a release. Callbacks registered on it run in a thread made for them, or, where the own extend() or release() finds the loss, in the
-  /// thread that called that, before it throws. They may let go of anything, this Lock and its Connection included. They must not wait for a
-  /// thread that calls extend() or release(), nor for a mutex that it holds. Where this machine has no thread or descriptor left for that, the token has
-  /// stopped already, and ConnectionOptions::log is told why.
+  /// Not stopped by a release. Callbacks registered on it run in a thread made for them. Where extend() or release() of this Lock finds the
+  /// loss they run in the thread that called it, before it throws: they must not wait for that thread, nor for a mutex that it holds. They
+  /// may let go of anything, this Lock and its Connection included. Where this machine has no thread or descriptor left for that, the token
+  /// has stopped already, and ConnectionOptions::log is told why.
   std::stop_token lost_token() const noexcept;
 
   /// Why the lock was lost; none: it was not, as far as is known, or this Lock is empty. Known before lost_token() stops. Asks nobody.

@@ -121,8 +121,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
   bool is_claim(Turn turn) const noexcept;
 
   /// Stops when the lock is lost before the turn ends. Its callbacks run in threads made for them, or where conclude_extension() and
-  /// found_gone() say. Has the key watched, too. The
-  /// first time it throws std::bad_alloc, and std::system_error if there is no thread to be had.
+  /// found_gone() say. Has the key watched, too. The first time it throws std::bad_alloc, and std::system_error if there is no thread to be
+  /// had.
   std::stop_token lost_token(Turn turn);
 
   /// The two halves of an extension that somebody waits for, who does not hold up the lease's other users meanwhile. The first

@@ -7,7 +7,7 @@ namespace redismutex::net {
 void FasterWay::note(Clock::duration took) noexcept {
   if (took > longest) return;
   took_.at(turn_ % times) = took;
-  went();
+  count();
   if (turn_ % times != 0) return;
   auto* const middle = took_.begin() + times / 2;
   std::nth_element(took_.begin(), middle, took_.end());

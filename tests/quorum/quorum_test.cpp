@@ -130,6 +130,46 @@ TEST_F(Quorum, TheLabelOfALockThatIsLeftIsWrittenEverywhereAtOnce) {
   for (testing::Server& server : servers()) server.command({"FLUSHALL"});
 }
 
+// It waits here for the renewals at a server whose answer comes meanwhile.
+TEST_F(Quorum, ALogThatTakesItsTimeHoldsUpNoRenewal) {
+  const auto is_renewed = [this] {
+    auto least = servers()[4].pttl("other");
+    return eventually(limit, [&] {
+      const auto left = servers()[4].pttl("other");
+      least = std::min(least, left);
+      return left > least + 100;
+    });
+  };
+  std::atomic<int> told{0};
+  std::atomic<int> renewals{0};
+  const auto log = [&](std::string_view text) {
+    if (text.find("write the label") == std::string_view::npos || told++ > 0) return;
+    servers()[4].resume();
+    // The first may have been asked for before.
+    while (renewals < 3 && is_renewed()) ++renewals;
+  };
+  {
+    const Connection own = servers().connection(5, {.log = log});
+    const Lock other = RedisMutex{own, {.block_time = 1s, .expiry = 1500ms, .auto_renew = true}}.acquire_lock("other");
+    Lock lock = RedisMutex{own, {.block_time = 1s, .expiry = 60s, .label = "words"}}.acquire_lock("job");
+    ASSERT_TRUE(eventually(limit, [&] { return servers().holding("other", other.value()) == 5; }));
+    ASSERT_TRUE(eventually(limit, [&] { return servers().holding("job", lock.value()) == 5; }));
+    // One refuses the label, and says so before a majority has written it.
+    servers()[0].command({"ACL", "SETUSER", "default", "resetkeys", "~job", "~*other*"});
+    servers()[0].command({"ACL", "LOG", "RESET"});
+    for (const std::size_t late : {1U, 2U, 3U, 4U}) servers()[late].pause();
+    const std::jthread later{[this] {
+      EXPECT_TRUE(eventually(limit, [this] { return !servers()[0].command({"ACL", "LOG"}).elements.empty(); }));
+      for (const std::size_t late : {1U, 2U, 3U}) servers()[late].resume();
+    }};
+    lock.leave();
+    EXPECT_EQ(told, 1);
+    EXPECT_EQ(renewals, 3);
+    servers()[0].command({"ACL", "SETUSER", "default", "allkeys"});
+  }
+  for (testing::Server& server : servers()) server.command({"FLUSHALL"});
+}
+
 TEST_F(Quorum, SeveralKeysAreHeldSideBySide) {
   std::vector<Lock> locks;
   for (int i = 0; i < 50; ++i) locks.push_back(mutex.acquire_lock("job" + std::to_string(i)));

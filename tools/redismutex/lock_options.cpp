@@ -40,8 +40,7 @@ LockOptions::LockOptions(CLI::App& app, LockArguments& arguments, const Words& w
   add_duration(
       app, "--expiry", {shortest_expiry, longest_expiry}, [this](milliseconds said) { arguments_.expiry = said; },
       "how long others are locked out if this machine dies: seconds, or with a unit, as all times here: 200ms, 30s, "
-      "2h; "
-      "default 7");
+      "2h; default 7");
   app.add_option_function<std::string>(
          "--replicas", [this](const std::string& text) { arguments_.replicas = parse_replicas(text); },
          "so many replicas of the server must have received the lock, and each "

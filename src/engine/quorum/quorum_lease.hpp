@@ -114,8 +114,8 @@ class QuorumLease final : public Lease::Successor, public std::enable_shared_fro
   const Lease::Terms terms_;
 
   mutable std::mutex mutex_;  // guards the rest
-  mutable std::vector<Part>
-      parts_;  // has room for all; the oldest first. Which of them count is found out when somebody wants to know
+  // Has room for all; the oldest first. Which of them count is found out when somebody wants to know.
+  mutable std::vector<Part> parts_;
   std::shared_ptr<Ballot> ballot_;
   std::shared_ptr<Bell> collecting_;  // if it collects by itself
   protocol::Instant began_{};

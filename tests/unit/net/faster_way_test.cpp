@@ -1,4 +1,4 @@
-// The faster of two ways is gone, and both are timed again after a while.
+// The faster of two ways is used, and both are timed again after a while.
 
 #include "net/faster_way.hpp"
 
@@ -21,7 +21,7 @@ void time_both(FasterWay& way, Duration first, Duration second) {
   }
 }
 
-void go(FasterWay& way, std::size_t times, bool first) {
+void use(FasterWay& way, std::size_t times, bool first) {
   for (std::size_t i = 0; i < times; ++i) {
     ASSERT_FALSE(way.is_timing());
     way.choose([&](bool is_first) {
@@ -31,13 +31,13 @@ void go(FasterWay& way, std::size_t times, bool first) {
   }
 }
 
-TEST(FasterWay, IsGoneUntilBothAreTimedAgain) {
+TEST(FasterWay, IsUsedUntilBothAreTimedAgain) {
   FasterWay way;
   EXPECT_TRUE(way.is_first());
   time_both(way, 30us, 20us);
-  go(way, FasterWay::between, false);
+  use(way, FasterWay::between, false);
   time_both(way, 20us, 30us);
-  go(way, FasterWay::between, true);
+  use(way, FasterWay::between, true);
   EXPECT_TRUE(way.is_timing());
 }
 
@@ -45,7 +45,7 @@ TEST(FasterWay, IsThatOfTheOneInTheMiddle) {
   FasterWay way;
   for (std::size_t i = 0; i < FasterWay::times; ++i) way.note(i % 3 == 0 ? 900us : 20us);
   for (std::size_t i = 0; i < FasterWay::times; ++i) way.note(25us);
-  go(way, 1, true);
+  use(way, 1, true);
 }
 
 TEST(FasterWay, IsNotJudgedByWhatWaitsForSomethingElse) {
@@ -53,7 +53,7 @@ TEST(FasterWay, IsNotJudgedByWhatWaitsForSomethingElse) {
   for (std::size_t i = 0; i < 10 * FasterWay::times; ++i) way.note(FasterWay::longest + 1us);
   EXPECT_TRUE(way.is_timing());
   time_both(way, 30us, 20us);
-  go(way, 1, false);
+  use(way, 1, false);
 }
 
 TEST(FasterWay, IsFoundByAClock) {
