@@ -24,7 +24,7 @@ MINUTES ?= 5
 # How often `make soak-quorum` takes the lock.
 GRANTS ?= 20000
 # Most tests wait most of the time; those that sanitizers slow down do not.
-ctest = ctest --preset $(1) --parallel $$(($(if $(filter dev,$(1)),3 *) $$(nproc)))
+ctest = ctest --preset $(1) --parallel $$(($(if $(filter dev,$(1)),2 * $$(nproc) + 1,$$(nproc))))
 cpp_files = git ls-files --cached --others --exclude-standard '*.cpp' '*.hpp'
 shell_files = git ls-files --cached --others --exclude-standard | xargs awk 'FNR == 1 && /^\#!\/.*[ \/](ba)?sh$$/ { print FILENAME } { nextfile }'
 
