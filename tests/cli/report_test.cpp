@@ -56,6 +56,13 @@ TEST_F(ReportTest, CountsRunsByTheirOutcome) {
                     HasSubstr(counted("lost", 1)), HasSubstr(counted("unreachable", 1))));
 }
 
+// A rotated password, a key that is another program's, a full server: nobody gets a lock there, and the command has not failed.
+TEST_F(ReportTest, CountsAServerThatRefusesAsUnreachable) {
+  server_.command({"CONFIG", "SET", "requirepass", "secret"});
+  EXPECT_EQ(run({"-n"}, {"true"}), exited(77));
+  EXPECT_THAT(report(), AllOf(HasSubstr(counted("unreachable", 1)), Not(HasSubstr(counted("failed", 1)))));
+}
+
 TEST_F(ReportTest, TellsTimesAndTheExitStatus) {
   const auto now = std::to_string(std::time(nullptr)).substr(0, 7);
   EXPECT_EQ(run({}, {"sh", "-c", "sleep 0.2"}), exited(0));

@@ -58,13 +58,19 @@ constexpr std::array metrics{
 
 constexpr std::array<std::string_view, 5> outcomes{"ran", "skipped", "lost", "failed", "unreachable"};
 
+/// Nobody could be asked for the lock: there is no server, or it refused us.
+bool says_no_server(int status) {
+  return status == exit_status::unreachable || status == exit_status::login_refused ||
+         status == exit_status::internal_error;
+}
+
 std::string_view outcome_of(const LeasePage& page, int status) {
   const bool began = page.began_at() != BootClock::time_point{};
   if (began && status == 0) return "ran";
   const bool is_commands_own = page.is_commands_own() && page.exit_status() == status;
   if (began) return status == exit_status::lock_lost && !is_commands_own ? "lost" : "failed";
   if (page.skipped()) return "skipped";
-  return status == exit_status::unreachable ? "unreachable" : "failed";
+  return says_no_server(status) && !is_commands_own ? "unreachable" : "failed";
 }
 
 std::string in_seconds(std::chrono::duration<double> seconds) {
