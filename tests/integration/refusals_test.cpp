@@ -122,7 +122,8 @@ TEST(RefusedRequests, EndWithTheLimit) {
 
 TEST(RefusedRequests, AStopTokenEndsThePauses) {
   const FakeServer server{FakeServer::after_login("-LOADING Redis is loading the dataset in memory\r\n")};
-  const Connection connection = connect(server.url(), long_timeouts);
+  const Connection connection =
+      connect(server.url(), {.connect = limit, .command = 1s});  // so long its end may wait for what is under way
   const auto cancelled_after_ms = best_ms(10, [&] {
     std::stop_source stop;
     auto waiting = std::async(std::launch::async, [&] {
