@@ -14,7 +14,7 @@ namespace redismutex::cli {
 class Lookout {
  public:
   struct Options {
-    std::size_t waiters = 20;  ///< of how many to tell; all_waiters for all
+    std::size_t waiters = 10;  ///< of how many to tell, so that all fits a small terminal; all_waiters for all
     bool deep = false;
   };
   static constexpr std::size_t all_waiters = static_cast<std::size_t>(-1);

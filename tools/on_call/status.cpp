@@ -190,7 +190,7 @@ Run add_status(CLI::App& app, const ServerOption& server) {
                                        ? Lookout::all_waiters
                                        : static_cast<std::size_t>(parse_number("--waiters", text, 0, most_waiters));
          },
-         "how many of those who wait to show, or 'all'; default 20")
+         "how many of those who wait to show, or 'all'; default 10")
       ->type_name("N");
   app.add_flag("--deep", options->look.deep,
                "look for the processes among all connections of the server, which finds "
