@@ -19,6 +19,7 @@
 #include "engine/giving_back.hpp"
 #include "engine/lease.hpp"
 #include "engine/quorum/quorum_giving_back.hpp"
+#include "engine/stopped_token.hpp"
 #include "net/fork.hpp"
 #include "protocol/lease.hpp"
 #include "route/sleeper.hpp"
@@ -29,14 +30,6 @@ namespace {
 using std::chrono::milliseconds;
 
 const std::string empty_text;
-
-/// A token of it is for a lock whose loss nobody can be told of: such a lock counts as lost from the start. Made before there is
-/// need of it, and never destroyed: a lock may be looked at after main() has returned.
-const std::stop_source& already_stopped = *[] {
-  auto* const source = new std::stop_source;
-  source->request_stop();
-  return source;
-}();
 
 }  // namespace
 
@@ -182,9 +175,9 @@ void api::LockAccess::conclude(const Parts& parts, engine::Extending& extending)
 // ---- loss -----------------------------------------------------------------------------------------------------------
 
 std::stop_token Lock::lost_token() const noexcept {
-  if (quorum_) return inherited() ? already_stopped.get_token() : quorum_->lost_token();
+  if (quorum_) return inherited() ? engine::stopped_token() : quorum_->lost_token();
   if (!lease_) return {};
-  if (inherited()) return already_stopped.get_token();
+  if (inherited()) return engine::stopped_token();
   try {
     return lease_->lost_token(turn_);
   } catch (const std::exception& error) {  // no thread, no descriptor, no memory
@@ -194,7 +187,7 @@ std::stop_token Lock::lost_token() const noexcept {
           "; its lost_token() has stopped already");
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
     }
-    return already_stopped.get_token();
+    return engine::stopped_token();
   }
 }
 

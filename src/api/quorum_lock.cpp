@@ -12,6 +12,7 @@
 #include "engine/quorum/quorum_extending.hpp"
 #include "engine/quorum/quorum_giving_back.hpp"
 #include "engine/quorum/quorum_leaving.hpp"
+#include "engine/stopped_token.hpp"
 #include "protocol/lease.hpp"
 #include "route/peer.hpp"
 #include "route/sleeper.hpp"
@@ -88,12 +89,7 @@ std::stop_token QuorumLock::lost_token() noexcept {
                                             "; its lost_token() has stopped already");
     } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
     }
-    static const std::stop_source& stopped = *[] {
-      auto* const source = new std::stop_source;
-      source->request_stop();
-      return source;
-    }();
-    return stopped.get_token();
+    return engine::stopped_token();
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/loss_job.hpp"
 #include "engine/session.hpp"
+#include "engine/stopped_token.hpp"
 #include "protocol/lease.hpp"
 #include "route/callbacks.hpp"
 
@@ -22,12 +23,6 @@ using std::chrono::milliseconds;
 
 // A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
 constexpr milliseconds first_visit_after{5};
-
-std::stop_token stopped() {
-  std::stop_source source;
-  source.request_stop();
-  return source.get_token();
-}
 
 }  // namespace
 
@@ -256,14 +251,14 @@ std::stop_token Lease::lost_token(Turn turn) {
   {
     const std::lock_guard lock{mutex_};
     if (loss_.stop_possible() && turn == turn_) return loss_.get_token();
-    if (!is_present(turn)) return stopped();
+    if (!is_present(turn)) return stopped_token();
   }
   session_.callbacks().get_ready();
   auto job = make_loss_job();
   std::stop_source source;
   session_.renewer().watch(*this);
   const std::lock_guard lock{mutex_};
-  if (!is_present(turn)) return stopped();
+  if (!is_present(turn)) return stopped_token();
   if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
   loss_ = std::move(source);
   if (!job_) job_ = std::move(job);

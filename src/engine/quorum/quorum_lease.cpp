@@ -14,6 +14,7 @@
 #include "engine/quorum/delegate.hpp"
 #include "engine/quorum/quorum_giving_back.hpp"
 #include "engine/session.hpp"
+#include "engine/stopped_token.hpp"
 #include "protocol/lease.hpp"
 #include "protocol/probation.hpp"
 
@@ -262,21 +263,16 @@ std::optional<Loss> QuorumLease::lost() const noexcept {
 }
 
 std::stop_token QuorumLease::lost_token() {
-  const auto stopped = [] {
-    std::stop_source source;
-    source.request_stop();
-    return source.get_token();
-  };
   {
     const std::lock_guard lock{mutex_};
     if (loss_.stop_possible()) return loss_.get_token();
-    if (!is_present()) return stopped();
+    if (!is_present()) return stopped_token();
   }
   callbacks_->get_ready();
   auto job = make_loss_job();
   std::stop_source source;
   const std::lock_guard lock{mutex_};
-  if (!is_present()) return stopped();
+  if (!is_present()) return stopped_token();
   if (loss_.stop_possible()) return loss_.get_token();  // another thread was faster
   for (const Part& part : parts_) watch(*panel_, part);
   loss_ = std::move(source);
