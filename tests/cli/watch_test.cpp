@@ -238,6 +238,15 @@ TEST_F(WatchTest, PrintsALineForEachChange) {
   EXPECT_TRUE(says(" -> free, 0 wait\n")) << watch.stdout_text();
 }
 
+// One that is new is not waited for: it is looked for as often as at the others.
+TEST_F(WatchTest, FindsNewLocksSoon) {
+  const auto watch = start({"watch", "-n", "0.1"});
+  ASSERT_TRUE(eventually(limit, [&] { return server.command_calls()["scan"] > 0; }));
+  const auto inside = holder("k");
+  const auto sees = [&] { return watch.stdout_text().find(" k held by ") != std::string::npos; };
+  EXPECT_TRUE(eventually(std::chrono::seconds{4}, sees)) << watch.stdout_text() << watch.stderr_text();
+}
+
 // As for programs, on a terminal too.
 TEST_F(WatchTest, JsonIsALineForEachChangeEverywhere) {
   TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "watch", "--json", "-n", "3600", "k"},

@@ -18,6 +18,7 @@ namespace redismutex::cli {
 /// What was seen of the watched locks, and of their server.
 struct View {
   std::vector<Inspection> seen;
+  bool is_complete = false;  // else more is being looked for
   std::map<std::string, History> histories;
   std::map<std::string, std::string> server_state;
   std::chrono::microseconds round_trip{0};

@@ -38,7 +38,8 @@ constexpr auto watch_details =
     R"(On a terminal the whole screen is used; the key ? explains it. Elsewhere a line is printed for each change. Between two
 looks it glances at the owners, every 20 ms but for no more than a twentieth of the time: what comes and goes between two
 glances is not seen. A single word with * ? or [ is a pattern, as in the server's command
-KEYS; the database is then gone through now and then for new mutexes, as 'redismutex ls' does.
+KEYS. Without keys the database is gone through for new mutexes as 'redismutex ls' does, after each look, or in a large one for
+a quarter of the time.
 
 Exit status: 0 after q, or
    64  usage error, or no server named      77  login refused

@@ -274,7 +274,7 @@ void WatchScreen::draw_table(int first, int last) const {
   table.fit(fits, static_cast<std::size_t>(COLS));
   const auto lines = table.lines();
   put(first - 1, lines.front(), static_cast<int>(A_REVERSE));
-  if (rows_.empty()) put(first, "nothing is held");
+  if (rows_.empty()) put(first, view_->is_complete ? "nothing is held" : "looking ...");
   const auto room = static_cast<std::size_t>(std::max(1, last - first + 1));
   const auto* const chosen = selected();
   const std::size_t index = chosen == nullptr ? 0 : static_cast<std::size_t>(chosen - rows_.data());

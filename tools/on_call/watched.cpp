@@ -11,8 +11,8 @@ using std::chrono::microseconds;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto remembered = 30s;     // a key where nothing is any more
-constexpr auto shortest_pause = 5s;  // between two scans
+constexpr auto remembered = 30s;   // a key where nothing is any more
+constexpr auto longest_rest = 5s;  // between two scans of a small database
 constexpr std::size_t most_watched = 1'000;
 constexpr std::size_t most_waits = 100;
 constexpr auto shortest_glance_pause = 20ms;
@@ -29,9 +29,12 @@ bool pause(const std::stop_token& stop, Clock::duration duration) {
 
 }  // namespace
 
-KnownKeys::KnownKeys(Connection connection, Choice choice)
-    : connection_{std::move(connection)}, choice_{std::move(choice)} {
-  if (choice_.keys.empty()) searcher_ = std::jthread{[this](const std::stop_token& stop) { search(stop); }};
+KnownKeys::KnownKeys(Connection connection, Choice choice, std::chrono::milliseconds interval)
+    : connection_{std::move(connection)},
+      choice_{std::move(choice)},
+      interval_{interval},
+      are_complete_{!choice_.keys.empty()} {
+  if (!are_complete_) searcher_ = std::jthread{[this](const std::stop_token& stop) { search(stop); }};
 }
 
 void KnownKeys::search(const std::stop_token& stop) {
@@ -44,10 +47,11 @@ void KnownKeys::search(const std::stop_token& stop) {
         note_taken(found.key);
         return true;
       });
+      are_complete_ = true;
     } catch (const std::exception&) {  // whoever looks at the keys says so
     }
     lasted = Clock::now() - began;
-  } while (pause(stop, std::max<Clock::duration>(shortest_pause, 3 * lasted)));
+  } while (pause(stop, std::max<Clock::duration>(std::min<Clock::duration>(interval_, longest_rest), 3 * lasted)));
 }
 
 std::vector<std::string> KnownKeys::list() const {
@@ -85,7 +89,7 @@ std::optional<microseconds> History::longest() const {
 }
 
 Watched::Watched(const ServerOption& server, Choice choice, std::chrono::milliseconds interval)
-    : lookout_{server}, keys_{lookout_.connection(), std::move(choice)}, interval_{interval} {}
+    : lookout_{server}, keys_{lookout_.connection(), std::move(choice), interval}, interval_{interval} {}
 
 bool Watched::step() {
   const auto began = Clock::now();
@@ -113,15 +117,15 @@ void Watched::look() {
 
 /// At the owners; at the rest only where there is another one. Returns whether there is one.
 bool Watched::glance() {
-  std::vector<std::string> keys;
-  keys.reserve(seen_.size());
-  for (const auto& [key, last] : seen_) keys.push_back(key);
   std::vector<Inspection> others;
   std::vector<std::string> changed;
-  for (Inspection& each : inspect(lookout_.connection(), keys, {.waiters = 0, .clients = false})) {
-    const Inspection& last = seen_.at(each.key);
-    if (each.value == last.value && each.state == last.state) continue;
-    each.waiters = last.waiters;
+  for (Inspection& each : inspect(lookout_.connection(), keys_.list(), {.waiters = 0, .clients = false})) {
+    const auto last = seen_.find(each.key);
+    if (last == seen_.end() ? each.state == Inspection::State::free
+                            : each.value == last->second.value && each.state == last->second.state) {
+      continue;
+    }
+    if (last != seen_.end()) each.waiters = last->second.waiters;
     changed.push_back(each.key);
     others.push_back(std::move(each));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -21,10 +22,14 @@ struct Choice {
   std::string pattern;
 };
 
-/// The keys that a scan has found; it goes on in a thread of its own, now and then.
+/// The keys that a scan has found. It begins anew in a thread of its own after the interval, and 5 s at the latest; but in a large database
+/// so late that it takes a quarter of the time.
 class KnownKeys {
  public:
-  KnownKeys(Connection connection, Choice choice);
+  KnownKeys(Connection connection, Choice choice, std::chrono::milliseconds interval);
+
+  /// Whether a scan has been at its end.
+  bool are_complete() const noexcept { return are_complete_; }
 
   std::vector<std::string> list() const;
 
@@ -37,6 +42,8 @@ class KnownKeys {
 
   Connection connection_;
   const Choice choice_;
+  const std::chrono::milliseconds interval_;
+  std::atomic<bool> are_complete_{false};
   mutable std::mutex mutex_;
   std::map<std::string, std::chrono::steady_clock::time_point> seen_taken_;
   std::jthread searcher_;  // last: it uses the others
@@ -61,8 +68,8 @@ struct History {
 /// Looks at the watched locks again and again, and compares. Belongs to one thread.
 ///
 /// All about them, and about the server, is asked for at an interval. Between two such looks it glances at the locks, to see whether they
-/// have other owners: every 20 ms, but for a twentieth of the time at the most. So a lock that is held for longer than that is never
-/// missed, and one for which many wait for a short time each is counted too low.
+/// have other owners: every 20 ms, but for a twentieth of the time at the most. So of a lock that is watched no owner is missed that stays for
+/// longer than that, and one for which many wait for a short time each is counted too low.
 class Watched {
  public:
   using Clock = std::chrono::steady_clock;
@@ -77,6 +84,9 @@ class Watched {
 
   /// The next step will be a look, and is due.
   void hurry() noexcept { next_look_ = {}; }
+
+  /// Whether all locks that there were have been found.
+  bool knows_all() const noexcept { return keys_.are_complete(); }
 
   /// By key, what the last look or glance saw.
   const std::map<std::string, Inspection>& seen() const noexcept { return seen_; }
