@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <redismutex/errors.hpp>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -12,6 +13,8 @@
 
 #include "api/request.hpp"
 #include "protocol/clients.hpp"
+#include "protocol/ping.hpp"
+#include "route/cluster.hpp"
 #include "route/server.hpp"
 
 namespace redismutex::api {
@@ -47,17 +50,46 @@ struct Found {
   bool all = false;
 };
 
+/// The numbers that the first connections with these tags have, if they lead to this server.
+std::vector<std::int64_t> ids_of(std::span<const std::string_view> tags, const route::Server& server) {
+  std::vector<std::int64_t> ids;
+  for (const std::string_view tag : tags) {
+    const auto of_tag = protocol::client_ids_of(tag, server.client_id());
+    ids.insert(ids.end(), of_tag.begin(), of_tag.end());
+  }
+  return ids;
+}
+
+/// In a cluster a process may have been connected to another server first than to the one that has the key.
+void look_elsewhere(Runtime& runtime, const route::Server& server, std::span<const std::string_view> tags,
+                    const Action& action, std::vector<protocol::Connected>& connected) {
+  const route::Cluster* const cluster = runtime.session().router().cluster();
+  if (cluster == nullptr) return;
+  std::vector<std::string_view> missing{tags.begin(), tags.end()};
+  for (route::Server* other : cluster->masters()) {
+    std::erase_if(missing, [&](std::string_view tag) { return protocol::client_with_tag(connected, tag).has_value(); });
+    if (missing.empty()) return;
+    if (other == &server) continue;
+    try {
+      if (other->client_id() == 0) {
+        protocol::Ping ping;
+        drive(runtime, ping, action, other);
+      }
+      protocol::Clients by_id{ids_of(missing, *other)};
+      drive(runtime, by_id, action, other);
+      if (const auto* some = std::get_if<std::vector<protocol::Connected>>(&by_id.outcome())) {
+        connected.insert(connected.end(), some->begin(), some->end());
+      }
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): what stands at the keys is known all the same
+    }
+  }
+}
+
 Found look_for(Runtime& runtime, route::Server& server, std::span<Inspection> seen, bool deep, const Action& action) {
   const std::vector<std::string_view> tags = tags_of(seen);
   if (tags.empty()) return {};
-  const std::int64_t newest = server.client_id();
-  std::vector<std::int64_t> ids;
-  for (const std::string_view tag : tags) {
-    const auto of_tag = protocol::client_ids_of(tag, newest);
-    ids.insert(ids.end(), of_tag.begin(), of_tag.end());
-  }
   Found found;
-  protocol::Clients by_id{std::move(ids)};
+  protocol::Clients by_id{ids_of(tags, server)};
   drive(runtime, by_id, action, &server);
   if (const auto* refused = std::get_if<Refusal>(&by_id.outcome()); refused != nullptr && is_missing_right(*refused)) {
     note_missing(seen, by_id.right());
@@ -65,6 +97,7 @@ Found look_for(Runtime& runtime, route::Server& server, std::span<Inspection> se
   }
   // Redis 6.0 can not be asked for some.
   if (const auto* some = std::get_if<std::vector<protocol::Connected>>(&by_id.outcome())) found.connected = *some;
+  look_elsewhere(runtime, server, tags, action, found.connected);
   const auto is_found = [&](std::string_view tag) {
     return protocol::client_with_tag(found.connected, tag).has_value();
   };

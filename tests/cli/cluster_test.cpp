@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <redismutex/operate.hpp>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "support/raw_client.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -62,6 +64,21 @@ TEST_F(ClusterCommand, ShowsTheLocksOfAllServers) {
                return listed.out.find(key + "\n") != std::string::npos;
              });
     })) << seen;
+  }
+}
+
+// Their first connection is to the server of the URL, which has few of the keys.
+TEST_F(ClusterCommand, NamesHoldersOfKeysAtAnyServer) {
+  const std::string pid = "pid " + std::to_string(::getpid());
+  for (std::size_t i = 0; i < Cluster::size; ++i) {  // no connection has the same number at two servers
+    for (std::size_t n = 0; n < 40 * i; ++n) RawClient{cluster.node(i).socket_path()}.command({"PING"});
+  }
+  const Connection connection{cluster.url()};
+  static_cast<void>(RedisMutex{connection}.acquire_lock("first"));
+  for (const std::string& key : keys) {
+    const Lock lock = RedisMutex{connection, {.expiry = 60s}}.acquire_lock(key);
+    const auto status = redismutex({"status", "--url", cluster.url(), key});
+    EXPECT_THAT(status.out, HasSubstr(pid)) << key;
   }
 }
 
