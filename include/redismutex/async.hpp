@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <redismutex/connection.hpp>
+#include <redismutex/errors.hpp>
 #include <redismutex/executor.hpp>
 #include <redismutex/lock.hpp>
 #include <redismutex/observer.hpp>
