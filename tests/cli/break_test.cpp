@@ -78,6 +78,13 @@ TEST_F(BreakTest, SaysThatThereIsNothingToBreak) {
   EXPECT_EQ(server.get("k"), "theirs");
 }
 
+TEST_F(BreakTest, NamesTheDatabaseOfWhatIsToBeDeleted) {
+  server.command({"EVAL", "redis.call('SELECT', 2) redis.call('SET', 'k', 'theirs')", "0"});
+  const auto foreign = redismutex({"break", "--yes", "k", "--url", server.url() + "?db=2"});
+  EXPECT_EQ(foreign.status, exited(70));
+  EXPECT_THAT(foreign.err, HasSubstr("delete it: redis-cli -s " + server.socket_path() + " -n 2 DEL k"));
+}
+
 // What is to be pasted means that key, whatever is in its name.
 TEST_F(BreakTest, NamesTheKeyForAShell) {
   for (const std::string key : {"two\nlines", "no\xffutf8", "quote'back\\slash\x1b[2J\t", "-dash it's"}) {

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <deque>
 
 #include "command.hpp"
 #include "support/certificates.hpp"
 #include "support/server.hpp"
+#include "support/temp_dir.hpp"
 
 namespace redismutex::testing {
 namespace {
@@ -218,10 +220,9 @@ TEST(Doctor, FindsWhatMayBeALockThatNeverEnds) {
   server.command({"SET", "no lock", "words"});
   const auto result = doctor_at(server.url());
   EXPECT_EQ(result.status, exited(1)) << result.out;
-  EXPECT_THAT(result.out,
-              AllOf(HasSubstr("'old lock' has a UUID for its value and no TTL: if that is a lock"),
-                    HasSubstr("-> redismutex status --url unix://" + server.socket_path() + " 'old lock'\n"),
-                    Not(HasSubstr("PEXPIRE")), Not(HasSubstr("no lock"))));
+  EXPECT_THAT(result.out, AllOf(HasSubstr("'old lock' has a UUID for its value and no TTL: if that is a lock"),
+                                HasSubstr("-> redismutex status 'old lock'\n"), Not(HasSubstr("PEXPIRE")),
+                                Not(HasSubstr("no lock"))));
 }
 
 TEST(Doctor, FindsRightsThatAreMissing) {
@@ -229,8 +230,8 @@ TEST(Doctor, FindsRightsThatAreMissing) {
   if (server.version() < Version{7, 0, 0}) {
     const auto untold = doctor_at("unix://alice:secret@" + server.socket_path());
     EXPECT_EQ(untold.status, exited(1)) << untold.out;
-    EXPECT_THAT(untold.out, AllOf(HasSubstr("warning   rights: not checked"),
-                                  HasSubstr("-> redismutex doctor --write --url unix://" + server.socket_path())));
+    EXPECT_THAT(untold.out,
+                AllOf(HasSubstr("warning   rights: not checked"), HasSubstr("-> redismutex doctor --write\n")));
     return;
   }
   const auto vital = doctor_at("unix://alice:secret@" + server.socket_path());
@@ -300,6 +301,54 @@ TEST(Doctor, ComparesServers) {
   const auto away = doctor_at(server.url(), {"--compare", "unix:///nowhere"});
   EXPECT_EQ(away.status, exited(2));
   EXPECT_THAT(away.out, AllOf(HasSubstr("critical  compare: "), HasSubstr("-> redis-cli -s /nowhere PING")));
+}
+
+TEST(Doctor, ComparesDatabasesToo) {
+  Server server({.tcp = true, .directives = good_settings()});
+  const std::vector<std::array<std::string, 2>> pairs{{"/1", "/2"}, {"", "/2"}, {"/2", "/0"}};
+  for (const auto& [here, there] : pairs) {
+    const auto result = doctor_at(server.tcp_url() + here, {"--compare", server.tcp_url() + there});
+    EXPECT_EQ(result.status, exited(2)) << result.out;
+    EXPECT_THAT(result.out,
+                HasSubstr("critical  compare: the same server, but databases " + (here.empty() ? "0" : here.substr(1)) +
+                          " and " + there.substr(1) + ": locks do not exclude each other"));
+  }
+  const auto same = doctor_at(server.tcp_url() + "/2", {"--compare", server.url() + "?db=2"});
+  EXPECT_EQ(same.status, contented(server)) << same.out;
+}
+
+// What is to be pasted names the server as the command line did, with the login that is there; and the key.
+TEST(Doctor, NamesTheServerAsItWasNamed) {
+  Server server({.tcp = true,
+                 .users = {"alice on >secret ~* &* +@all -acl", "dora on >secret ~* &* +@all"},
+                 .directives = good_settings()});
+  server.command({"SET", "old lock", "6a0c5b1e-8c6e-4b0e-9d6f-0d3a5b8c7e11"});
+  const Notes notes;
+  notes.write("url", "redis://alice:secret@127.0.0.1:" + std::to_string(server.port()) + "/0\n");
+  const auto by_file = redismutex({"doctor", "--url-file", notes.path("url"), "--key", "app:x"});
+  EXPECT_THAT(by_file.out, AllOf(HasSubstr("-> redismutex doctor --write --key app:x --url-file " + notes.path("url")),
+                                 HasSubstr("-> redismutex status --url-file " + notes.path("url") + " 'old lock'\n"),
+                                 Not(HasSubstr("secret"))));
+  const std::string plain = "redis://127.0.0.1:" + std::to_string(server.port());
+  const auto by_option = redismutex({"doctor", "--url", "redis://alice:secret@" + plain.substr(8)});
+  EXPECT_THAT(by_option.out,
+              AllOf(HasSubstr("-> redismutex doctor --write --url " + plain + "\n"), Not(HasSubstr("secret"))));
+}
+
+// A server that was started without a file has none to rewrite.
+TEST(Doctor, KnowsThatThereIsNoConfigurationFile) {
+  const TempDir directory;
+  const std::string socket = directory.file("redis.sock");
+  const ChildProcess server(Program{
+      .arguments = {"redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory.path()}});
+  std::string seen;
+  EXPECT_TRUE(eventually(limit, [&] {
+    seen = doctor_at("unix://" + socket).out;
+    return seen.find("persistence: no append-only file") != std::string::npos;
+  })) << seen;
+  EXPECT_THAT(seen, AllOf(HasSubstr("-> redis-cli -s " + socket +
+                                    " CONFIG SET appendonly yes; and start the server with --appendonly yes"),
+                          Not(HasSubstr("REWRITE"))));
 }
 
 TEST(Doctor, PrintsJson) {

@@ -18,8 +18,10 @@ namespace redismutex::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class InPrivateTmp : public ::testing::Test {
  protected:
@@ -121,6 +123,13 @@ TEST_F(Embedded, ServerIsLookedAtAndItsLocksAreBroken) {
   const auto nothing = look();
   EXPECT_EQ(nothing.status, exited(69));
   EXPECT_THAT(nothing.err, HasSubstr("the embedded server does not run"));
+}
+
+// It is meant to be short-lived.
+TEST_F(Embedded, ServerIsExamined) {
+  const auto result = run("\"" REDISMUTEX_COMMAND "\" doctor --url embedded: >&2; true");
+  EXPECT_THAT(result.err, AllOf(HasSubstr("ok        persistence: "), Not(HasSubstr("append-only file"))))
+      << result.err;
 }
 
 TEST_F(Embedded, ServerExcludesThroughItsStartsAndStops) {

@@ -6,6 +6,7 @@
 #include "moments.hpp"
 #include "people.hpp"
 #include "redis_cli.hpp"
+#include "shared/url_source.hpp"
 #include "table.hpp"
 
 namespace redismutex::cli {
@@ -43,7 +44,8 @@ void add_holder(std::vector<std::string>& lines, const Inspection& seen, const N
   // Of a unix socket the address is the server's path.
   if (seen.client && !seen.client->address.starts_with('/')) first += ", " + printable(seen.client->address);
   if (seen.client && !seen.client->user.empty()) first += ", user " + printable(seen.client->user);
-  if (!seen.client && server.is_replica()) first += "; see " + own_command("status", server.primary, seen.key);
+  if (!seen.client && server.is_replica())
+    first += "; see " + own_command("status", words_for({server.primary}), seen.key);
   lines.push_back(first);
   lines.push_back(since_text(seen) + lease_text(seen, colours));
   if (const auto token = token_of(seen)) lines.back() += "; token " + std::to_string(*token);

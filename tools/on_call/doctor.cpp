@@ -79,7 +79,7 @@ void print_doctor_json(const std::vector<Finding>& findings, const std::string& 
 
 /// What is examined, and its name for people. Throws NoUrl and std::invalid_argument.
 struct Patient {
-  Patient(const DoctorOptions& options, const ServerOption& server) : servers{server.all()} {
+  Patient(const DoctorOptions& options, const ServerOption& server) : servers{server.all()}, words{server.words()} {
     for (const ConnectionOptions& each : servers) name += (name.empty() ? "" : ", ") + display_name(each);
     if (options.compare.empty()) return;
     if (servers.size() > 1) throw std::invalid_argument{"--compare is for one server, and not for a quorum"};
@@ -88,10 +88,12 @@ struct Patient {
 
   std::vector<ConnectionOptions> servers;
   std::string name;
+  std::string words;  // by which command lines name it
 };
 
 Findings examine_one(const Patient& patient, const DoctorOptions& options) {
-  Examination examination{.server = patient.servers.front(), .name = patient.name, .writes = options.writes};
+  Examination examination{
+      .server = patient.servers.front(), .name = patient.name, .words = patient.words, .writes = options.writes};
   if (!options.key.empty()) examination.key = {.name = options.key, .is_locked = true};
   if (patient.servers.size() > 1) return examine_quorum(patient.servers, examination);
   if (!options.compare.empty()) examination.compare = options.compare;
@@ -128,7 +130,8 @@ Run add_doctor(CLI::App& app, const ServerOption& server) {
   const auto options = std::make_shared<DoctorOptions>();
   app.add_flag("--json", options->json, "print a JSON object");
   app.add_flag("--write", options->writes, "take a lock, too, to see whether that works");
-  app.add_option("--compare", options->compare, "whether this URL leads to the same server")->type_name("URL");
+  app.add_option("--compare", options->compare, "whether this URL leads to the same server and database")
+      ->type_name("URL");
   app.add_option("--key", options->key, "whether the user may lock this key; default: redismutex-doctor:x")
       ->type_name("KEY");
   return [options, &server] { return run_doctor(*options, server); };

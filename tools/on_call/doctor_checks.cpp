@@ -14,6 +14,7 @@
 
 #include "doctor_rights.hpp"
 #include "server_facts.hpp"
+#include "shared/embedded_place.hpp"
 #include "shared/shell_word.hpp"
 
 namespace redismutex::cli {
@@ -45,6 +46,10 @@ Latency measure_latency(const Connection& connection) {
   latency.longest = times.back();
   return latency;
 }
+
+constexpr auto same_url = "give both sides the same URL";
+
+bool is_embedded(const ConnectionOptions& server) { return server.unix_socket == embedded_socket(); }
 
 bool is_cluster(const ConnectionOptions& server) { return server.kind == ConnectionOptions::Kind::cluster; }
 
@@ -141,9 +146,9 @@ class Doctor {
     for (const ConnectionOptions& server : servers_of_cluster()) {
       const Examination part{.server = server,
                              .name = display_name(server),
+                             .words = examination_.words,
                              .writes = examination_.writes,
-                             .key = examination_.key,
-                             .cluster = examination_.name};
+                             .key = examination_.key};
       Doctor doctor{part, Of::part_of_a_cluster};
       Findings found = doctor.examine();
       for (Finding& each : found) each.server = address_of(server);
@@ -184,6 +189,7 @@ class Doctor {
       return false;
     }
     facts_ = read_facts(connection_);
+    way_.has_file = facts_.has_file();
     const auto& tls = examination_.server.tls;
     if (tls && !tls->verify) {
       add("reached", Level::warning, examination_.name + ", and its certificate is not verified: it may be any server",
@@ -237,7 +243,11 @@ class Doctor {
   void what_it_says() {
     add(judge_stalls(facts_));
     add(judge_memory(facts_, way_));
-    add(judge_persistence(facts_, way_));
+    if (is_embedded(examination_.server)) {
+      add("persistence", Level::good, "a server of this user's own, which is there as long as it is used");
+    } else {
+      add(judge_persistence(facts_, way_));
+    }
     add(judge_replicas(facts_, way_));
     add(judge_clients(facts_, way_));
     const auto patterns = ask(connection_, std::array<std::string, 2>{"PUBSUB", "NUMPAT"});
@@ -269,7 +279,7 @@ class Doctor {
     add("locks without an end", Level::warning,
         "'" + printable(endless) +
             "' has a UUID for its value and no TTL: if that is a lock of a program without redismutex, it never ends",
-        own_command("status", examination_.name, endless));
+        own_command("status", examination_.words, endless));
   }
 
   void rights() {
@@ -277,10 +287,10 @@ class Doctor {
     const auto missing = missing_rights(connection_, facts_.version(), key);
     if (!missing) {
       if (examination_.writes) return;
-      const std::string& url = examination_.cluster.empty() ? examination_.name : examination_.cluster;
+      const std::string with_key = key.is_locked ? " --key " + shell_word(key.name) : "";
       return add("rights", Level::warning,
                  "not checked: the server does not tell (ACL DRYRUN); --write takes a lock to find out",
-                 own_command("doctor --write", url));
+                 "redismutex doctor --write" + with_key + examination_.words);
     }
     const std::string tried =
         "tried with the key '" + printable(key.name) + "'" + (key.is_locked ? "" : "; --key names another");
@@ -295,7 +305,18 @@ class Doctor {
     if (!examination_.compare) return;
     const ConnectionOptions other = parse_url(*examination_.compare);
     const auto here = run_ids_of(examination_.server);
-    note_trouble(way_to(other), "compare", [&] { compare(here, run_ids_of(other)); });
+    note_trouble(way_to(other), "compare", [&] {
+      const auto there = run_ids_of(other);
+      if (here == there && !here.empty() && other.db != examination_.server.db) return compare_databases(other.db);
+      compare(here, there);
+    });
+  }
+
+  void compare_databases(int other) {
+    add("compare", Level::critical,
+        "the same server, but databases " + std::to_string(examination_.server.db) + " and " + std::to_string(other) +
+            ": locks do not exclude each other",
+        same_url);
   }
 
   void compare(const std::set<std::string>& here, const std::set<std::string>& there) {
@@ -311,7 +332,7 @@ class Doctor {
           is_part  ? "one URL leads to a cluster, the other to some of its servers only"
           : is_one ? "the URLs lead to two servers: locks of one do not exclude those of the other"
                    : "the URLs lead to other servers: locks of one do not exclude those of the other",
-          "give both sides the same URL");
+          same_url);
     }
   }
 
@@ -338,7 +359,7 @@ class Doctor {
 
   const Examination& examination_;
   const Of what_;
-  const Way way_;
+  Way way_;
   Connection connection_;
   ServerFacts facts_;
   std::optional<long long> key_count_;

@@ -14,10 +14,10 @@ namespace redismutex::cli {
 struct Examination {
   ConnectionOptions server;
   std::string name;                      ///< the server's, for people
+  std::string words;                     ///< by which command lines name all that is examined, as NamedUrls::words
   std::optional<std::string> compare{};  ///< a URL that should lead to the same server, or servers
   bool writes = false;                   ///< take a lock on a key of its own, `redismutex-doctor:UUID`
   TriedKey key{};                        ///< with which rights are tried
-  std::string cluster{};                 ///< of which the server is a part: its name
 };
 
 /// All that is found; a server that can not be reached is a finding, too. Of a cluster each server that has slots is examined.

@@ -12,12 +12,8 @@ Credentials login_of(const ConnectionOptions& server) {
 
 }  // namespace
 
-std::string own_command(const std::string& words, const std::string& url) {
-  return "redismutex " + words + " --url " + shell_word(url);
-}
-
-std::string own_command(const std::string& words, const std::string& url, const std::string& key) {
-  return own_command(words, url) + " " + shell_operand(key);
+std::string own_command(const std::string& words, const std::string& server, const std::string& key) {
+  return "redismutex " + words + server + " " + shell_operand(key);
 }
 
 Way way_to(const ConnectionOptions& server) {
@@ -29,6 +25,7 @@ Way way_to(const ConnectionOptions& server) {
       : server.unix_socket.empty() ? "-h " + shell_word(server.host) + " -p " + std::to_string(server.port)
                                    : "-s " + shell_word(server.unix_socket);
   if (server.tls) options += " --tls";
+  if (server.db != 0) options += " -n " + std::to_string(server.db);
   const Credentials login = login_of(server);
   // A login may be one for locks alone: who may change the server is asked for.
   if (!login.username.empty()) {

@@ -40,6 +40,8 @@ ServerFacts::Version ServerFacts::version() const {
   return version;
 }
 
+bool ServerFacts::has_file() const { return !value_of(fields, "config_file", "unknown").empty(); }
+
 ServerFacts read_facts(const Connection& connection) {
   ServerFacts facts;
   try {

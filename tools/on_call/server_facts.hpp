@@ -26,6 +26,9 @@ struct ServerFacts {
   /// 0 where the server does not tell.
   long long number(const std::string& field) const;
 
+  /// Whether the server was started with a file, into which CONFIG REWRITE writes; also if it does not tell.
+  bool has_file() const;
+
   std::string product() const;  ///< "Redis", "Redict", "Valkey"
   Version version() const;
 };

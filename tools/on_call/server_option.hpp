@@ -30,6 +30,9 @@ class ServerOption {
   /// Which place names the server: "--url", "$REDIS_URL", a file's path. Throws NoUrl.
   std::string source() const { return find_().source; }
 
+  /// What a command line says to name the server again: NamedUrls::words. Throws NoUrl.
+  std::string words() const { return find_().words; }
+
   /// For people, without the login: "redis://db1:6379/1". Throws as options() does.
   std::string name() const;
 
