@@ -84,6 +84,30 @@ TEST_F(ExitStatusTest, Is127AndExplainsOptionsThatComeTooLate) {
   EXPECT_THAT(result.err, HasSubstr("'-n': No such file or directory (options of redismutex itself go before KEY)"));
 }
 
+// Also where that option is the one that names the server.
+TEST_F(ExitStatusTest, Is64AndExplainsAServerThatComesTooLate) {
+  for (const std::vector<std::string>& late :
+       {std::vector<std::string>{"--url", server_.url()}, {"--url=" + server_.url()}, {"--url-file", "/nowhere"}}) {
+    std::vector<std::string> words{"run", "k"};
+    words.insert(words.end(), late.begin(), late.end());
+    words.insert(words.end(), {"echo", "hi"});
+    const auto result = redismutex(words, {"REDIS_URL=", "REDISMUTEX_URL="});
+    EXPECT_EQ(result.status, exited(64));
+    EXPECT_THAT(result.err, ::testing::AllOf(HasSubstr("no server is named"),
+                                             HasSubstr("(options of redismutex itself go before KEY)")));
+  }
+  const auto other = redismutex({"run", "k", "echo", "--url", server_.url()}, {"REDIS_URL=", "REDISMUTEX_URL="});
+  EXPECT_THAT(other.err, ::testing::Not(HasSubstr("go before KEY")));
+}
+
+TEST_F(ExitStatusTest, Is127AndExplainsALineOfAShell) {
+  const auto result = run({"k", "echo hi there"});
+  EXPECT_EQ(result.status, exited(127));
+  EXPECT_THAT(result.err,
+              HasSubstr("'echo hi there': No such file or directory (a line for a shell? sh -c 'echo hi there')"));
+  EXPECT_THAT(run({"k", "echo hi", "there"}).err, ::testing::Not(HasSubstr("sh -c")));
+}
+
 TEST_F(ExitStatusTest, Is75ForATakenLockAtOnceOrAfterTheWait) {
   someone_else_holds("k");
   const Notes notes;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "hold_arguments.hpp"
+#include "late_option.hpp"
 #include "lock_options.hpp"
 #include "shared/declarations.hpp"
 #include "shared/exit_status.hpp"
@@ -146,7 +147,11 @@ class RunParser {
 
   RunArguments finish(std::vector<std::string> command) && {
     if (!arguments_.key.empty() && command.empty()) throw CLI::RequiredError("COMMAND");
-    lock_.finish();
+    try {
+      lock_.finish();
+    } catch (const NoUrl& error) {
+      throw NoUrl{error.what() + advice_on_late_option(command)};
+    }
     arguments_.command = std::move(command);
     return std::move(arguments_);
   }

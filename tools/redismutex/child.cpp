@@ -10,8 +10,10 @@
 
 #include "boot_clock.hpp"
 #include "family.hpp"
+#include "late_option.hpp"
 #include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
+#include "shared/shell_word.hpp"
 
 namespace redismutex::cli {
 namespace {
@@ -83,16 +85,24 @@ bool is_in_path(const std::string& program) {
   }
 }
 
+/// About a command that does not exist: what may have been meant.
+std::string advice_on(const std::vector<std::string>& command) {
+  const std::string& program = command.front();
+  if (auto advice = advice_on_late_option(command); !advice.empty()) return advice;
+  const bool is_line = command.size() == 1 && program.find(' ') != std::string::npos;
+  return is_line ? " (a line for a shell? sh -c " + shell_word(program) + ")" : "";
+}
+
 /// What exec()'s `error` means to the user.
-CannotStart cannot_start(const std::string& program, int error) {
+CannotStart cannot_start(const std::vector<std::string>& command, int error) {
+  const std::string& program = command.front();
   const bool is_path = program.find('/') != std::string::npos;
   if (error == EACCES && !is_path && !is_in_path(program)) error = ENOENT;
   if (error != ENOENT) return {program, std::strerror(error), exit_status::not_executable};
   if (is_path && is_file(program)) {
     return {program, "the interpreter that its first line names does not exist", exit_status::not_executable};
   }
-  const std::string advice = program.starts_with('-') ? " (options of redismutex itself go before KEY)" : "";
-  return {program, std::strerror(error) + advice, exit_status::not_found};
+  return {program, std::strerror(error) + advice_on(command), exit_status::not_found};
 }
 
 pid_t start(const std::vector<std::string>& command, const std::vector<std::string>& variables, pid_t group,
@@ -104,7 +114,7 @@ pid_t start(const std::vector<std::string>& command, const std::vector<std::stri
   const auto child = checked(spawn({arguments.data(), environment.data(), group, signals, ::getpid()}, error), "vfork");
   if (error == 0) return child;
   ::waitpid(child, nullptr, 0);
-  throw cannot_start(command.front(), error);
+  throw cannot_start(command, error);
 }
 
 }  // namespace
