@@ -38,6 +38,19 @@ const Known& known(std::string_view code) {
   return *std::find_if(all.begin(), all.end() - 1, [code](const Known& entry) { return entry.code == code; });
 }
 
+/// MOVED: of a server of a cluster that was not named as that. `server`: its name, which tells of what kind it was thought to be.
+std::string remedy_for_moved(std::string_view server) {
+  std::string text{"the server is one of a cluster: use redis"};
+  constexpr std::string_view plain = "redis://";
+  constexpr std::string_view with_tls = "rediss://";
+  if (server.starts_with("unix://")) return text.append("+cluster://HOST:PORT");
+  const bool is_tls = server.starts_with(with_tls);
+  if (!is_tls && !server.starts_with(plain)) return {};
+  const std::string_view address = server.substr(is_tls ? with_tls.size() : plain.size());
+  // Without the database: a cluster has one.
+  return text.append(is_tls ? "s" : "").append("+cluster://").append(address.substr(0, address.find('/')));
+}
+
 }  // namespace
 
 std::string Action::text() const {
@@ -67,9 +80,11 @@ void raise_unknown(const std::string& server, const Action& action, const net::F
 void raise(const std::string& server, const Action& action, const protocol::Refusal& refusal) {
   // Of replicas that Options::replicas wants the engine has said so already, without the server's word.
   const bool explains_itself = refusal.code == "NOREPLICAS" && refusal.text.find(refusal.code) == std::string::npos;
-  const std::string_view remedy = explains_itself ? std::string_view{} : known(refusal.code).remedy;
+  const std::string remedy = explains_itself           ? std::string{}
+                             : refusal.code == "MOVED" ? remedy_for_moved(server)
+                                                       : std::string{known(refusal.code).remedy};
   const std::string message =
-      cannot(server, action, refusal.text) + (remedy.empty() ? "" : " (" + std::string{remedy} + ")");
+      cannot(server, action, refusal.text) + (remedy.empty() ? "" : " (" + printable(remedy) + ")");
   if (refusal.code == "NOAUTH") throw LoginError{message};
   throw ServerError{message, refusal.code};
 }
