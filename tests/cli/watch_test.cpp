@@ -266,6 +266,44 @@ TEST_F(WatchTest, JsonIsALineForEachChangeEverywhere) {
   EXPECT_EQ(job.next_event(), "killed by Interrupt");
 }
 
+// Nobody reads its lines any more: it need not write one to find that out.
+TEST_F(WatchTest, EndsWithItsReader) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"watch", "k"}, {"status", "--watch=1h", "k"}, {"ls", "--watch=1h"}}) {
+    std::string line = "$REDISMUTEX";
+    for (const std::string& word : words) line += " " + word;
+    const auto result = result_of(ChildProcess(
+        Program{.arguments = {"bash", "-c", "{ " + line + "; echo $? >$DIR/status; } | true; cat $DIR/status"},
+                .environment = environment()}));
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(result.out, "141\n") << line;
+  }
+}
+
+// A terminal that curses does not know gets a message; one that can only print gets lines.
+TEST_F(WatchTest, RefusesATerminalThatIsNotKnown) {
+  TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "watch", "k"},
+                          .environment = {"REDIS_URL=" + server.url(), "TERM=nosuch"}}};
+  EXPECT_EQ(job.next_event(), "exit code 64");
+  const std::string output = job.output();
+  EXPECT_THAT(output, AllOf(HasSubstr("redismutex: watch: the terminal 'nosuch' is not known (TERM)"),
+                            HasSubstr("TERM=xterm redismutex watch"), Not(HasSubstr("Error opening"))));
+}
+
+TEST_F(WatchTest, PrintsLinesOnATerminalThatCanDoNoMore) {
+  TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "watch", "-n", "0.1", "k"},
+                          .environment = {"REDIS_URL=" + server.url(), "TERM=dumb"}}};
+  const auto inside = holder("k");
+  std::string output;
+  EXPECT_TRUE(eventually(limit, [&] {
+    output += job.output();
+    return output.find(" k held by ") != std::string::npos || output.find(" k free -> ") != std::string::npos;
+  })) << output;
+  job.type("\x03");
+  EXPECT_EQ(job.next_event(), "killed by Interrupt");
+  EXPECT_THAT(output + job.output(), Not(HasSubstr("\x1b")));
+}
+
 TEST_F(WatchTest, SaysWhatIsWrongBeforeThereIsAScreen) {
   EXPECT_EQ(run({"watch", "-n", "soon"}).status, exited(64));
   EXPECT_EQ(redismutex({"watch"}, {"REDIS_URL=unix:///nowhere/at/all"}).status, exited(69));

@@ -1,12 +1,17 @@
 #include "repeat.hpp"
 
+#include <poll.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <redismutex/errors.hpp>
-#include <thread>
 #include <utility>
 
 #include "colours.hpp"
 #include "shared/duration.hpp"
+#include "shared/exit_status.hpp"
 #include "shared/messages.hpp"
 #include "shared/parser.hpp"
 
@@ -28,6 +33,14 @@ std::string redrawn(const std::string& screen) {
   return text + "\x1b[J";
 }
 
+/// Ends this process, as a write would, if nobody reads standard output any more: until there is something to write it may be long.
+void pause_while_read(std::chrono::milliseconds pause) {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  if (::poll(&out, 1, static_cast<int>(pause.count())) <= 0) return;
+  std::raise(SIGPIPE);
+  std::_Exit(exit_status::ended_by_signal(SIGPIPE));  // it is blocked
+}
+
 }  // namespace
 
 RepeatOption::RepeatOption(CLI::App& app) {
@@ -46,7 +59,7 @@ std::optional<std::chrono::milliseconds> RepeatOption::pause() const {
 
 [[noreturn]] void print_again(std::chrono::milliseconds pause, const std::function<std::string()>& look) {
   bool is_away = false;
-  for (;; std::this_thread::sleep_for(pause)) {
+  for (;; pause_while_read(pause)) {
     try {
       const std::string text = look();
       is_away = false;

@@ -43,6 +43,17 @@ void append(const char* capability) {
 
 }  // namespace
 
+TerminalKind terminal_kind() {
+  // initscr() would say what is wrong by itself, and end this process.
+  int found = 0;
+  if (::setupterm(nullptr, STDOUT_FILENO, &found) != OK)
+    return found == 1 ? TerminalKind::only_lines : TerminalKind::unknown;
+  const char* const move = ::tigetstr("cup");
+  const bool can_move = move != nullptr && move != reinterpret_cast<const char*>(-1);
+  ::del_curterm(::cur_term);
+  return can_move ? TerminalKind::screen : TerminalKind::only_lines;
+}
+
 TerminalGuard::TerminalGuard() {
   asked_by = 0;
   ::tcgetattr(STDIN_FILENO, &modes);

@@ -5,6 +5,10 @@
 
 namespace redismutex::cli {
 
+/// What can be done with the terminal that $TERM names.
+enum class TerminalKind { screen, only_lines, unknown };
+TerminalKind terminal_kind();
+
 /// Gives the terminal back as it was, however this process ends, but by SIGKILL. Made before the screen is begun; there is one at a time.
 ///
 /// Signals that ask for an end are noted, for the loop that draws to end in good order. In a crash (SIGSEGV, SIGABRT and the like) the

@@ -16,7 +16,9 @@
 #include "repeat.hpp"
 #include "shared/duration.hpp"
 #include "shared/exit_status.hpp"
+#include "shared/messages.hpp"
 #include "shared/parser.hpp"
+#include "terminal_guard.hpp"
 #include "watch_screen.hpp"
 #include "watched.hpp"
 #include "words.hpp"
@@ -97,11 +99,22 @@ std::string line_of(const HandOver& change, const NamedServer& server) {
   std::_Exit(exit_status::ended_by_signal(signal));
 }
 
+int say_unknown_terminal() {
+  const char* const name = std::getenv("TERM");
+  say(std::string{"watch: the terminal '"} + (name == nullptr ? "" : name) +
+      "' is not known (TERM); try: TERM=xterm redismutex watch; or, for a line for each change: redismutex watch | "
+      "cat");
+  return exit_status::usage;
+}
+
 int run_watch(const WatchOptions& options, const ServerOption& server) {
+  const bool may_draw = !options.json && stdout_is_terminal() && ::isatty(STDIN_FILENO) != 0;
+  const TerminalKind terminal = may_draw ? terminal_kind() : TerminalKind::only_lines;
+  if (terminal == TerminalKind::unknown) return say_unknown_terminal();
   const Choice choice = choice_of(options.words);
   Watched watched{server, choice, options.interval};
   watched.step();  // what is wrong is said before there is a screen
-  if (options.json || !stdout_is_terminal() || ::isatty(STDIN_FILENO) == 0) print_changes(watched, options);
+  if (terminal == TerminalKind::only_lines) print_changes(watched, options);
   Looker looker{watched};
   const int signal = [&] { return WatchScreen{looker, options.interval, !choice.keys.empty()}.run(); }();
   leave(signal);
