@@ -102,8 +102,8 @@ class Breaking {
         std::find_if(line.begin(), line.end(), [&](const Waiter& each) { return each.id == what_.waiter; });
     if (place == line.end()) return say_nobody_waits(what_);
     const std::string who = process_text(place->client);
-    std::cerr << what_.quoted_key() << ": " << who << " waits since " << clock_text(place->waiting_since, seen.seen_at)
-              << ", at place " << place->position << " of " << seen.places << "\n";
+    std::cerr << what_.quoted_key() + ": " + who + " waits since " + clock_text(place->waiting_since, seen.seen_at) +
+                     ", at place " + std::to_string(place->position) + " of " + std::to_string(seen.places) + "\n";
     if (!what_.is_wanted("Take it out of the line?")) return say_not_done();
     const bool held = break_waiter(lookout_.connection(), what_.key, *place);
     return held ? say_done("it had got the mutex meanwhile, which was taken from it\n",

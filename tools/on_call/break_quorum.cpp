@@ -96,7 +96,8 @@ class BreakingAtEach {
       if (vote.seen) places += place_in(*vote.seen) != nullptr ? 1U : 0U;
     }
     if (places == 0) return say_nobody_waits(what_);
-    std::cerr << what_.quoted_key() << ": it waits at " << places << " of " << view.votes.size() << " servers\n";
+    std::cerr << what_.quoted_key() + ": it waits at " + std::to_string(places) + " of " +
+                     std::to_string(view.votes.size()) + " servers\n";
     if (!what_.is_wanted("Take it out of the line?")) return say_not_done();
     for (std::size_t i = 0; i < view.votes.size(); ++i) {
       const Waiter* const place = view.votes[i].seen ? place_in(*view.votes[i].seen) : nullptr;

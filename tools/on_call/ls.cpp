@@ -188,7 +188,7 @@ int list_once(const LsOptions& options, Lookout& lookout) {
   std::cout << listing.text() << std::flush;
   if (!options.json && !options.columns) {
     say_missing_rights(listing.seen());
-    std::cerr << listing.footer() << std::endl;
+    std::cerr << listing.footer() + "\n";  // in one piece: the output may be a pipe to who writes here, too
   }
   return listing.interrupted() ? exit_status::ended_by_signal(SIGINT) : 0;
 }

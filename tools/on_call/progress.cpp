@@ -30,12 +30,13 @@ void ProgressLine::show(const ScanProgress& progress) {
   if (!on_ || now < next_) return;
   next_ = now + 100ms;
   is_shown_ = true;
-  std::cerr << clear_line << "scanned " << progress_text(progress) << ", " << progress.found << " locks, "
-            << (now - began_) / 1s << " s" << std::flush;
+  // In one piece: others may be writing to this terminal, too.
+  std::cerr << clear_line + ("scanned " + progress_text(progress) + ", " + std::to_string(progress.found) + " locks, " +
+                             std::to_string((now - began_) / 1s) + " s");
 }
 
 void ProgressLine::clear() {
-  if (is_shown_) std::cerr << clear_line << std::flush;
+  if (is_shown_) std::cerr << clear_line;
 }
 
 }  // namespace redismutex::cli
