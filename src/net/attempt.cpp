@@ -81,7 +81,7 @@ Failure Attempt::unfinished() const {
     case Stage::locating: return vain("no answer from a sentinel");
     case Stage::looking_up: return vain("no answer while looking up '" + host + "'");
     case Stage::connecting: return vain("no answer while connecting");
-    case Stage::shaking_hands: return vain("TLS handshake with " + host + ": no answer");
+    case Stage::shaking_hands: return vain("TLS handshake with " + host + ": no answer; does this port speak TLS?");
     case Stage::asking_credentials: return vain("ConnectionOptions::credentials has not returned");
     case Stage::logging_in: break;
   }

@@ -38,6 +38,15 @@ TEST_F(TlsCommand, SaysWhyAServerIsNotTrusted) {
   EXPECT_THAT(refused.err, AllOf(HasSubstr("self-signed"), ::testing::Not(HasSubstr("hunter2"))));
 }
 
+// A server takes the first message for the beginning of a command, and waits for the rest of it.
+TEST_F(TlsCommand, DoubtsThatASilentPortSpeaksTls) {
+  const Server plain({.tcp = true});
+  const std::string url_of_plain = "rediss://127.0.0.1:" + std::to_string(plain.port());
+  const auto refused = redismutex({"run", "-n", "--url", url_of_plain, "key", "true"});
+  EXPECT_EQ(refused.status, exited(69));
+  EXPECT_THAT(refused.err, HasSubstr("TLS handshake with 127.0.0.1: no answer; does this port speak TLS?"));
+}
+
 // A copy of the one program alone says what it misses.
 TEST_F(TlsCommand, NamesTheProgramThatIsMissing) {
   const TempDir directory;
