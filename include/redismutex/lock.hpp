@@ -68,7 +68,8 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
   /// can not be written ConnectionOptions::log is told, and the lock stands without.
   void leave() noexcept;
 
-  /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again.
+  /// A fresh lease of `expiry` (without argument: the mutex's own) from now on. A lost lock is never taken again. An extension to a shorter
+  /// lease that was not answered may be carried out late: valid_for() counts on no more than that from then on.
   ///
   /// Throws MutexUnlockError if the lock was lost, ConnectionError if no answer came within the old lease (which then is
   /// still what valid_for() says), ServerError if the server refused, std::invalid_argument for a bad duration.

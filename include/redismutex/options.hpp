@@ -73,7 +73,7 @@ struct Options {
   bool auto_renew = false;
 
   /// With auto_renew: the longest that one Lock may be held, so that a process which hangs does not keep it for ever. Its
-  /// lease then ends, and lost_token() fires. 0: no limit; else at least `expiry`.
+  /// lease then ends, and lost_token() fires. extend() is the holder's own word, and may go beyond it. 0: no limit; else at least `expiry`.
   std::chrono::milliseconds max_hold{0};
 
   /// Mint a fencing token with each acquisition, see Lock::fencing_token(). All who lock a key should agree on it. Costs no

@@ -110,7 +110,7 @@ class Releasing final : public api::DrivenTask<void> {
         began_{LockAccess::began_at(lock_)} {}
 
   ~Releasing() override {
-    if (!giving_ && !passed_) LockAccess::give_back(lock_);
+    if (!giving_ && !passed_) LockAccess::give_back(lock_, is_told_);
     LockAccess::forget(lock_);
   }
 
@@ -132,7 +132,8 @@ class Releasing final : public api::DrivenTask<void> {
     conclude();
   }
 
-  void conclude() const {
+  void conclude() {
+    is_told_ = true;
     if (passed_) return LockAccess::conclude(lock_, engine::GivingBack::Passed{}, began_);
     if (const auto& why = failure()) return LockAccess::conclude(lock_, engine::NoAnswer{*why}, began_);
     LockAccess::conclude(lock_, giving_->outcome(), began_);
@@ -152,6 +153,7 @@ class Releasing final : public api::DrivenTask<void> {
   const Held held_;
   Lock lock_;
   const std::chrono::nanoseconds began_;
+  bool is_told_ = false;                               // of the end
   bool passed_ = false;                                // within the process, without further ado
   std::unique_ptr<typename Held::GivingBack> giving_;  // else: it is large
 };
@@ -310,7 +312,7 @@ void AsyncLock::let_go() noexcept {
   if (!lock_) return;
   if (LockAccess::is_inherited(*lock_)) {  // it is the parent's, and so are the threads that would release it
     const Empties empties{lock_};
-    return;
+    return LockAccess::give_back(*lock_, false);
   }
   try {
     executor_ = Executor{};
@@ -318,7 +320,7 @@ void AsyncLock::let_go() noexcept {
   } catch (const std::exception&) {  // no memory, or no thread
     if (!lock_) return;              // what was to release it has taken care of that
     const Empties empties{lock_};
-    LockAccess::give_back(*lock_);
+    LockAccess::give_back(*lock_, false);
   }
 }
 

@@ -104,7 +104,7 @@ milliseconds Lock::lease_ends_in() const noexcept {
   return protocol::time_left(lease_->valid_until(turn_), runtime_->session().now());
 }
 
-bool Lock::owns_lock() const noexcept { return lease_ends_in() > milliseconds{0}; }
+bool Lock::owns_lock() const noexcept { return api::LockAccess::valid_for(*this) > milliseconds{0}; }
 
 milliseconds Lock::valid_for() const noexcept {
   if (quorum_) return quorum_->valid_for();
@@ -256,10 +256,19 @@ void api::LockAccess::conclude(const Lock& lock, const GivingBack::Outcome& outc
   lock.report_end({outcome});
 }
 
-void api::LockAccess::give_back(const Lock& lock) noexcept {
-  if (lock.inherited()) return;
-  if (lock.quorum_) return engine::give_back(*lock.quorum_->lease_owner());
-  engine::give_back(lock.runtime_->session(), lock.lease_, lock.turn_, engine::Lines::Ticket{lock.ticket_});
+void api::LockAccess::give_back(const Lock& lock, bool is_told) noexcept {
+  const bool inherited = lock.inherited();
+  const auto outcome = inherited ? HoldEnded::Outcome::abandoned : HoldEnded::Outcome::unknown;
+  const std::chrono::nanoseconds began = began_at(lock);
+  if (lock.quorum_) {
+    if (!inherited) engine::give_back(*lock.quorum_->lease_owner());
+    if (!is_told) lock.quorum_->tell_end(outcome, began);
+    return;
+  }
+  if (!inherited) {
+    engine::give_back(lock.runtime_->session(), lock.lease_, lock.turn_, engine::Lines::Ticket{lock.ticket_});
+  }
+  if (!is_told) lock.tell_end(outcome, began);
 }
 
 api::LockAccess::Parts api::LockAccess::parts(const Lock& lock) {
@@ -288,7 +297,7 @@ void Lock::release() {
 
 void Lock::release_or_log() {
   if (is_empty()) return;
-  const bool had_expired = !owns_lock();
+  const bool had_expired = lease_ends_in() == milliseconds{0};
   const std::shared_ptr<api::Runtime> runtime = runtime_;
   const std::shared_ptr<engine::Lease> lease = lease_;
   const std::shared_ptr<api::QuorumLock> quorum = quorum_;

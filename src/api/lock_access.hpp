@@ -50,7 +50,8 @@ struct LockAccess {
     return lock.inherited() ? std::chrono::nanoseconds{} : lock.began_at();
   }
   static void conclude(const Lock& lock, const engine::GivingBack::Outcome& outcome, std::chrono::nanoseconds began);
-  static void give_back(const Lock& lock) noexcept;  ///< in place of both, in the background
+  /// In place of both, in the background; if it is inherited nothing is given back. The Observer is told if it was not yet.
+  static void give_back(const Lock& lock, bool is_told) noexcept;
   static void forget(Lock& lock) noexcept { const Lock::Forgets forgets{lock}; }
 
   /// The same for an extension.

@@ -14,7 +14,6 @@
 #include "api/request.hpp"
 #include "protocol/clients.hpp"
 #include "protocol/ping.hpp"
-#include "route/cluster.hpp"
 #include "route/server.hpp"
 
 namespace redismutex::api {
@@ -63,12 +62,15 @@ std::vector<std::int64_t> ids_of(std::span<const std::string_view> tags, const r
 /// In a cluster a process may have been connected to another server first than to the one that has the key.
 void look_elsewhere(Runtime& runtime, const route::Server& server, std::span<const std::string_view> tags,
                     const Action& action, std::vector<protocol::Connected>& connected) {
-  const route::Cluster* const cluster = runtime.session().router().cluster();
-  if (cluster == nullptr) return;
+  if (runtime.session().router().cluster() == nullptr) return;
   std::vector<std::string_view> missing{tags.begin(), tags.end()};
-  for (route::Server* other : cluster->masters()) {
+  const auto all_found = [&] {
     std::erase_if(missing, [&](std::string_view tag) { return protocol::client_with_tag(connected, tag).has_value(); });
-    if (missing.empty()) return;
+    return missing.empty();
+  };
+  if (all_found()) return;
+  for (route::Server* other : runtime.reach_all()) {
+    if (all_found()) return;
     if (other == &server) continue;
     try {
       if (other->client_id() == 0) {

@@ -55,9 +55,10 @@ class QuorumLock {
   std::chrono::nanoseconds began_at() const noexcept { return lease_->began().time_since_epoch(); }
   void conclude(const engine::GivingBack::Outcome& outcome, std::chrono::nanoseconds began) const;
 
+  void tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) const noexcept;
+
  private:
   void ask_for_full_lease() noexcept;
-  void tell_end(HoldEnded::Outcome outcome, std::chrono::nanoseconds began) const noexcept;
 
   const std::shared_ptr<Quorum> quorum_;
   const std::shared_ptr<const Options> options_;

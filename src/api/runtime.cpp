@@ -155,6 +155,11 @@ void Runtime::learn_map() {
   if (const auto* map = std::get_if<protocol::SlotMap>(&machine.outcome())) cluster_->take_in(*map);
 }
 
+std::vector<route::Server*> Runtime::reach_all() {
+  learn_map();
+  return cluster_->masters_and_seeds();
+}
+
 std::optional<Failure> Runtime::run(protocol::Machine& machine, route::Server* at) {
   engine::Conversation::Terms terms = session_.terms();
   terms.at = at;

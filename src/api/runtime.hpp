@@ -63,6 +63,9 @@ class Runtime {
   /// Of a cluster: asks where its slots are, if that is not known yet. What keeps it from that is no matter here.
   void learn_map();
 
+  /// The servers of a cluster: those that have slots, and those of the URL. Throws std::bad_alloc.
+  std::vector<route::Server*> reach_all();
+
   /// Once, and only if there is a log to write to: looks in the background whether the server is set up for locks.
   void survey() noexcept;
 

@@ -149,7 +149,7 @@ void GivingBack::conclude() {
   // What fails after the release is done concerns only those who wait.
   if (std::holds_alternative<Release::Released>(said)) {
     if (failure || machine_->more()) leave_to_clean_ups();
-    over(Released{});
+    over(lease_->lost() ? found_gone() : Outcome{Released{}});  // what is lost stays so
   } else if (failure) {
     leave_to_clean_ups();
     over(NoAnswer{.failure = *failure, .unknown = machine_->in_doubt()});

@@ -34,7 +34,7 @@ class GivingBack final : public route::Procedure {
   struct Released {};
   struct Passed {};   ///< to the next of the process
   struct Gone {};     ///< it was not the holder's any more, though its lease had not ended
-  struct Expired {};  ///< its lease had ended, and it was not the holder's any more
+  struct Expired {};  ///< its lease had ended, and it was not the holder's any more, or the holder had been told so
   using Outcome = std::variant<Released, Passed, Gone, Expired, protocol::Refusal, NoAnswer>;
   const Outcome& outcome() const noexcept { return outcome_; }
 

@@ -163,7 +163,10 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   const auto* const looked = std::get_if<ExtendMany::Looked>(&fate);
   const Instant sent_at = extended ? extended->sent_at : looked ? looked->sent_at : now;
   if (look_at_ <= sent_at || look_at_ > now) look_at_ = never;  // one that is wanted since then is still to come
-  if (extended) {
+  if (extended && validity_.until() <= now) {                   // too late: what is over stays so
+    note_sent(visit.renew_to, now);
+    extend_at_ = never;
+  } else if (extended) {
     validity_.renewed(visit.renew_to, extended->sent_at, visit.confirmed_until);
     note_sent(visit.renew_to, now);
     note_confirmed(how.by);
@@ -235,7 +238,7 @@ std::optional<protocol::WriteLabel::Terms> Lease::label_terms(Instant now) noexc
   has_label_ = true;
   const auto held_for = std::chrono::floor<milliseconds>(now - granted_at_);
   return protocol::WriteLabel::Terms{.since = session_.environment().wall_clock() - held_for,
-                                     .expiry = terms_.expiry,
+                                     .expiry = std::max(left, terms_.expiry),
                                      .token = token_,
                                      .text = terms_.label,
                                      .lasts = lasts};

@@ -187,4 +187,14 @@ std::vector<Server*> Cluster::masters() const {
   return found;
 }
 
+std::vector<Server*> Cluster::masters_and_seeds() {
+  std::vector<Server*> found = masters();
+  const std::lock_guard lock{mutex_};
+  for (const ServerAddress& seed : seeds_) {
+    Server* const server = server_at(seed);
+    if (server != nullptr && std::find(found.begin(), found.end(), server) == found.end()) found.push_back(server);
+  }
+  return found;
+}
+
 }  // namespace redismutex::route

@@ -92,6 +92,9 @@ class Cluster {
   /// Those that have slots; one that is reached at first if none is known to.
   std::vector<Server*> masters() const;
 
+  /// These, and then those that the URL names. Throws std::bad_alloc.
+  std::vector<Server*> masters_and_seeds();
+
  private:
   struct Known {
     ServerAddress address;

@@ -70,8 +70,9 @@ route::Procedure::Step QuorumGivingBack::look() {
     }
   });
   const std::size_t majority = panel.majority();
-  if (released >= majority) return over(GivingBack::Released{});
-  if (asked - gone < majority) {
+  const bool was_lost = released >= majority && lease_->lost();  // what is lost stays so
+  if (released >= majority && !was_lost) return over(GivingBack::Released{});
+  if (was_lost || asked - gone < majority) {
     const Loss why = lease_->lost().value_or(expired ? Loss::expired : Loss::gone);
     loss_ = lease_->note_loss(why);
     return over(why == Loss::expired ? Outcome{GivingBack::Expired{}} : Outcome{GivingBack::Gone{}});
