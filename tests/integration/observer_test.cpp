@@ -588,6 +588,39 @@ TEST_F(ObserverTest, WhatALoopThatHasEndedDoesNotCompleteHasEnded) {
   EXPECT_EQ(all.count(HoldEnded::Outcome::released), 1);
 }
 
+// Without an operation that is begun the lock is given back all the same, in the background.
+TEST_F(ObserverTest, AReleaseThatNobodyBeginsIsAnEnd) {
+  SlowLoop loop;
+  const AsyncMutex mutex{observed(server.url(), events), named(patient), loop.executor()};
+  std::optional<AsyncLock> lock;
+  mutex.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
+  ASSERT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return lock.has_value();
+  }));
+  { const Operation<void> never_begun = lock->release(); }
+  expect_hold(Hold::unknown);
+  EXPECT_TRUE(eventually(limit, [&] { return !server.exists("key"); }));
+}
+
+// As that of a Lock.
+TEST_F(ObserverTest, AnAsyncLockInAChildIsAbandoned) {
+  SlowLoop loop;
+  const AsyncMutex mutex{observed(server.url(), events), named(patient), loop.executor()};
+  std::optional<AsyncLock> lock;
+  mutex.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
+  ASSERT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return lock.has_value();
+  }));
+  const ChildProcess child{[&] {
+    lock.reset();
+    return events->all().count(Hold::abandoned) == 1 ? 0 : 1;
+  }};
+  EXPECT_EQ(child.wait(limit), exited(0));
+  EXPECT_TRUE(server.exists("key"));
+}
+
 // What it is told may come when the mutex and the operation are gone: it is told of them all the same.
 TEST_F(ObserverTest, AWaitIsToldOfAMutexThatIsGone) {
   SlowLoop loop;

@@ -275,6 +275,7 @@ TEST_F(SentinelFailover, TheLeaseGoesOnWhileNobodyConfirmsIt) {
   Server& next = set.fail_over();
   next.pause();
   ASSERT_TRUE(eventually(limit, [&] { return lock.valid_for() == 0ms; }));
+  EXPECT_FALSE(lock.owns_lock());
   EXPECT_GT(lock.lease_ends_in(), 0ms);
   EXPECT_FALSE(lock.lost_token().stop_requested());
   next.resume();

@@ -69,6 +69,18 @@ TEST_F(GivingBackTest, ALockThatIsGone) {
   EXPECT_TRUE(caller->ended_by<GivingBack::Gone>());
 }
 
+// Its holder has been told that it is lost, some milliseconds before the server lets it go.
+TEST_F(GivingBackTest, ALockThatWasCalledLost) {
+  const auto caller = holder();
+  const std::stop_token lost = caller->granted().lease->lost_token(caller->granted().turn);
+  ASSERT_TRUE(world.run_until_is([&] { return lost.stop_requested(); }));
+  ASSERT_EQ(server.keys.count("key"), 1U);
+  caller->release();
+  world.run_for(1ms);
+  EXPECT_TRUE(caller->ended_by<GivingBack::Expired>());
+  EXPECT_EQ(server.keys.count("key"), 0U);
+}
+
 TEST_F(GivingBackTest, ALockWhoseLeaseHasEnded) {
   const auto caller = holder();
   world.run_for(8s);

@@ -51,6 +51,19 @@ class LabelTest : public ::testing::Test {
   }
 };
 
+// The length of its lease is what people compare the rest with.
+TEST_F(LabelTest, SaysHowLongAnExtendedLeaseIs) {
+  const auto lease = engine.hold("job", {.expiry = 7s, .label = "import"});
+  world.run_for(20ms);
+  ASSERT_TRUE(label_of(*lease));
+  EXPECT_EQ(label_of(*lease)->expiry, 7s);
+  Extending extending{*engine.session, lease, first_turn, {.expiry = 60s}};
+  Drive drive{world, extending, [] {}};
+  drive.start();
+  world.run_for(20ms);
+  EXPECT_GT(label_of(*lease)->expiry, 59s);
+}
+
 // It is no part of the way in: a lock that is given back soon costs nothing more.
 TEST_F(LabelTest, IsWrittenAfterAMoment) {
   const auto lease = engine.hold("job", {.expiry = 7s, .label = "import"});

@@ -175,6 +175,18 @@ TEST(HeldLease, AClaimBecomesTheFullLeaseIfItIsHeldForAMoment) {
   EXPECT_EQ(engine.world.server.count("extend"), 1);
 }
 
+// The server may have it yet, for it counts a little more than we do. But it has been said that it is over.
+TEST(HeldLease, ARenewalThatComesAfterTheEndRevivesNothing) {
+  Engine engine;
+  const auto lease = engine.claim("job", {.expiry = 10s});
+  engine.world.run_for(50ms);
+  engine.world.server.round_trip = 2s;
+  const Instant end = lease->valid_until(first_turn);
+  ASSERT_TRUE(engine.world.run_until_is([&] { return engine.world.server.count("extend") == 1; }));
+  engine.world.run_until(end + 5s);
+  EXPECT_LE(lease->valid_until(first_turn), end);
+}
+
 TEST(HeldLease, AClaimIsAskedForAgainWhenTheAnswerIsLost) {
   Engine engine;
   const auto lease = engine.claim("job", {.expiry = 10s});
