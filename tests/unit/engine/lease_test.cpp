@@ -176,14 +176,14 @@ TEST(HeldLease, AClaimBecomesTheFullLeaseIfItIsHeldForAMoment) {
 }
 
 // The server may have it yet, for it counts a little more than we do. But it has been said that it is over.
-TEST(HeldLease, ARenewalThatComesAfterTheEndRevivesNothing) {
+TEST(HeldLease, AnAnswerThatIsReadAfterTheEndRevivesNothing) {
   Engine engine;
   const auto lease = engine.claim("job", {.expiry = 10s});
-  engine.world.run_for(50ms);
-  engine.world.server.round_trip = 1s;  // it comes in time, and its answer does not
+  const Instant asked_at = engine.world.now();
   const Instant end = lease->valid_until(first_turn);
-  ASSERT_TRUE(engine.world.run_until_is([&] { return engine.world.server.count("extend") == 1; }));
-  engine.world.run_until(end + 5s);
+  const Lease::Visit visit{.what = Lease::Visit::What::extend, .renew_to = 10s, .until = end};
+  const protocol::ExtendMany::Fate extended = protocol::Extend::Extended{.sent_at = asked_at, .waiting = 0};
+  EXPECT_LE(lease->conclude_visit(visit, extended, {}, end), end);
   EXPECT_LE(lease->valid_until(first_turn), end);
 }
 
