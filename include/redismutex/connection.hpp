@@ -40,8 +40,9 @@ class REDISMUTEX_EXPORT Connection {
   ///     memory:NAME                                         inside this process, for tests: redismutex/testing.hpp
   ///
   /// A user may stand without a password, `user@`, for servers that ask that user for none. User, password, path and host
-  /// may be percent-encoded; IPv6 addresses stand in brackets. `rediss` and `valkeys` take `ca_file`, `certificate_file`,
-  /// `key_file`, `server_name` and `verify=no` as query parameters, see TlsOptions.
+  /// may be percent-encoded; IPv6 addresses stand in brackets. Without a host it is localhost; only a login must have one.
+  /// `rediss` and `valkeys` take `ca_file`, `certificate_file`, `key_file`, `server_name` and `verify=no` as query parameters, see
+  /// TlsOptions.
   ///
   /// Throws std::invalid_argument for a malformed URL; the message never shows the password.
   explicit Connection(std::string_view url = {});

@@ -26,8 +26,20 @@ void check_timeout(std::string_view field, std::chrono::milliseconds timeout) {
   }
 }
 
+/// What no name or address of a server has in it. The text is for people, and does not show the host: it might be a password.
+void check_host(std::string_view field, const std::string& host) {
+  const auto has = [&host](auto of_kind) { return std::any_of(host.begin(), host.end(), of_kind); };
+  const auto contains = [field](std::string_view what) {
+    unusable(std::string{field} + "host contains " + std::string{what});
+  };
+  if (has([](char c) { return c == ','; })) contains("a comma");
+  if (has([](char c) { return c == ' '; })) contains("a blank");
+  if (has([](char c) { return (c >= 0 && c < ' ') || c == '\x7F'; })) contains("a control character");
+}
+
 void check_address(std::string_view field, const std::string& host, std::uint16_t port) {
   if (host.empty() || has_zero(host)) unusable(std::string{field} + "host is empty or contains a zero byte");
+  check_host(field, host);
   if (port == 0) unusable(std::string{field} + "port is 0, must be from 1 to 65535");
 }
 

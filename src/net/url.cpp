@@ -123,9 +123,13 @@ void read_nodes(std::string_view text, std::uint16_t usual_port, ConnectionOptio
   }
 }
 
-/// `text`: what follows the credentials.
-void read_server(std::string_view text, ConnectionOptions& options) {
+/// `text`: what follows the credentials. Who logs in somewhere has left out the host by mistake, such as an empty variable.
+void read_server(std::string_view text, bool has_login, ConnectionOptions& options) {
   const auto [address, path, has_path] = split(text, '/');
+  if (address.find(',') != std::string_view::npos) {
+    malformed("the host contains a comma; several servers go with redis+sentinel:// or redis+cluster://");
+  }
+  if (has_login && (address.empty() || address.starts_with(':'))) malformed("no host follows the login");
   read_address(address, options.host, options.port);
   if (!path.empty()) options.db = database(path);
 }
@@ -225,7 +229,9 @@ ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
 
   ConnectionOptions options;
   // The path can not contain an unescaped @, a password by habit can: the last one counts.
-  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+  const auto at = rest.rfind('@');
+  const bool has_login = at != std::string_view::npos;
+  if (has_login) {
     read_credentials(rest.substr(0, at), options);
     rest = rest.substr(at + 1);
   }
@@ -237,7 +243,7 @@ ConnectionOptions REDISMUTEX_ABI::parse_url(std::string_view url) {
     options.kind = kind;
     if (with_tls) options.tls.emplace();
     switch (kind) {
-      case ConnectionOptions::Kind::single: read_server(rest, options); break;
+      case ConnectionOptions::Kind::single: read_server(rest, has_login, options); break;
       case ConnectionOptions::Kind::sentinel: read_sentinels(rest, options); break;
       case ConnectionOptions::Kind::cluster: read_cluster(rest, options); break;
     }
