@@ -21,7 +21,9 @@ using protocol::Instant;
 route::Failure cancelled() { return {Kind::cancelled, "cancelled"}; }
 constexpr std::chrono::milliseconds moment_to_confirm{5};
 
-route::Failure no_answer() { return {Kind::timed_out, "no answer within the time limit"}; }
+route::Failure no_answer(std::chrono::nanoseconds limit) {
+  return {Kind::timed_out, "no answer" + route::within(limit)};
+}
 
 }  // namespace
 
@@ -81,6 +83,7 @@ route::Procedure::Step Acquisition::over(Outcome outcome) {
 }
 
 route::Procedure::Step Acquisition::start(Instant now) {
+  begun_ = now;
   if (session_.identity().known()) return enter(now);
   return Reach{.until = wishes_.wait_until ? *wishes_.wait_until : session_.patience(),
                .at = &session_.router().server_of(key_)};
@@ -134,14 +137,14 @@ route::Procedure::Step Acquisition::look_at_line(bool stopped, Instant now) {
 }
 
 /// Of one whose time is up. `trouble`: why there was no answer so far, or null.
-Acquisition::Outcome Acquisition::outcome_of(bool met_others, const route::Failure* trouble) {
+Acquisition::Outcome Acquisition::outcome_of(bool met_others, const route::Failure* trouble) const {
   if (trouble != nullptr && trouble->kind == Kind::refused) {
     return protocol::refusal({.type = protocol::Answer::Type::error, .text = trouble->text}, "acquire");
   }
   // That the time was up amid a dial is no reason by itself.
   const bool is_reason = trouble != nullptr && trouble->kind != Kind::timed_out;
   if (met_others && !is_reason) return Taken{};
-  return trouble != nullptr ? *trouble : no_answer();
+  return trouble != nullptr ? *trouble : no_answer(wishes_.wait_until.value_or(session_.patience()) - begun_);
 }
 
 route::Procedure::Step Acquisition::go_on(InLine state, bool stopped, Instant now) {

@@ -92,7 +92,7 @@ class Acquisition final : public route::Procedure {
   Step note_wait(const Step& step, protocol::Instant now);
   void leave() noexcept;
   Step over(Outcome outcome);
-  static Outcome outcome_of(bool met_others, const route::Failure* trouble);
+  Outcome outcome_of(bool met_others, const route::Failure* trouble) const;
   bool is_in_line() const noexcept { return wishes_.local_handoffs > 0 && wishes_.wait_until.has_value(); }
   bool time_is_up(protocol::Instant now) const noexcept { return wishes_.wait_until && now >= *wishes_.wait_until; }
 
@@ -103,6 +103,7 @@ class Acquisition final : public route::Procedure {
   const std::uint64_t fork_generation_;
   Lines::Member member_;
   Phase phase_ = Phase::reaching;
+  protocol::Instant begun_{};
   bool trouble_told_ = false;
   bool met_told_ = false;
   bool is_ready_ = false;  // for what a lock that is handed over needs

@@ -9,6 +9,7 @@
 #include "net/plain_stream.hpp"
 #include "net/sentinels.hpp"
 #include "net/url.hpp"
+#include "net/within.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -74,18 +75,21 @@ Failure Attempt::in_full(Failure failure) const {
   return failure;
 }
 
-Failure Attempt::unfinished() const {
+Failure Attempt::unfinished() const { return unfinished(within(dialler_.options.connect_timeout, "connect_timeout")); }
+
+Failure Attempt::unfinished(const std::string& in_vain) const {
   const std::string& host = dialler_.address().host;
   const auto vain = [](std::string text) { return Failure{Failure::Kind::timed_out, std::move(text)}; };
   switch (stage_) {
-    case Stage::locating: return vain("no answer from a sentinel");
-    case Stage::looking_up: return vain("no answer while looking up '" + host + "'");
-    case Stage::connecting: return vain("no answer while connecting");
-    case Stage::shaking_hands: return vain("TLS handshake with " + host + ": no answer; does this port speak TLS?");
-    case Stage::asking_credentials: return vain("ConnectionOptions::credentials has not returned");
+    case Stage::locating: return vain("no answer from a sentinel" + in_vain);
+    case Stage::looking_up: return vain("no answer while looking up '" + host + "'" + in_vain);
+    case Stage::connecting: return vain("no answer while connecting" + in_vain);
+    case Stage::shaking_hands:
+      return vain("TLS handshake with " + host + ": no answer" + in_vain + "; does this port speak TLS?");
+    case Stage::asking_credentials: return vain("ConnectionOptions::credentials has not returned" + in_vain);
     case Stage::logging_in: break;
   }
-  return vain("no answer to the login");
+  return vain("no answer to the login" + in_vain);
 }
 
 /// It ends for this reason.
@@ -130,7 +134,10 @@ Attempt::Stuck Attempt::connect(Deadline now) {
   if (!connector_) return connect_in_process();
   auto connected = connector_->step(now);
   if (auto* awaited = std::get_if<Awaited>(&connected)) return *awaited;
-  if (auto* failure = std::get_if<Failure>(&connected)) return std::move(*failure);
+  if (auto* failure = std::get_if<Failure>(&connected)) {
+    // The last of its addresses has as long as the attempt.
+    return failure->kind == Failure::Kind::timed_out ? unfinished() : std::move(*failure);
+  }
   auto& socket = std::get<Socket>(connected);
   peer_ = peer_of(socket);
   if (dialler_.tls() != nullptr) return begin_handshake(std::move(socket));

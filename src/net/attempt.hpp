@@ -79,7 +79,8 @@ class Attempt {
   /// Until when it may take.
   Deadline limit() const noexcept { return limit_; }
 
-  /// What it waits for, in the words of one who has waited for it in vain.
+  /// What it waits for, in the words of one who has waited for it in vain, for so long: see within(). Without that, until its limit.
+  Failure unfinished(const std::string& in_vain) const;
   Failure unfinished() const;
 
  private:

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "net/within.hpp"
+
 namespace redismutex::net {
 
 void Dialogue::write() {
@@ -30,8 +32,7 @@ Dialogue::Stuck Dialogue::exchange(Deadline now, std::chrono::milliseconds timeo
     case Stream::Status::refused: return Failure{Failure::Kind::unusable, std::move(read.why)};
     case Stream::Status::would_block: {
       if (now >= wire_.next_deadline()) {
-        return Failure{Failure::Kind::unreachable,
-                       "no answer within the command timeout of " + std::to_string(timeout.count()) + " ms"};
+        return Failure{Failure::Kind::unreachable, "no answer" + within_command_timeout(timeout)};
       }
       const bool unsent = wire_.unsent() > 0 && !deaf_;
       const auto events = static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN);

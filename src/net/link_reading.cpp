@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "net/link.hpp"
+#include "net/within.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -290,9 +291,7 @@ bool Link::is_readable() const noexcept {
 
 Failure Link::overdue() const noexcept {
   return failure_of(Failure::Kind::unreachable, [this] {
-    return (stuck_ ? "the server takes no more data: no answer within the command timeout of "
-                   : "no answer within the command timeout of ") +
-           std::to_string(reply_timeout_.count()) + " ms";
+    return (stuck_ ? "the server takes no more data: no answer" : "no answer") + within_command_timeout(reply_timeout_);
   });
 }
 

@@ -9,6 +9,7 @@
 #include "net/pause.hpp"
 #include "net/poll.hpp"
 #include "net/url.hpp"
+#include "net/within.hpp"
 
 namespace redismutex::net {
 namespace {
@@ -41,12 +42,19 @@ Node::~Node() {
   ending_.request_stop();
 }
 
+Node::Patience Node::patience_until(Deadline deadline, Deadline now) const {
+  const Deadline longest = now + options_.connect_timeout;
+  if (deadline < longest) return {deadline, within(deadline - now)};
+  return {longest, within(options_.connect_timeout, "connect_timeout")};
+}
+
 std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const std::stop_token& stop) {
   std::unique_lock lock{mutex_};
   if (link_ && !link_->broken()) return link_;
 
   Deadline now = steady_clock::now();
-  const Deadline give_up = std::min(deadline, now + options_.connect_timeout);
+  const Patience patience = patience_until(deadline, now);
+  const Deadline give_up = patience.until;
   const std::uint64_t begun_before = begun_, failed_before = failed_;
   for (;; now = steady_clock::now()) {
     if (link_ && !link_->broken()) return link_;
@@ -59,7 +67,7 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
     if (now >= give_up) {
       if (tried || last_failure_.kind == Failure::Kind::refused) return last_failure_;
       const std::string why = failures_ == 0 ? "" : ": " + last_failure_.text;
-      return Failure{Failure::Kind::timed_out, "no connection within the time limit" + why};
+      return Failure{Failure::Kind::timed_out, "no connection" + patience.in_words + why};
     }
     if (dialling_) {
       changed_.wait_until(lock, stop, give_up, [this] { return !dialling_; });
@@ -72,7 +80,7 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
       changed_.wait_until(lock, stop, until, [this] { return dialling_ || link_; });
       continue;
     }
-    if (auto left = dial(lock, now, give_up, stop)) {
+    if (auto left = dial(lock, now, patience, stop)) {
       leave_to_a_worker();
       return std::move(*left);
     }
@@ -81,13 +89,13 @@ std::variant<std::shared_ptr<Link>, Failure> Node::link(Deadline deadline, const
 
 /// With the lock held, which is free while it dials: goes on with the attempt, or begins one. Returns why this caller leaves it to
 /// others, if it does.
-std::optional<Failure> Node::dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up,
+std::optional<Failure> Node::dial(std::unique_lock<std::mutex>& lock, Deadline now, const Patience& patience,
                                   const std::stop_token& stop) {
   const bool was_forgotten = attempt_ && attempt_->limit() <= now;
   if (!attempt_) ++begun_;
   dialling_ = true;
   lock.unlock();
-  Driven driven = drive(now, give_up, stop);
+  Driven driven = drive(now, patience, stop);
   lock.lock();
   dialling_ = false;
   changed_.notify_all();
@@ -117,13 +125,20 @@ void Node::go_on() noexcept try {
   std::unique_lock lock{mutex_};
   if (dialling_ || !attempt_ || ending_.stop_requested())
     return;  // in this order: the attempt belongs to the one who dials
-  dial(lock, steady_clock::now(), attempt_->limit(), ending_.get_token());
+  const Deadline now = steady_clock::now();
+  dial(lock, now, {attempt_->limit(), within(attempt_->limit() - now)}, ending_.get_token());
 } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to note how it went
 }
 
 std::shared_ptr<Link> Node::present_link() {
   const std::lock_guard lock{mutex_};
   return link_ && !link_->broken() ? link_ : nullptr;
+}
+
+Failure Node::why_absent() {
+  const std::lock_guard lock{mutex_};
+  const Failure& why = link_ && link_->broken() ? link_->failure() : last_failure_;
+  return {Failure::Kind::unreachable, why.text.empty() ? "there is no connection" : why.text};
 }
 
 void Node::verify(const std::stop_token& stop) {
@@ -198,10 +213,10 @@ void Node::note(const Failure& failure) {
 }
 
 /// Goes on with the attempt, or begins one.
-Node::Driven Node::drive(Deadline now, Deadline give_up, const std::stop_token& stop) {
+Node::Driven Node::drive(Deadline now, const Patience& patience, const std::stop_token& stop) {
   Driven driven;
   try {
-    driven = drive_attempt(now, give_up, stop);
+    driven = drive_attempt(now, patience, stop);
   } catch (const std::system_error& error) {  // no descriptor or thread
     driven = Failure{Failure::Kind::exhausted, error.code().message()};
   } catch (const std::bad_alloc&) {
@@ -211,7 +226,7 @@ Node::Driven Node::drive(Deadline now, Deadline give_up, const std::stop_token& 
   return driven;
 }
 
-Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop) {
+Node::Driven Node::drive_attempt(Deadline now, const Patience& patience, const std::stop_token& stop) {
   std::optional<Kick> kick;
   if (stop.stop_possible()) kick.emplace();
   const std::stop_callback on_stop{stop, [&kick] { kick->kick(); }};
@@ -228,9 +243,9 @@ Node::Driven Node::drive_attempt(Deadline now, Deadline give_up, const std::stop
       return link;
     }
     if (stop.stop_requested()) return Left{{Failure::Kind::cancelled, "cancelled"}};
-    if (now >= give_up) return Left{attempt_->unfinished()};
+    if (now >= patience.until) return Left{attempt_->unfinished(patience.in_words)};
     auto& awaited = std::get<Awaited>(step);
-    awaited.until = std::min(awaited.until, give_up);
+    awaited.until = std::min(awaited.until, patience.until);
     poll_until(awaited, kick ? &*kick : nullptr);
   }
 }

@@ -52,6 +52,9 @@ class Node {
   /// The live link, if there is one.
   std::shared_ptr<Link> present_link();
 
+  /// Of one that is not there: what became of it, or of the attempts since then.
+  Failure why_absent();
+
   /// Of a server that sentinels watch: asks one of them whether it is the master still. If that one does not say so in a moment, all of
   /// them are asked, and if they name another server this one is left. Waits for their answers; not for two threads at a time.
   void verify(const std::stop_token& stop);
@@ -72,10 +75,17 @@ class Node {
   };
   using Driven = std::variant<std::shared_ptr<Link>, Failure, Left>;
 
-  std::optional<Failure> dial(std::unique_lock<std::mutex>& lock, Deadline now, Deadline give_up,
+  /// How long somebody waits for a link.
+  struct Patience {
+    Deadline until;
+    std::string in_words;  // see within()
+  };
+  Patience patience_until(Deadline deadline, Deadline now) const;
+
+  std::optional<Failure> dial(std::unique_lock<std::mutex>& lock, Deadline now, const Patience& patience,
                               const std::stop_token& stop);
-  Driven drive(Deadline now, Deadline give_up, const std::stop_token& stop);
-  Driven drive_attempt(Deadline now, Deadline give_up, const std::stop_token& stop);
+  Driven drive(Deadline now, const Patience& patience, const std::stop_token& stop);
+  Driven drive_attempt(Deadline now, const Patience& patience, const std::stop_token& stop);
   void note(const std::shared_ptr<Link>& link);
   void note(const Failure& failure);
   static std::optional<ServerAddress> named_by(SentinelSearch& search, std::chrono::milliseconds patience,

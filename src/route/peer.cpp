@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "net/url.hpp"
+#include "net/within.hpp"
 #include "route/environment.hpp"
 #include "route/helps.hpp"
 
@@ -69,11 +70,11 @@ void view_list(net::ReplyView list, Answer& answer) {
 }
 
 /// Why a call at this link has no answer; a Failure whose `sent` is false says that nothing was sent.
-Failure failure_of(const Link& link, Link::Waited waited) {
+Failure failure_of(const Link& link, Link::Waited waited, std::chrono::nanoseconds limit) {
   switch (waited) {
     case Link::Waited::broken: return link.failure();
     case Link::Waited::stopped: return {Failure::Kind::cancelled, "cancelled"};
-    default: return {Failure::Kind::timed_out, "no answer within the time limit"};
+    default: return {Failure::Kind::timed_out, "no answer" + net::within(limit)};
   }
 }
 
@@ -105,8 +106,8 @@ Answer view(net::ReplyView reply) {
   return answer;
 }
 
-Procedure::Event reached(const std::shared_ptr<Link>& link) {
-  if (!link) return Procedure::Unreached{{Failure::Kind::unreachable, "the connection is broken"}};
+Procedure::Event reached(Peer& peer, const std::shared_ptr<Link>& link) {
+  if (!link) return Procedure::Unreached{peer.why_absent()};
   return Procedure::Reached{link->id()};
 }
 
@@ -176,7 +177,7 @@ class Drive {
     if (stop_.stop_requested()) return tell(Procedure::Stopped{});
     peer_ = reach.at->way();
     link_ = peer_->present_link();
-    if (link_ || !reach.dials) return tell(reached(link_));
+    if (link_ || !reach.dials) return tell(reached(*peer_, link_));
     auto dialled = peer_->link(reach.until, stop_);
     if (auto* failure = std::get_if<Failure>(&dialled)) return tell(Procedure::Unreached{std::move(*failure)});
     link_ = std::move(std::get<std::shared_ptr<Link>>(dialled));
@@ -196,7 +197,7 @@ class Drive {
     net::BlockingCall call{caller};
     send_commands(*link_, send.commands, [&call]() -> net::Call* { return &call; });
     const Link::Waited waited = link_->wait(call, deadline_at(send.until, now_), stop_);
-    if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
+    if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited, send.until - now_));
     const Answer answer = view(call.reply());
     return tell_answered(send, {&answer, 1});
   }
@@ -211,7 +212,7 @@ class Drive {
     std::array<Answer, most> answers;
     for (std::size_t i = 0; i < wanted; ++i) {
       const Link::Waited waited = link_->wait(*calls[i], deadline, stop_);
-      if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited));
+      if (waited != Link::Waited::done) return tell_unanswered(failure_of(*link_, waited, send.until - now_));
       answers[i] = view(calls[i]->reply());
     }
     return tell_answered(send, {answers.data(), wanted});

@@ -43,6 +43,9 @@ class Peer {
   /// See net::Node.
   std::variant<std::shared_ptr<net::Link>, Failure> link(protocol::Instant until, const std::stop_token& stop);
   std::shared_ptr<net::Link> present_link() { return node_.present_link(); }
+
+  /// Of one that is not there: why.
+  net::Failure why_absent() { return node_.why_absent(); }
   void verify(const std::stop_token& stop) { node_.verify(stop); }
   void leave(const std::shared_ptr<net::Link>& link, const Procedure::Leave& leave) {
     node_.drop(link, {leave.kind, std::string{leave.refusal}});
@@ -84,7 +87,7 @@ void send_commands(net::Link& link, std::span<const Procedure::Command> commands
 
 /// What drivers tell a procedure: of the present link, if there is one; and of commands that have no answer for this reason, because a
 /// server that was left took no more requests.
-Procedure::Event reached(const std::shared_ptr<net::Link>& link);
+Procedure::Event reached(Peer& peer, const std::shared_ptr<net::Link>& link);
 Procedure::Event unanswered(Failure failure);
 
 /// How many answers are wanted.

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "net/failure.hpp"
+#include "net/within.hpp"
 #include "protocol/exchange.hpp"
 #include "protocol/instant.hpp"
 
@@ -13,6 +14,7 @@ namespace redismutex::route {
 
 using net::Failure;
 using net::out_of_memory;
+using net::within;
 
 class Server;
 

@@ -121,7 +121,7 @@ bool Workroom::take_first_steps(Running& running) {
     running.link = way.peer.present_link();
     if (reach->dials && !running.link) break;
     running.way = &way;
-    step = procedure.resume(reached(running.link), now());
+    step = procedure.resume(reached(way.peer, running.link), now());
   }
   running.next_step = step;
   return false;

@@ -39,6 +39,7 @@ void Workroom::carry_out(Running& running, const Procedure::Step& step) {
 /// Until then at the latest.
 void Workroom::wait(Running& running, State state, Instant until) noexcept {
   running.state = state;
+  if (state == State::reaching) running.since = now();
   running.until = until;
   next_time_ = std::min(next_time_, until);
   if (state != State::sending && !running.listens) running.link.reset();
@@ -91,7 +92,7 @@ void Workroom::reach(Running& running, const Procedure::Reach& reach) {
   running.way = &way_to(reach.at);
   running.way->in_use = true;
   running.link = running.way->peer.present_link();
-  if (running.link || !reach.dials) return tell(running, [&] { return reached(running.link); });
+  if (running.link || !reach.dials) return tell(running, [&] { return reached(running.way->peer, running.link); });
   wait(running, State::reaching, reach.until);
   request_dial(*running.way);
 }
@@ -122,7 +123,7 @@ void Workroom::give_up_waiting(Running& running) noexcept {
   const bool link_broke = running.listens && running.link->broken();
   tell(running, [&running, link_broke]() -> Procedure::Event {
     if (running.state == State::sleeping) return Procedure::Woken{.link_broke = link_broke};
-    Failure failure{Failure::Kind::timed_out, "no answer within the time limit"};
+    Failure failure{Failure::Kind::timed_out, "no answer" + net::within(running.until - running.since)};
     if (running.state == State::sending) return Procedure::Unanswered{std::move(failure)};
     return Procedure::Unreached{std::move(failure)};
   });

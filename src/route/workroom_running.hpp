@@ -22,6 +22,7 @@ struct Workroom::Progress {
   std::optional<Procedure::Step> next_step;            // of one that is fresh, if it has begun elsewhere
   Way* way = nullptr;                                  // to the server that it has reached, or wants to reach
   protocol::Instant until = protocol::Instant::max();  // then it goes on, or gives up waiting
+  protocol::Instant since{};                           // it waits
   std::shared_ptr<net::Link> link;
   std::size_t wanted = 0;  // answers
   bool listens = false;    // while it sleeps, on its link
@@ -82,6 +83,7 @@ struct Workroom::Running final : public Waker, public Workroom::Progress {
     open = wanted;
     is_answered = false;
     state = State::sending;
+    since = now();
     until = send.until;
   }
 

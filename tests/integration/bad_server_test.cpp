@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -383,11 +384,25 @@ TEST_F(BadServerTest, StandsStillDuringTheRelease) {
   const Stopwatch watch;
   const auto error = thrown<OutcomeUnknownError>([&] { lock.release(); });
   EXPECT_THAT(error.what(), AllOf(HasSubstr("the key"), HasSubstr(server.url())));
+  EXPECT_THAT(error.what(), HasSubstr("no answer within 100 ms (command_timeout)"));
   EXPECT_LT(watch.elapsed_ms(), 5000);
   EXPECT_FALSE(lock.owns_lock());
   EXPECT_EQ(lock.key(), "");
   server.resume();
   server.command({"DEL", "the key"});  // it may be left to expire
+}
+
+// Who had less time than the timeouts is told how much that was: on a connection that was there, and on none.
+TEST_F(BadServerTest, StandsStillForLongerThanTheCallerHas) {
+  const Connection known{server.url()};
+  known.ping();
+  server.pause();
+  for (const Connection& connection : {known, Connection{server.url()}}) {
+    const RedisMutex mutex{connection, non_blocking};
+    const auto error = thrown<ConnectionError>([&] { return mutex.try_acquire_lock_for("the key", 50ms); });
+    EXPECT_THAT(error.what(), ContainsRegex("within [0-9]+ ms"));
+  }
+  server.resume();
 }
 
 // An acquire that gets no answer may have been carried out: the lock is given back as soon as the server answers again.

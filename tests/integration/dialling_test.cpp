@@ -260,7 +260,7 @@ TEST_F(Dialling, BeginsAnewWhereNobodyWentOn) {
                 forgetful.ping();
                 return 0;
               }).what(),
-              HasSubstr("no answer to the login"));
+              HasSubstr("no answer to the login within 200 ms (connect_timeout)"));
   EXPECT_EQ(proxy.connections(), 2);
   proxy.pass();
   EXPECT_TRUE(eventually(limit, [&] {

@@ -227,7 +227,7 @@ TEST(Diagnosis, OfAConnectionThatIsClosedWithoutAWord) {
 
 TEST(Diagnosis, LeavesOtherFailuresAlone) {
   for (const Failure& failure :
-       {Failure{Kind::unreachable, "no answer within the command timeout of 100 ms"},
+       {Failure{Kind::unreachable, "no answer within 100 ms (command_timeout)"},
         Failure{Kind::timed_out, "no answer to the login"}, Failure{Kind::cancelled, "cancelled"}}) {
     const Failure same = of_broken_login(failure, Transport::plain);
     EXPECT_EQ(same.kind, failure.kind);
