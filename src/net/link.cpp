@@ -31,6 +31,7 @@ Link::Link(Reactor& reactor, LoggedIn logged_in, std::chrono::milliseconds reply
       overdue_timer_{reactor, [this] { look_for_overdue(); }} {
   Lock lock{mutex_};
   wire_.expect_large_replies();
+  wire_.reserve_for_answers();
   if (wire_.in_flight() == 0) return;
   // What the login has left: its answers come with those to the first caller.
   write(lock);

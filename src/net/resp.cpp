@@ -79,6 +79,12 @@ std::string_view name_of(char sign) {
 
 }  // namespace
 
+void Resp::reserve() {
+  constexpr std::size_t small_bytes = 1024, small_nodes = 32;
+  bytes_.reserve(small_bytes);
+  nodes_.reserve(small_nodes);
+}
+
 void Resp::feed(std::string_view bytes) {
   drop_last();
   if (!problem_.empty()) return;

@@ -49,6 +49,9 @@ class Resp {
   /// These are wider than those before, and hold from now on.
   void widen(Limits limits) noexcept { limits_ = limits; }
 
+  /// From now on small replies need no memory, the first one included.
+  void reserve();
+
   /// Adds what has come.
   void feed(std::string_view bytes);
 

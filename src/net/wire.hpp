@@ -52,6 +52,9 @@ class Wire {
   /// The login is over: from now on replies may be as large as those of a server.
   void expect_large_replies() noexcept { resp_.widen(Resp::of_server); }
 
+  /// Small answers need no memory from now on: it might be missing when they come, and what was asked is done by then.
+  void reserve_for_answers() { resp_.reserve(); }
+
   /// The answer of a call will be dropped. False: it is over, or was never in flight.
   bool withdraw(Call& call) noexcept;
 

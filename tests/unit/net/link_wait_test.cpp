@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "net/link.hpp"
+#include "support/allocations.hpp"
 #include "support/thread_switches.hpp"
 #include "unit/net/peer.hpp"
 #include "unit/net/waiter.hpp"
@@ -34,6 +35,19 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 using Waited = Link::Waited;
+
+// ---- memory ----
+
+// What was asked is done when the answer comes: then it is too late to find that there is no memory to read it.
+TEST(LinkWait, TheFirstReplyNeedsNoMemory) {
+  Linked linked;
+  Request call;
+  send(linked.link, call, "SET");
+  linked.peer.send("*2\r\n:12345678\r\n+as long as no short string\r\n");
+  const auto before = redismutex::testing::allocations();
+  ASSERT_EQ(linked.link.wait(call, far(), {}), Waited::done);
+  EXPECT_EQ(redismutex::testing::allocations(), before);
+}
 
 // ---- deadlines ----
 
