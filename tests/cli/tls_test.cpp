@@ -44,9 +44,8 @@ TEST_F(TlsCommand, DoubtsThatASilentPortSpeaksTls) {
   const std::string url_of_plain = "rediss://127.0.0.1:" + std::to_string(plain.port());
   const auto refused = redismutex({"run", "-n", "--url", url_of_plain, "key", "true"});
   EXPECT_EQ(refused.status, exited(69));
-  EXPECT_THAT(
-      refused.err,
-      HasSubstr("TLS handshake with 127.0.0.1: no answer within 2000 ms (connect_timeout); does this port speak TLS?"));
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("TLS handshake with 127.0.0.1: no answer within "),
+                                 HasSubstr(" ms (connect_timeout); does this port speak TLS?")));
 }
 
 // A copy of the one program alone says what it misses.
