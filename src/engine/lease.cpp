@@ -24,6 +24,9 @@ using std::chrono::milliseconds;
 // A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
 constexpr milliseconds first_visit_after{5};
 
+constexpr std::string_view no_answer = "no answer to the renewal before the end of the lease";
+constexpr std::string_view no_answer_so_far = "the reason: no answer to the renewal";
+
 }  // namespace
 
 Lease::Lease(Session& session, protocol::Key key, const protocol::OwnerId& id, Terms terms)
@@ -275,16 +278,21 @@ std::optional<Loss> Lease::lost() const noexcept {
 void Lease::lose(Loss why) noexcept {
   std::unique_ptr<LossJob> job;
   std::shared_ptr<const std::string> trouble;
+  bool unanswered = false;
   {
     const Instant now = session_.now();
     const std::lock_guard lock{mutex_};
     if (turn_ == 0 || ended_ || lost_) return;
     if (validity_.until() <= now) why = Loss::expired;  // whatever became of it since
-    if (why == Loss::expired) trouble = std::move(trouble_);
+    if (why == Loss::expired) {
+      trouble = std::move(trouble_);
+      unanswered = terms_.renews && renewing_to_.count() > 0;
+    }
     job = note_loss(why);
   }
   tell(std::move(job));
-  if (trouble) log_trouble(*trouble);
+  if (unanswered) session_.renewer().tell_failure(1, no_answer);
+  if (trouble || unanswered) log_trouble(trouble ? std::string_view{*trouble} : no_answer_so_far);
 }
 
 /// Without the lock.

@@ -78,6 +78,9 @@ class Renewer final : private Rounds<std::shared_ptr<RenewerBatch>> {
   /// It needs no care any more. May be called with the lease's mutex held.
   void dismiss(Lease& lease) noexcept;
 
+  /// Tells the Observer. Without a lease's mutex.
+  void tell_failure(std::size_t leases, std::string_view reason) noexcept;
+
   void key_changed(std::string_view key) noexcept;
 
   /// All keys may have been changed, or the server: visits those leases that are watched, and those that another server has confirmed.

@@ -95,11 +95,21 @@ void Renewer::note_fates(Batch& batch, Instant now) {
   }
 }
 
+void Renewer::tell_failure(std::size_t leases, std::string_view reason) noexcept try {
+  session_.callbacks().tell_observer([leases, reason = std::string{reason}](Observer& observer) {
+    observer.renewal_failed({.leases = leases, .reason = reason});
+  });
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): no memory to say so
+}
+
 /// Those that were under way together fail together: that is one failure.
 void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcept {
   const bool is_first = failures_ == 0;
-  const auto renewals = static_cast<std::size_t>(std::count_if(
-      batch.parts.begin(), batch.parts.end(), [](const Batch::Part& part) { return part.visit.renew_to.count() > 0; }));
+  const auto renewals =
+      static_cast<std::size_t>(std::count_if(batch.parts.begin(), batch.parts.end(), [](const Batch::Part& part) {
+        const auto lease = part.lease.lock();
+        return part.visit.renew_to.count() > 0 && lease && !lease->lost();  // the loss of one tells of its renewal, too
+      }));
   if (is_first || batch.sent_at > failed_at_) {
     ++failures_;
     failed_at_ = now;
@@ -115,11 +125,7 @@ void Renewer::retry(Batch& batch, std::string_view trouble, Instant now) noexcep
           .server_of(batch.keys.front())
           .log("locks could not be renewed and will be tried again; " + *why);
     }
-    if (renewals > 0) {
-      session_.callbacks().tell_observer([renewals, reason = std::string{trouble}](Observer& observer) {
-        observer.renewal_failed({.leases = renewals, .reason = reason});
-      });
-    }
+    if (renewals > 0) tell_failure(renewals, trouble);
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory to say so, no chance
   }
   const Instant again = now + route::jittered_pause(failures_ - 1, first_retry, longest_retry, bits);

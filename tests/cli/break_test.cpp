@@ -122,6 +122,17 @@ TEST_F(BreakTest, TakesItFromNoOtherOwner) {
   EXPECT_EQ(inside.wait(limit), exited(79));
 }
 
+// As of a script in which a variable is not set.
+TEST_F(BreakTest, TakesNoEmptyIdForNone) {
+  const auto inside = holder("k");
+  for (const auto* option : {"--owner", "--waiter"}) {
+    const auto result = run({"break", "--yes", option, "", "k"});
+    EXPECT_EQ(result.status, exited(64)) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(option));
+  }
+  EXPECT_TRUE(server.exists("k"));
+}
+
 TEST_F(BreakTest, DoesNothingWithoutAPersonOrTheirYes) {
   const auto inside = holder("k");
   const auto id = server.get("k");

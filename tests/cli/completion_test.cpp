@@ -74,6 +74,18 @@ TEST(Complete, WorksInBash) {
   EXPECT_THAT(text, AllOf(HasSubstr("<--with>\n"), HasSubstr("-o default"), HasSubstr("<>\n")));
 }
 
+// A key may have anything in it, which the shell is not to run.
+TEST(Complete, QuotesKeysForBash) {
+  Server server;
+  const auto held = redismutex({"hold", "--lease", "1h", "dep; touch x"}, {"REDIS_URL=" + server.url()});
+  ASSERT_EQ(held.status, exited(0)) << held.err;
+  const auto text = in_shell({"bash", "--norc", "-c"}, "redismutex.bash",
+                             "export REDISMUTEX_COMPLETE_KEYS=1 REDIS_URL=" + server.url() +
+                                 "; source $SHIM; COMP_WORDS=(redismutex status de); COMP_CWORD=2; _redismutex; "
+                                 "echo \"<${COMPREPLY[*]}>\"");
+  EXPECT_THAT(text, HasSubstr("<dep\\;\\ touch\\ x>\n"));
+}
+
 // A terminal is needed for its line editor: zpty is one.
 TEST(Complete, WorksInZsh) {
   const auto text =

@@ -68,7 +68,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Ailing{"maxmemory-policy allkeys-lru\nmaxmemory 100mb", 2, "critical  maxmemory-policy: allkeys-lru",
                "CONFIG SET maxmemory-policy noeviction"},
-        Ailing{"maxmemory-policy noeviction\nmaxmemory 700kb", 1, "warning   memory: ", "CONFIG SET maxmemory 1433600"},
+        Ailing{"min-replicas-to-write 1", 2, "critical  replicas: 0", "connect more replicas"},
+        Ailing{"maxmemory-policy noeviction\nmaxmemory 700kb", 2, "critical  memory: ", "CONFIG SET maxmemory 1433600"},
         Ailing{"appendonly no", 1, "warning   persistence: no append-only file", "CONFIG SET appendonly yes"},
         Ailing{"appendfsync no", 1, "warning   persistence: appendfsync no", "CONFIG SET appendfsync everysec"},
         Ailing{"timeout 300", 1, "warning   timeout: 300", "CONFIG SET timeout 0"},

@@ -568,16 +568,21 @@ TEST(Refusals, HaveReasonsAndRemedies) {
 
 // ---- loops that end -------------------------------------------------------------------------------------------------
 
+std::optional<AsyncLock> acquired(const AsyncMutex& mutex, const std::string& key, SlowLoop& loop) {
+  std::optional<AsyncLock> lock;
+  mutex.acquire_lock(key).start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
+  EXPECT_TRUE(eventually(limit, [&] {
+    loop.run();
+    return lock.has_value();
+  }));
+  return lock;
+}
+
 // What completes in a loop that has ended tells nobody but the Observer.
 TEST_F(ObserverTest, WhatALoopThatHasEndedDoesNotCompleteHasEnded) {
   SlowLoop loop;
   const AsyncMutex mutex{observed(server.url(), events), named({.block_time = 300ms}), loop.executor()};
-  std::optional<AsyncLock> lock;
-  mutex.acquire_lock("held").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
-  ASSERT_TRUE(eventually(limit, [&] {
-    loop.run();
-    return lock.has_value();
-  }));
+  std::optional<AsyncLock> lock = acquired(mutex, "held", loop);
   const auto held = RedisMutex{Connection{server.url()}, patient}.acquire_lock("key");
   mutex.acquire_lock("key").start([](const Outcome<AsyncLock>&) { ADD_FAILURE(); });
   lock->release().start([](const Outcome<void>&) { ADD_FAILURE(); });
@@ -592,12 +597,7 @@ TEST_F(ObserverTest, WhatALoopThatHasEndedDoesNotCompleteHasEnded) {
 TEST_F(ObserverTest, AReleaseThatNobodyBeginsIsAnEnd) {
   SlowLoop loop;
   const AsyncMutex mutex{observed(server.url(), events), named(patient), loop.executor()};
-  std::optional<AsyncLock> lock;
-  mutex.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
-  ASSERT_TRUE(eventually(limit, [&] {
-    loop.run();
-    return lock.has_value();
-  }));
+  std::optional<AsyncLock> lock = acquired(mutex, "key", loop);
   { const Operation<void> never_begun = lock->release(); }
   expect_hold(Hold::unknown);
   EXPECT_TRUE(eventually(limit, [&] { return !server.exists("key"); }));
@@ -607,12 +607,7 @@ TEST_F(ObserverTest, AReleaseThatNobodyBeginsIsAnEnd) {
 TEST_F(ObserverTest, AnAsyncLockInAChildIsAbandoned) {
   SlowLoop loop;
   const AsyncMutex mutex{observed(server.url(), events), named(patient), loop.executor()};
-  std::optional<AsyncLock> lock;
-  mutex.acquire_lock("key").start([&](Outcome<AsyncLock> outcome) { lock.emplace(std::move(outcome).get()); });
-  ASSERT_TRUE(eventually(limit, [&] {
-    loop.run();
-    return lock.has_value();
-  }));
+  std::optional<AsyncLock> lock = acquired(mutex, "key", loop);
   const ChildProcess child{[&] {
     lock.reset();
     return events->all().count(Hold::abandoned) == 1 ? 0 : 1;

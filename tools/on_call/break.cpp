@@ -132,9 +132,14 @@ Run add_break(CLI::App& app, const ServerOption& server) {
   set_help(app, break_usage, std::string{where_the_url_is} + "\n\n" + break_details);
   const auto options = std::make_shared<ToBreak>();
   app.add_flag("-y,--yes", options->yes, "do not ask");
-  app.add_option("--owner", options->owner, "only if this is the holder's id")->type_name("ID");
+  // As that of a variable of a script that is not set: without the option another lock would be broken than was meant.
+  const auto is_id = [](const std::string& id) {
+    return id.empty() ? std::string{"an id is not empty"} : std::string{};
+  };
+  app.add_option("--owner", options->owner, "only if this is the holder's id")->type_name("ID")->check(is_id);
   app.add_option("--waiter", options->waiter, "take out of the line the one that waits with this id")
       ->type_name("ID")
+      ->check(is_id)
       ->excludes("--owner");
   app.add_option("KEY", options->key, "the name of the mutex")->required()->type_name("");
   return [options, &server] { return run_break(*options, server); };

@@ -154,7 +154,8 @@ Findings judge_memory(const ServerFacts& facts, const Way& way) {
   }
   const auto used = facts.number("used_memory");
   if (most > 0 && used * 10 > most * 9) {
-    findings.push_back({"memory", Level::warning,
+    const bool is_full = used >= most && policy == "noeviction";
+    findings.push_back({"memory", is_full ? Level::critical : Level::warning,
                         std::to_string(used * 100 / most) + " % of maxmemory are used; at 100 % no lock can be taken",
                         way.set("maxmemory", std::to_string(most * 2))});
   }
@@ -203,7 +204,9 @@ Findings judge_replicas(const ServerFacts& facts, const Way& way) {
   const auto count = facts.number("connected_slaves");
   const auto needed = facts.config("min-replicas-to-write", "unknown");
   const std::string text = std::to_string(count) + ", min-replicas-to-write " + needed;
-  if (count > 0 && needed == "0") {
+  if (!needed.empty() && needed.find_first_not_of("0123456789") == std::string::npos && std::stoll(needed) > count) {
+    findings.push_back({"replicas", Level::critical, text + ": so no lock can be taken", "connect more replicas"});
+  } else if (count > 0 && needed == "0") {
     findings.push_back({"replicas", Level::warning,
                         text + ": a primary that is cut off grants locks that its successor does not know",
                         way.set("min-replicas-to-write", "1")});

@@ -31,8 +31,9 @@ class Notes final : public Observer {
     losses.emplace_back(event.key, event.why);
     if (event.claim) ++claims_lost;
   }
+  void renewal_failed(const RenewalFailed& event) noexcept override { failures.emplace_back(event.reason); }
 
-  std::vector<std::string> renewals;
+  std::vector<std::string> renewals, failures;
   std::vector<std::pair<std::string, Loss>> losses;
   int claims_lost = 0;
 };

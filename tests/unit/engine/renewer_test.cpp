@@ -140,6 +140,22 @@ TEST(Renewer, TheLogSaysWhyALeaseWasLost) {
       "lock 'job' was lost because it could not be renewed in time; the reason: connection refused"));
 }
 
+// Also where its lease is over sooner than a request is given up.
+TEST(Renewer, ARenewalThatIsNotAnsweredBeforeTheEndIsToldOf) {
+  const auto notes = std::make_shared<Notes>();
+  Engine engine{notes};
+  const auto lease = engine.hold("job", {.expiry = 1500ms, .renews = true});
+  const std::stop_token lost = lease->lost_token(first_turn);
+  engine.world.server.deaf = true;
+  engine.world.run_until(lease->valid_until(first_turn));
+  EXPECT_TRUE(lost.stop_requested());
+  EXPECT_EQ(notes->failures.size(), 1U);
+  EXPECT_TRUE(engine.world.is_logged(
+      "lock 'job' was lost because it could not be renewed in time; the reason: no answer to the renewal"));
+  engine.world.run_for(10s);
+  EXPECT_EQ(notes->failures.size(), 1U) << "once";
+}
+
 // The pauses between tries get longer, but not so long that the last chance is missed.
 TEST(Renewer, AFailureIsNotRepeatedTooOften) {
   Engine engine;
