@@ -24,8 +24,8 @@ using std::chrono::milliseconds;
 // A lock that is given back sooner needs nobody to look after it, and its key need not be tracked.
 constexpr milliseconds first_visit_after{5};
 
-constexpr std::string_view no_answer = "no answer to the renewal before the end of the lease";
-constexpr std::string_view no_answer_so_far = "the reason: no answer to the renewal";
+constexpr std::string_view unanswered_renewal = "no answer to the renewal before the end of the lease";
+constexpr std::string_view why_renewal_is_unanswered = "the reason: no answer to the renewal";
 
 }  // namespace
 
@@ -291,8 +291,8 @@ void Lease::lose(Loss why) noexcept {
     job = note_loss(why);
   }
   tell(std::move(job));
-  if (unanswered) session_.renewer().tell_failure(1, no_answer);
-  if (trouble || unanswered) log_trouble(trouble ? std::string_view{*trouble} : no_answer_so_far);
+  if (unanswered) session_.renewer().tell_failure(1, unanswered_renewal);
+  if (trouble || unanswered) log_trouble(trouble ? std::string_view{*trouble} : why_renewal_is_unanswered);
 }
 
 /// Without the lock.
