@@ -148,7 +148,7 @@ TEST_F(ClusterFailover, ThatIsPlannedIsHeardOfByAHolderThatSendsNothing) {
   Server& before = cluster.master_of_key(key);
   cluster.fail_over(before);
   cluster.master_of_key(key).command({"SET", key, "somebody else's", "PX", "60000"});
-  EXPECT_TRUE(eventually(5s, [&] { return lock.valid_for() == 0ms; }));
+  EXPECT_TRUE(eventually(limit, [&] { return lock.valid_for() == 0ms; }));
   cluster.master_of_key(key).command({"DEL", key});
   EXPECT_THROW(lock.release(), MutexUnlockError);
 }
