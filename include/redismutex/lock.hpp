@@ -53,7 +53,7 @@ class REDISMUTEX_EXPORT [[nodiscard]] Lock {
 
   /// Gives the lock back, in one atomic step, only if it is still ours. Afterwards the Lock is empty, whatever happened.
   ///
-  /// Throws MutexUnlockError if it had expired, was deleted or has another owner; ConnectionError if no answer came, or the server
+  /// Throws MutexUnlockError if it was lost: had expired, was deleted or has another owner; ConnectionError if no answer came, or the server
   /// is away; ServerError if the server refused. After the latter two it is tried again in the background, as long as the lease
   /// would last, and ConnectionOptions::log is told.
   void release();

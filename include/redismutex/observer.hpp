@@ -64,10 +64,10 @@ struct AttemptEnded : AboutLock {
 /// A lock that was acquired has ended, because it was released, or its Lock was destroyed. There is one for each acquired attempt.
 struct HoldEnded : AboutLock {
   enum class Outcome {
-    released,   ///< given back to the server, or passed on
-    expired,    ///< its lease had ended before
-    gone,       ///< the server said that it was deleted, or has another owner
-    unknown,    ///< there was no answer, or a refusal: it is tried again in the background until the lease ends
+    released,  ///< given back to the server, or passed on
+    expired,   ///< its lease had ended before, or the holder had been told so
+    gone,      ///< the server said that it was deleted, or has another owner
+    unknown,  ///< there was no answer, or a refusal, or nobody began the release: it goes on in the background until the lease ends
     left,       ///< Lock::leave(): it stands until its lease ends
     abandoned,  ///< this process is a child of fork(), and the lock is its parent's
   };

@@ -162,8 +162,10 @@ Instant Lease::conclude_visit(const Visit& visit, const ExtendMany::Fate& fate, 
   const auto* const extended = std::get_if<Extend::Extended>(&fate);
   const auto* const looked = std::get_if<ExtendMany::Looked>(&fate);
   const Instant sent_at = extended ? extended->sent_at : looked ? looked->sent_at : now;
-  if (look_at_ <= sent_at || look_at_ > now) look_at_ = never;  // one that is wanted since then is still to come
-  if (extended && validity_.until() <= now) {                   // too late: what is over stays so
+  // One that is wanted since then is still to come.
+  if (look_at_ <= sent_at || look_at_ > now) look_at_ = never;
+  if (extended && validity_.until() <= now) {
+    // The answer was read too late: what is over stays so.
     note_sent(visit.renew_to, now);
     extend_at_ = never;
   } else if (extended) {

@@ -247,6 +247,21 @@ TEST_F(WatchTest, FindsNewLocksSoon) {
   EXPECT_TRUE(eventually(std::chrono::seconds{4}, sees)) << watch.stdout_text() << watch.stderr_text();
 }
 
+TEST_F(WatchTest, SaysThatThereAreMoreThanItWatches) {
+  const RedisMutex mutex{connection, {.expiry = std::chrono::seconds{60}, .label = "many"}};
+  std::vector<Lock> locks;
+  for (int i = 0; i < 1003; ++i) locks.push_back(mutex.acquire_lock("m" + std::to_string(i)));
+  const Tmux tmux{notes.directory(), environment()};
+  tmux.type({"$REDISMUTEX watch -n 0.1", "Enter"});
+  EXPECT_TRUE(tmux.shows("1,000 mutexes, and 3 that are not watched")) << tmux.screen();
+  tmux.type({"/", "m1002", "Enter"});  // found, or not among the thousand: then not called free
+  EXPECT_FALSE(tmux.screen().find("nothing is held") != std::string::npos) << tmux.screen();
+  tmux.type({"q"});
+
+  const auto lines = start({"watch", "-n", "0.1"});
+  EXPECT_TRUE(eventually(limit, [&] { return lines.stderr_text().find("more mutexes than") != std::string::npos; }));
+}
+
 // As for programs, on a terminal too.
 TEST_F(WatchTest, JsonIsALineForEachChangeEverywhere) {
   TerminalJob job{Program{.arguments = {REDISMUTEX_COMMAND, "watch", "--json", "-n", "3600", "k"},

@@ -203,4 +203,5 @@ add_lease_mutant(forgets_what_was_asked_for engine/lease.cpp "std::max(terms_.ex
 add_lease_mutant(passes_what_was_made_longer engine/line.cpp "standing.stands_until - now > longest + 2 * protocol::drift(longest)" "false")
 add_lease_mutant(asks_for_more_than_may_be_held engine/approach.cpp "std::min(wishes.expiry, terms.longest_expiry)" "wishes.expiry")
 add_lease_mutant(holds_beyond_its_limit engine/lease.cpp "std::min({held.valid_until, confirmed_until, limit()})" "std::min(held.valid_until, confirmed_until)")
+add_lease_mutant(revives_what_is_over engine/lease_visits.cpp "if (extended && validity_.until() <= now)" "if (false)")
 add_lease_mutant(never_renews_what_was_shortened_late engine/lease_visits.cpp " || (extend_at_ == never && !may_be_renewed())" " || extend_at_ == never")

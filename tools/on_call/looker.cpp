@@ -123,6 +123,7 @@ std::shared_ptr<const View> Looker::seen() const {
   auto view = std::make_shared<View>();
   for (const auto& [key, each] : watched_.seen()) view->seen.push_back(each);
   view->is_complete = watched_.knows_all();
+  view->left_out = watched_.left_out();
   view->histories = watched_.histories();
   view->server_state = watched_.server_state();
   view->round_trip = watched_.round_trip();

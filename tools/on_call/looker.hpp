@@ -19,6 +19,7 @@ namespace redismutex::cli {
 struct View {
   std::vector<Inspection> seen;
   bool is_complete = false;  // else more is being looked for
+  std::size_t left_out = 0;  // locks that are known, and are not watched
   std::map<std::string, History> histories;
   std::map<std::string, std::string> server_state;
   std::chrono::microseconds round_trip{0};

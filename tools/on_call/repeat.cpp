@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -36,7 +37,8 @@ std::string redrawn(const std::string& screen) {
 /// Ends this process, as a write would, if nobody reads standard output any more: until there is something to write it may be long.
 void pause_while_read(std::chrono::milliseconds pause) {
   pollfd out{STDOUT_FILENO, 0, 0};
-  if (::poll(&out, 1, static_cast<int>(pause.count())) <= 0) return;
+  constexpr std::chrono::milliseconds longest = std::chrono::hours{24};
+  if (::poll(&out, 1, static_cast<int>(std::min(pause, longest).count())) <= 0) return;
   std::raise(SIGPIPE);
   std::_Exit(exit_status::ended_by_signal(SIGPIPE));  // it is blocked
 }

@@ -29,7 +29,8 @@ struct Shown {
   std::string changes;  ///< what is not as it was the last time, for other files
 };
 
-/// Prints what `look` returns, again and again, until a signal ends this process, or its reader ends. A server that is away is said once, and waited for.
+/// Prints what `look` returns, again and again, until a signal ends this process, or its reader ends. A server that is away is said once, and
+/// waited for.
 [[noreturn]] void print_again(std::chrono::milliseconds pause, const std::function<std::string()>& look);
 
 /// The same: draws the screen anew on a terminal, else prints the changes.

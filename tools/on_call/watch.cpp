@@ -7,6 +7,7 @@
 #include <iostream>
 #include <memory>
 #include <redismutex/printable.hpp>
+#include <utility>
 
 #include "colours.hpp"
 #include "describe.hpp"
@@ -79,9 +80,13 @@ std::string line_of(const HandOver& change, const NamedServer& server) {
 
 [[noreturn]] void print_changes(Watched& watched, const WatchOptions& options) {
   constexpr auto look_whether_it_is_time = 10ms;
+  bool has_said = false;  // that there are more
   print_again(look_whether_it_is_time, [&] {
     std::string lines;
     if (Watched::Clock::now() >= watched.next()) watched.step();
+    if (watched.left_out() > 0 && !std::exchange(has_said, true)) {
+      say("there are more mutexes than are watched at a time; name KEYs or a PATTERN");
+    }
     for (const HandOver& change : watched.take_changes()) {
       lines += options.json ? json_line(change.now, watched.lookout().server())
                             : line_of(change, watched.lookout().server());

@@ -236,7 +236,10 @@ int WatchScreen::draw_head() const {
   put(1, line);
   std::size_t waiting = 0;
   for (const Inspection& each : rows_) waiting += each.waiting;
-  put(2, grouped(rows_.size()) + (rows_.size() == 1 ? " mutex" : " mutexes") + "   " + grouped(waiting) +
+  const std::string left_out =
+      view_->left_out == 0 ? ""
+                           : ", and " + grouped(view_->left_out) + " that are not watched (name KEYs or a PATTERN)";
+  put(2, grouped(rows_.size()) + (rows_.size() == 1 ? " mutex" : " mutexes") + left_out + "   " + grouped(waiting) +
              " waiting   hand-overs seen: " + grouped(view_->hand_overs) + "   sorted by " +
              std::string{order_name(order_)} +
              (filter_.empty() ? "" : "   only keys with '" + printable(filter_) + "'"));
@@ -274,7 +277,10 @@ void WatchScreen::draw_table(int first, int last) const {
   table.fit(fits, static_cast<std::size_t>(COLS));
   const auto lines = table.lines();
   put(first - 1, lines.front(), static_cast<int>(A_REVERSE));
-  if (rows_.empty()) put(first, view_->is_complete ? "nothing is held" : "looking ...");
+  if (rows_.empty())
+    put(first, view_->left_out > 0  ? "none of those that are watched"
+               : view_->is_complete ? "nothing is held"
+                                    : "looking ...");
   const auto room = static_cast<std::size_t>(std::max(1, last - first + 1));
   const auto* const chosen = selected();
   const std::size_t index = chosen == nullptr ? 0 : static_cast<std::size_t>(chosen - rows_.data());

@@ -64,6 +64,12 @@ std::vector<std::string> KnownKeys::list() const {
   return keys;
 }
 
+std::size_t KnownKeys::left_out() const {
+  if (!choice_.keys.empty()) return 0;
+  const std::lock_guard lock{mutex_};
+  return seen_taken_.size() > most_watched ? seen_taken_.size() - most_watched : 0;
+}
+
 void KnownKeys::note_taken(const std::string& key) {
   const std::lock_guard lock{mutex_};
   seen_taken_[key] = Clock::now();

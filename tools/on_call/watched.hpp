@@ -31,7 +31,11 @@ class KnownKeys {
   /// Whether a scan has been at its end.
   bool are_complete() const noexcept { return are_complete_; }
 
+  /// As many as are watched.
   std::vector<std::string> list() const;
+
+  /// How many are known beyond those.
+  std::size_t left_out() const;
 
   /// A key where nothing is any more: it is forgotten when it has been so for long.
   void note_free(const std::string& key);
@@ -87,6 +91,9 @@ class Watched {
 
   /// Whether all locks that there were have been found.
   bool knows_all() const noexcept { return keys_.are_complete(); }
+
+  /// How many locks are known that are not watched, because there are too many.
+  std::size_t left_out() const { return keys_.left_out(); }
 
   /// By key, what the last look or glance saw.
   const std::map<std::string, Inspection>& seen() const noexcept { return seen_; }
